@@ -1,0 +1,55 @@
+# Every command of the project. `make help` lists them; CONTRIBUTING.md tells when to use which.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# One stamp says that .venv holds what requirements/dev.txt names; it is made anew when that file changes.
+READY := .venv/.ready
+MEMBERS := libs/common services/edge services/accounts services/billing services/balance services/analytics deploy/local
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+$(READY): requirements/dev.txt requirements/bootstrap.txt $(MEMBERS:%=%/pyproject.toml)
+	@deploy/local/bootstrap $(PYTHON)
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Create .venv with everything the project needs
+
+.PHONY: up
+up: $(READY) ## Run the whole system on this machine; Ctrl-C stops it
+	@$(BIN)/tollgate-local up
+
+.PHONY: down
+down: $(READY) ## Stop a system that `make up` started; its data stays
+	@$(BIN)/tollgate-local down
+
+.PHONY: reset
+reset: $(READY) ## Stop the system and delete its data
+	@$(BIN)/tollgate-local reset
+
+.PHONY: test
+test: check ## Run every check and every test
+	$(BIN)/pytest -n 3 --dist loadgroup
+
+.PHONY: check
+check: $(READY) ## Lint, types, import rules, generated files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy libs services deploy/local tests
+	$(BIN)/lint-imports
+
+.PHONY: fix
+fix: $(READY) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lock
+lock: $(READY) ## Pin the newest allowed versions in requirements/, with their hashes
+	deploy/local/lock
+
+.PHONY: clean
+clean: ## Delete the environment and every cache, not the data
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache node_modules

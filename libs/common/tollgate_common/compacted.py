@@ -1,0 +1,93 @@
+"""A compacted topic as a cache in memory: read from its beginning, then followed.
+
+Guarantee: `apply` sees every key's newest value, and never an older one after it: a record whose version is lower than
+the one seen is ignored. Crash window: none, the cache starts anew with its process.
+"""
+
+import logging
+from collections.abc import Callable
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tollgate_common.consumer import Record
+from tollgate_common.errors import Poison, Retryable
+
+log = logging.getLogger(__name__)
+
+VERSION_HEADER = "version"
+
+
+class CompactedTopic:
+    def __init__(self, bootstrap: str, topic: str, apply: Callable[[str, bytes | None], None]) -> None:
+        """Build the reader; `run` starts it.
+
+        Args:
+            bootstrap: brokers.
+            topic: full name.
+            apply: takes a key and its newest value, or None when the key is gone; raises Poison if it cannot.
+        """
+        self._topic = topic
+        self._apply = apply
+        self._versions: dict[str, int] = {}
+        self._caught_up = False
+        self._kafka = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=100,
+        )
+
+    def waiting_for(self) -> str | None:
+        return None if self._caught_up else f"the whole of {self._topic}"
+
+    async def run(self) -> None:
+        """Follow the topic until cancelled.
+
+        Raises:
+            Retryable: the topic does not exist.
+        """
+        await self._kafka.start()
+        try:
+            partitions = await self._assign()
+            ends = await self._kafka.end_offsets(partitions)
+            while True:
+                batches = await self._kafka.getmany(timeout_ms=200)
+                for records in batches.values():
+                    for record in records:
+                        self._take(record)
+                if not self._caught_up:
+                    positions = [await self._kafka.position(partition) for partition in partitions]
+                    self._caught_up = all(
+                        position >= ends[partition] for partition, position in zip(partitions, positions, strict=True)
+                    )
+        finally:
+            await self._kafka.stop()
+
+    async def _assign(self) -> list[TopicPartition]:
+        numbers = self._kafka.partitions_for_topic(self._topic)
+        if numbers is None:
+            await self._kafka._client._wait_on_metadata(self._topic)  # noqa: SLF001 - no public call waits for one topic
+            numbers = self._kafka.partitions_for_topic(self._topic)
+        if not numbers:
+            raise Retryable(f"topic {self._topic} does not exist; create it: python -m tollgate_common.topics create")
+        partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        self._kafka.assign(partitions)
+        await self._kafka.seek_to_beginning(*partitions)
+        return partitions
+
+    def _take(self, record: Record) -> None:
+        key = (record.key or b"").decode(errors="replace")
+        headers = dict(record.headers)
+        version = int(headers.get(VERSION_HEADER, b"0"))
+        if version < self._versions.get(key, 0):
+            log.warning("%s: version %d of a key came after %d; ignored", self._topic, version, self._versions[key])
+            return
+        self._versions[key] = version
+        try:
+            # A tombstone is None; some clients write it as an empty value.
+            self._apply(key, record.value or None)
+        except Poison:
+            # One bad record must not take every edge down; its key keeps its last good value, and someone is told.
+            log.exception("%s: record at offset %d ignored", self._topic, record.offset)

@@ -1,0 +1,192 @@
+"""The one place that subscribes to topics with manual commits.
+
+Guarantee: a record is handed to the handler only while this process holds its partition, and after the handler said
+where to resume; a rebalance waits for the batch in flight. What is committed, and when, is the handler's decision.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.structs import OffsetAndMetadata
+
+from tollgate_common.errors import Damaged, Fenced
+
+log = logging.getLogger(__name__)
+
+Record: TypeAlias = ConsumerRecord
+Batches = Mapping[TopicPartition, Sequence[Record]]
+
+# A member that died is noticed after this; a longer pause than this makes a zombie, which every sink must fence.
+SESSION_TIMEOUT_MS = 10_000
+STALE_AFTER_S = 30.0
+
+
+class Handler(Protocol):
+    async def assigned(self, partition: TopicPartition) -> int:
+        """The offset at which to resume, once whatever a predecessor left behind has been finished."""
+
+    async def handle(self, batches: Batches) -> None:
+        """Make the effect of the records durable."""
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        """Forget what is known of these partitions: another instance may change it from now on."""
+
+
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not typed
+    """One member of a consumer group."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        topics: Sequence[str],
+        *,
+        linger_s: float = 0.0,
+        max_records: int = 50_000,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
+    ) -> None:
+        """Build the member; `run` joins the group.
+
+        Args:
+            bootstrap: brokers.
+            group: the consumer group; each of its members gets a share of the partitions.
+            topics: full names.
+            linger_s: the least time between two batches; what arrives meanwhile is handled together.
+            max_records: the most records of one batch.
+            session_timeout_ms: how long the group waits for a member that has gone silent.
+        """
+        self.group = group
+        self._topics = list(topics)
+        self._linger_s = linger_s
+        self._max_records = max_records
+        self._kafka = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            # Where to start is the handler's word; to guess would skip or repeat.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            session_timeout_ms=session_timeout_ms,
+            heartbeat_interval_ms=session_timeout_ms // 5,
+            max_partition_fetch_bytes=8 << 20,
+            fetch_max_wait_ms=100,
+        )
+        self._busy = asyncio.Lock()
+        self._assignment_is_settled = asyncio.Event()
+        self._to_take: set[TopicPartition] = set()
+        self._positions: dict[TopicPartition, int] = {}
+        self._last_turn = time.monotonic()
+
+    def waiting_for(self) -> str | None:
+        """None while this member makes progress, otherwise what it waits for: the readiness of a consumer."""
+        if not self._assignment_is_settled.is_set():
+            return "a partition assignment from Kafka"
+        if self._to_take:
+            return f"recovery of {len(self._to_take)} partitions"
+        silent_s = time.monotonic() - self._last_turn
+        return f"its own loop, silent for {silent_s:.0f} s" if silent_s > STALE_AFTER_S else None
+
+    def lag(self) -> dict[TopicPartition, int]:
+        """Records of each held partition that the broker told of and this member has not handled."""
+        return {
+            partition: max(0, (self._kafka.highwater(partition) or position) - position)
+            for partition, position in self._positions.items()
+        }
+
+    async def run(self, handler: Handler) -> None:
+        """Consume until cancelled.
+
+        Raises:
+            whatever the handler raises: the process ends with it, and its successor resumes.
+        """
+        self._handler = handler
+        self._kafka.subscribe(self._topics, listener=self)
+        await self._kafka.start()
+        try:
+            while True:
+                await self._assignment_is_settled.wait()
+                started = time.monotonic()
+                async with self._busy:
+                    await self._turn(handler)
+                self._last_turn = time.monotonic()
+                await asyncio.sleep(max(0.0, started + self._linger_s - self._last_turn))
+        finally:
+            await self._kafka.stop()
+
+    async def _turn(self, handler: Handler) -> None:
+        try:
+            await self._take(handler)
+            if not self._assignment_is_settled.is_set():
+                return
+            batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
+            if batches:
+                await handler.handle(batches)
+                self._positions |= {partition: records[-1].offset + 1 for partition, records in batches.items()}
+        except Fenced as error:
+            # The group has moved on while this batch was on its way, and its new owners recover what was declared. The
+            # listener has been waiting for this turn to end: it lets go of the partitions and takes the new ones.
+            log.warning("batch dropped after a rebalance: %s", error)
+            self._assignment_is_settled.clear()
+
+    async def _take(self, handler: Handler) -> None:
+        for partition in sorted(self._to_take):
+            offset = await handler.assigned(partition)
+            self._kafka.seek(partition, offset)
+            self._kafka.resume(partition)
+            self._positions[partition] = offset
+            self._to_take.discard(partition)
+
+    async def on_partitions_revoked(self, _revoked: set[TopicPartition]) -> None:
+        self._assignment_is_settled.clear()
+        async with self._busy:
+            self._handler.revoked(set(self._positions))
+            self._positions.clear()
+            self._to_take.clear()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        # Before the first await, or records arrive ahead of the seek.
+        self._kafka.pause(*assigned)
+        self._to_take = set(assigned)
+        self._assignment_is_settled.set()
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit explicit offsets with the group's generation.
+
+        Raises:
+            Fenced: the group has rebalanced since.
+        """
+        try:
+            await self._kafka.commit(dict(offsets))
+        except (CommitFailedError, IllegalStateError) as error:
+            raise Fenced(f"commit refused: {error}") from error
+
+    async def read_range(
+        self, partition: TopicPartition, start: int, end: int, timeout_s: float = 60.0
+    ) -> list[Record]:
+        """All records of `[start, end)` of a partition that is held but paused, whatever its position.
+
+        Raises:
+            Damaged: they did not arrive in time, for example because retention has deleted them.
+        """
+        records: list[Record] = []
+        self._kafka.seek(partition, start)
+        self._kafka.resume(partition)
+        deadline = time.monotonic() + timeout_s
+        try:
+            while await self._kafka.position(partition) < end:
+                if time.monotonic() > deadline:
+                    raise Damaged(f"{partition}: records {start} to {end} did not arrive within {timeout_s:.0f} s")
+                batches = await self._kafka.getmany(partition, timeout_ms=500, max_records=end - start)
+                records.extend(record for record in batches.get(partition, ()) if record.offset < end)
+        finally:
+            self._kafka.pause(partition)
+        return records
+
+    async def beginning(self, partition: TopicPartition) -> int:
+        offsets = await self._kafka.beginning_offsets([partition])
+        return int(offsets[partition])

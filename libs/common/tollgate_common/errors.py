@@ -1,0 +1,53 @@
+"""The errors that cross a module's border.
+
+TollgateError
+├── Retryable       may succeed later: the partition waits and the message is tried again
+├── Poison          can never succeed: the message goes to the dead-letter topic with this reason
+├── Fenced          another instance has taken over: this one must let go of what it holds
+├── Damaged         stored state contradicts itself: stop and tell someone; never repair by guessing
+└── Problem         an HTTP answer: carries its status and the field that was wrong (RFC 9457)
+"""
+
+from collections.abc import Mapping
+
+
+class TollgateError(Exception):
+    pass
+
+
+class Retryable(TollgateError):  # noqa: N818 - named for what the consumer does with it
+    pass
+
+
+class Poison(TollgateError):  # noqa: N818 - the field's own word for such a message
+    pass
+
+
+class Fenced(TollgateError):  # noqa: N818 - the field's own word for a replaced writer
+    pass
+
+
+class Damaged(TollgateError):  # noqa: N818 - says what the data is
+    pass
+
+
+class Problem(TollgateError):  # noqa: N818 - RFC 9457's own word
+    """An error that an HTTP client caused or must know about.
+
+    Args:
+        status: HTTP status code.
+        code: stable, machine-readable name of the error, such as `promo_code_expired`.
+        detail: a sentence for a person: what was wrong and what would be right.
+        field: the name of the input that was wrong, if one was.
+        headers: further headers of the answer, such as `Retry-After`.
+    """
+
+    def __init__(
+        self, status: int, code: str, detail: str, *, field: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.field = field
+        self.headers = headers

@@ -1,0 +1,270 @@
+"""The facts that services tell each other. Frozen, and additive only: a field is never removed, renamed or retyped, and
+a new one has a default. `contracts/` holds their JSON Schemas and golden examples; a breaking difference fails the
+tests.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+from tollgate_common.errors import Poison
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_common.sequence import Stamp
+
+
+class Outcome(StrEnum):
+    """How a request ended, as the client saw it."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    """The provider or the edge answered with an error before any token."""
+    BROKEN = "broken"
+    """The answer began and the provider failed before its end."""
+    CANCELLED = "cancelled"
+    """The client went away."""
+    CUT_OFF = "cut_off"
+    """The credit ran out while the answer streamed."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+    pass
+
+
+class StampedEvent(Event, frozen=True, kw_only=True):
+    """An event of an edge process: `at` is the moment it happened there."""
+
+    stamp: Stamp
+    at: datetime
+
+
+class RequestDimensions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a request is counted by. Opened, closed and used events of one request carry the same values."""
+
+    request_id: str
+    account_id: str
+    key_id: str
+    endpoint: str
+    """The path that was called, such as `/v1/chat/completions`."""
+    model: str
+    """As the client named it."""
+    served_model: str = ""
+    """As the provider named the one that answered; empty until known."""
+    provider: str = ""
+    stream: bool = False
+    project_id: str = ""
+    end_user: str = ""
+    """The client's own id of its user (OpenAI's `user`), if it gave one."""
+    client: str = ""
+    """The client library, from its User-Agent: `openai-python/3.54.0`."""
+
+
+# --- requests.v1 ----------------------------------------------------------------------------------------------------
+
+
+class RequestOpened(StampedEvent, frozen=True, kw_only=True, tag="request_opened"):
+    """Acknowledged by Kafka before the first byte of an answer leaves: a request cannot vanish without a trace."""
+
+    request: RequestDimensions
+
+
+class RequestClosed(StampedEvent, frozen=True, kw_only=True, tag="request_closed"):
+    request: RequestDimensions
+    outcome: Outcome
+    status: int
+    """HTTP status of the answer."""
+    opened_at: datetime
+    latency_ms: int
+    """From the request's arrival to the answer's last byte."""
+    first_token_ms: int | None = None
+    """From the request's arrival to the answer's first byte; None if there was none."""
+    error_code: str = ""
+    finish_reason: str = ""
+    attempts: int = 1
+
+
+class EdgeHeartbeat(StampedEvent, frozen=True, kw_only=True, tag="edge_heartbeat"):
+    """What an edge has sent: per topic (without prefix) and partition the next seq after the last one acknowledged or
+    spooled. A tail that got lost shows as a difference to what arrived."""
+
+    edge: str
+    sent: dict[str, tuple[int, ...]]
+
+
+RequestEvent = RequestOpened | RequestClosed | EdgeHeartbeat
+
+# --- usage.v1 -------------------------------------------------------------------------------------------------------
+
+
+class TokensUsed(StampedEvent, frozen=True, kw_only=True, tag="tokens_used"):
+    """What a request used and what it costs. The edge rates it once; the ledger, the charges and the usage reports all
+    take `amount_nano` as it stands here, and the auditor rates it again from `price_version` and `plan_version`."""
+
+    request: RequestDimensions
+    tokens: TokenCounts
+    amount_nano: int
+    price_version: str
+    plan_version: str
+    estimated: bool = False
+    """The provider sent no usage: counted by tokenizer."""
+    outcome: Outcome = Outcome.COMPLETED
+    finish_reason: str = ""
+    lease_id: str | None = None
+
+
+class LeaseClosed(StampedEvent, frozen=True, kw_only=True, tag="lease_closed"):
+    account_id: str
+    lease_id: str
+    spent_nano: int
+
+
+class Void(StampedEvent, frozen=True, kw_only=True, tag="void"):
+    """Takes the seq of an event that could not be sent, so that its absence is no gap."""
+
+    account_id: str
+    reason: str
+
+
+UsageEvent = TokensUsed | LeaseClosed | Void
+
+# --- credits.v1 -----------------------------------------------------------------------------------------------------
+
+
+class CreditGranted(Event, frozen=True, kw_only=True, tag="credit_granted"):
+    """Credit for an account. `grant_id` is unique: however often it arrives, it counts once."""
+
+    grant_id: str
+    account_id: str
+    at: datetime
+    amount_nano: int
+    source: str
+    """`promo`, `payment` or `manual`: the ledger account that the credit comes from."""
+    reason: str = ""
+    expires_at: datetime | None = None
+    priority: int = 100
+    """Lower burns first; then the earlier expiry, then the older grant."""
+
+
+class CreditAdjusted(Event, frozen=True, kw_only=True, tag="credit_adjusted"):
+    """A correction by an operator, up or down. `adjustment_id` is unique."""
+
+    adjustment_id: str
+    account_id: str
+    at: datetime
+    amount_nano: int
+    reason: str
+
+
+CreditEvent = CreditGranted | CreditAdjusted
+
+# --- compacted topics: the last record of a key is its state ----------------------------------------------------------
+
+
+class KeyRecord(Event, frozen=True, kw_only=True, tag="key"):
+    """keys.v1, by the key's SHA-256 in hexadecimal. A revoked key's record is a tombstone."""
+
+    key_id: str
+    account_id: str
+    name: str
+    plan: str
+    project_id: str = ""
+    expires_at: datetime | None = None
+    models: tuple[str, ...] | None = None
+    """The models that the key may call; None is all."""
+
+
+class PriceVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    price_version: str
+    valid_from: datetime
+    prices: Prices
+
+
+class ModelRecord(Event, frozen=True, kw_only=True, tag="model"):
+    """catalogue.v1, by `model:<name>`: the current price and those to come, oldest first."""
+
+    model: str
+    provider: str
+    versions: tuple[PriceVersion, ...]
+    context_tokens: int | None = None
+
+
+class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):
+    plan_version: str
+    valid_from: datetime
+    multiplier_bps: int
+
+
+class PlanRecord(Event, frozen=True, kw_only=True, tag="plan"):
+    """catalogue.v1, by `plan:<name>`."""
+
+    plan: str
+    versions: tuple[PlanVersion, ...]
+
+
+CatalogueRecord = ModelRecord | PlanRecord
+
+
+class BalanceRecord(Event, frozen=True, kw_only=True, tag="balance"):
+    """balances.v1, by account_id. `available_nano` is what is posted and not held."""
+
+    account_id: str
+    posted_nano: int
+    held_nano: int
+    version: int
+    at: datetime
+
+    @property
+    def available_nano(self) -> int:
+        return self.posted_nano - self.held_nano
+
+
+# --- the wire -------------------------------------------------------------------------------------------------------
+
+_encoder = msgspec.json.Encoder()
+_request_decoder: msgspec.json.Decoder[RequestEvent] = msgspec.json.Decoder(RequestEvent)
+_usage_decoder: msgspec.json.Decoder[UsageEvent] = msgspec.json.Decoder(UsageEvent)
+_credit_decoder: msgspec.json.Decoder[CreditEvent] = msgspec.json.Decoder(CreditEvent)
+_key_decoder: msgspec.json.Decoder[KeyRecord] = msgspec.json.Decoder(KeyRecord)
+_catalogue_decoder: msgspec.json.Decoder[CatalogueRecord] = msgspec.json.Decoder(CatalogueRecord)
+_balance_decoder: msgspec.json.Decoder[BalanceRecord] = msgspec.json.Decoder(BalanceRecord)
+
+encode = _encoder.encode
+
+EventT = TypeVar("EventT")
+
+
+def decode_request(value: bytes) -> RequestEvent:
+    return _decode(_request_decoder, value)
+
+
+def decode_usage(value: bytes) -> UsageEvent:
+    return _decode(_usage_decoder, value)
+
+
+def decode_credit(value: bytes) -> CreditEvent:
+    return _decode(_credit_decoder, value)
+
+
+def decode_key(value: bytes) -> KeyRecord:
+    return _decode(_key_decoder, value)
+
+
+def decode_catalogue(value: bytes) -> CatalogueRecord:
+    return _decode(_catalogue_decoder, value)
+
+
+def decode_balance(value: bytes) -> BalanceRecord:
+    return _decode(_balance_decoder, value)
+
+
+def _decode(decoder: msgspec.json.Decoder[EventT], value: bytes) -> EventT:
+    """Decode one message.
+
+    Raises:
+        Poison: the bytes are no such event. They never will be, so waiting does not help.
+    """
+    try:
+        return decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Poison(f"not decodable: {error}") from error

@@ -1,0 +1,116 @@
+"""What a service's HTTP side has: health, readiness, metrics, problem details; a server that ends with its tasks."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from tollgate_common.errors import Problem
+
+PROBLEM_TYPE = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+def create_app(title: str, *, ready: Callable[[], str | None]) -> FastAPI:
+    """A FastAPI application with the routes that Kubernetes and operators expect.
+
+    Args:
+        title: the service's name in its OpenAPI document.
+        ready: None when the service can work, otherwise what it waits for.
+    """
+    app = FastAPI(title=title, version="0.1.0", docs_url="/docs", redoc_url=None)
+    app.add_exception_handler(Problem, _render_problem)
+    app.add_exception_handler(RequestValidationError, _render_invalid)
+    app.add_exception_handler(HTTPException, _render_http_exception)
+
+    @app.get("/healthz", include_in_schema=False)
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz", include_in_schema=False)
+    async def readyz() -> JSONResponse:
+        waiting_for = ready()
+        if waiting_for is None:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "waiting", "for": waiting_for}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def problem_response(problem: Problem, instance: str) -> JSONResponse:
+    """RFC 9457 problem details; `field` and `code` are extension members."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "instance": instance,
+    }
+    if problem.field is not None:
+        body["field"] = problem.field
+    return JSONResponse(body, problem.status, problem.headers, PROBLEM_TYPE)
+
+
+async def _render_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return problem_response(error, request.url.path)
+
+
+async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    # The first part of a location is where it was looked for: body, query, path or header.
+    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: {first['msg']}", field=field)
+    return problem_response(problem, request.url.path)
+
+
+async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers) if error.headers else None
+    code = HTTPStatus(error.status_code).name.lower()
+    return problem_response(Problem(error.status_code, code, str(error.detail), headers=headers), request.url.path)
+
+
+async def run_service(
+    app: Callable[..., Any], host: str, port: int, *workers: Coroutine[None, None, None], drain_s: float = 10.0
+) -> None:
+    """Serve until SIGTERM or SIGINT. The end of any worker is the end of the process: a consumer that died must not
+    hide behind a health check that still answers."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=int(drain_s),
+    )
+    server = uvicorn.Server(config)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_never_ends(worker)) for worker in workers]
+        await server.serve()
+        for task in tasks:
+            task.cancel()
+
+
+async def _never_ends(worker: Coroutine[None, None, None]) -> None:
+    await worker
+    raise RuntimeError(f"{worker} ended although the service still runs")

@@ -1,0 +1,30 @@
+"""Every API key that is valid now, in memory: what a service needs to know who calls."""
+
+from datetime import datetime
+
+from tollgate_common import apikey
+from tollgate_common.clock import utc_now
+from tollgate_common.compacted import CompactedTopic
+from tollgate_common.events import KeyRecord, decode_key
+from tollgate_common.topics import Topic
+
+
+class KeyDirectory:
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        self._keys: dict[str, KeyRecord] = {}
+        self.topic = CompactedTopic(bootstrap, Topic.KEYS.named(prefix), self._apply)
+
+    def find(self, text: str, now: datetime | None = None) -> KeyRecord | None:
+        """The record of a key that is valid now, by the key's text; None for any other."""
+        if not apikey.is_well_formed(text):
+            return None
+        record = self._keys.get(apikey.hash_key(text))
+        if record is None or (record.expires_at is not None and record.expires_at <= (now or utc_now())):
+            return None
+        return record
+
+    def _apply(self, key_hash: str, value: bytes | None) -> None:
+        if value is None:
+            self._keys.pop(key_hash, None)
+        else:
+            self._keys[key_hash] = decode_key(value)

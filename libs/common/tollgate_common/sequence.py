@@ -1,0 +1,97 @@
+"""How completeness is proven: every event carries `(boot_id, topic, partition, seq)`, dense and increasing.
+
+What a consumer knows of a boot on a partition is one high-water mark and the gaps below it. That alone drops any
+duplicate, however old, and shows any loss: a gap that stays.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from tollgate_common.errors import Poison
+from tollgate_common.ids import id_floor
+
+# Boots rotate daily and a spool is replayed within days; an event of an older boot can no longer be told from a
+# duplicate, because the rows that prove it was seen may have expired.
+BOOT_HORIZON = timedelta(days=8)
+
+
+class Stamp(msgspec.Struct, frozen=True, gc=False):
+    """An event's place in its edge process's count for one partition of one topic. A resend keeps it."""
+
+    boot_id: str
+    partition: int
+    seq: int
+
+
+class BootSequence(msgspec.Struct, frozen=True):
+    """What has been seen of one boot: every seq below `high` except those in `gaps` (half-open, ascending)."""
+
+    high: int = 0
+    gaps: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def missing(self) -> int:
+        return sum(end - start for start, end in self.gaps)
+
+    def has(self, seq: int) -> bool:
+        return seq < self.high and not any(start <= seq < end for start, end in self.gaps)
+
+    def with_seq(self, seq: int) -> "BootSequence":
+        """The state after `seq`, which must not have been seen before."""
+        if seq >= self.high:
+            gap = ((self.high, seq),) if seq > self.high else ()
+            return BootSequence(seq + 1, self.gaps + gap)
+        gaps: list[tuple[int, int]] = []
+        for start, end in self.gaps:
+            if start <= seq < end:
+                gaps.extend(part for part in ((start, seq), (seq + 1, end)) if part[0] < part[1])
+            else:
+                gaps.append((start, end))
+        return BootSequence(self.high, tuple(gaps))
+
+
+class SequenceState:
+    """All boots that a consumer has seen on one partition. It advances only when the effect is durable: see `Draft`."""
+
+    def __init__(self, boots: Mapping[str, BootSequence] | None = None) -> None:
+        self.boots = dict(boots or {})
+
+    def draft(self) -> "Draft":
+        return Draft(self)
+
+    def forget_older_than(self, now: datetime) -> None:
+        """Drop the boots whose events are refused anyway, so that the state stays bounded."""
+        floor = id_floor(now - BOOT_HORIZON - timedelta(days=1))
+        self.boots = {boot_id: boot for boot_id, boot in self.boots.items() if boot_id >= floor}
+
+
+class Draft:
+    """A state that is tried on: admit one block's events, then `apply` once their effect is durable, or drop it."""
+
+    def __init__(self, base: SequenceState) -> None:
+        self._base = base
+        self.changed: dict[str, BootSequence] = {}
+
+    def admit(self, stamp: Stamp, now: datetime) -> bool:
+        """True if the event is new, False if it is a duplicate.
+
+        Raises:
+            Poison: the boot is older than the horizon, so nobody can know.
+        """
+        boot = self.changed.get(stamp.boot_id) or self._base.boots.get(stamp.boot_id)
+        if boot is None:
+            if stamp.boot_id < id_floor(now - BOOT_HORIZON):
+                raise Poison(
+                    f"boot {stamp.boot_id} is older than {BOOT_HORIZON.days} days: no one can know it was seen"
+                )
+            boot = BootSequence()
+        if boot.has(stamp.seq):
+            return False
+        self.changed[stamp.boot_id] = boot.with_seq(stamp.seq)
+        return True
+
+    def apply(self) -> None:
+        self._base.boots.update(self.changed)
+        self.changed = {}

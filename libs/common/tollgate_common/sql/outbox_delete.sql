@@ -1,0 +1,2 @@
+-- They are in Kafka, committed.
+DELETE FROM outbox WHERE id = ANY(%(ids)s)
