@@ -1,0 +1,75 @@
+"""The ASGI application: checks the caller, finds the endpoint, turns errors into OpenAI's answers."""
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from tollgate_local.provider.catalogue import MODELS, find_model
+from tollgate_local.provider.chat import ChatEndpoint
+from tollgate_local.provider.embeddings import embed
+from tollgate_local.provider.errors import ApiError, ClientGoneError
+from tollgate_local.provider.exchange import Exchange, Receive, Scope, Send
+from tollgate_local.provider.prefix_cache import PrefixCache
+from tollgate_local.provider.recorder import Recorder
+
+Endpoint = Callable[[Exchange], Awaitable[None]]
+_MODEL_PATH = "/v1/models/"
+
+
+class Application:
+    """Answers what is under `/v1/` to callers with `api_key` (to all, without one), `/simulator/stats` to all."""
+
+    def __init__(self, recorder: Recorder, api_key: str | None = None) -> None:
+        self._recorder = recorder
+        self._expected = f"Bearer {api_key}".encode() if api_key else None
+        self._endpoints: dict[str, tuple[str, Endpoint]] = {
+            "/v1/chat/completions": ("POST", ChatEndpoint(recorder, PrefixCache())),
+            "/v1/embeddings": ("POST", embed),
+            "/v1/models": ("GET", _list_models),
+            _MODEL_PATH: ("GET", _show_model),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        try:
+            if exchange.path == "/simulator/stats":
+                await exchange.answer(200, msgspec.json.encode(self._recorder.stats))
+            else:
+                await self._serve(exchange)
+        except ApiError as error:
+            self._recorder.stats.errors += 1
+            await exchange.answer(error.status, error.body(), headers=error.headers)
+        except ClientGoneError:
+            # uvicorn complains about an answer that never came until it knows that the connection is closed.
+            await exchange.drop()
+
+    async def _serve(self, exchange: Exchange) -> None:
+        self._recorder.stats.requests += 1
+        self._check_key(exchange)
+        path = _MODEL_PATH if exchange.path.startswith(_MODEL_PATH) else exchange.path
+        if path not in self._endpoints:
+            raise ApiError(404, f"Invalid URL ({exchange.method} {exchange.path})")
+        method, endpoint = self._endpoints[path]
+        if exchange.method != method:
+            raise ApiError(405, f"Not allowed to {exchange.method} on {exchange.path} (HINT: use {method})")
+        await endpoint(exchange)
+
+    def _check_key(self, exchange: Exchange) -> None:
+        if self._expected is None:
+            return
+        presented = exchange.header(b"authorization")
+        if not presented:
+            raise ApiError(401, "You didn't provide an API key in an Authorization header (Bearer YOUR_KEY).")
+        if not hmac.compare_digest(presented, self._expected):
+            raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+async def _list_models(exchange: Exchange) -> None:
+    listing = [model.listing() for model in MODELS.values()]
+    await exchange.answer(200, msgspec.json.encode({"object": "list", "data": listing}))
+
+
+async def _show_model(exchange: Exchange) -> None:
+    model = find_model(exchange.path.removeprefix(_MODEL_PATH))
+    await exchange.answer(200, msgspec.json.encode(model.listing()))

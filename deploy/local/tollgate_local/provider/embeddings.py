@@ -1,0 +1,71 @@
+"""`POST /v1/embeddings`: unit vectors drawn from a hash of the text, the same for the same text."""
+
+import base64
+import math
+import struct
+from hashlib import shake_128
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from tollgate_local.provider.catalogue import embedding_model
+from tollgate_local.provider.decoding import decode
+from tollgate_local.provider.errors import invalid_value
+from tollgate_local.provider.exchange import Exchange
+from tollgate_local.provider.tokens import count_tokens
+
+_MOST_DIMENSIONS: Final = 1_536
+_MOST_INPUTS: Final = 2_048
+_MOST_TOKENS_AN_INPUT: Final = 8_192
+
+
+class EmbeddingRequest(msgspec.Struct):
+    model: str
+    input: str | list[str]
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MOST_DIMENSIONS)] | None = None
+    encoding_format: Literal["float", "base64"] | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(EmbeddingRequest)
+
+
+async def embed(exchange: Exchange) -> None:
+    request = decode(_DECODER, await exchange.body())
+    model = embedding_model(request.model)
+    texts = [request.input] if isinstance(request.input, str) else request.input
+    tokens = _checked_tokens(texts)
+    answer = {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _embedding(text, request)}
+            for index, text in enumerate(texts)
+        ],
+        "model": model.id,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+    await exchange.answer(200, msgspec.json.encode(answer))
+
+
+def _checked_tokens(texts: list[str]) -> int:
+    if not 1 <= len(texts) <= _MOST_INPUTS:
+        raise invalid_value("input", f"'input' must have 1 to {_MOST_INPUTS} items, but has {len(texts)}.")
+    counts = [count_tokens(text) for text in texts]
+    if max(counts) > _MOST_TOKENS_AN_INPUT:
+        message = f"An item of 'input' has {max(counts)} tokens; at most {_MOST_TOKENS_AN_INPUT} are allowed."
+        raise invalid_value("input", message, "context_length_exceeded")
+    return sum(counts)
+
+
+def _embedding(text: str, request: EmbeddingRequest) -> Any:
+    vector = unit_vector(text, request.dimensions or _MOST_DIMENSIONS)
+    if request.encoding_format == "base64":
+        return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    return vector
+
+
+def unit_vector(text: str, dimensions: int) -> list[float]:
+    """A vector of length 1; texts that differ in anything point in unrelated directions."""
+    # Odd numbers, so that no vector is all zeros.
+    draws = [2 * draw + 1 for draw in struct.unpack(f"<{dimensions}h", shake_128(text.encode()).digest(2 * dimensions))]
+    length = math.sqrt(sum(draw * draw for draw in draws))
+    return [draw / length for draw in draws]

@@ -1,0 +1,147 @@
+"""A request into its whole answer: text, tool calls and the true token counts. The same request gets the same text."""
+
+import json
+import time
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import uuid4
+
+import msgspec
+
+from tollgate_local.provider.catalogue import Model
+from tollgate_local.provider.errors import invalid_value
+from tollgate_local.provider.prefix_cache import PrefixCache
+from tollgate_local.provider.prose import passage
+from tollgate_local.provider.request import ChatRequest, NamedTool
+from tollgate_local.provider.schema import fitting_value
+from tollgate_local.provider.tokens import count_tokens, message_tokens, preamble_tokens, split_tokens
+
+# Thinking comes in steps of 64 tokens, as o-series usages do; effort sets the least, the seed adds up to four steps.
+_REASONING_STEP: Final = 64
+_REASONING_LEAST: Final = {"none": 0, "minimal": 0, "low": 64, "medium": 192, "high": 512, "xhigh": 1_024}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The head of a tool call; its arguments are the choice's pieces."""
+
+    id: str
+    name: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One answer: `pieces` is its text (or its call's arguments), one token a piece."""
+
+    pieces: tuple[str, ...]
+    finish_reason: str
+    reasoning_tokens: int = 0
+    call: Call | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
+
+    @property
+    def visible_tokens(self) -> int:
+        return len(self.pieces) + (self.call.tokens if self.call else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """An answer before it is sent; token counts are of all choices together."""
+
+    id: str
+    created: int
+    model: str
+    choices: tuple[Choice, ...]
+    prompt_tokens: int
+    cached_tokens: int
+    reasoning_tokens: int
+    visible_tokens: int
+
+    @property
+    def completion_tokens(self) -> int:
+        return self.reasoning_tokens + self.visible_tokens
+
+
+def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: int | None) -> Generation:
+    """The answer to `request`, its text exactly `tokens` long if given; `ApiError` 400 when the prompt is too long."""
+    preamble = preamble_tokens(request)
+    prompt_tokens = preamble + sum(map(message_tokens, request.messages))
+    _check_context(prompt_tokens, model)
+    seed = blake2b(msgspec.json.encode((request.model, request.seed, request.messages)), digest_size=8)
+    choices = tuple(_choice(request, model, _seed_of(seed, index), tokens) for index in range(request.n or 1))
+    return Generation(
+        id=f"chatcmpl-{uuid4().hex}",
+        created=int(time.time()),
+        model=model.id,
+        choices=choices,
+        prompt_tokens=prompt_tokens,
+        cached_tokens=prefixes.cached_tokens(request, preamble, prompt_tokens),
+        reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
+        visible_tokens=sum(choice.visible_tokens for choice in choices),
+    )
+
+
+def _check_context(prompt_tokens: int, model: Model) -> None:
+    if prompt_tokens > model.context_tokens:
+        message = (
+            f"This model's maximum context length is {model.context_tokens} tokens. However, your messages resulted in "
+            f"{prompt_tokens} tokens. Please reduce the length of the messages."
+        )
+        raise invalid_value("messages", message, "context_length_exceeded")
+
+
+def _seed_of(request_digest: "blake2b", index: int) -> int:
+    digest = request_digest.copy()
+    digest.update(index.to_bytes(2, "big"))
+    return int.from_bytes(digest.digest(), "big")
+
+
+def _choice(request: ChatRequest, model: Model, seed: int, tokens: int | None) -> Choice:
+    reasoning = _reasoning_tokens(request, model, seed)
+    pieces, call, finish_reason = _content(request, seed, tokens)
+    limit = request.token_limit
+    if limit is None:
+        return Choice(pieces, finish_reason, reasoning, call)
+    reasoning = min(reasoning, limit)
+    head = call.tokens if call else 0
+    room = limit - reasoning - head
+    if room < 0:
+        return Choice((), "length", limit)
+    if len(pieces) > room:
+        return Choice(pieces[:room], "length", reasoning, call)
+    return Choice(pieces, finish_reason, reasoning, call)
+
+
+def _content(request: ChatRequest, seed: int, tokens: int | None) -> tuple[tuple[str, ...], Call | None, str]:
+    tool = request.called_tool()
+    if tool is not None:
+        call = Call(f"call_{uuid4().hex[:24]}", tool.name, count_tokens(tool.name))
+        # OpenAI says "stop", not "tool_calls", when the caller named the function.
+        finish_reason = "stop" if isinstance(request.tool_choice, NamedTool) else "tool_calls"
+        return split_tokens(_ascii_json(fitting_value(tool.parameters) or {})), call, finish_reason
+    if request.response_format is not None and request.response_format.type != "text":
+        return split_tokens(_ascii_json(_structured(request, seed))), None, "stop"
+    return passage(seed, tokens), None, "stop"
+
+
+def _structured(request: ChatRequest, seed: int) -> Any:
+    wanted = request.response_format and request.response_format.json_schema
+    if wanted and wanted.schema:
+        return fitting_value(wanted.schema)
+    return {"summary": "".join(passage(seed, 12)), "topics": ["river", "harbor"], "count": seed % 10}
+
+
+def _reasoning_tokens(request: ChatRequest, model: Model, seed: int) -> int:
+    if not model.reasons:
+        return 0
+    least = _REASONING_LEAST[request.reasoning_effort or "medium"]
+    return least + seed % 5 * _REASONING_STEP if least else 0
+
+
+def _ascii_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))

@@ -1,0 +1,42 @@
+"""Which prompts were seen before: platform.openai.com/docs/guides/prompt-caching, with whole messages for prefixes."""
+
+from collections import OrderedDict
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from tollgate_local.provider.request import ChatRequest
+from tollgate_local.provider.tokens import message_tokens
+
+_LEAST_TOKENS: Final = 1_024
+_STEP_TOKENS: Final = 128
+
+
+class PrefixCache:
+    """Remembers the last `size` prefixes of whole messages; short prompts never enter."""
+
+    def __init__(self, size: int = 10_000) -> None:
+        self._size = size
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
+
+    def cached_tokens(self, request: ChatRequest, preamble: int, prompt: int) -> int:
+        """The tokens of the longest prefix seen before, in steps of 128, and remembers this prompt's prefixes."""
+        if prompt < _LEAST_TOKENS:
+            return 0
+        digest = blake2b(msgspec.json.encode((request.model, request.tools)), digest_size=16)
+        total, cached = preamble, 0
+        for message in request.messages:
+            digest.update(msgspec.json.encode(message))
+            total += message_tokens(message)
+            if self._remember(digest.digest()):
+                cached = total
+        return cached // _STEP_TOKENS * _STEP_TOKENS if cached >= _LEAST_TOKENS else 0
+
+    def _remember(self, key: bytes) -> bool:
+        known = key in self._seen
+        self._seen[key] = None
+        self._seen.move_to_end(key)
+        if len(self._seen) > self._size:
+            self._seen.popitem(last=False)
+        return known

@@ -1,0 +1,50 @@
+"""The usage object of an answer, true or, on request, impossible."""
+
+import msgspec
+
+from tollgate_local.provider.generation import Generation
+from tollgate_local.provider.simulate import UsageFault
+
+_HUGE_TOKENS = 10**15
+
+
+class PromptTokensDetails(msgspec.Struct):
+    cached_tokens: int
+    audio_tokens: int = 0
+
+
+class CompletionTokensDetails(msgspec.Struct):
+    reasoning_tokens: int
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class Usage(msgspec.Struct):
+    """`prompt_tokens` includes the cached ones, `completion_tokens` the reasoning ones."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+def stated_usage(generation: Generation, fault: UsageFault | None) -> Usage | None:
+    """What the answer says it used; None when it is to say nothing."""
+    if fault is UsageFault.MISSING:
+        return None
+    usage = Usage(
+        generation.prompt_tokens,
+        generation.completion_tokens,
+        generation.prompt_tokens + generation.completion_tokens,
+        PromptTokensDetails(generation.cached_tokens),
+        CompletionTokensDetails(generation.reasoning_tokens),
+    )
+    if fault is UsageFault.NEGATIVE:
+        usage.prompt_tokens, usage.completion_tokens, usage.total_tokens = -1, -1, -2
+    elif fault is UsageFault.CACHED:
+        usage.prompt_tokens_details.cached_tokens = usage.prompt_tokens + 1
+    elif fault is UsageFault.HUGE:
+        usage.completion_tokens, usage.total_tokens = _HUGE_TOKENS, usage.prompt_tokens + _HUGE_TOKENS
+    return usage
