@@ -46,6 +46,10 @@ fix: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+.PHONY: contracts
+contracts: $(READY) ## Write the events' JSON Schemas; refuses a breaking change
+	$(BIN)/python -m tollgate_common.contracts contracts
+
 .PHONY: lock
 lock: $(READY) ## Pin the newest allowed versions in requirements/, with their hashes
 	deploy/local/lock

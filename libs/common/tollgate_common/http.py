@@ -1,8 +1,10 @@
 """What a service's HTTP side has: health, readiness, metrics, problem details; a server that ends with its tasks."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import Callable, Coroutine, Generator
 from http import HTTPStatus
 from typing import Any
 
@@ -89,28 +91,52 @@ async def _render_http_exception(request: Request, error: Exception) -> JSONResp
 async def run_service(
     app: Callable[..., Any], host: str, port: int, *workers: Coroutine[None, None, None], drain_s: float = 10.0
 ) -> None:
-    """Serve until SIGTERM or SIGINT. The end of any worker is the end of the process: a consumer that died must not
-    hide behind a health check that still answers."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=int(drain_s),
+    """Serve until SIGTERM or SIGINT, then let requests finish for at most `drain_s` and cancel the workers.
+
+    Raises:
+        whatever a worker raises, or RuntimeError if one just ends. The end of any worker is the end of the process: a
+        consumer that died must not hide behind a health check that still answers.
+    """
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=int(drain_s),
+        )
     )
-    server = uvicorn.Server(config)
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_never_ends(worker)) for worker in workers]
-        await server.serve()
-        for task in tasks:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    serving = asyncio.create_task(server.serve())
+    working = [asyncio.create_task(worker) for worker in workers]
+    try:
+        await asyncio.wait([serving, *working], return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in working if task.done()]
+        server.stop()
+        await serving
+    finally:
+        for task in working:
             task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+    for task in ended:
+        task.result()
+        raise RuntimeError(f"{task.get_coro()} ended although the service still ran")
 
 
-async def _never_ends(worker: Coroutine[None, None, None]) -> None:
-    await worker
-    raise RuntimeError(f"{worker} ended although the service still runs")
+class _Server(uvicorn.Server):
+    """uvicorn's own handling raises the signal again when it has stopped, and so kills the process before its workers
+    could finish; here a signal only asks the server to stop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
