@@ -1,0 +1,71 @@
+"""The three engines together, and where they listen."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from tollgate_local.clickhouse import ClickHouse
+from tollgate_local.folders import CACHE, KAFKA_BUILD
+from tollgate_local.kafka import Kafka
+from tollgate_local.kafka_jars import kafka_jars
+from tollgate_local.ports import free_port
+from tollgate_local.postgres import Postgres
+from tollgate_local.supervisor import Part
+
+
+class EngineAddresses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where running engines listen, wherever they run; kept as JSON for those who did not start them."""
+
+    kafka_bootstrap: str
+    # A superuser's, who may create databases.
+    postgres_dsn: str
+    # With user and password, without a database.
+    clickhouse_url: str
+
+
+@dataclass(frozen=True)
+class EnginePorts:
+    kafka: int
+    kafka_controller: int
+    postgres: int
+    clickhouse: int
+
+    @classmethod
+    def free(cls) -> "EnginePorts":
+        return cls(free_port(), free_port(), free_port(), free_port())
+
+
+@dataclass(frozen=True)
+class Engines:
+    kafka: Kafka
+    postgres: Postgres
+    clickhouse: ClickHouse
+
+    @property
+    def addresses(self) -> EngineAddresses:
+        """Known once every engine is prepared."""
+        return EngineAddresses(self.kafka.bootstrap, self.postgres.dsn, self.clickhouse.url)
+
+    def parts(self) -> list[Part]:
+        return [
+            Part(engine.name, engine.spec, engine.prepare) for engine in (self.kafka, self.postgres, self.clickhouse)
+        ]
+
+
+def build_engines(home: Path, logs: Path, ports: EnginePorts, *, short_lived: bool) -> Engines:
+    """Finds the programs, fetches Kafka's the first time, starts nothing.
+
+    Args:
+        home: below it each engine has a folder of its own.
+        logs: each engine's log is `<name>.log` in it.
+        ports: where they will listen.
+        short_lived: for data that nobody will miss: quicker to start and to write, not durable.
+    """
+    jars = kafka_jars(KAFKA_BUILD / "pom.xml", CACHE)
+    kafka_ports = (ports.kafka, ports.kafka_controller)
+    return Engines(
+        Kafka(home / "kafka", logs / "kafka.log", jars, *kafka_ports, short_lived=short_lived),
+        Postgres(home / "postgres", logs / "postgres.log", ports.postgres, short_lived=short_lived),
+        ClickHouse(home / "clickhouse", logs / "clickhouse.log", ports.clickhouse),
+    )

@@ -1,0 +1,79 @@
+"""Fixtures for every test. A test that uses a store says so with `@pytest.mark.engines`."""
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from engines import stores
+from engines.run import EnginesError, Run, find_engines
+from tollgate_local.engines import EngineAddresses
+
+RUN = pytest.StashKey[Run]()
+MARKS_WITH_ENGINES = {"engines", "e2e", "chaos"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # pytest-xdist's workers belong to the run of their main process
+        config.stash[RUN] = Run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if run := config.stash.get(RUN, None):
+        run.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if uses_engines(item) and not MARKS_WITH_ENGINES & {mark.name for mark in item.iter_markers()}:
+            raise pytest.UsageError(f"{item.nodeid} uses the engines: mark it with @pytest.mark.engines")
+
+
+def uses_engines(item: pytest.Item) -> bool:
+    return "engines" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Starts the engines before the first test, whose time limit is not for a download."""
+    if session.config.option.collectonly or not any(uses_engines(item) for item in session.items):
+        return
+    try:
+        find_engines()
+    except EnginesError:
+        return  # each test that needs them tells it, from the fixture below
+
+
+@pytest.fixture(scope="session")
+def engines() -> EngineAddresses:
+    """Kafka, PostgreSQL and ClickHouse: a developer's own, containers where Docker answers, else embedded ones."""
+    return find_engines()
+
+
+@pytest.fixture
+def kafka_bootstrap(engines: EngineAddresses) -> str:
+    """`host:port` of a broker that creates no topic by itself."""
+    return engines.kafka_bootstrap
+
+
+@pytest.fixture
+def topic_prefix(engines: EngineAddresses) -> Iterator[str]:
+    """What the names of this test's topics and consumer groups start with; the topics are deleted after it."""
+    prefix = stores.unique_name()
+    yield prefix
+    with ThreadPoolExecutor(1) as thread:  # this thread's event loop may be the test's own
+        thread.submit(asyncio.run, stores.delete_topics(engines.kafka_bootstrap, prefix)).result()
+
+
+@pytest.fixture
+def postgres_dsn(engines: EngineAddresses) -> Iterator[str]:
+    """The DSN of a database for this test alone, as a superuser."""
+    with stores.postgres_database(engines.postgres_dsn) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def clickhouse_database(engines: EngineAddresses) -> Iterator[stores.ClickHouseDatabase]:
+    """A ClickHouse database for this test alone."""
+    with stores.clickhouse_database(engines.clickhouse_url) as database:
+        yield database
