@@ -70,7 +70,8 @@ class Generation:
 def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: int | None) -> Generation:
     """The answer to `request`, its text exactly `tokens` long if given; `ApiError` 400 when the prompt is too long."""
     preamble = preamble_tokens(request)
-    prompt_tokens = preamble + sum(map(message_tokens, request.messages))
+    counts = [message_tokens(message) for message in request.messages]
+    prompt_tokens = preamble + sum(counts)
     _check_context(prompt_tokens, model)
     seed = blake2b(msgspec.json.encode((request.model, request.seed, request.messages)), digest_size=8)
     choices = tuple(_choice(request, model, _seed_of(seed, index), tokens) for index in range(request.n or 1))
@@ -80,7 +81,7 @@ def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: 
         model=model.id,
         choices=choices,
         prompt_tokens=prompt_tokens,
-        cached_tokens=prefixes.cached_tokens(request, preamble, prompt_tokens),
+        cached_tokens=prefixes.cached_tokens(request, preamble, counts),
         reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
         visible_tokens=sum(choice.visible_tokens for choice in choices),
     )

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from tollgate_local.provider.request import ChatRequest
-from tollgate_local.provider.tokens import message_tokens
 
 _LEAST_TOKENS: Final = 1_024
 _STEP_TOKENS: Final = 128
@@ -20,15 +19,15 @@ class PrefixCache:
         self._size = size
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
-    def cached_tokens(self, request: ChatRequest, preamble: int, prompt: int) -> int:
+    def cached_tokens(self, request: ChatRequest, preamble_tokens: int, message_tokens: list[int]) -> int:
         """The tokens of the longest prefix seen before, in steps of 128, and remembers this prompt's prefixes."""
-        if prompt < _LEAST_TOKENS:
+        if preamble_tokens + sum(message_tokens) < _LEAST_TOKENS:
             return 0
         digest = blake2b(msgspec.json.encode((request.model, request.tools)), digest_size=16)
-        total, cached = preamble, 0
-        for message in request.messages:
+        total, cached = preamble_tokens, 0
+        for message, tokens in zip(request.messages, message_tokens, strict=True):
             digest.update(msgspec.json.encode(message))
-            total += message_tokens(message)
+            total += tokens
             if self._remember(digest.digest()):
                 cached = total
         return cached // _STEP_TOKENS * _STEP_TOKENS if cached >= _LEAST_TOKENS else 0

@@ -1,7 +1,10 @@
 """Serves an ASGI application with uvicorn and hands it each request's connection."""
 
 import contextlib
+import signal
 import socket
+from types import FrameType
+from typing import NoReturn
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -37,7 +40,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(application: Application, listener: socket.socket) -> None:
-    """Runs until SIGINT or SIGTERM."""
+    """Runs until SIGINT or SIGTERM; answers that are under way then end as broken."""
+    # uvicorn raises the signal again as soon as it has stopped. Python's own way with SIGTERM would end the process
+    # there, before the cancelled answers were recorded.
+    signal.signal(signal.SIGTERM, _leave)
     config = uvicorn.Config(
         application,
         loop="uvloop",
@@ -54,3 +60,7 @@ def serve(application: Application, listener: socket.socket) -> None:
     )
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)

@@ -20,15 +20,15 @@ _PER_MESSAGE: Final = 3
 _PER_NAME: Final = 1
 _PRIMING: Final = 3
 _IMAGE_TOKENS: Final = {"low": 85, "high": 765, "auto": 765}
-# A text above this is counted every time: the cache holds at most 2048 * 8 Ki characters.
-_CACHED_CHARACTERS: Final = 8_192
+# A text above this is counted every time: the cache holds at most 1024 * 32 Ki characters.
+_CACHED_CHARACTERS: Final = 32_768
 
 
 def count_tokens(text: str) -> int:
     return _cached_count(text) if len(text) <= _CACHED_CHARACTERS else int(_VOCABULARY.count(text))
 
 
-@lru_cache(maxsize=2_048)
+@lru_cache(maxsize=1_024)
 def _cached_count(text: str) -> int:
     return int(_VOCABULARY.count(text))
 
