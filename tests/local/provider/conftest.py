@@ -1,4 +1,6 @@
+import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,16 +17,30 @@ def provider() -> Iterator[RunningProvider]:
         yield running
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "journal.jsonl"
+@pytest.fixture(scope="module")
+def shared_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("provider") / "journal.jsonl"
 
 
-@pytest.fixture
-def recorded(journal: Path) -> Iterator[RunningProvider]:
-    """A provider of the test's own, whose counters start at zero."""
-    with running_provider(journal=str(journal)) as running:
+@pytest.fixture(scope="module")
+def recording_provider(shared_journal: Path) -> Iterator[RunningProvider]:
+    with running_provider(journal=str(shared_journal)) as running:
         yield running
+
+
+@pytest.fixture
+def journal(recording_provider: RunningProvider, shared_journal: Path) -> Path:
+    """The provider's journal, empty: it is opened for appending, so the next line is its first."""
+    recording_provider.wait_for_stats(lambda stats: stats["in_flight"] == 0)
+    os.truncate(shared_journal, 0)
+    return shared_journal
+
+
+@pytest.fixture
+def recorded(recording_provider: RunningProvider) -> RunningProvider:
+    """A provider whose counters are at zero and which sends nothing yet."""
+    baseline = recording_provider.wait_for_stats(lambda stats: stats["in_flight"] == 0)
+    return replace(recording_provider, baseline=baseline)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -19,8 +19,11 @@ USER = {"role": "user", "content": "What flows past the harbor?"}
 
 @dataclass(frozen=True)
 class RunningProvider:
+    """A provider at work; its counters count from `baseline`, so that tests can share a process."""
+
     port: int
     process: subprocess.Popen[str]
+    baseline: dict[str, int] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -28,7 +31,7 @@ class RunningProvider:
 
     def stats(self) -> dict[str, int]:
         answer = httpx.get(f"{self.url}/simulator/stats", trust_env=False)
-        return dict(answer.json())
+        return {name: count - self.baseline.get(name, 0) for name, count in answer.json().items()}
 
     def wait_for_stats(self, condition: Callable[[dict[str, int]], bool]) -> dict[str, int]:
         """The counters once they meet `condition`; fails with the last ones after a bounded wait."""

@@ -9,7 +9,7 @@ import pytest
 
 from local.provider.running import RunningProvider, read_until, running_provider
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("simulated-provider")]
 
 
 def lines(journal: Path) -> list[dict[str, Any]]:
@@ -98,18 +98,21 @@ def test_errors_are_no_generations(recorded: RunningProvider, journal: Path) -> 
     assert lines(journal) == []
 
 
-def test_a_second_start_appends(journal: Path, recorded: RunningProvider) -> None:
-    with running_provider(journal=str(journal)) as second:
-        for running in (recorded, second):
-            with running.connect() as connection:
-                read_until(connection, b"}}}")
+def test_a_second_start_appends(journal: Path) -> None:
+    with running_provider(journal=str(journal)) as second, second.connect() as connection:
+        read_until(connection, b"}}}")
+    with running_provider(journal=str(journal)) as third, third.connect() as connection:
+        read_until(connection, b"}}}")
     assert len(lines(journal)) == 2
 
 
-def test_a_stopped_provider_ends_what_it_was_sending(recorded: RunningProvider, journal: Path) -> None:
-    with recorded.connect("stall_mid_stream:3", stream=True):
-        recorded.wait_for_stats(lambda stats: stats["in_flight"] == 1)
-        recorded.process.send_signal(signal.SIGTERM)
-        assert recorded.process.wait(20) == 0
+def test_a_stopped_provider_ends_what_it_was_sending(journal: Path) -> None:
+    with (
+        running_provider(journal=str(journal)) as stopped,
+        stopped.connect("stall_mid_stream:3", stream=True) as connection,
+    ):
+        read_until(connection, b'"delta":{"content":', times=3)
+        stopped.process.send_signal(signal.SIGTERM)
+        assert stopped.process.wait(20) == 0
     (entry,) = lines(journal)
     assert (entry["outcome"], entry["delivered_tokens"]) == ("broken", 3)
