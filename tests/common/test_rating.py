@@ -16,7 +16,7 @@ EXAMPLES = [
     ("1,000 in at $2.50 a million", TokenCounts(input=1_000), GPT_4O, 10_000, 2_500_000),
     ("cached tokens have their own price", TokenCounts(input=200, cached_input=800), GPT_4O, 10_000, 1_500_000),
     ("a class without a price costs what its parent costs", TokenCounts(reasoning=100), GPT_4O, 10_000, 1_000_000),
-    ("a price of zero is a price", TokenCounts(cached_input=9), Prices(input=USD, cached_input=0, output=USD), 10_000, 0),
+    ("a price of zero is a price", TokenCounts(cached_input=9), Prices(input=1, cached_input=0, output=1), 10_000, 0),
     ("a plan at 120%", TokenCounts(input=1_000, output=100), GPT_4O, 12_000, 4_200_000),
     ("a free plan", TokenCounts(input=1_000), GPT_4O, 0, 0),
     ("a price per request", TokenCounts(input=1), Prices(input=1_000_000, output=0, request_nano=7), 10_000, 8),

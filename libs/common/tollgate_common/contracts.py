@@ -1,5 +1,6 @@
-"""The JSON Schemas of all topics, kept in `contracts/`. `python -m tollgate_common.contracts contracts` writes them anew
-and refuses a change that would break a producer or consumer of yesterday; such a change is a new version of the topic.
+"""The JSON Schemas of all topics, kept in `contracts/`: `python -m tollgate_common.contracts contracts` writes them.
+
+It refuses a change that would break a producer or consumer of yesterday; such a change is a new version of the topic.
 """
 
 import json

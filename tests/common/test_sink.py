@@ -1,0 +1,249 @@
+"""The ClickHouse sink on the real engines: killed at each point of its cycle, it neither loses nor doubles a row."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from engines.stores import ClickHouseDatabase
+from tollgate_common import clickhouse
+from tollgate_common.clock import utc_now
+from tollgate_common.consumer import Consumer, Record
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.errors import Damaged
+from tollgate_common.events import UsageEvent, Void, decode_usage, encode
+from tollgate_common.ids import new_id
+from tollgate_common.producer import create_producer
+from tollgate_common.sequence import Stamp
+from tollgate_common.sink import SINK_COLUMNS, Block, Sink, Table
+from tollgate_common.topics import Topic, create_topics
+
+pytestmark = pytest.mark.engines
+
+CREATE_TABLE = """
+CREATE TABLE events (
+    topic LowCardinality(String), partition UInt16, offset UInt64, boot_id LowCardinality(String), seq UInt64,
+    block_month UInt32, insert_by DateTime64(3), at DateTime64(3, 'UTC'), reason String,
+    CONSTRAINT fresh CHECK insert_by >= now()
+) ENGINE = MergeTree PARTITION BY block_month ORDER BY (boot_id, seq)
+SETTINGS non_replicated_deduplication_window = 1000
+"""
+PARTITIONS = 2
+
+
+def decode(record: Record) -> UsageEvent:
+    return decode_usage(record.value)
+
+
+def rows(events: Sequence[UsageEvent]) -> list[list[Any]]:
+    return [[event.at for event in events], [event.reason if isinstance(event, Void) else "" for event in events]]
+
+
+TABLE: Table[Any] = Table("events", ("at", "reason"), decode, rows)
+
+
+class Killed(Exception):  # noqa: N818 - what happened to it
+    pass
+
+
+class DyingSink(Sink[Any]):
+    """Dies at a named step of its cycle, before it or after it, as `kill -9` would have it."""
+
+    def __init__(self, die_before: str | None = None, die_after: str | None = None, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._die_before, self._die_after = die_before, die_after
+
+    async def _step(self, name: str, step: Awaitable[None]) -> None:
+        if self._die_before == name:
+            asyncio.ensure_future(step).cancel()
+            raise Killed
+        await step
+        if self._die_after == name:
+            raise Killed
+
+    async def _declare(self, blocks: Sequence[Block[Any]]) -> None:
+        await self._step("declare", super()._declare(blocks))
+
+    async def _insert(self, block: Block[Any], token: int) -> None:
+        await self._step("insert", super()._insert(block, token))
+
+    async def _finish(self, blocks: Sequence[Block[Any]]) -> None:
+        await self._step("commit", super()._finish(blocks))
+
+
+class World:
+    """One topic, one table, one boot, and the sinks that come and go."""
+
+    def __init__(self, bootstrap: str, prefix: str, client: AsyncClient, producer: AIOKafkaProducer) -> None:
+        self.bootstrap, self.prefix, self.client, self.producer = bootstrap, prefix, client, producer
+        self.topic = Topic.USAGE.named(prefix)
+        self.boot = new_id()
+        self.next_seq = [0] * PARTITIONS
+
+    async def send(self, partition: int, seqs: Sequence[int]) -> None:
+        for seq in seqs:
+            event = Void(stamp=Stamp(self.boot, partition, seq), at=utc_now(), account_id="a", reason=f"r{seq}")
+            await self.producer.send(self.topic, encode(event), partition=partition)
+        await self.producer.flush()
+
+    async def stored(self) -> list[tuple[int, int, str]]:
+        found = await self.client.query("SELECT partition, seq, reason FROM events ORDER BY partition, seq")
+        return [(row[0], row[1], row[2]) for row in found.result_rows]
+
+    @asynccontextmanager
+    async def sink(self, **dies: str) -> AsyncIterator["asyncio.Task[None]"]:
+        consumer = Consumer(self.bootstrap, f"{self.prefix}.sink", [self.topic], session_timeout_ms=6_000)
+        sink = DyingSink(
+            bootstrap=self.bootstrap,
+            consumer=consumer,
+            clickhouse=self.client,
+            table=TABLE,
+            dead_letters=DeadLetters(self.producer, self.prefix, "sink"),
+            **dies,
+        )
+        task = asyncio.create_task(sink.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def runs_until_it_dies(self, **dies: str) -> None:
+        async with self.sink(**dies) as task:
+            with pytest.raises((Killed, ExceptionGroup)):
+                await asyncio.wait_for(task, 30)
+
+    async def runs_until(self, expected: list[tuple[int, int, str]]) -> None:
+        async with self.sink() as task:
+            await until(lambda: self._has(expected), task)
+            # Whatever comes too much comes within another turn.
+            await asyncio.sleep(0.5)
+        assert await self.stored() == expected
+
+    async def _has(self, expected: list[tuple[int, int, str]]) -> bool:
+        return len(await self.stored()) >= len(expected)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], task: "asyncio.Task[None]") -> None:
+    for _ in range(300):
+        if await condition():
+            return
+        if task.done():
+            task.result()
+        await asyncio.sleep(0.1)
+    raise TimeoutError("not within 30 s")
+
+
+def expected(*seqs_of_partition: Sequence[int]) -> list[tuple[int, int, str]]:
+    return [(partition, seq, f"r{seq}") for partition, seqs in enumerate(seqs_of_partition) for seq in seqs]
+
+
+@pytest.fixture
+async def world(
+    kafka_bootstrap: str, topic_prefix: str, clickhouse_database: ClickHouseDatabase
+) -> AsyncIterator[World]:
+    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+    client = await clickhouse.connect(clickhouse_database.url)
+    await client.command(CREATE_TABLE)
+    producer = create_producer(kafka_bootstrap)
+    await producer.start()
+    yield World(kafka_bootstrap, topic_prefix, client, producer)
+    await producer.stop()
+    await client.close()
+
+
+async def test_every_event_has_one_row_and_duplicates_none(world: World) -> None:
+    await world.send(0, range(50))
+    await world.send(1, range(30))
+    await world.send(0, [3, 49, 50, 50, 0])
+    await world.runs_until(expected(range(51), range(30)))
+
+
+async def test_a_later_process_drops_what_an_earlier_one_stored(world: World) -> None:
+    await world.send(0, [0, 1, 4, 5])
+    await world.runs_until(expected([0, 1, 4, 5]))
+    # A resend of all, among it the two that were missing: the recovered state knows the gap.
+    await world.send(0, range(7))
+    await world.runs_until(expected(range(7)))
+
+
+@pytest.mark.parametrize(
+    "dies",
+    [
+        {"die_before": "declare"},
+        {"die_after": "declare"},
+        {"die_before": "insert"},
+        {"die_after": "insert"},
+        {"die_before": "commit"},
+        {"die_after": "commit"},
+    ],
+    ids=lambda dies: " ".join(f"{when} {what}" for when, what in dies.items()),
+)
+async def test_killed_at_any_point_it_neither_loses_nor_doubles(world: World, dies: dict[str, str]) -> None:
+    await world.send(0, range(20))
+    await world.send(1, range(20))
+    await world.runs_until_it_dies(**dies)
+    # More arrives meanwhile, with duplicates of what may or may not have landed.
+    await world.send(0, [*range(15, 40)])
+    await world.runs_until(expected(range(40), range(20)))
+
+
+async def test_killed_again_and_again(world: World) -> None:
+    await world.send(0, range(10))
+    for end, dies in ((12, "declare"), (14, "insert"), (16, "commit"), (18, "insert")):
+        await world.runs_until_it_dies(die_after=dies)
+        await world.send(0, range(5, end))
+    await world.runs_until(expected(range(18)))
+
+
+async def test_rows_that_an_ok_did_not_bring_go_under_a_fresh_token(world: World) -> None:
+    """The engine died between its dedup log and the part's rename: the token is taken, the rows are not there."""
+    await world.send(0, range(10))
+    await world.runs_until_it_dies(die_after="insert")
+    await world.client.command("ALTER TABLE events DELETE WHERE 1 SETTINGS mutations_sync = 1")
+    assert await world.stored() == []
+    await world.runs_until(expected(range(10)))
+
+
+async def test_part_of_a_block_is_an_alarm(world: World) -> None:
+    await world.send(0, range(10))
+    await world.runs_until_it_dies(die_after="insert")
+    await world.client.command("ALTER TABLE events DELETE WHERE seq > 3 SETTINGS mutations_sync = 1")
+    async with world.sink() as task:
+        with pytest.raises(Damaged, match="has 4 of 10 rows"):
+            await asyncio.wait_for(task, 30)
+
+
+async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> None:
+    now = utc_now()
+    deadline = now.replace(year=now.year + 1)
+    columns: list[list[Any]] = [[world.topic], [0], [0], [world.boot], [0], [202611], [deadline], [now], ["r0"]]
+    await world.client.insert("events", columns, [*SINK_COLUMNS, "at", "reason"], column_oriented=True)
+    async with world.sink() as task:
+        with pytest.raises(Damaged, match="no committed offset"):
+            await asyncio.wait_for(task, 30)
+
+
+async def test_what_can_never_be_handled_goes_to_the_dead_letters_and_stays_a_gap(world: World) -> None:
+    await world.send(0, [0])
+    await world.producer.send_and_wait(world.topic, b'{"type":"unheard_of"}', b"key", partition=0)
+    await world.send(0, [2])
+    await world.runs_until(expected([0, 2]))
+
+    partition = TopicPartition(Topic.USAGE.dead_letters(world.prefix), 0)
+    reader = AIOKafkaConsumer(bootstrap_servers=world.bootstrap)
+    await reader.start()
+    try:
+        reader.assign([partition])
+        await reader.seek_to_beginning(partition)
+        letter = await asyncio.wait_for(reader.getone(), 10)
+    finally:
+        await reader.stop()
+    assert (letter.value, letter.key) == (b'{"type":"unheard_of"}', b"key")
+    headers = dict(letter.headers)
+    assert headers["source"] == f"{world.topic}:0:1".encode()
+    assert b"not decodable" in headers["reason"]
