@@ -11,8 +11,7 @@ from testcontainers.core.container import DockerContainer
 
 from tollgate_local.clickhouse import clickhouse_answers
 from tollgate_local.engines import EngineAddresses
-from tollgate_local.folders import KAFKA_BUILD
-from tollgate_local.kafka import kafka_answers, node_settings
+from tollgate_local.kafka import POM, kafka_answers, node_settings
 from tollgate_local.kafka_jars import kafka_version
 from tollgate_local.ports import HOST, free_port
 from tollgate_local.postgres import MAX_CONNECTIONS, postgres_answers
@@ -55,7 +54,7 @@ def start_kafka(stack: ExitStack) -> str:
     listeners = f"BROKER://0.0.0.0:{port},CONTROLLER://127.0.0.1:9093"
     settings = node_settings(listeners, f"BROKER://{HOST}:{port}", "127.0.0.1:9093")
     environment = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in settings.items()}
-    image = f"apache/kafka:{kafka_version(KAFKA_BUILD / 'pom.xml')}"
+    image = f"apache/kafka:{kafka_version(POM)}"
     stack.enter_context(DockerContainer(image).with_envs(**environment).with_bind_ports(port, port))
     return f"{HOST}:{port}"
 

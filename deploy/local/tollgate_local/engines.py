@@ -6,9 +6,7 @@ from pathlib import Path
 import msgspec
 
 from tollgate_local.clickhouse import ClickHouse
-from tollgate_local.folders import CACHE, KAFKA_BUILD
 from tollgate_local.kafka import Kafka
-from tollgate_local.kafka_jars import kafka_jars
 from tollgate_local.ports import free_port
 from tollgate_local.postgres import Postgres
 from tollgate_local.supervisor import Part
@@ -54,7 +52,7 @@ class Engines:
 
 
 def build_engines(home: Path, logs: Path, ports: EnginePorts, *, short_lived: bool) -> Engines:
-    """Finds the programs, fetches Kafka's the first time, starts nothing.
+    """Finds the programs; fetches and starts nothing yet.
 
     Args:
         home: below it each engine has a folder of its own.
@@ -62,10 +60,8 @@ def build_engines(home: Path, logs: Path, ports: EnginePorts, *, short_lived: bo
         ports: where they will listen.
         short_lived: for data that nobody will miss: quicker to start and to write, not durable.
     """
-    jars = kafka_jars(KAFKA_BUILD / "pom.xml", CACHE)
-    kafka_ports = (ports.kafka, ports.kafka_controller)
     return Engines(
-        Kafka(home / "kafka", logs / "kafka.log", jars, *kafka_ports, short_lived=short_lived),
+        Kafka(home / "kafka", logs / "kafka.log", ports.kafka, ports.kafka_controller, short_lived=short_lived),
         Postgres(home / "postgres", logs / "postgres.log", ports.postgres, short_lived=short_lived),
         ClickHouse(home / "clickhouse", logs / "clickhouse.log", ports.clickhouse),
     )

@@ -9,11 +9,12 @@ from pathlib import Path
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from tollgate_local.folders import KAFKA_BUILD, made_whole
-from tollgate_local.kafka_jars import find_java
+from tollgate_local.folders import CACHE, KAFKA_BUILD, made_whole
+from tollgate_local.kafka_jars import fetch_jars, find_java, jars_folder
 from tollgate_local.ports import HOST
 from tollgate_local.processes import ProcessSpec, run_to_end
 
+POM = KAFKA_BUILD / "pom.xml"
 # One collector thread and a modest heap: the machine is shared with everything else that `up` starts.
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError")
 # The first compiler only: ready in 2.5 instead of 3.2 s (2 cores), slower in a long run.
@@ -53,12 +54,10 @@ class Kafka:
 
     name = "kafka"
 
-    def __init__(
-        self, home: Path, log_file: Path, jars: Path, port: int, controller_port: int, *, short_lived: bool
-    ) -> None:
+    def __init__(self, home: Path, log_file: Path, port: int, controller_port: int, *, short_lived: bool) -> None:
         self._home = home
         self._log_file = log_file
-        self._jars = jars
+        self._jars = jars_folder(POM, CACHE)
         self._port = port
         self._controller_port = controller_port
         self._jvm = JVM + JVM_SHORT_LIVED if short_lived else JVM
@@ -69,7 +68,9 @@ class Kafka:
         return f"{HOST}:{self._port}"
 
     async def prepare(self) -> None:
-        """Formats the data folder on the first start; writes the settings on each."""
+        """Fetches the jars and formats the data folder on the first start; writes the settings on each."""
+        if not self._jars.exists():
+            await fetch_jars(POM, self._jars)
         data = self._home / "data"
         if not data.exists():
             with made_whole(data) as scratch:

@@ -1,19 +1,21 @@
 """Apache Kafka's jars, at the version that deploy/local/kafka/pom.xml pins, and the Java that runs them."""
 
+import asyncio
+import hashlib
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET  # the file parsed is the project's own
 from pathlib import Path
 
-from tollgate_local.errors import DownloadError, ToolMissingError
+from tollgate_local.errors import DownloadError, LocalError, ToolMissingError
 from tollgate_local.folders import made_whole
+from tollgate_local.processes import run_to_end
 
 # What Kafka 4's server needs.
 OLDEST_JAVA = 17
 INSTALL = "Debian, Ubuntu: apt-get install openjdk-17-jre-headless maven"
 DOWNLOAD_WITHIN_S = 600
-LAST_LINES = 5
 
 
 def find_java() -> str:
@@ -35,30 +37,24 @@ def kafka_version(pom: Path) -> str:
     return found
 
 
-def kafka_jars(pom: Path, cache: Path) -> Path:
-    """The folder of the jars; fetched by Maven the first time, or when the pom has changed since."""
-    jars = cache / f"kafka-{kafka_version(pom)}"
-    made_from = jars / pom.name
-    if made_from.exists() and made_from.read_bytes() == pom.read_bytes():
-        return jars
-    shutil.rmtree(jars, ignore_errors=True)
-    with made_whole(jars) as scratch:
-        download(pom, scratch)
-        shutil.copy(pom, scratch)
-    return jars
+def jars_folder(pom: Path, cache: Path) -> Path:
+    """Named for the version and for all that the pom says, so that jars fetched for another pom are never taken."""
+    digest = hashlib.sha256(pom.read_bytes()).hexdigest()[:8]
+    return cache / f"kafka-{kafka_version(pom)}-{digest}"
 
 
-def download(pom: Path, folder: Path) -> None:
+async def fetch_jars(pom: Path, folder: Path) -> None:
+    """Fills `folder` with what the pom names, whole or not at all."""
     maven = shutil.which("mvn")
     if maven is None:
-        raise ToolMissingError(f"Kafka's jars are fetched with Maven once, and no `mvn` is on the PATH; {INSTALL}")
-    # Strict checksums: Maven by itself only warns of a jar that does not match.
-    argv = [maven, "--batch-mode", "--quiet", "--strict-checksums", f"--file={pom}", "dependency:copy-dependencies"]
-    argv += ["-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
-    try:
-        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=DOWNLOAD_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        raise DownloadError(f"Kafka's jars did not arrive within {DOWNLOAD_WITHIN_S} s; run it again") from None
-    if done.returncode != 0:
-        errors = [line for line in done.stdout.splitlines() if line.startswith("[ERROR]")][:LAST_LINES]
-        raise DownloadError("Maven could not fetch Kafka's jars; run it again when it can:\n" + "\n".join(errors))
+        raise ToolMissingError(f"Kafka's jars are fetched once with Maven, and no `mvn` is on the PATH; {INSTALL}")
+    with made_whole(folder) as scratch:
+        # Strict checksums: Maven by itself only warns of a jar that does not match.
+        argv = [maven, "--batch-mode", "--quiet", "--strict-checksums", f"--file={pom}", "dependency:copy-dependencies"]
+        argv += ["-DincludeScope=runtime", f"-DoutputDirectory={scratch}"]
+        try:
+            await asyncio.wait_for(run_to_end("Maven", argv, {}), timeout=DOWNLOAD_WITHIN_S)
+        except TimeoutError:
+            raise DownloadError(f"Kafka's jars did not arrive within {DOWNLOAD_WITHIN_S} s; run it again") from None
+        except LocalError as error:
+            raise DownloadError(f"Kafka's jars could not be fetched; run it again. {error}") from None

@@ -29,7 +29,6 @@ async def run_engines(addresses_file: Path) -> None:
     home = RUN / "engines"
     with only_one(RUN / "engines.pid"), Reaper() as reaper:
         shutil.rmtree(home, ignore_errors=True)
-        tell("starting the engines; Kafka's jars are fetched first if they are not here yet")
         engines = build_engines(home, home / "logs", EnginePorts.free(), short_lived=True)
         async with Supervisor(engines.parts(), reaper, tell) as supervisor:
             await supervisor.wait_ready()
