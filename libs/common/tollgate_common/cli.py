@@ -1,17 +1,32 @@
-"""The command line that every service has: `python -m tollgate_<service>.main [serve|migrate] [--check-config]`."""
+"""The command line that every service has: `python -m tollgate_<service>.main [serve|migrate|...] [--check-config]`."""
 
 import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import uvloop
 
+from tollgate_common.errors import CommandError
 from tollgate_common.settings import ServiceSettings, load
 from tollgate_common.telemetry import configure_logging
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+
+
+@dataclass(frozen=True)
+class Command(Generic[SettingsT]):
+    """What a service's command line can do besides `serve` and `migrate`.
+
+    `run` returns the line to print, or raises CommandError.
+    """
+
+    name: str
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[SettingsT, argparse.Namespace], Coroutine[Any, Any, str]]
 
 
 def run(
@@ -19,20 +34,43 @@ def run(
     settings_class: type[SettingsT],
     serve: Callable[[SettingsT], Coroutine[Any, Any, None]],
     migrate: Callable[[SettingsT], Coroutine[Any, Any, list[str]]] | None = None,
+    *commands: Command[SettingsT],
 ) -> None:
     """Parse the command line, read the settings, and do what was asked for."""
-    parser = argparse.ArgumentParser(prog=f"python -m tollgate_{service}.main")
-    commands = ["serve"] if migrate is None else ["serve", "migrate"]
-    parser.add_argument("command", nargs="?", default="serve", choices=commands)
-    parser.add_argument("--check-config", action="store_true", help="only say whether the settings are right")
-    arguments = parser.parse_args()
+    if migrate is not None:
+        commands = (_migration(migrate), *commands)
+    arguments = _parser(service, commands).parse_args()
     settings = load(settings_class)
-    if arguments.check_config:
+    if getattr(arguments, "check_config", False):
         sys.stdout.write(f"{service}: the settings are right\n")
         return
     configure_logging(service, settings.log_level)
-    if arguments.command == "migrate" and migrate is not None:
-        ran = asyncio.run(migrate(settings))
-        sys.stdout.write(f"{service}: {len(ran)} migrations ran{''.join(f', {name}' for name in ran)}\n")
+    command = next((command for command in commands if command.name == arguments.command), None)
+    if command is None:
+        uvloop.run(serve(settings))
         return
-    uvloop.run(serve(settings))
+    try:
+        sys.stdout.write(f"{service}: {asyncio.run(command.run(settings, arguments))}\n")
+    except CommandError as error:
+        sys.exit(f"{service}: {error}")
+
+
+def _parser(service: str, commands: tuple[Command[SettingsT], ...]) -> argparse.ArgumentParser:
+    # The option may stand before the command and after it; a default would let the one overwrite the other.
+    options = argparse.ArgumentParser(add_help=False)
+    about = "only say whether the settings are right"
+    options.add_argument("--check-config", action="store_true", default=argparse.SUPPRESS, help=about)
+    parser = argparse.ArgumentParser(prog=f"python -m tollgate_{service}.main", parents=[options])
+    subparsers = parser.add_subparsers(dest="command", metavar="command")
+    subparsers.add_parser("serve", help="run the service; this is the default", parents=[options])
+    for command in commands:
+        command.add_arguments(subparsers.add_parser(command.name, help=command.help, parents=[options]))
+    return parser
+
+
+def _migration(migrate: Callable[[SettingsT], Coroutine[Any, Any, list[str]]]) -> Command[SettingsT]:
+    async def run_migrations(settings: SettingsT, _: argparse.Namespace) -> str:
+        ran = await migrate(settings)
+        return f"{len(ran)} migrations ran{''.join(f', {name}' for name in ran)}"
+
+    return Command("migrate", "run the database's migrations that have not run yet", lambda _: None, run_migrations)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from tollgate_common.consumer import Record
 from tollgate_common.errors import Poison, Retryable
@@ -26,6 +27,7 @@ class CompactedTopic:
             topic: full name.
             apply: takes a key and its newest value, or None when the key is gone; raises Poison if it cannot.
         """
+        self._bootstrap = bootstrap
         self._topic = topic
         self._apply = apply
         self._versions: dict[str, int] = {}
@@ -66,13 +68,16 @@ class CompactedTopic:
             await self._kafka.stop()
 
     async def _assign(self) -> list[TopicPartition]:
-        numbers = self._kafka.partitions_for_topic(self._topic)
-        if numbers is None:
-            await self._kafka._client._wait_on_metadata(self._topic)  # noqa: SLF001 - no public call waits for one topic
-            numbers = self._kafka.partitions_for_topic(self._topic)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        try:
+            (description,) = await admin.describe_topics([self._topic])
+        finally:
+            await admin.close()
+        numbers = sorted(partition["partition"] for partition in description["partitions"])
         if not numbers:
             raise Retryable(f"topic {self._topic} does not exist; create it: python -m tollgate_common.topics create")
-        partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
+        partitions = [TopicPartition(self._topic, number) for number in numbers]
         self._kafka.assign(partitions)
         await self._kafka.seek_to_beginning(*partitions)
         return partitions

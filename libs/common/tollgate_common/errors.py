@@ -4,6 +4,7 @@ TollgateError
 ├── Retryable       may succeed later: the partition waits and the message is tried again
 ├── Poison          can never succeed: the message goes to the dead-letter topic with this reason
 ├── Fenced          another instance has taken over: this one must let go of what it holds
+├── CommandError    a command cannot be done as it was typed; the message is for who typed it
 ├── Damaged         stored state contradicts itself: stop and tell someone; never repair by guessing
 └── Problem         an HTTP answer: carries its status and the field that was wrong (RFC 9457)
 """
@@ -20,6 +21,10 @@ class Retryable(TollgateError):  # noqa: N818 - named for what the consumer does
 
 
 class Poison(TollgateError):  # noqa: N818 - the field's own word for such a message
+    pass
+
+
+class CommandError(TollgateError):
     pass
 
 

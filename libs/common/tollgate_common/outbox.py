@@ -8,6 +8,7 @@ value can never come to stand after a newer one in a compacted topic.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
@@ -43,6 +44,19 @@ async def add(connection: Connection, message: Message) -> None:
     await connection.execute(
         SQL["outbox_add"],
         {"topic": message.topic.value, "key": message.key, "version": message.version, "payload": message.payload},
+    )
+
+
+async def add_many(connection: Connection, messages: Sequence[Message]) -> None:
+    """Write many messages in one statement; the same rules as for `add`."""
+    await connection.execute(
+        SQL["outbox_add_many"],
+        {
+            "topics": [message.topic.value for message in messages],
+            "keys": [message.key for message in messages],
+            "versions": [message.version for message in messages],
+            "payloads": [message.payload for message in messages],
+        },
     )
 
 
