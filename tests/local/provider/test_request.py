@@ -15,7 +15,11 @@ def refused(body: bytes) -> tuple[int, dict[str, Any]]:
     return raised.value.status, json.loads(raised.value.body())["error"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"model": "gpt-4o", "messages": "\\ud800"}'])
+DEEP = b'{"model": "gpt-4o", "messages": [{"role": "user"}], "tools": [{"type": "function", "function": {"name": "f", "parameters": '
+DEEP += b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}}]}"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"model": "gpt-4o", "messages": "\\ud800"}', DEEP])
 def test_what_is_not_json_is_said_to_be_so(body: bytes) -> None:
     status, error = refused(body)
     assert status == 400

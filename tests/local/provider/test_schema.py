@@ -28,6 +28,18 @@ def test_a_schema_without_end_is_cut() -> None:
     assert fitting_value(schema)["again"]["again"]
 
 
-@pytest.mark.parametrize("schema", [None, True, {"type": "array", "minItems": 10**12}, {"minLength": "long"}])
+@pytest.mark.parametrize(
+    "schema",
+    [
+        None,
+        True,
+        {"type": "array", "minItems": 10**12},
+        {"type": "string", "minLength": "long"},
+        {"properties": [1, 2]},
+        {"enum": 5},
+        {"anyOf": {"b": 1}},
+        {"type": []},
+    ],
+)
 def test_an_odd_schema_does_no_harm(schema: Any) -> None:
     fitting_value(schema)

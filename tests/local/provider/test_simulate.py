@@ -38,6 +38,7 @@ def test_a_wrong_usage_is_negative_unless_said(text: str, fault: str) -> None:
         ("tokens", "'tokens' needs a number from 1 to 100000"),
         ("tokens:0", "not '0'"),
         ("tokens:many", "not 'many'"),
+        ("tokens:" + "9" * 5_000, "'tokens' needs a number"),
         ("error:200", "from 400 to 599"),
         ("slow_chunks:600001", "from 0 to 600000"),
         ("hang:5", "'hang' takes no value"),

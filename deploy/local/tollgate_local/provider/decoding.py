@@ -19,7 +19,8 @@ def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _described(str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    # Nesting beyond the interpreter's depth is no JSON that OpenAI would read either.
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         message = "We could not parse the JSON body of your request. The API expects a JSON payload."
         raise ApiError(400, message) from None
 

@@ -1,6 +1,8 @@
 """A value that fits a simple JSON Schema: what a model's tool call or structured answer would hold."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+KeywordT = TypeVar("KeywordT", dict[str, Any], list[Any], int)
 
 # Deeper than any schema OpenAI accepts (ten levels), and a bound for one that contains itself.
 _DEEPEST: Final = 12
@@ -13,11 +15,12 @@ def fitting_value(schema: dict[str, Any] | bool | None, depth: int = 0) -> Any:
         return None
     if "const" in schema:
         return schema["const"]
-    if schema.get("enum"):
-        return schema["enum"][0]
-    for alternatives in ("anyOf", "oneOf"):
-        if schema.get(alternatives):
-            return fitting_value(schema[alternatives][0], depth + 1)
+    allowed = _keyword(schema, "enum", [])
+    if allowed:
+        return allowed[0]
+    alternatives = _keyword(schema, "anyOf", []) or _keyword(schema, "oneOf", [])
+    if alternatives:
+        return fitting_value(alternatives[0], depth + 1)
     return _of_type(schema, depth)
 
 
@@ -27,7 +30,7 @@ def _of_type(schema: dict[str, Any], depth: int) -> Any:
         kind = kind[0] if kind else None
     match kind:
         case "object":
-            properties = schema.get("properties") or {}
+            properties = _keyword(schema, "properties", {})
             return {name: fitting_value(inner, depth + 1) for name, inner in properties.items()}
         case "array":
             return [fitting_value(schema.get("items"), depth + 1)] * max(1, _length(schema, "minItems"))
@@ -42,5 +45,10 @@ def _of_type(schema: dict[str, Any], depth: int) -> Any:
 
 
 def _length(schema: dict[str, Any], keyword: str) -> int:
-    length = schema.get(keyword)
-    return min(length, _LONGEST) if isinstance(length, int) else 0
+    return min(_keyword(schema, keyword, 0), _LONGEST)
+
+
+def _keyword(schema: dict[str, Any], keyword: str, default: KeywordT) -> KeywordT:
+    """The keyword's value; a value of another type than `default` is no schema's, and is not looked at."""
+    value = schema.get(keyword)
+    return value if isinstance(value, type(default)) else default

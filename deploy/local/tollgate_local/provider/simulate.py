@@ -8,6 +8,7 @@ from typing import Any, Final
 from tollgate_local.provider.errors import ApiError, invalid_value
 
 _LONGEST_MS: Final = 600_000
+_MOST_DIGITS: Final = 9
 
 
 class Break(StrEnum):
@@ -110,7 +111,7 @@ def _break_fields(kind: Break, value: str) -> dict[str, Any]:
 
 
 def _number(name: str, value: str, least: int, most: int) -> int:
-    if not value.isdecimal() or not least <= int(value) <= most:
+    if not value.isdecimal() or len(value) > _MOST_DIGITS or not least <= int(value) <= most:
         raise _refused(f"'{name}' needs a number from {least} to {most}, as in '{name}:{least}', not '{value}'.")
     return int(value)
 
