@@ -15,8 +15,9 @@ def refused(body: bytes) -> tuple[int, dict[str, Any]]:
     return raised.value.status, json.loads(raised.value.body())["error"]
 
 
-DEEP = b'{"model": "gpt-4o", "messages": [{"role": "user"}], "tools": [{"type": "function", "function": {"name": "f", "parameters": '
-DEEP += b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}}]}"
+NESTED = b'{"a":' * 20_000 + b"1" + b"}" * 20_000
+DEEP = b'{"model": "gpt-4o", "messages": [{"role": "user"}], "tools": [{"type": "function", "function": '
+DEEP += b'{"name": "f", "parameters": ' + NESTED + b"}}]}"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"model": "gpt-4o", "messages": "\\ud800"}', DEEP])
