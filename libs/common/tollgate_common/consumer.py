@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -190,3 +191,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
     async def beginning(self, partition: TopicPartition) -> int:
         offsets = await self._kafka.beginning_offsets([partition])
         return int(offsets[partition])
+
+
+def sent_at(record: Record) -> datetime:
+    """The record's own time, not the clock's: a replay must decide about an old boot as the first attempt did."""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)

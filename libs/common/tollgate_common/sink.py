@@ -14,7 +14,7 @@ The rules and the traces that each closes stand in docs/exactly-once.md.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from aiokafka import TopicPartition
@@ -27,7 +27,7 @@ from prometheus_client import Counter
 
 from tollgate_common.clickhouse import MAX_BLOCK_ROWS
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Batches, Consumer, Record
+from tollgate_common.consumer import Batches, Consumer, Record, sent_at
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Poison
 from tollgate_common.events import StampedEvent
@@ -323,8 +323,3 @@ class Sink(Generic[EventT]):
 def month_of(moment: datetime) -> int:
     """`202611`: the partition key of the table, so that one block is one part."""
     return moment.year * 100 + moment.month
-
-
-def sent_at(record: Record) -> datetime:
-    """The record's own time, not the clock's: a replay must decide about an old boot as the first attempt did."""
-    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
