@@ -75,8 +75,10 @@ async def _render_problem(request: Request, error: Exception) -> JSONResponse:
 async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    # The first part of a location is where it was looked for: body, query, path or header.
-    field = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    where, *names = first["loc"]
+    # The first part of a location is where it was looked for: body, query, path or header. What is no JSON at all has
+    # no names in it, only the offset at which it breaks.
+    field = where if first["type"] == "json_invalid" else ".".join(map(str, names)) or where
     problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: {first['msg']}", field=field)
     return problem_response(problem, request.url.path)
 
