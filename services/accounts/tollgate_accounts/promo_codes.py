@@ -1,0 +1,114 @@
+"""`create-promo-code`: how an operator makes one."""
+
+import argparse
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from pydantic import TypeAdapter, ValidationError
+
+from tollgate_accounts import store
+from tollgate_accounts.schemas import PromoCodeText
+from tollgate_accounts.settings import AccountsSettings
+from tollgate_accounts.store import PromoCode
+from tollgate_common.cli import Command
+from tollgate_common.errors import CommandError
+from tollgate_common.ids import new_id
+from tollgate_common.money import NANO_PER_UNIT, decimal_from_nano, nano_from_decimal
+from tollgate_common.postgres import connect
+
+MAX_AMOUNT_NANO = 1_000_000 * NANO_PER_UNIT
+MAX_REDEMPTIONS = 1_000_000_000
+MAX_CREDIT_DAYS = 36_500
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("code", type=_code, help="3 to 40 letters, digits, - and _; capitals do not matter")
+    parser.add_argument("--amount-usd", type=_amount_nano, required=True, help="credit it gives, such as 10 or 2.50")
+    parser.add_argument(
+        "--max-redemptions", type=_whole_number(MAX_REDEMPTIONS), help="how often it may be redeemed in all"
+    )
+    parser.add_argument("--starts-at", type=_time, help="first moment, such as 2027-01-31T00:00:00Z")
+    parser.add_argument("--ends-at", type=_time, help="the moment from which on it is over")
+    parser.add_argument(
+        "--credit-expires-after-days", type=_whole_number(MAX_CREDIT_DAYS), help="how long the credit lasts"
+    )
+
+
+async def create(settings: AccountsSettings, arguments: argparse.Namespace) -> str:
+    """Make the code, or find it made with the same values.
+
+    Raises:
+        CommandError: it exists with other values, or it would be over before it starts.
+    """
+    days = arguments.credit_expires_after_days
+    wanted = PromoCode(
+        code=arguments.code,
+        amount_nano=arguments.amount_usd,
+        starts_at=arguments.starts_at,
+        ends_at=arguments.ends_at,
+        max_redemptions=arguments.max_redemptions,
+        credit_expires_after=timedelta(days=days) if days is not None else None,
+    )
+    if wanted.starts_at and wanted.ends_at and wanted.starts_at >= wanted.ends_at:
+        raise CommandError("--ends-at must be later than --starts-at")
+    async with await connect(settings.postgres_dsn.get_secret_value()) as connection:
+        await store.insert_promo_code(connection, new_id(), wanted)
+        found = await store.find_promo_code(connection, wanted.code)
+    assert found is not None, "codes are never deleted"
+    if found != wanted:
+        raise CommandError(f"{wanted.code} exists with other values; {_difference(found, wanted)}")
+    return f"promo code {found.code} gives {decimal_from_nano(found.amount_nano)} USD"
+
+
+CREATE = Command(
+    "create-promo-code", "create a promo code; again with the same values is no error", add_arguments, create
+)
+
+
+def _difference(found: PromoCode, wanted: PromoCode) -> str:
+    parts = zip(PromoCode._fields, found, wanted, strict=True)
+    return "; ".join(f"{name} is {_shown(is_)}, not {_shown(asked)}" for name, is_, asked in parts if is_ != asked)
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _code(text: str) -> str:
+    try:
+        return TypeAdapter(PromoCodeText).validate_python(text)
+    except ValidationError as error:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no promo code; expected 3 to 40 letters, digits, - and _"
+        ) from error
+
+
+def _amount_nano(text: str) -> int:
+    try:
+        amount_nano = nano_from_decimal(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not 0 < amount_nano <= MAX_AMOUNT_NANO:
+        most = decimal_from_nano(MAX_AMOUNT_NANO)
+        raise argparse.ArgumentTypeError(f"{text} is no credit; expected more than 0 and at most {most}")
+    return amount_nano
+
+
+def _whole_number(most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not 1 <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
+        return int(text)
+
+    return parse
+
+
+def _time(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = datetime.max  # noqa: DTZ901 - naive, so it is refused below
+    if at.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time with its zone; expected such as 2027-01-31T00:00:00Z")
+    # The database keeps milliseconds; a finer time would differ from itself once it is stored.
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)

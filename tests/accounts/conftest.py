@@ -1,0 +1,54 @@
+"""The accounts application on a database of its own, called over HTTP without a socket."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+
+from accounts.answers import PASSWORD, SignedUp
+from tollgate_accounts.api import build_app
+from tollgate_accounts.main import PACKAGES
+from tollgate_accounts.passwords import Passwords
+from tollgate_common import postgres
+from tollgate_common.postgres import Pool
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    await postgres.migrate(postgres_dsn, *PACKAGES)
+    async with postgres.create_pool(postgres_dsn, max_size=8) as pool:
+        yield pool
+
+
+@pytest.fixture
+def passwords() -> Passwords:
+    """As cheap as argon2id can be: a thousand sign-ups are not to take a minute."""
+    return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture
+async def client(pool: Pool, passwords: Passwords) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None))
+    async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
+        yield client
+
+
+@pytest.fixture
+def signed_up(client: httpx.AsyncClient) -> SignedUp:
+    """Makes an account, signs in, and returns the headers that its calls carry."""
+
+    async def sign_up(email: str) -> dict[str, str]:
+        credentials = {"email": email, "password": PASSWORD}
+        created = await client.post("/v1/accounts", json=credentials)
+        assert created.status_code == 201, created.text
+        session = await client.post("/v1/sessions", json=credentials)
+        assert session.status_code == 201, session.text
+        return {"Authorization": f"Bearer {session.json()['token']}"}
+
+    return sign_up
+
+
+@pytest.fixture
+async def ada(signed_up: SignedUp) -> dict[str, str]:
+    return await signed_up("ada@example.com")

@@ -1,0 +1,61 @@
+"""The OpenAPI document says what the service does."""
+
+from typing import Any
+
+import jsonschema
+import pytest
+from argon2 import PasswordHasher
+
+from tollgate_accounts.api import build_app
+from tollgate_accounts.passwords import Passwords
+from tollgate_common import postgres
+from tollgate_common.http import PROBLEM_TYPE
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    """Made without a database: the pool is never opened."""
+    passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    return build_app(postgres.create_pool("postgresql://unused"), passwords, lambda: None).openapi()
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+def test_the_routes(document: dict[str, Any]) -> None:
+    assert set(operations(document)) == {
+        "POST /v1/accounts",
+        "POST /v1/sessions",
+        "DELETE /v1/sessions/current",
+        "GET /v1/account",
+        "POST /v1/promo-codes/redemptions",
+        "POST /v1/keys",
+        "GET /v1/keys",
+        "DELETE /v1/keys/{key_id}",
+    }
+
+
+def test_every_error_is_a_problem_and_its_examples_fit(document: dict[str, Any]) -> None:
+    for operation in operations(document).values():
+        errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
+        assert "503" in errors
+        for status, answer in errors.items():
+            content = answer["content"][PROBLEM_TYPE]
+            assert list(answer["content"]) == [PROBLEM_TYPE]
+            for code, example in content["examples"].items():
+                jsonschema.validate(example["value"], content["schema"])
+                assert (example["value"]["code"], example["value"]["status"]) == (code, int(status))
+
+
+def test_only_the_entrance_is_open(document: dict[str, Any]) -> None:
+    open_routes = {name for name, operation in operations(document).items() if "security" not in operation}
+    assert open_routes == {"POST /v1/accounts", "POST /v1/sessions"}
+    for name, operation in operations(document).items():
+        assert name in open_routes or {"session_missing", "session_invalid"} == set(
+            operation["responses"]["401"]["content"][PROBLEM_TYPE]["examples"]
+        )

@@ -1,0 +1,199 @@
+"""Promo codes: redemption, and the command that makes them."""
+
+import argparse
+import asyncio
+from collections import Counter
+from datetime import timedelta
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from accounts.answers import PASSWORD, SignedUp, assert_problem
+from tollgate_accounts import promo_codes, store
+from tollgate_accounts.settings import AccountsSettings
+from tollgate_accounts.store import PromoCode
+from tollgate_common.clock import utc_now
+from tollgate_common.errors import CommandError
+from tollgate_common.events import CreditGranted, decode_credit
+from tollgate_common.ids import new_id
+from tollgate_common.money import NANO_PER_UNIT
+from tollgate_common.postgres import Pool
+
+pytestmark = pytest.mark.engines
+
+WELCOME = PromoCode("WELCOME", 10 * NANO_PER_UNIT, None, None, None, None)
+DAY = timedelta(days=1)
+
+
+async def insert(pool: Pool, promo_code: PromoCode) -> None:
+    async with pool.connection() as connection:
+        await store.insert_promo_code(connection, new_id(), promo_code)
+
+
+async def grants(pool: Pool) -> list[CreditGranted]:
+    """What the outbox would tell the balance service; the key is the account."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute("SELECT key, payload FROM outbox WHERE topic = 'credits.v1' ORDER BY id")
+        found = [(row["key"], decode_credit(row["payload"])) for row in await cursor.fetchall()]
+    events = [event for _, event in found if isinstance(event, CreditGranted)]
+    assert [key for key, _ in found] == [event.account_id for event in events]
+    return events
+
+
+async def count_of_uses(pool: Pool) -> int:
+    async with pool.connection() as connection:
+        row = await (await connection.execute("SELECT redemptions FROM promo_codes")).fetchone()
+    assert row is not None
+    return int(row["redemptions"])
+
+
+async def redeem(client: httpx.AsyncClient, headers: dict[str, str], code: str) -> httpx.Response:
+    return await client.post("/v1/promo-codes/redemptions", json={"code": code}, headers=headers)
+
+
+async def test_a_redemption_grants_credit(client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]) -> None:
+    await insert(pool, WELCOME._replace(credit_expires_after=30 * DAY))
+    answer = await redeem(client, ada, " welcome ")
+    assert answer.status_code == 201, answer.text
+    body = answer.json()
+    assert (body["amount_nano"], body["amount"]) == (10_000_000_000, "10.00")
+    (grant,) = await grants(pool)
+    account = (await client.get("/v1/account", headers=ada)).json()
+    assert (grant.grant_id, grant.account_id) == (body["grant_id"], account["account_id"])
+    assert (grant.amount_nano, grant.source, grant.reason) == (10_000_000_000, "promo", "WELCOME")
+    assert grant.expires_at == grant.at + 30 * DAY
+    assert await count_of_uses(pool) == 1
+
+
+async def test_a_sign_up_may_carry_a_code(client: httpx.AsyncClient, pool: Pool) -> None:
+    await insert(pool, WELCOME)
+    body = {"email": "ada@example.com", "password": PASSWORD, "promo_code": "Welcome"}
+    answer = await client.post("/v1/accounts", json=body)
+    assert answer.status_code == 201, answer.text
+    (grant,) = await grants(pool)
+    assert (grant.account_id, grant.expires_at) == (answer.json()["account_id"], None)
+
+
+async def test_a_sign_up_with_a_bad_code_makes_nothing(client: httpx.AsyncClient, pool: Pool) -> None:
+    body = {"email": "ada@example.com", "password": PASSWORD, "promo_code": "NOSUCH"}
+    assert_problem(await client.post("/v1/accounts", json=body), 422, "promo_code_unknown", "promo_code")
+    assert (await client.post("/v1/accounts", json=body | {"promo_code": None})).status_code == 201
+    assert await grants(pool) == []
+
+
+async def test_what_a_redemption_refuses(client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]) -> None:
+    now = utc_now()
+    await insert(pool, WELCOME._replace(code="EARLY", starts_at=now + DAY))
+    await insert(pool, WELCOME._replace(code="OVER", starts_at=now - 2 * DAY, ends_at=now - DAY))
+    assert_problem(await redeem(client, ada, "no"), 422, "invalid_input", "code")
+    assert_problem(await redeem(client, ada, "NOSUCH"), 422, "promo_code_unknown", "code")
+    assert_problem(await redeem(client, ada, "early"), 409, "promo_code_not_started", "code")
+    assert_problem(await redeem(client, ada, "over"), 409, "promo_code_over", "code")
+    assert await grants(pool) == []
+
+
+async def test_a_code_counts_once_an_account_even_all_at_once(
+    client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]
+) -> None:
+    await insert(pool, WELCOME._replace(max_redemptions=5))
+    answers = await asyncio.gather(*(redeem(client, ada, "WELCOME") for _ in range(30)))
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 29}
+    for answer in answers:
+        assert answer.status_code == 201 or assert_problem(answer, 409, "promo_code_already_redeemed", "code")
+    assert (await count_of_uses(pool), len(await grants(pool))) == (1, 1)
+
+
+async def test_a_used_up_code(client: httpx.AsyncClient, pool: Pool, ada: dict[str, str], signed_up: SignedUp) -> None:
+    await insert(pool, WELCOME._replace(max_redemptions=1))
+    assert (await redeem(client, ada, "WELCOME")).status_code == 201
+    assert_problem(
+        await redeem(client, await signed_up("bob@example.com"), "WELCOME"), 409, "promo_code_used_up", "code"
+    )
+    assert_problem(await redeem(client, ada, "WELCOME"), 409, "promo_code_already_redeemed", "code")
+
+
+async def test_a_thousand_redemptions_of_a_hundred_uses_give_exactly_a_hundred(
+    client: httpx.AsyncClient, pool: Pool, signed_up: SignedUp
+) -> None:
+    await insert(pool, WELCOME._replace(max_redemptions=100))
+    sessions = await asyncio.gather(*(signed_up(f"person{number}@example.com") for number in range(1_000)))
+    answers = await asyncio.gather(*(redeem(client, session, "WELCOME") for session in sessions))
+    outcomes = Counter(answer.json().get("code", answer.status_code) for answer in answers)
+    assert outcomes == {201: 100, "promo_code_used_up": 900}
+    told = await grants(pool)
+    assert len({grant.grant_id for grant in told}) == len({grant.account_id for grant in told}) == len(told) == 100
+    assert await count_of_uses(pool) == 100
+
+
+async def test_several_codes_of_one_account_have_rising_versions(
+    client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]
+) -> None:
+    codes = [f"CODE{number}" for number in range(8)]
+    for code in codes:
+        await insert(pool, WELCOME._replace(code=code))
+    answers = await asyncio.gather(*(redeem(client, ada, code) for code in codes))
+    assert {answer.status_code for answer in answers} == {201}
+    async with pool.connection() as connection:
+        cursor = await connection.execute("SELECT version FROM outbox ORDER BY id")
+        assert [row["version"] for row in await cursor.fetchall()] == list(range(1, 9))
+
+
+# --- the command ----------------------------------------------------------------------------------------------------
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    promo_codes.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+@pytest.fixture
+def settings(postgres_dsn: str, pool: Pool) -> AccountsSettings:
+    return AccountsSettings(kafka_bootstrap="unused:9092", port=1, postgres_dsn=SecretStr(postgres_dsn))
+
+
+async def test_the_command_may_run_again(settings: AccountsSettings, pool: Pool) -> None:
+    arguments = parse("welcome", "--amount-usd", "10", "--max-redemptions", "5", "--ends-at", "2099-01-01T00:00:00Z")
+    for _ in range(2):
+        assert await promo_codes.create(settings, arguments) == "promo code WELCOME gives 10.00 USD"
+    async with pool.connection() as connection:
+        found = await store.find_promo_code(connection, "WELCOME")
+    assert found is not None
+    assert found == WELCOME._replace(max_redemptions=5, ends_at=found.ends_at)
+
+
+async def test_the_command_names_what_differs(settings: AccountsSettings) -> None:
+    await promo_codes.create(settings, parse("WELCOME", "--amount-usd", "10"))
+    other = parse("WELCOME", "--amount-usd", "10.50", "--credit-expires-after-days", "30")
+    with pytest.raises(CommandError) as caught:
+        await promo_codes.create(settings, other)
+    assert str(caught.value) == (
+        "WELCOME exists with other values; amount_nano is 10000000000, not 10500000000; "
+        "credit_expires_after is not set, not 30 days, 0:00:00"
+    )
+
+
+async def test_the_command_refuses_a_code_that_is_never_valid(settings: AccountsSettings) -> None:
+    times = ("--starts-at", "2027-01-02T00:00:00Z", "--ends-at", "2027-01-02T00:00:00Z")
+    with pytest.raises(CommandError, match="--ends-at must be later"):
+        await promo_codes.create(settings, parse("WELCOME", "--amount-usd", "10", *times))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a b", "--amount-usd", "10"], "'a b' is no promo code"),
+        (["WELCOME"], "--amount-usd"),
+        (["WELCOME", "--amount-usd", "ten"], "'ten' is no amount of money"),
+        (["WELCOME", "--amount-usd", "0"], "0 is no credit"),
+        (["WELCOME", "--amount-usd", "1000001"], "at most 1000000.00"),
+        (["WELCOME", "--amount-usd", "10", "--max-redemptions", "0"], "'0' is not a whole number from 1"),
+        (["WELCOME", "--amount-usd", "10", "--ends-at", "2027-01-01"], "'2027-01-01' is no time with its zone"),
+        (["WELCOME", "--amount-usd", "10", "--ends-at", "soon"], "'soon' is no time with its zone"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(*arguments)
+    assert message in capsys.readouterr().err
