@@ -15,10 +15,11 @@ import msgspec
 
 from engines.containers import containers, docker_answers
 from engines.run import addresses_file, alive_file, keeper_file
-from tollgate_local.engines import EngineAddresses, EnginePorts, build_engines
+from tollgate_local.engines import EngineAddresses, build_engines
 from tollgate_local.errors import LocalError
 from tollgate_local.folders import write_private
 from tollgate_local.instance import lock, only_one
+from tollgate_local.ports import free_ports
 from tollgate_local.processes import Reaper
 from tollgate_local.supervisor import Supervisor
 
@@ -42,7 +43,7 @@ async def keep_containers(folder: Path) -> None:
 
 
 async def keep_embedded(folder: Path) -> None:
-    engines = build_engines(folder, folder / "logs", EnginePorts.free(), short_lived=True)
+    engines = build_engines(folder, folder / "logs", free_ports(), print, short_lived=True)
     with Reaper() as reaper:
         async with Supervisor(engines.parts(), reaper, print) as supervisor:
             await supervisor.wait_ready()

@@ -1,5 +1,6 @@
 """The three engines together, and where they listen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,8 @@ import msgspec
 
 from tollgate_local.clickhouse import ClickHouse
 from tollgate_local.kafka import Kafka
-from tollgate_local.ports import free_port
 from tollgate_local.postgres import Postgres
+from tollgate_local.processes import Tell
 from tollgate_local.supervisor import Part
 
 
@@ -20,18 +21,6 @@ class EngineAddresses(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     postgres_dsn: str
     # With user and password, without a database.
     clickhouse_url: str
-
-
-@dataclass(frozen=True)
-class EnginePorts:
-    kafka: int
-    kafka_controller: int
-    postgres: int
-    clickhouse: int
-
-    @classmethod
-    def free(cls) -> "EnginePorts":
-        return cls(free_port(), free_port(), free_port(), free_port())
 
 
 @dataclass(frozen=True)
@@ -51,17 +40,20 @@ class Engines:
         ]
 
 
-def build_engines(home: Path, logs: Path, ports: EnginePorts, *, short_lived: bool) -> Engines:
+def build_engines(home: Path, logs: Path, ports: Mapping[str, int], tell: Tell, *, short_lived: bool) -> Engines:
     """Finds the programs; fetches and starts nothing yet.
 
     Args:
         home: below it each engine has a folder of its own.
         logs: each engine's log is `<name>.log` in it.
-        ports: where they will listen.
+        ports: by part, as in `ports.DEFAULT_PORTS`.
+        tell: gets a line a person can read for what takes long.
         short_lived: for data that nobody will miss: quicker to start and to write, not durable.
     """
     return Engines(
-        Kafka(home / "kafka", logs / "kafka.log", ports.kafka, ports.kafka_controller, short_lived=short_lived),
-        Postgres(home / "postgres", logs / "postgres.log", ports.postgres, short_lived=short_lived),
-        ClickHouse(home / "clickhouse", logs / "clickhouse.log", ports.clickhouse),
+        Kafka(
+            home / "kafka", logs / "kafka.log", ports["kafka"], ports["kafka-controller"], tell, short_lived=short_lived
+        ),
+        Postgres(home / "postgres", logs / "postgres.log", ports["postgres"], short_lived=short_lived),
+        ClickHouse(home / "clickhouse", logs / "clickhouse.log", ports["clickhouse"]),
     )

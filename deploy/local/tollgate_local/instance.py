@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from tollgate_local.errors import AlreadyRunningError
 
@@ -19,7 +20,7 @@ def only_one(pid_file: Path) -> Iterator[None]:
     pid_file.parent.mkdir(parents=True, exist_ok=True)
     with pid_file.open("a+") as file:
         if not lock(file.fileno()):
-            raise AlreadyRunningError(f"already running, as process {read_pid(pid_file)}; stop that first")
+            raise AlreadyRunningError(f"already running, as process {read_pid(file)}; stop that first")
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
@@ -28,14 +29,16 @@ def only_one(pid_file: Path) -> Iterator[None]:
 
 def running_pid(pid_file: Path) -> int | None:
     """The process that holds `pid_file`, if one does."""
-    if not pid_file.exists():
+    try:
+        with pid_file.open() as file:
+            return None if lock(file.fileno()) else read_pid(file)
+    except FileNotFoundError:
         return None
-    with pid_file.open() as file:
-        return None if lock(file.fileno()) else read_pid(pid_file)
 
 
-def read_pid(pid_file: Path) -> int:
-    return int(pid_file.read_text() or 0)
+def read_pid(file: TextIO) -> int:
+    file.seek(0)
+    return int(file.read() or 0)
 
 
 def lock(descriptor: int) -> bool:

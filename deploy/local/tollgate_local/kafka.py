@@ -10,9 +10,9 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tollgate_local.folders import CACHE, KAFKA_BUILD, made_whole
-from tollgate_local.kafka_jars import fetch_jars, find_java, jars_folder
+from tollgate_local.kafka_jars import fetch_jars, find_java, jars_folder, kafka_version
 from tollgate_local.ports import HOST
-from tollgate_local.processes import ProcessSpec, run_to_end
+from tollgate_local.processes import ProcessSpec, Tell, run_to_end
 
 POM = KAFKA_BUILD / "pom.xml"
 # One collector thread and a modest heap: the machine is shared with everything else that `up` starts.
@@ -54,11 +54,14 @@ class Kafka:
 
     name = "kafka"
 
-    def __init__(self, home: Path, log_file: Path, port: int, controller_port: int, *, short_lived: bool) -> None:
+    def __init__(
+        self, home: Path, log_file: Path, port: int, controller_port: int, tell: Tell, *, short_lived: bool
+    ) -> None:
         self._home = home
         self._log_file = log_file
         self._jars = jars_folder(POM, CACHE)
         self._port = port
+        self._tell = tell
         self._controller_port = controller_port
         self._jvm = JVM + JVM_SHORT_LIVED if short_lived else JVM
         self._java = find_java()
@@ -70,6 +73,7 @@ class Kafka:
     async def prepare(self) -> None:
         """Fetches the jars and formats the data folder on the first start; writes the settings on each."""
         if not self._jars.exists():
+            self._tell(f"fetching Apache Kafka {kafka_version(POM)} with Maven, 45 MB, this once")
             await fetch_jars(POM, self._jars)
         data = self._home / "data"
         if not data.exists():

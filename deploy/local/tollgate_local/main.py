@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import shutil
 import signal
 import sys
@@ -12,24 +13,31 @@ from typing import Any
 
 import msgspec
 
-from tollgate_local.engines import EnginePorts, build_engines
+from tollgate_local import up
+from tollgate_local.engines import build_engines
 from tollgate_local.errors import LocalError
 from tollgate_local.folders import RUN, write_private
 from tollgate_local.instance import only_one
+from tollgate_local.ports import BASE_VARIABLE, DEFAULT_PORTS, free_ports, variable
 from tollgate_local.processes import Reaper
 from tollgate_local.supervisor import Supervisor
+from tollgate_local.users import outside_folder
+
+ENGINES_HOME = RUN / "engines"
 
 
 def tell(line: str) -> None:
-    print(line, flush=True)
+    # A terminal that has gone must not keep the rest from being stopped in order.
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 async def run_engines(addresses_file: Path) -> None:
     """The engines alone, on free ports and with data that the next run deletes: for developers' tests."""
-    home = RUN / "engines"
     with only_one(RUN / "engines.pid"), Reaper() as reaper:
-        shutil.rmtree(home, ignore_errors=True)
-        engines = build_engines(home, home / "logs", EnginePorts.free(), short_lived=True)
+        for folder in (ENGINES_HOME, outside_folder(ENGINES_HOME / "postgres")):
+            shutil.rmtree(folder, ignore_errors=True)
+        engines = build_engines(ENGINES_HOME, ENGINES_HOME / "logs", free_ports(), tell, short_lived=True)
         async with Supervisor(engines.parts(), reaper, tell) as supervisor:
             await supervisor.wait_ready()
             write_private(addresses_file, msgspec.json.encode(engines.addresses).decode())
@@ -37,27 +45,63 @@ async def run_engines(addresses_file: Path) -> None:
             await supervisor.wait_failure()
 
 
-async def until_signal(work: Coroutine[Any, Any, None]) -> None:
+def until_signal(work: Coroutine[Any, Any, None]) -> None:
     """Runs `work` and ends it in good order at Ctrl-C, at a plain `kill`, and when the terminal closes."""
-    task = asyncio.ensure_future(work)
-    for stop_signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(stop_signal, task.cancel)
-    with suppress(asyncio.CancelledError):
-        await task
+
+    async def run() -> None:
+        task = asyncio.ensure_future(work)
+
+        def stop() -> None:
+            if task.cancelling() == 0:  # a second signal would cancel the stop itself
+                task.cancel()
+
+        for stop_signal in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(stop_signal, stop)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(run())
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="tollgate-local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    engines = commands.add_parser("engines", help="run the three engines alone, for tests")
+    ports = "\n".join(f"  {variable(part):<32}{port}" for part, port in DEFAULT_PORTS.items())
+    parser = argparse.ArgumentParser(
+        prog="tollgate-local",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Ports are set in the environment; these are the defaults:\n{ports}\n"
+        f"{BASE_VARIABLE} moves all that are not set by themselves: the first part gets that port, the next one more.\n"
+        f"{up.RUN_VARIABLE} is the folder of data and logs, .run in the project by default.\n"
+        "With OPENAI_API_KEY set, requests go to OpenAI instead of the simulated provider.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("up", help="start the whole system; Ctrl-C stops it, its data stays")
+    commands.add_parser("down", help="stop a system that runs in another terminal")
+    commands.add_parser("reset", help="stop the system and delete its data")
+    commands.add_parser("status", help="tell which parts answer")
+    engines = commands.add_parser("engines", help="run Kafka, PostgreSQL and ClickHouse alone, for tests")
     engines.add_argument("--json", type=Path, default=RUN / "engines.json", help="where to write their addresses")
     return parser.parse_args()
 
 
+def run(arguments: argparse.Namespace) -> None:
+    home = up.find_home(os.environ)
+    match arguments.command:
+        case "up":
+            until_signal(up.up(home, os.environ, tell))
+        case "down":
+            up.down(home, tell)
+        case "reset":
+            up.reset(home, tell)
+        case "status":
+            asyncio.run(up.status(home, tell))
+        case "engines":
+            until_signal(run_engines(arguments.json.resolve()))
+
+
 def main() -> None:
-    arguments = parse()
     try:
-        asyncio.run(until_signal(run_engines(arguments.json.resolve())))
+        run(parse())
     except LocalError as error:
         sys.exit(f"tollgate: {error}")
     except KeyboardInterrupt:

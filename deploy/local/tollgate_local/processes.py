@@ -16,6 +16,9 @@ from tollgate_local import reaper
 from tollgate_local.errors import LocalError, ProcessError
 from tollgate_local.users import as_user
 
+# Gets a line that a person can read.
+Tell = Callable[[str], None]
+
 READY_POLL_S = 0.1
 LAST_LINES = 15
 # Enough for the last lines of any log, little enough to read at once.
@@ -82,7 +85,11 @@ class ManagedProcess:
 
     @property
     def is_running(self) -> bool:
-        return self._process is not None and self._process.returncode is None
+        return self.pid is not None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
 
     @property
     def uptime_s(self) -> float:

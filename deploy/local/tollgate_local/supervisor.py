@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Never, Self
 
 from tollgate_local.errors import ProcessError
-from tollgate_local.processes import ManagedProcess, ProcessSpec, Reaper
+from tollgate_local.processes import ManagedProcess, ProcessSpec, Reaper, Tell
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
@@ -21,13 +21,18 @@ TELL_EVERY_S = 5.0
 async def nothing_to_prepare() -> None: ...
 
 
+async def forever() -> Never:
+    await asyncio.get_running_loop().create_future()
+    raise AssertionError("nobody fulfils this future")
+
+
 @dataclass(frozen=True)
 class Part:
-    """A process that the supervisor keeps alive."""
+    """A process that the supervisor keeps alive, or, without `spec`, a step that is done once."""
 
     name: str
     # Asked anew at each start, after `prepare`.
-    spec: Callable[[], ProcessSpec]
+    spec: Callable[[], ProcessSpec] | None
     # Runs once, when all that it depends on is ready.
     prepare: Callable[[], Awaitable[None]] = nothing_to_prepare
     depends_on: tuple[str, ...] = ()
@@ -36,7 +41,7 @@ class Part:
 class Supervisor:
     """Enter to start, leave to stop. `tell` gets a line a person can read for everything that happens."""
 
-    def __init__(self, parts: Sequence[Part], reaper: Reaper, tell: Callable[[str], None]) -> None:
+    def __init__(self, parts: Sequence[Part], reaper: Reaper, tell: Tell) -> None:
         self._parts = parts
         self._reaper = reaper
         self._tell = tell
@@ -61,6 +66,11 @@ class Supervisor:
         finally:
             everything.cancel()
 
+    def pid(self, name: str) -> int | None:
+        """The process id of a part while it runs: for those who kill parts to see them come back."""
+        process = self._processes.get(name)
+        return process.pid if process else None
+
     async def _wait_all_ready(self) -> None:
         for ready in self._ready.values():
             await ready.wait()
@@ -80,18 +90,25 @@ class Supervisor:
         for need in part.depends_on:
             await self._ready[need].wait()
         await part.prepare()
+        if part.spec is None:
+            self._ready[part.name].set()
+            await forever()
+        else:
+            await self._keep_alive(part.name, part.spec)
+
+    async def _keep_alive(self, name: str, spec: Callable[[], ProcessSpec]) -> Never:
         quick_deaths = 0
         while True:
-            process = self._processes[part.name] = ManagedProcess(part.spec(), self._reaper)
+            process = self._processes[name] = ManagedProcess(spec(), self._reaper)
             failure = await self._live(process)
-            if not self._ready[part.name].is_set():
+            if not self._ready[name].is_set():
                 # What is wrong at the first start is wrong with the machine or the settings, and stays wrong.
                 raise failure
             quick_deaths = 0 if process.uptime_s > SETTLED_AFTER_S else quick_deaths + 1
             if quick_deaths > QUICK_DEATHS_ALLOWED:
-                raise ProcessError(f"gave up on {part.name}, which failed {quick_deaths} times in a row: {failure}")
+                raise ProcessError(f"gave up on {name}, which failed {quick_deaths} times in a row: {failure}")
             delay_s = min(FIRST_DELAY_S * 2 ** (quick_deaths - 1), LONGEST_DELAY_S)
-            self._tell(f"{failure}\nstarting {part.name} again in {delay_s:.1f} s")
+            self._tell(f"{failure}\nstarting {name} again in {delay_s:.1f} s")
             await asyncio.sleep(delay_s)
 
     async def _live(self, process: ManagedProcess) -> ProcessError:
@@ -117,7 +134,8 @@ class Supervisor:
         while left:
             needed = {need for part in left.values() for need in part.depends_on}
             last = [name for name in left if name not in needed]
-            self._tell(f"stopping {', '.join(last)}")
-            await asyncio.gather(*(self._processes[name].stop() for name in last if name in self._processes))
+            if started := [self._processes[name] for name in last if name in self._processes]:
+                self._tell(f"stopping {', '.join(process.spec.name for process in started)}")
+                await asyncio.gather(*(process.stop() for process in started))
             for name in last:
                 del left[name]

@@ -67,7 +67,12 @@ def reachable_folder(user: str | None, wanted: Path) -> Path:
     wanted.chmod(0o711)  # others may pass through, not look; what lies below has modes of its own
     if works_as(user, "/bin/sh", "-c", 'cd "$1"', "sh", str(wanted)):
         return wanted
-    digest = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
-    outside = OUTSIDE / f"tollgate-{digest}"
+    outside = outside_folder(wanted)
     outside.mkdir(mode=0o711, exist_ok=True)
     return outside
+
+
+def outside_folder(wanted: Path) -> Path:
+    """The stand-in for `wanted`, which may not exist; each checkout has its own."""
+    digest = hashlib.sha256(str(wanted).encode()).hexdigest()[:12]
+    return OUTSIDE / f"tollgate-{digest}"

@@ -1,0 +1,106 @@
+"""A demo account with credit and an API key, so that the first call needs no sign-up."""
+
+import asyncio
+import secrets
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from tollgate_local.errors import LocalError
+from tollgate_local.folders import write_private
+from tollgate_local.processes import run_to_end
+from tollgate_local.system import SERVICES, System, python
+
+EMAIL = "demo@example.com"
+PROMO_CODE = "WELCOME"
+CREDIT_USD = "10"
+# A new key reaches the edge through Kafka, within milliseconds; a busy machine may need longer.
+KEY_KNOWN_WITHIN_S = 30
+ACCOUNTS = next(service for service in SERVICES if service.name == "accounts")
+
+
+class Demo(msgspec.Struct, frozen=True):
+    """What .run/demo.json keeps; readable to its owner alone."""
+
+    email: str
+    password: str
+    # None until it was made: a start that was cut off goes on from here.
+    api_key: str | None = None
+
+
+async def ensure_demo(system: System, file: Path) -> str:
+    """The demo account's API key; makes what is missing, once.
+
+    Raises:
+        LocalError: the account exists and `file`, which alone knows its password, is gone.
+    """
+    demo = read_demo(file)
+    if demo.api_key is None:
+        write_demo(file, demo)  # before the account: its password must not be lost
+        await create_promo_code(system)
+        async with httpx.AsyncClient(base_url=system.url("accounts"), timeout=30) as accounts:
+            await sign_up(accounts, demo)
+            demo = msgspec.structs.replace(demo, api_key=await create_key(accounts, demo, file))
+        write_demo(file, demo)
+    assert demo.api_key is not None
+    await wait_until_known(system.url("edge"), demo.api_key)
+    return demo.api_key
+
+
+def read_demo(file: Path) -> Demo:
+    if file.exists():
+        return msgspec.json.decode(file.read_bytes(), type=Demo)
+    return Demo(EMAIL, secrets.token_urlsafe(16))
+
+
+def write_demo(file: Path, demo: Demo) -> None:
+    write_private(file, msgspec.json.format(msgspec.json.encode(demo)).decode() + "\n")
+
+
+async def create_promo_code(system: System) -> None:
+    command = python(ACCOUNTS.module, "create-promo-code", PROMO_CODE, "--amount-usd", CREDIT_USD)
+    await run_to_end(f"the promo code {PROMO_CODE}", command, system.environment(ACCOUNTS))
+
+
+async def sign_up(accounts: httpx.AsyncClient, demo: Demo) -> None:
+    body = {"email": demo.email, "password": demo.password, "promo_code": PROMO_CODE}
+    answer = await accounts.post("/v1/accounts", json=body)
+    if answer.status_code != HTTPStatus.CONFLICT:  # of an earlier start that was cut off after this point
+        expect_created(answer)
+
+
+async def create_key(accounts: httpx.AsyncClient, demo: Demo, file: Path) -> str:
+    answer = await accounts.post("/v1/sessions", json={"email": demo.email, "password": demo.password})
+    if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        raise LocalError(
+            f"{demo.email} exists, and its password was in {file}, which is gone; to begin anew: make reset"
+        )
+    token = expect_created(answer)["token"]
+    answer = await accounts.post("/v1/keys", json={"name": "demo"}, headers={"Authorization": f"Bearer {token}"})
+    return expect_created(answer)["key"]
+
+
+def expect_created(answer: httpx.Response) -> dict[str, str]:
+    if answer.status_code != HTTPStatus.CREATED:
+        request = answer.request
+        raise LocalError(f"{request.method} {request.url} answered {answer.status_code}: {answer.text}")
+    body: dict[str, str] = answer.json()
+    return body
+
+
+async def wait_until_known(edge: str, api_key: str) -> None:
+    """Waits until the edge takes the key, so that the call we print works when it is pasted at once."""
+    deadline = time.monotonic() + KEY_KNOWN_WITHIN_S
+    async with httpx.AsyncClient(base_url=edge, headers={"Authorization": f"Bearer {api_key}"}, timeout=30) as client:
+        while True:
+            answer = await client.get("/v1/models")
+            if answer.is_success:
+                return
+            if time.monotonic() > deadline:
+                raise LocalError(
+                    f"the edge did not take the demo account's key in {KEY_KNOWN_WITHIN_S} s: {answer.text}"
+                )
+            await asyncio.sleep(0.1)

@@ -1,0 +1,177 @@
+"""The parts of Tollgate as data: what each is given, what must be done before it starts."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+from psycopg import sql
+
+from tollgate_local.engines import EngineAddresses
+from tollgate_local.ports import HOST
+from tollgate_local.processes import ProcessSpec, run_to_end
+from tollgate_local.supervisor import Part
+
+# One machine: enough to see partitions at work.
+TOPIC_PARTITIONS = 4
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service: `python -m tollgate_<name>.main`, with a database of its own in the stores that it uses."""
+
+    name: str
+    uses_postgres: bool = False
+    uses_clickhouse: bool = False
+    depends_on: tuple[str, ...] = ("topics",)
+
+    @property
+    def module(self) -> str:
+        return f"tollgate_{self.name}.main"
+
+
+SERVICES = (
+    Service("accounts", uses_postgres=True),
+    Service("billing", uses_postgres=True, uses_clickhouse=True),
+    Service("balance", uses_postgres=True),
+    Service("analytics", uses_clickhouse=True),
+    Service("edge"),
+)
+
+
+@dataclass(frozen=True)
+class ProviderAccount:
+    """A model provider to forward requests to, with our key there."""
+
+    url: str
+    api_key: str
+
+
+@dataclass(frozen=True)
+class System:
+    """All services on this machine, over engines that run already."""
+
+    # Asked when a part starts: PostgreSQL's password exists only after its first start.
+    engines: Callable[[], EngineAddresses]
+    # By part, as in `ports.DEFAULT_PORTS`.
+    ports: Mapping[str, int]
+    # What services write outside of the engines.
+    data: Path
+    logs: Path
+    # First part of the names of topics and PostgreSQL databases, and ClickHouse's database: systems on the same
+    # engines do not meet.
+    name: str = "tollgate"
+    # None runs the simulated provider.
+    provider: ProviderAccount | None = None
+
+    def url(self, part: str) -> str:
+        return f"http://{HOST}:{self.ports[part]}"
+
+    def parts(self) -> list[Part]:
+        steps = [Part("topics", spec=None, prepare=self._create_topics)]
+        simulated = [] if self.provider else [Part("provider", self._provider_spec)]
+        services = [
+            Part(
+                service.name,
+                partial(self._service_spec, service),
+                partial(self._prepare_stores, service),
+                service.depends_on,
+            )
+            for service in SERVICES
+        ]
+        return steps + simulated + services
+
+    async def _create_topics(self) -> None:
+        environment = self._common_environment() | {
+            "TOLLGATE_TOPIC_PARTITIONS": str(TOPIC_PARTITIONS),
+            "TOLLGATE_TOPIC_REPLICATION": "1",
+        }
+        await run_to_end("the creation of topics", python("tollgate_common.topics", "create"), environment)
+
+    async def _prepare_stores(self, service: Service) -> None:
+        if service.uses_postgres:
+            await ensure_database(self.engines().postgres_dsn, self._database(service))
+        if service.uses_postgres or service.uses_clickhouse:
+            what = f"the migration of {service.name}"
+            await run_to_end(what, python(service.module, "migrate"), self.environment(service))
+
+    def _service_spec(self, service: Service) -> ProcessSpec:
+        return ProcessSpec(
+            name=service.name,
+            argv=python(service.module),
+            env=self.environment(service),
+            log_file=self.logs / f"{service.name}.log",
+            is_ready=partial(answers_well, f"{self.url(service.name)}/readyz"),
+            ready_within_s=90,
+            stop_within_s=15,
+        )
+
+    def _provider_spec(self) -> ProcessSpec:
+        return ProcessSpec(
+            name="provider",
+            argv=python("tollgate_local.provider"),
+            env={"TOLLGATE_PROVIDER_HOST": HOST, "TOLLGATE_PROVIDER_PORT": str(self.ports["provider"])},
+            log_file=self.logs / "provider.log",
+            is_ready=partial(answers_well, f"{self.url('provider')}/v1/models"),
+        )
+
+    def environment(self, service: Service) -> dict[str, str]:
+        """What the service reads its settings from."""
+        engines = self.engines()
+        environment = self._common_environment()
+        environment |= {"TOLLGATE_HOST": HOST, "TOLLGATE_PORT": str(self.ports[service.name])}
+        if service.uses_postgres:
+            environment["TOLLGATE_POSTGRES_DSN"] = with_path(engines.postgres_dsn, self._database(service))
+        if service.uses_clickhouse:
+            environment["TOLLGATE_CLICKHOUSE_URL"] = with_path(engines.clickhouse_url, self.name)
+        if service.name == "edge":
+            environment |= self._edge_environment()
+        return environment
+
+    def _common_environment(self) -> dict[str, str]:
+        return {
+            "TOLLGATE_KAFKA_BOOTSTRAP": self.engines().kafka_bootstrap,
+            "TOLLGATE_TOPIC_PREFIX": self.name,
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def _edge_environment(self) -> dict[str, str]:
+        environment = {"TOLLGATE_SPOOL_DIR": str(self.data / "spool")}
+        if self.provider is None:
+            return environment | {"TOLLGATE_PROVIDER_URL": self.url("provider")}
+        return environment | {
+            "TOLLGATE_PROVIDER_URL": self.provider.url,
+            "TOLLGATE_PROVIDER_API_KEY": self.provider.api_key,
+        }
+
+    def _database(self, service: Service) -> str:
+        return f"{self.name}_{service.name}"
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    """The command that runs a module with the launcher's own Python."""
+    return (sys.executable, "-m", module, *arguments)
+
+
+def with_path(url: str, database: str) -> str:
+    return urlsplit(url)._replace(path=f"/{database}").geturl()
+
+
+async def ensure_database(admin_dsn: str, name: str) -> None:
+    async with await psycopg.AsyncConnection.connect(admin_dsn, autocommit=True) as admin:
+        found = await admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+        if await found.fetchone() is None:
+            await admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+async def answers_well(url: str) -> bool:
+    """Whether a GET of this URL is answered with success."""
+    try:
+        async with httpx.AsyncClient(timeout=5) as client:
+            return (await client.get(url)).is_success
+    except httpx.TransportError:
+        return False
