@@ -12,6 +12,7 @@ from tollgate_common.topics import Topic
 class KeyDirectory:
     def __init__(self, bootstrap: str, prefix: str) -> None:
         self._keys: dict[str, KeyRecord] = {}
+        self._by_id: dict[str, KeyRecord] = {}
         self.topic = CompactedTopic(bootstrap, Topic.KEYS.named(prefix), self._apply)
 
     def find(self, text: str, now: datetime | None = None) -> KeyRecord | None:
@@ -23,8 +24,14 @@ class KeyDirectory:
             return None
         return record
 
+    def find_id(self, key_id: str) -> KeyRecord | None:
+        """The record of a key that has not been revoked, by its id: for its name, not to let anyone in."""
+        return self._by_id.get(key_id)
+
     def _apply(self, key_hash: str, value: bytes | None) -> None:
-        if value is None:
-            self._keys.pop(key_hash, None)
-        else:
-            self._keys[key_hash] = decode_key(value)
+        record = None if value is None else decode_key(value)
+        before = self._keys.pop(key_hash, None)
+        if before is not None:
+            self._by_id.pop(before.key_id, None)
+        if record is not None:
+            self._keys[key_hash] = self._by_id[record.key_id] = record

@@ -1,0 +1,97 @@
+"""HTTP: who asks, what for, and the answer."""
+
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+
+from tollgate_analytics.handlers import list_requests, report_freshness, report_usage
+from tollgate_analytics.queries import check_names, parse_cursor, parse_usage
+from tollgate_analytics.schemas import Freshness, RequestPage, Usage
+from tollgate_analytics.store import Store
+from tollgate_common.clock import utc_now
+from tollgate_common.consumer import Consumer
+from tollgate_common.errors import Problem
+from tollgate_common.events import KeyRecord
+from tollgate_common.http import create_app
+from tollgate_common.keys import KeyDirectory
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "a parameter is wrong; `field` names it"},
+    401: {"description": "no valid API key"},
+}
+
+
+def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
+    app = create_app("Tollgate analytics", ready=lambda: keys.topic.waiting_for() or consumer.waiting_for())
+    Caller = Annotated[KeyRecord, Depends(authenticate(keys))]  # noqa: N806 - a type
+
+    @app.get("/v1/usage", responses=ERRORS, response_model_exclude_unset=True)
+    async def usage(
+        *,
+        request: Request,
+        caller: Caller,
+        start: Annotated[str | None, Query(description="RFC 3339; default 30 days before the end")] = None,
+        end: Annotated[str | None, Query(description="RFC 3339, not included; default now")] = None,
+        group_by: Annotated[str, Query(description="`model`, `api_key`, or both with a comma")] = "model,api_key",
+        granularity: Annotated[str | None, Query(description="`hour` or `day` of UTC; default totals")] = None,
+        model: Annotated[list[str] | None, Query(description="only this model; may be repeated")] = None,
+        api_key: Annotated[list[str] | None, Query(description="only the key of this id; may be repeated")] = None,
+    ) -> Usage:
+        """What the caller's account has used and what it cost, by model and API key."""
+        check_names(request.query_params, ("start", "end", "group_by", "granularity", "model", "api_key"))
+        query = parse_usage(
+            start=start,
+            end=end,
+            group_by=group_by,
+            granularity=granularity,
+            models=model or [],
+            api_keys=api_key or [],
+            now=utc_now(),
+        )
+        return await report_usage(store, keys, caller.account_id, query)
+
+    @app.get("/v1/requests", responses=ERRORS, response_model_exclude_unset=True)
+    async def requests(
+        request: Request,
+        caller: Caller,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
+    ) -> RequestPage:
+        """The requests of the caller's account that have ended, the newest first."""
+        check_names(request.query_params, ("limit", "cursor"))
+        return await list_requests(store, keys, caller.account_id, parse_cursor(cursor), limit)
+
+    @app.get("/v1/freshness", responses=ERRORS)
+    async def freshness(_caller: Caller) -> Freshness:
+        """How far the reports are behind the events."""
+        return await report_freshness(store, consumer.lag())
+
+    return app
+
+
+def authenticate(keys: KeyDirectory) -> Callable[[Request], Coroutine[None, None, KeyRecord]]:
+    """The dependency that finds the caller's key.
+
+    Raises:
+        Problem: 401 without a valid key, 503 while the keys are not all known yet.
+    """
+
+    async def caller(request: Request) -> KeyRecord:
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not text:
+            raise unauthorized("missing_api_key", "send your API key as 'Authorization: Bearer tg_...'")
+        record = keys.find(text.strip())
+        if record is not None:
+            return record
+        if (waiting_for := keys.topic.waiting_for()) is not None:
+            detail = f"starting, still reading {waiting_for}; try again in a moment"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
+        raise unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
+
+    return caller
+
+
+def unauthorized(code: str, detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,36 @@
+"""Builds the analytics service and starts it: the API, the sink and the directory of keys, in one process."""
+
+from tollgate_analytics.api import build_app
+from tollgate_analytics.consumers import create_consumer, create_sink
+from tollgate_analytics.settings import AnalyticsSettings
+from tollgate_analytics.store import Store
+from tollgate_common import cli, clickhouse
+from tollgate_common.http import run_service
+from tollgate_common.keys import KeyDirectory
+from tollgate_common.producer import create_producer
+
+
+async def serve(settings: AnalyticsSettings) -> None:
+    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    keys = KeyDirectory(bootstrap, prefix)
+    consumer = create_consumer(bootstrap, prefix)
+    producer = create_producer(bootstrap)
+    await producer.start()
+    try:
+        client = await clickhouse.connect(settings.clickhouse_url.get_secret_value())
+        try:
+            sink = create_sink(bootstrap, prefix, consumer, client, producer)
+            app = build_app(Store(client), keys, consumer)
+            await run_service(app, settings.host, settings.port, sink.run(), keys.topic.run())
+        finally:
+            await client.close()
+    finally:
+        await producer.stop()
+
+
+async def migrate(settings: AnalyticsSettings) -> list[str]:
+    return await clickhouse.migrate(settings.clickhouse_url.get_secret_value(), "tollgate_analytics")
+
+
+if __name__ == "__main__":
+    cli.run("analytics", AnalyticsSettings, serve, migrate)

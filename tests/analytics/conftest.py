@@ -1,0 +1,97 @@
+"""The analytics service in this process, on stores of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from analytics.traffic import PARTITIONS, Sent, produce
+from engines.stores import ClickHouseDatabase
+from tollgate_analytics.api import build_app
+from tollgate_analytics.consumers import create_consumer, create_sink
+from tollgate_analytics.store import Store
+from tollgate_common import apikey, clickhouse
+from tollgate_common.events import KeyRecord, encode
+from tollgate_common.keys import KeyDirectory
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic, create_topics
+
+
+@dataclass
+class Analytics:
+    http: httpx.AsyncClient
+    clickhouse: AsyncClient
+    producer: AIOKafkaProducer
+    prefix: str
+    workers: Sequence[asyncio.Task[None]]
+
+    async def send(self, sent: Sequence[Sent]) -> None:
+        await produce(self.producer, self.prefix, sent)
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        for _ in range(600):
+            if await condition():
+                return
+            for worker in self.workers:
+                if worker.done():
+                    worker.result()
+            await asyncio.sleep(0.05)
+        raise TimeoutError("not within 30 s")
+
+    async def until_rows(self, count: int) -> None:
+        """Wait until the table has that many rows; whatever comes too much fails the test's own comparison."""
+
+        async def there() -> bool:
+            return await self.scalar("SELECT count() FROM request_events") >= count
+
+        await self.until(there)
+
+    async def until_status(self, status: int, path: str, headers: dict[str, str]) -> None:
+        async def answered() -> bool:
+            return (await self.http.get(path, headers=headers)).status_code == status
+
+        await self.until(answered)
+
+    async def scalar(self, sql: str) -> int:
+        return int((await self.clickhouse.query(sql)).result_rows[0][0])
+
+    async def add_key(self, account_id: str, key_id: str, name: str) -> tuple[str, dict[str, str]]:
+        """A new key as accounts publishes it: its hash, and the header that uses it."""
+        key = apikey.generate()
+        record = KeyRecord(key_id=key_id, account_id=account_id, name=name, plan="standard")
+        await self.publish_key(key.hash, encode(record))
+        headers = {"Authorization": f"Bearer {key.text}"}
+        await self.until_status(200, "/v1/freshness", headers)
+        return key.hash, headers
+
+    async def publish_key(self, key_hash: str, value: bytes | None) -> None:
+        await self.producer.send_and_wait(Topic.KEYS.named(self.prefix), value, key_hash.encode())
+
+
+@pytest.fixture
+async def analytics(
+    kafka_bootstrap: str, topic_prefix: str, clickhouse_database: ClickHouseDatabase
+) -> AsyncIterator[Analytics]:
+    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+    await clickhouse.migrate(clickhouse_database.url, "tollgate_analytics")
+    client = await clickhouse.connect(clickhouse_database.url)
+    producer = create_producer(kafka_bootstrap)
+    await producer.start()
+    keys = KeyDirectory(kafka_bootstrap, topic_prefix)
+    consumer = create_consumer(kafka_bootstrap, topic_prefix)
+    sink = create_sink(kafka_bootstrap, topic_prefix, consumer, client, producer)
+    workers = [asyncio.create_task(sink.run()), asyncio.create_task(keys.topic.run())]
+    transport = httpx.ASGITransport(build_app(Store(client), keys, consumer))
+    async with httpx.AsyncClient(transport=transport, base_url="http://analytics") as http:
+        world = Analytics(http, client, producer, topic_prefix, workers)
+        await world.until_status(200, "/readyz", {})
+        yield world
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    await producer.stop()
+    await client.close()

@@ -1,0 +1,157 @@
+"""GET /v1/usage equals a recount of the events, whatever is asked for."""
+
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from analytics.conftest import Analytics
+from analytics.traffic import MODELS, SUMS, Edge, groups_of, recount, seeded, traffic
+from tollgate_analytics.queries import Dimension, UsageQuery
+from tollgate_analytics.store import LIMITS, SQL, Store, UsageSum
+from tollgate_common.clock import utc_now
+from tollgate_common.money import decimal_from_nano
+from tollgate_common.statements import Statements
+from tollgate_common.topics import Topic
+
+pytestmark = pytest.mark.engines
+
+ACCOUNTS = ("acc-a", "acc-b")
+EVERYTHING = timedelta(days=4)
+
+
+def random_question(chance: random.Random, now: datetime) -> dict[str, Any]:
+    start = now - timedelta(milliseconds=chance.randrange(1, 4 * 86_400_000))
+    end = start + timedelta(milliseconds=chance.choice((1, 60_000, 3_600_000, 86_400_000)) * chance.randrange(1, 30))
+    if chance.random() < 0.3:
+        start, end = (moment.replace(minute=0, second=0, microsecond=0) for moment in (start, end + timedelta(hours=1)))
+    return {
+        "start": start,
+        "end": end,
+        "group_by": chance.choice((["model"], ["api_key"], ["model", "api_key"], ["api_key", "model"])),
+        "granularity": chance.choice((None, "hour", "day")),
+        "models": chance.sample(MODELS, chance.choice((0, 0, 1, 2))),
+        "api_keys": chance.sample(
+            [f"{account}-key-{n}" for account in ACCOUNTS for n in (0, 1)], chance.choice((0, 0, 1, 2))
+        ),
+    }
+
+
+def as_parameters(question: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = {
+        "start": question["start"].isoformat(),
+        "end": question["end"].isoformat(),
+        "group_by": ",".join(question["group_by"]),
+        "model": question["models"],
+        "api_key": question["api_keys"],
+    }
+    return parameters | ({"granularity": question["granularity"]} if question["granularity"] else {})
+
+
+async def test_numbers_equal_a_recount_of_the_events(analytics: Analytics) -> None:
+    sent = traffic(seed=1, requests=800, accounts=ACCOUNTS)
+    # Each edge sends some of its events again, as after an acknowledgement that was lost.
+    await analytics.send(sent + seeded(2).sample(sent, 300))
+    await analytics.until_rows(len(sent))
+    headers = {account: (await analytics.add_key(account, f"{account}-key-0", "laptop"))[1] for account in ACCOUNTS}
+
+    chance, now, with_data = seeded(3), utc_now(), 0
+    for _ in range(40):
+        account, question = chance.choice(ACCOUNTS), random_question(chance, now)
+        answer = await analytics.http.get("/v1/usage", params=as_parameters(question), headers=headers[account])
+        assert answer.status_code == 200, answer.text
+        expected = recount(sent, account, **question)
+        assert groups_of(answer.json()) == expected, question
+        total = answer.json()["total"]
+        assert {name: total[name] for name in SUMS} == {
+            name: sum(group[name] for group in expected.values()) for name in SUMS
+        }
+        assert total["cost"] == decimal_from_nano(total["cost_nano"])
+        with_data += bool(expected)
+    assert with_data >= 15
+    assert await analytics.scalar("SELECT count() FROM request_events") == len(sent)
+
+
+async def test_defaults_are_the_last_30_days_by_model_and_key(analytics: Analytics) -> None:
+    sent = traffic(seed=4, requests=50, accounts=ACCOUNTS)
+    old = list(Edge(seeded(5)).request("acc-a", "acc-a-key-0", utc_now() - timedelta(days=31)))
+    await analytics.send(sent + old)
+    await analytics.until_rows(len(sent) + len(old))
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+
+    answer = (await analytics.http.get("/v1/usage", headers=headers)).json()
+
+    now = utc_now()
+    assert groups_of(answer) == recount(sent, "acc-a", start=now - timedelta(days=5), end=now + timedelta(seconds=10))
+    assert answer["group_by"] == ["model", "api_key"]
+    assert answer["granularity"] is None
+    start, end = (datetime.fromisoformat(answer[name]) for name in ("start", "end"))
+    assert end - start == timedelta(days=30)
+    assert all("time" not in row for row in answer["data"])
+
+
+async def test_keys_have_names_until_they_are_revoked(analytics: Analytics) -> None:
+    sent = traffic(seed=6, requests=20, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    revoked, other_headers = await analytics.add_key("acc-a", "acc-a-key-1", "old server")
+    parameters = {"group_by": "api_key"}
+
+    rows = (await analytics.http.get("/v1/usage", params=parameters, headers=headers)).json()["data"]
+    assert {row["api_key"]["id"]: row["api_key"]["name"] for row in rows} == {
+        "acc-a-key-0": "laptop",
+        "acc-a-key-1": "old server",
+    }
+    assert all("model" not in row for row in rows)
+
+    await analytics.publish_key(revoked, None)
+    await analytics.until_status(401, "/v1/usage", other_headers)
+    rows = (await analytics.http.get("/v1/usage", params=parameters, headers=headers)).json()["data"]
+    assert {"id": "acc-a-key-1"} in [row["api_key"] for row in rows]
+
+
+async def test_another_account_sees_nothing(analytics: Analytics) -> None:
+    sent = traffic(seed=7, requests=30, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, headers = await analytics.add_key("acc-c", "acc-c-key-0", "stranger")
+
+    for parameters in ({}, {"api_key": "acc-a-key-0"}, {"model": MODELS[0]}, {"granularity": "hour"}):
+        answer = (await analytics.http.get("/v1/usage", params=parameters, headers=headers)).json()
+        assert answer["data"] == []
+        assert answer["total"]["requests"] == answer["total"]["cost_nano"] == 0
+    assert (await analytics.http.get("/v1/requests", headers=headers)).json() == {"data": [], "next_cursor": None}
+
+
+async def test_whole_hours_come_from_the_projection_and_equal_the_rows(
+    analytics: Analytics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = traffic(seed=8, requests=300, accounts=ACCOUNTS)
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    end = utc_now().replace(minute=0, second=0, microsecond=0)
+    query = UsageQuery(end - EVERYTHING, end, tuple(Dimension), None, [], [])
+
+    async def ask(**settings: int) -> list[UsageSum]:
+        monkeypatch.setattr("tollgate_analytics.store.LIMITS", {**LIMITS, **settings})
+        return await Store(analytics.clickhouse).usage("acc-a", query)
+
+    from_projection = await ask(force_optimize_projection=1)
+    assert from_projection == await ask(optimize_use_projections=0)
+    assert len(from_projection) == len(MODELS) * 2
+
+
+async def test_freshness_and_recovery_read_their_projections(analytics: Analytics) -> None:
+    sent = traffic(seed=9, requests=10, accounts=ACCOUNTS)
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    recovery = {"table": "request_events", "topic": Topic.USAGE.named(analytics.prefix), "partition": 0}
+    for sql, parameters, projection in (
+        (SQL["newest"], {}, "newest"),
+        (Statements("tollgate_common")["sink_boots"], recovery | {"before": 1 << 40, "floor": "0"}, "sequence"),
+    ):
+        explained = await analytics.clickhouse.query(f"EXPLAIN {sql}", parameters=parameters)
+        assert f"({projection})" in str(explained.result_rows)
