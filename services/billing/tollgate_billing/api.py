@@ -1,0 +1,148 @@
+"""HTTP: prices for everyone, the setting of prices for operators, an account's charges for its keys."""
+
+import base64
+import binascii
+import re
+import secrets
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Query, Request
+from pydantic import SecretStr
+
+from tollgate_billing import handlers, schemas
+from tollgate_billing.store import Charges, Position
+from tollgate_common.clock import utc_now
+from tollgate_common.errors import Problem
+from tollgate_common.events import KeyRecord
+from tollgate_common.http import create_app
+from tollgate_common.keys import KeyDirectory
+from tollgate_common.postgres import Pool
+
+# Milliseconds since 1970, the offset in the log, the request's id.
+CURSOR = re.compile(r"(\d{1,13}) (\d{1,19}) (.*)", re.ASCII | re.DOTALL)
+
+
+def build_app(
+    pool: Pool,
+    charges: Charges,
+    keys: KeyDirectory,
+    operator_token: SecretStr | None,
+    waiting_for: Callable[[], str | None],
+) -> FastAPI:
+    """Build the application.
+
+    Args:
+        pool: of the catalogue's database.
+        charges: the charges' table.
+        keys: who calls.
+        operator_token: the secret that lets an operator set prices; without it nobody can.
+        waiting_for: None when the service can work, otherwise what it waits for.
+    """
+    app = create_app("Tollgate billing", ready=waiting_for)
+    Caller = Annotated[KeyRecord, Depends(_caller(keys))]  # noqa: N806 - a type
+    operator = Depends(_operator(operator_token))
+
+    @app.get("/v1/prices")
+    async def list_prices(
+        model: Annotated[str | None, Query(max_length=200, description="only this model")] = None,
+    ) -> schemas.PriceList:
+        """The price of every model, or of one: what it was, is and will be."""
+        found = await handlers.list_prices(pool, model)
+        return schemas.PriceList(data=[schemas.priced_model(stored) for stored in found])
+
+    @app.post("/v1/prices", status_code=HTTPStatus.CREATED, dependencies=[operator])
+    async def add_price(new: schemas.NewPrice) -> schemas.Price:
+        """Set a model's price from now on or from a moment to come. What has been recorded is never changed."""
+        return schemas.price(await handlers.add_price(pool, new.command(), utc_now()))
+
+    @app.get("/v1/charges")
+    async def list_charges(
+        caller: Caller,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query(max_length=500, description="next_cursor of the page before")] = None,
+    ) -> schemas.ChargePage:
+        """What the caller's account was charged, newest first."""
+        page = await charges.page(caller.account_id, _parse_cursor(cursor), limit)
+        following = None if page.next is None else _cursor(page.next)
+        return schemas.ChargePage(data=[schemas.charge(row) for row in page.rows], next_cursor=following)
+
+    return app
+
+
+def _caller(keys: KeyDirectory) -> Callable[[Request], Coroutine[None, None, KeyRecord]]:
+    """The dependency that finds the caller's key.
+
+    Raises:
+        Problem: 401 without a valid key, 503 while the keys are not all known yet.
+    """
+
+    async def caller(request: Request) -> KeyRecord:
+        text = _bearer(request)
+        if text is None:
+            raise _unauthorized("missing_api_key", "send your API key as 'Authorization: Bearer tg_...'")
+        record = keys.find(text)
+        if record is not None:
+            return record
+        if (waiting_for := keys.topic.waiting_for()) is not None:
+            detail = f"starting, still reading {waiting_for}; try again in a moment"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
+        raise _unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
+
+    return caller
+
+
+def _operator(token: SecretStr | None) -> Callable[[Request], Coroutine[None, None, None]]:
+    """The dependency that lets operators in.
+
+    Raises:
+        Problem: 403 if this deployment has no operators' secret, 401 if the caller does not know it.
+    """
+
+    async def operator(request: Request) -> None:
+        if token is None:
+            raise Problem(
+                HTTPStatus.FORBIDDEN,
+                "operator_api_disabled",
+                "prices cannot be set: this service was started without TOLLGATE_OPERATOR_TOKEN",
+            )
+        given = _bearer(request) or ""
+        # As bytes: compare_digest refuses text with other characters than ASCII.
+        if not secrets.compare_digest(given.encode(), token.get_secret_value().encode()):
+            raise _unauthorized("invalid_operator_token", "send the operators' secret as 'Authorization: Bearer ...'")
+
+    return operator
+
+
+def _bearer(request: Request) -> str | None:
+    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+    return text.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _unauthorized(code: str, detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _cursor(position: Position) -> str:
+    text = f"{round(position.at.timestamp() * 1000)} {position.offset} {position.request_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _parse_cursor(text: str | None) -> Position | None:
+    if text is None:
+        return None
+    try:
+        parts = CURSOR.fullmatch(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode())
+    except (binascii.Error, ValueError):
+        parts = None
+    if parts is None:
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "invalid_cursor",
+            "this is no cursor; pass the next_cursor of an earlier answer as it came",
+            field="cursor",
+        )
+    at_ms, offset, request_id = parts.groups()
+    return Position(datetime.fromtimestamp(int(at_ms) / 1000, UTC), request_id, int(offset))

@@ -1,0 +1,81 @@
+"""Every price and plan version in memory, to rate again what an edge has rated."""
+
+import asyncio
+import logging
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+import psycopg
+
+from tollgate_billing import store
+from tollgate_common.errors import Poison
+from tollgate_common.events import TokensUsed
+from tollgate_common.postgres import Pool
+from tollgate_common.rating import Line, Prices, rate
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAY_S = 1.0
+MAX_AMOUNT_NANO = (1 << 63) - 1
+
+
+class Rating(NamedTuple):
+    """How a charge comes to its amount."""
+
+    lines: tuple[Line, ...] = ()
+    request_nano: int = 0
+    multiplier_bps: int = 0
+
+
+class Catalogue:
+    """A version never changes, so a known one is never asked for again; an unknown one may be new: `learn` looks."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._prices: dict[str, Prices] = {}
+        self._multipliers: dict[str, int] = {}
+
+    async def load(self) -> None:
+        """Read all versions; while PostgreSQL is away, wait for it."""
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    self._prices = await store.all_prices(connection)
+                    self._multipliers = await store.all_multipliers(connection)
+            except psycopg.OperationalError as error:
+                log.warning("the catalogue waits for PostgreSQL: %s", error)
+                await asyncio.sleep(RETRY_DELAY_S)
+            else:
+                return
+
+    async def learn(self, versions: AbstractSet[str]) -> None:
+        """Read the catalogue again if one of these price and plan versions is not known yet."""
+        if versions - self._prices.keys() - self._multipliers.keys():
+            await self.load()
+
+    def rate(self, event: TokensUsed) -> Rating:
+        """The charge's lines, and proof that the edge has rated it as we do.
+
+        Raises:
+            Poison: a version is unknown, or the amount is not what these versions make of these tokens.
+        """
+        prices = self._prices.get(event.price_version)
+        if prices is None:
+            raise Poison(f"price version {event.price_version!r} is not in the catalogue")
+        multiplier_bps = self._multipliers.get(event.plan_version)
+        if multiplier_bps is None:
+            raise Poison(f"plan version {event.plan_version!r} is not in the catalogue")
+        try:
+            rated = rate(event.tokens, prices, multiplier_bps)
+        except ValueError as error:
+            raise Poison(str(error)) from error
+        if rated.amount_nano != event.amount_nano:
+            raise Poison(
+                f"request {event.request.request_id} came with {event.amount_nano} nano-units, but "
+                f"{event.price_version} and {event.plan_version} make it {rated.amount_nano}"
+            )
+        if rated.amount_nano > MAX_AMOUNT_NANO:
+            raise Poison(
+                f"request {event.request.request_id} costs {rated.amount_nano} nano-units: no one can owe that"
+            )
+        return Rating(rated.lines, prices.request_nano, multiplier_bps)

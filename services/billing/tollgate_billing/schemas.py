@@ -1,0 +1,122 @@
+"""What the APIs take and answer."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
+
+from tollgate_billing.handlers import PriceCommand
+from tollgate_billing.store import StoredCharge, StoredModel, StoredPrice
+from tollgate_common.money import decimal_from_nano
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Price(Answer):
+    price_version: str = Field(examples=["gpt-4o@2026-11-23.1"])
+    valid_from: datetime = Field(description="it holds from here to the next version's valid_from")
+    recorded_at: datetime
+    source: str = Field(description="`operator`, or the package and version that it was imported from")
+    prices: dict[str, int] = Field(
+        description="nano-units per million tokens by class, and per request in `request_nano`; a class that is not "
+        "there costs what its parent does: everything sent `input`, everything generated `output`"
+    )
+
+
+class PricedModel(Answer):
+    model: str
+    provider: str
+    context_tokens: int | None
+    versions: list[Price] = Field(description="oldest first, past and coming ones included")
+
+
+class PriceList(Answer):
+    data: list[PricedModel]
+
+
+class NewPrice(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(max_length=200)
+    provider: str = Field(max_length=100)
+    prices: dict[str, StrictInt] = Field(
+        description="nano-units per million tokens by class, and per request in `request_nano`",
+        examples=[{"input": 2_500_000_000, "cached_input": 1_250_000_000, "output": 10_000_000_000}],
+    )
+    valid_from: AwareDatetime | None = Field(None, description="default now; with its offset from UTC")
+    context_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = Field(None, description="of a new model")
+    is_new_model: bool = Field(False, description="the catalogue does not know the model, and that is no mistake")
+    is_new_provider: bool = Field(False, description="the same of the provider")
+
+    def command(self) -> PriceCommand:
+        return PriceCommand(**{field: getattr(self, field) for field in PriceCommand._fields})
+
+
+class Line(Answer):
+    token_class: str
+    quantity: int
+    price_nano: int = Field(description="nano-units per million tokens")
+
+
+class Charge(Answer):
+    request_id: str
+    at: datetime
+    key_id: str
+    project_id: str
+    endpoint: str
+    model: str
+    served_model: str
+    provider: str
+    stream: bool
+    end_user: str
+    outcome: str
+    finish_reason: str
+    estimated: bool = Field(description="the provider sent no usage: counted by tokenizer")
+    amount_nano: int = Field(
+        description="(sum of quantity × price_nano / 10^6 + request_nano) × multiplier_bps / 10^4, rounded half up once"
+    )
+    amount: str = Field(description="the same, exactly, as a decimal number", examples=["0.001234"])
+    lines: list[Line]
+    request_nano: int
+    multiplier_bps: int
+    price_version: str
+    plan_version: str
+
+
+class ChargePage(Answer):
+    data: list[Charge]
+    next_cursor: str | None = Field(description="pass it as `cursor` for what came before; null at the end")
+
+
+def price(stored: StoredPrice) -> Price:
+    prices = {name: nano for name, nano in msgspec.structs.asdict(stored.prices).items() if nano is not None}
+    return Price(
+        price_version=stored.price_version,
+        valid_from=stored.valid_from,
+        recorded_at=stored.recorded_at,
+        source=stored.source,
+        prices=prices,
+    )
+
+
+def priced_model(stored: StoredModel) -> PricedModel:
+    return PricedModel(
+        model=stored.model,
+        provider=stored.provider,
+        context_tokens=stored.context_tokens,
+        versions=[price(version) for version in stored.versions],
+    )
+
+
+def charge(row: StoredCharge) -> Charge:
+    lines = zip(row["lines.token_class"], row["lines.quantity"], row["lines.price"], strict=True)
+    return Charge.model_validate(
+        row
+        | {
+            "amount": decimal_from_nano(row["amount_nano"]),
+            "lines": [Line(token_class=name, quantity=quantity, price_nano=nano) for name, quantity, nano in lines],
+        }
+    )

@@ -1,0 +1,15 @@
+-- A version, under the lock of its model's row. Versions are never deleted, so their count numbers those of a day.
+INSERT INTO price_versions (
+    price_version, model, valid_from, source,
+    input, output, cached_input, cache_write, audio_input, image_input, reasoning, audio_output, request_nano
+)
+SELECT
+    format('%%s@%%s.%%s', %(model)s::text, to_char(%(valid_from)s::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*) + 1),
+    %(model)s, %(valid_from)s, %(source)s,
+    %(input)s, %(output)s, %(cached_input)s, %(cache_write)s, %(audio_input)s, %(image_input)s,
+    %(reasoning)s, %(audio_output)s, %(request_nano)s
+FROM price_versions
+WHERE
+    model = %(model)s
+    AND (valid_from AT TIME ZONE 'UTC')::date = (%(valid_from)s::timestamptz AT TIME ZONE 'UTC')::date
+RETURNING *

@@ -1,0 +1,5 @@
+-- Every version of some models, or of all where none is named, oldest first.
+SELECT models.provider, models.context_tokens, price_versions.*
+FROM price_versions JOIN models USING (model)
+WHERE %(models)s::text[] IS NULL OR model = ANY(%(models)s)
+ORDER BY model, valid_from

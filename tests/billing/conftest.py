@@ -1,0 +1,158 @@
+"""The billing service in this process, on stores of its own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from pydantic import SecretStr
+
+from billing.traffic import PARTITIONS, Edge
+from engines.stores import ClickHouseDatabase
+from tollgate_billing import handlers
+from tollgate_billing.api import build_app
+from tollgate_billing.catalogue import Catalogue
+from tollgate_billing.consumers import create_consumer, create_handler
+from tollgate_billing.store import Charges
+from tollgate_common import apikey, clickhouse, postgres
+from tollgate_common.clock import utc_now
+from tollgate_common.compacted import CompactedTopic
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.events import CatalogueRecord, KeyRecord, ModelRecord, decode_catalogue, encode
+from tollgate_common.keys import KeyDirectory
+from tollgate_common.outbox import Publisher
+from tollgate_common.postgres import Pool
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic, create_topics
+
+WITHIN_S = 30
+OPERATOR_TOKEN = "the-operators-of-this-test"
+AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+
+
+@dataclass
+class Billing:
+    """Everything that the service's process runs, and hands to look at its stores with."""
+
+    http: httpx.AsyncClient
+    bootstrap: str
+    prefix: str
+    pool: Pool
+    clickhouse: AsyncClient
+    producer: AIOKafkaProducer
+    keys: KeyDirectory
+    catalogue: dict[str, CatalogueRecord]
+    """catalogue.v1 as an edge knows it, by key."""
+    edge: Edge
+    workers: Sequence[asyncio.Task[None]]
+
+    async def until_rows(self, count: int) -> None:
+        """Wait until the table has that many rows; whatever comes too much fails the test's own comparison."""
+
+        async def are_there() -> bool:
+            return await self.scalar("SELECT count() FROM charges") >= count
+
+        await self.until(are_there)
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while not await condition():
+                self.check()
+                await asyncio.sleep(0.05)
+
+    async def scalar(self, sql: str) -> int:
+        return int((await self.clickhouse.query(sql)).result_rows[0][0])
+
+    def check(self) -> None:
+        for worker in self.workers:
+            if worker.done():
+                worker.result()
+
+    async def add_key(self, account_id: str) -> dict[str, str]:
+        """A new key of an account as the accounts service publishes it: the header that uses it."""
+        key = apikey.generate()
+        record = KeyRecord(key_id=f"key of {account_id}", account_id=account_id, name="test", plan="standard")
+        await self.producer.send_and_wait(Topic.KEYS.named(self.prefix), encode(record), key.hash.encode())
+
+        async def is_known() -> bool:
+            return self.keys.find(key.text) is not None
+
+        await self.until(is_known)
+        return {"Authorization": f"Bearer {key.text}"}
+
+    async def model(self, name: str) -> ModelRecord:
+        """A model's record once it is published."""
+
+        async def is_published() -> bool:
+            return f"model:{name}" in self.catalogue
+
+        await self.until(is_published)
+        record = self.catalogue[f"model:{name}"]
+        assert isinstance(record, ModelRecord)
+        return record
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    """A migrated, empty catalogue."""
+    await postgres.migrate(postgres_dsn, "tollgate_common", "tollgate_billing")
+    async with postgres.create_pool(postgres_dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def billing(
+    pool: Pool, postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str, clickhouse_database: ClickHouseDatabase
+) -> AsyncIterator[Billing]:
+    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+    await clickhouse.migrate(clickhouse_database.url, "tollgate_billing")
+    await handlers.seed(pool, ["openai"], utc_now())
+    client = await clickhouse.connect(clickhouse_database.url)
+    producer = create_producer(kafka_bootstrap)
+    await producer.start()
+    keys = KeyDirectory(kafka_bootstrap, topic_prefix)
+    consumer = create_consumer(kafka_bootstrap, topic_prefix)
+    dead_letters = DeadLetters(producer, topic_prefix, consumer.group)
+    handler = create_handler(kafka_bootstrap, consumer, client, dead_letters, Catalogue(pool))
+    catalogue: dict[str, CatalogueRecord] = {}
+    workers = [
+        asyncio.create_task(worker)
+        for worker in (
+            consumer.run(handler),
+            keys.topic.run(),
+            Publisher(kafka_bootstrap, postgres_dsn, topic_prefix, "billing").run(),
+            follow(kafka_bootstrap, topic_prefix, catalogue).run(),
+        )
+    ]
+    app = build_app(
+        pool,
+        Charges(client),
+        keys,
+        SecretStr(OPERATOR_TOKEN),
+        lambda: keys.topic.waiting_for() or consumer.waiting_for(),
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as http:
+        edge = Edge(producer, topic_prefix)
+        world = Billing(http, kafka_bootstrap, topic_prefix, pool, client, producer, keys, catalogue, edge, workers)
+
+        async def is_ready() -> bool:
+            return (await http.get("/readyz")).status_code == 200
+
+        await world.until(is_ready)
+        yield world
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+    await producer.stop()
+    await client.close()
+
+
+def follow(bootstrap: str, prefix: str, records: dict[str, CatalogueRecord]) -> CompactedTopic:
+    def apply(key: str, value: bytes | None) -> None:
+        assert value is not None
+        records[key] = decode_catalogue(value)
+
+    return CompactedTopic(bootstrap, Topic.CATALOGUE.named(prefix), apply)
