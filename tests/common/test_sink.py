@@ -209,6 +209,30 @@ async def test_rows_that_an_ok_did_not_bring_go_under_a_fresh_token(world: World
     await world.runs_until(expected(range(10)))
 
 
+async def test_members_that_come_and_go_share_the_partitions(world: World) -> None:
+    """Each rebalance waits for the batch in flight, and the next owner resumes where it ended."""
+
+    async def load() -> None:
+        for start in range(0, 400, 20):
+            await world.send(0, range(start, start + 20))
+            await world.send(1, range(start, start + 20))
+            await asyncio.sleep(0.1)
+
+    sending = asyncio.create_task(load())
+    async with world.sink() as first:
+        await until(lambda: world._has(expected(range(20))), first)
+        async with world.sink() as second:
+            await asyncio.sleep(1)
+            assert not first.done()
+            assert not second.done()
+        async with world.sink() as third:
+            await asyncio.sleep(0.5)
+            assert not third.done()
+        await sending
+        await until(lambda: world._has(expected(range(400), range(400))), first)
+    await world.runs_until(expected(range(400), range(400)))
+
+
 async def test_part_of_a_block_is_an_alarm(world: World) -> None:
     await world.send(0, range(10))
     await world.runs_until_it_dies(die_after="insert")

@@ -50,8 +50,8 @@ class CompactedTopic:
         Raises:
             Retryable: the topic does not exist.
         """
-        await self._kafka.start()
         try:
+            await self._kafka.start()
             partitions = await self._assign()
             ends = await self._kafka.end_offsets(partitions)
             while True:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
 from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_common.errors import Damaged, Fenced
@@ -25,6 +25,7 @@ Batches = Mapping[TopicPartition, Sequence[Record]]
 # A member that died is noticed after this; a longer pause than this makes a zombie, which every sink must fence.
 SESSION_TIMEOUT_MS = 10_000
 STALE_AFTER_S = 30.0
+READ_WITHIN_S = 60.0
 
 
 class Handler(Protocol):
@@ -62,6 +63,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             session_timeout_ms: how long the group waits for a member that has gone silent.
         """
         self.group = group
+        self._bootstrap = bootstrap
         self._topics = list(topics)
         self._linger_s = linger_s
         self._max_records = max_records
@@ -79,6 +81,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         )
         self._busy = asyncio.Lock()
         self._assignment_is_settled = asyncio.Event()
+        self._assignments = 0
         self._to_take: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
         self._last_turn = time.monotonic()
@@ -107,32 +110,34 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         """
         self._handler = handler
         self._kafka.subscribe(self._topics, listener=self)
-        await self._kafka.start()
         try:
+            await self._kafka.start()
             while True:
                 await self._assignment_is_settled.wait()
                 started = time.monotonic()
-                async with self._busy:
+                try:
                     await self._turn(handler)
+                except Fenced as error:
+                    # The group has moved on while this batch was on its way, and the new owners recover what was
+                    # declared. The listener, which waits for this turn to end, lets go of the partitions.
+                    log.warning("batch dropped after a rebalance: %s", error)
+                    self._assignment_is_settled.clear()
                 self._last_turn = time.monotonic()
                 await asyncio.sleep(max(0.0, started + self._linger_s - self._last_turn))
         finally:
             await self._kafka.stop()
 
     async def _turn(self, handler: Handler) -> None:
-        try:
+        async with self._busy:
             await self._take(handler)
-            if not self._assignment_is_settled.is_set():
-                return
-            batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
-            if batches:
+            assignment = self._assignments
+        # Outside the lock: while a rebalance is under way this waits for it, and the rebalance waits for the lock.
+        batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
+        async with self._busy:
+            # What was read under an assignment that has ended since is read again under the next.
+            if batches and assignment == self._assignments:
                 await handler.handle(batches)
                 self._positions |= {partition: records[-1].offset + 1 for partition, records in batches.items()}
-        except Fenced as error:
-            # The group has moved on while this batch was on its way, and its new owners recover what was declared. The
-            # listener has been waiting for this turn to end: it lets go of the partitions and takes the new ones.
-            log.warning("batch dropped after a rebalance: %s", error)
-            self._assignment_is_settled.clear()
 
     async def _take(self, handler: Handler) -> None:
         for partition in sorted(self._to_take):
@@ -145,6 +150,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
     async def on_partitions_revoked(self, _revoked: set[TopicPartition]) -> None:
         self._assignment_is_settled.clear()
         async with self._busy:
+            self._assignments += 1
             self._handler.revoked(set(self._positions))
             self._positions.clear()
             self._to_take.clear()
@@ -166,26 +172,28 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         except (CommitFailedError, IllegalStateError) as error:
             raise Fenced(f"commit refused: {error}") from error
 
-    async def read_range(
-        self, partition: TopicPartition, start: int, end: int, timeout_s: float = 60.0
-    ) -> list[Record]:
-        """All records of `[start, end)` of a partition that is held but paused, whatever its position.
+    async def read_range(self, partition: TopicPartition, start: int, end: int) -> list[Record]:
+        """All records of `[start, end)` of a partition, read apart from the group: a rebalance can come at any time.
 
         Raises:
-            Damaged: they did not arrive in time, for example because retention has deleted them.
+            Damaged: they are not there any more, or did not arrive in time.
         """
+        reader = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, auto_offset_reset="none", isolation_level="read_committed"
+        )
         records: list[Record] = []
-        self._kafka.seek(partition, start)
-        self._kafka.resume(partition)
-        deadline = time.monotonic() + timeout_s
         try:
-            while await self._kafka.position(partition) < end:
-                if time.monotonic() > deadline:
-                    raise Damaged(f"{partition}: records {start} to {end} did not arrive within {timeout_s:.0f} s")
-                batches = await self._kafka.getmany(partition, timeout_ms=500, max_records=end - start)
-                records.extend(record for record in batches.get(partition, ()) if record.offset < end)
+            await reader.start()
+            reader.assign([partition])
+            reader.seek(partition, start)
+            async with asyncio.timeout(READ_WITHIN_S):
+                while await reader.position(partition) < end:
+                    batches = await reader.getmany(partition, timeout_ms=500)
+                    records.extend(record for record in batches.get(partition, ()) if record.offset < end)
+        except (OffsetOutOfRangeError, TimeoutError) as error:
+            raise Damaged(f"{partition}: declared records {start} to {end} cannot be read: {error!r}") from error
         finally:
-            self._kafka.pause(partition)
+            await reader.stop()
         return records
 
     async def beginning(self, partition: TopicPartition) -> int:
