@@ -67,30 +67,30 @@ class Answers:
         headers = self.headers(request) | {"X-ClickHouse-Format": statement.format or request.default_format}
         if encoder.name != "identity":
             headers["Content-Encoding"] = encoder.name
-        whole = None
         async with self._handle(request) as handle, self._killed_if_abandoned(request, receive) as is_gone:
             read = Read(handle, request, statement, encoder)
             if read.can_stream:
-                await self._stream(read, headers, send, is_gone)
+                result: Result | bytes = await self._stream(read, headers, send, is_gone)
             else:
-                whole = await self._engine.run(read.whole)
-        if whole is None:
-            await send({"type": "http.response.body"})
+                result = await self._engine.run(read.whole)
+        if isinstance(result, bytes):
+            await send({"type": "http.response.body", "body": result})
         else:
-            await send_whole(send, 200, headers | _summary(whole), whole.body)
+            await send_whole(send, 200, headers | _summary(result), result.body)
 
-    async def _stream(self, read: Read, headers: dict[str, str], send: Send, is_gone: asyncio.Event) -> None:
-        """Sends all but the message that ends the answer."""
+    async def _stream(self, read: Read, headers: dict[str, str], send: Send, is_gone: asyncio.Event) -> bytes:
+        """Sends all but the last piece, and returns that one."""
         tag = uuid4().hex[:16]
         pieces = read.pieces(tag, self.explanation)
         try:
-            piece = await self._engine.run(next, pieces, None)
+            piece = await self._engine.run(next, pieces)
             await _send_start(send, 200, headers | {"X-ClickHouse-Exception-Tag": tag})
-            while piece is not None and not is_gone.is_set():
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-                piece = await self._engine.run(next, pieces, None)
+            while not piece.is_last and not is_gone.is_set():
+                await send({"type": "http.response.body", "body": piece.body, "more_body": True})
+                piece = await self._engine.run(next, pieces)
         finally:
             await self._engine.run(pieces.close)
+        return piece.body
 
     @asynccontextmanager
     async def _handle(self, request: Request) -> AsyncIterator[Handle]:
@@ -108,12 +108,20 @@ class Answers:
 
     @asynccontextmanager
     async def _fresh_handle(self, request: Request) -> AsyncIterator[Handle]:
-        handle = await self._engine.run(self._engine.open)
+        handle = await self._engine.run(self._open_prepared, request)
         try:
-            await self._engine.run(workspace.prepare, handle, request, self._spool)
             yield handle
         finally:
             await self._engine.run(handle.close)
+
+    def _open_prepared(self, request: Request) -> Handle:
+        handle = self._engine.open()
+        try:
+            workspace.prepare(handle, request, self._spool)
+        except ClickHouseError:
+            handle.close()
+            raise
+        return handle
 
     @asynccontextmanager
     async def _session_handle(self, request: Request) -> AsyncIterator[Handle]:

@@ -76,7 +76,7 @@ def parse(sql: bytes) -> Statement:
     """
     tokens = _tokens(sql)
     first = next(tokens, None)
-    if first is None:
+    if first is None or first.word == b";":
         raise ClickHouseError.refused(SYNTAX_ERROR, "Empty query")
     if first.word == b"INSERT":
         return _insert(sql, tokens)
