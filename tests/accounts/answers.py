@@ -1,9 +1,12 @@
 """What the tests of the accounts service share."""
 
+import argparse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
+
+from tollgate_accounts import promo_codes
 
 PASSWORD = "correct horse battery staple"
 
@@ -16,3 +19,9 @@ def assert_problem(answer: httpx.Response, status: int, code: str, field: str | 
     problem: dict[str, Any] = answer.json()
     assert (problem["code"], problem["status"], problem.get("field")) == (code, status, field)
     return problem
+
+
+def parse_promo_code(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    promo_codes.add_arguments(parser)
+    return parser.parse_args(arguments)

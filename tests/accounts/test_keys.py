@@ -69,26 +69,23 @@ async def test_what_a_key_may_be_limited_to(client: httpx.AsyncClient, pool: Poo
     assert (record.expires_at, record.models) == (expires_at, ("gpt-6", "modèle/β"))
 
 
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
+async def test_what_a_key_refuses(client: httpx.AsyncClient, ada: Headers) -> None:
+    for body, field in (
         ({}, "name"),
         ({"name": "  "}, "name"),
         ({"name": "x" * 101}, "name"),
         ({"name": "two\nlines"}, "name"),
         ({"name": "nul\x00"}, "name"),
         ({"name": "a", "expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
-        ({"name": "a", "expires_at": "2199-01-01T00:00:00"}, "expires_at"),
+        ({"name": "a", "expires_at": "2099-01-01T00:00:00"}, "expires_at"),
         ({"name": "a", "expires_at": "9999-12-31T23:59:59.9999Z"}, "expires_at"),
         ({"name": "a", "expires_at": "9999-12-31T23:59:59-14:00"}, "expires_at"),
         ({"name": "a", "models": []}, "models"),
         ({"name": "a", "models": ["gpt-6", ""]}, "models.1"),
         ({"name": "a", "models": ["nul\x00"]}, "models.0"),
         ({"name": "a", "expire_at": None}, "expire_at"),
-    ],
-)
-async def test_what_a_key_refuses(client: httpx.AsyncClient, ada: Headers, body: dict[str, Any], field: str) -> None:
-    assert_problem(await client.post("/v1/keys", json=body, headers=ada), 422, "invalid_input", field)
+    ):
+        assert_problem(await client.post("/v1/keys", json=body, headers=ada), 422, "invalid_input", field)
 
 
 async def test_the_list_comes_in_pages_newest_first(client: httpx.AsyncClient, ada: Headers) -> None:
@@ -103,13 +100,10 @@ async def test_the_list_comes_in_pages_newest_first(client: httpx.AsyncClient, a
     assert (seen, after) == (ids[::-1], None)
 
 
-@pytest.mark.parametrize(
-    ("query", "field"), [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"after": "x"}, "after")]
-)
-async def test_what_the_list_refuses(
-    client: httpx.AsyncClient, ada: Headers, query: dict[str, str], field: str
-) -> None:
-    assert_problem(await client.get("/v1/keys", params=query, headers=ada), 422, "invalid_input", field)
+async def test_what_the_list_refuses(client: httpx.AsyncClient, ada: Headers) -> None:
+    for query, field in (({"limit": "0"}, "limit"), ({"limit": "1001"}, "limit"), ({"after": "x"}, "after")):
+        answer = await client.get("/v1/keys", params=query, headers=ada)
+        assert_problem(answer, 422, "invalid_input", field)
 
 
 async def test_revoking_twice_is_revoking_once(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:

@@ -1,0 +1,186 @@
+"""The service as operators run it: its own processes, its migrations, its outbox, and what others learn from it."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from accounts.answers import PASSWORD, assert_problem
+from tollgate_accounts import store
+from tollgate_accounts.store import PromoCode
+from tollgate_common import apikey
+from tollgate_common.compacted import VERSION_HEADER
+from tollgate_common.events import CreditGranted, KeyRecord, decode_credit, decode_key
+from tollgate_common.ids import new_id
+from tollgate_common.keys import KeyDirectory
+from tollgate_common.postgres import Pool
+from tollgate_common.topics import Topic, create_topics, partition_for
+
+pytestmark = pytest.mark.engines
+
+PARTITIONS = 2
+WITHIN_S = 60
+
+
+class Service:
+    """`python -m tollgate_accounts.main`, with a log that tells everything."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.url = f"http://127.0.0.1:{environment['TOLLGATE_PORT']}"
+        self.log = log
+        self._environment = os.environ | environment
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "tollgate_accounts.main", *arguments]
+        return subprocess.run(
+            argv, env=self._environment, capture_output=True, text=True, timeout=WITHIN_S, check=False
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Runs the service; it must end in good order when it is asked to."""
+        argv = [sys.executable, "-m", "tollgate_accounts.main"]
+        with self.log.open("wb") as log, subprocess.Popen(argv, env=self._environment, stderr=log) as process:
+            try:
+                yield
+                process.terminate()
+                assert process.wait(WITHIN_S) == 0, self.log.read_text()
+            finally:
+                process.kill()
+
+    async def readiness(self, client: httpx.AsyncClient) -> Any:
+        """What `/readyz` says; None while nothing listens."""
+        try:
+            return (await client.get("/readyz")).json()
+        except httpx.TransportError:
+            return None
+
+
+@pytest.fixture
+async def service(
+    postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str, unused_tcp_port: int, tmp_path: Path
+) -> Service:
+    await create_topics(kafka_bootstrap, topic_prefix, partitions=PARTITIONS, replication=1)
+    environment = {
+        "TOLLGATE_POSTGRES_DSN": postgres_dsn,
+        "TOLLGATE_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "TOLLGATE_TOPIC_PREFIX": topic_prefix,
+        "TOLLGATE_PORT": str(unused_tcp_port),
+        "TOLLGATE_LOG_LEVEL": "DEBUG",
+    }
+    return Service(environment, tmp_path / "accounts.log")
+
+
+@asynccontextmanager
+async def directory(bootstrap: str, prefix: str) -> AsyncIterator[KeyDirectory]:
+    """The keys as an edge knows them."""
+    keys = KeyDirectory(bootstrap, prefix)
+    task = asyncio.create_task(keys.topic.run())
+    try:
+        await until(lambda: keys.topic.waiting_for() is None)
+        yield keys
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while not condition():  # noqa: ASYNC110 - what changes it does not tell
+            await asyncio.sleep(0.02)
+
+
+async def until_answer(wanted: object, ask: Callable[[], Awaitable[object]]) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while await ask() != wanted:  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.05)
+
+
+async def read_messages(bootstrap: str, topic: str, partition: int, count: int) -> list[tuple[str, int, bytes | None]]:
+    """The first messages of a partition: key, version, value."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, partition)])
+        await consumer.seek_to_beginning()
+        async with asyncio.timeout(WITHIN_S):
+            records = [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()
+    return [(record.key.decode(), int(dict(record.headers)[VERSION_HEADER]), record.value) for record in records]
+
+
+async def test_from_sign_up_to_a_revoked_key(
+    service: Service, postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    with service.serving():
+        async with httpx.AsyncClient(base_url=service.url, timeout=WITHIN_S) as client:
+            await starts(service, client)
+
+            body = {"email": "ada@example.com", "password": PASSWORD, "promo_code": "welcome"}
+            account = (await client.post("/v1/accounts", json=body)).raise_for_status().json()
+            del body["promo_code"]
+            wrong = await client.post("/v1/sessions", json=body | {"password": "a wrong password"})
+            assert_problem(wrong, 401, "credentials_wrong")
+            session = (await client.post("/v1/sessions", json=body)).raise_for_status().json()
+            client.headers["Authorization"] = f"Bearer {session['token']}"
+            key = (await client.post("/v1/keys", json={"name": "laptop"})).raise_for_status().json()
+
+            async with directory(kafka_bootstrap, topic_prefix) as keys:
+                await until(lambda: keys.find(key["key"]) is not None)
+                (await client.delete(f"/v1/keys/{key['id']}")).raise_for_status()
+                await until(lambda: keys.find(key["key"]) is None)
+            (await client.delete("/v1/sessions/current")).raise_for_status()
+
+    record = KeyRecord(key_id=key["id"], account_id=account["account_id"], name="laptop", plan="standard")
+    made, revoked = await read_messages(kafka_bootstrap, Topic.KEYS.named(topic_prefix), 0, 2)
+    key_hash = apikey.hash_key(key["key"])
+    assert (made[:2], decode_key(made[2] or b"")) == ((key_hash, 1), record)
+    assert revoked == (key_hash, 2, None)
+
+    partition = partition_for(account["account_id"], PARTITIONS)
+    (credit,) = await read_messages(kafka_bootstrap, Topic.CREDITS.named(topic_prefix), partition, 1)
+    grant = decode_credit(credit[2] or b"")
+    assert isinstance(grant, CreditGranted)
+    assert (credit[0], grant.account_id) == (account["account_id"], account["account_id"])
+    assert (grant.amount_nano, grant.source) == (10_000_000_000, "promo")
+
+    log = service.log.read_text()
+    assert '"level": "DEBUG"' in log
+    secrets = [PASSWORD, "a wrong password", session["token"], key["key"], f":{urlsplit(postgres_dsn).password}@"]
+    assert [secret for secret in secrets if secret in log] == []
+
+
+async def starts(service: Service, client: httpx.AsyncClient) -> None:
+    """The service waits for its migrations, and goes to work when they have run."""
+    waiting = {"status": "waiting", "for": "migrations: 0000_outbox, 0001_accounts"}
+    await until_answer(waiting, lambda: service.readiness(client))
+    migrated = await asyncio.to_thread(service.command, "migrate")
+    assert migrated.stdout == "accounts: 2 migrations ran, 0000_outbox, 0001_accounts\n", migrated.stderr
+    await until_answer({"status": "ready"}, lambda: service.readiness(client))
+    made = await asyncio.to_thread(service.command, "create-promo-code", "WELCOME", "--amount-usd", "10")
+    assert (made.returncode, made.stdout) == (0, "accounts: promo code WELCOME gives 10.00 USD\n"), made.stderr
+
+
+async def test_a_command_that_cannot_be_done_says_why(service: Service, pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await store.insert_promo_code(connection, new_id(), PromoCode("WELCOME", 1, None, None, None, None))
+    answered = await asyncio.to_thread(service.command, "create-promo-code", "WELCOME", "--amount-usd", "10")
+    message = "accounts: WELCOME exists with other values; amount_nano is 1, not 10000000000"
+    assert (answered.returncode, answered.stdout) == (1, "")
+    assert answered.stderr.splitlines()[-1] == message
+
+
+@pytest.mark.parametrize("arguments", [("--check-config", "migrate"), ("migrate", "--check-config")])
+async def test_checking_the_settings_does_nothing_else(service: Service, arguments: tuple[str, ...]) -> None:
+    answered = await asyncio.to_thread(service.command, *arguments)
+    assert (answered.returncode, answered.stdout) == (0, "accounts: the settings are right\n")
