@@ -1,0 +1,1 @@
+"""The whole system, every service a process of its own, as customers and operators meet it."""

@@ -1,0 +1,132 @@
+"""A running Tollgate for one test module, and the customers who use it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from engines.stores import delete_topics, unique_name
+from tollgate_local.demo import ACCOUNTS, expect_created
+from tollgate_local.engines import EngineAddresses
+from tollgate_local.ports import free_ports
+from tollgate_local.processes import Reaper, run_to_end
+from tollgate_local.supervisor import Supervisor
+from tollgate_local.system import System, python
+
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Customer:
+    """Someone who has signed up, one key that they made, and the usage that each answer told them of."""
+
+    email: str
+    session: str
+    key_id: str
+    key: str
+    received: list[dict[str, Any]] = field(default_factory=list)
+
+    def received_tokens(self, name: str) -> int:
+        """The sum of `prompt_tokens` or `completion_tokens` over all answers."""
+        return sum(usage[name] for usage in self.received)
+
+    @property
+    def with_key(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    @property
+    def with_session(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.session}"}
+
+
+@dataclass(frozen=True)
+class Tollgate:
+    """The addresses of a running system, and what people do with it."""
+
+    system: System
+    supervisor: Supervisor
+    http: httpx.AsyncClient
+
+    @property
+    def base_url(self) -> str:
+        """What a customer points an OpenAI SDK at."""
+        return f"{self.system.url('edge')}/v1"
+
+    async def sign_up(self, credit_usd: str | None = "10") -> Customer:
+        """A new customer with a key that the edge knows; None leaves them without credit."""
+        email, password = f"{uuid.uuid4().hex}@example.com", uuid.uuid4().hex
+        accounts = self.system.url("accounts")
+        body = {"email": email, "password": password}
+        if credit_usd is not None:
+            body["promo_code"] = await self.create_promo_code(credit_usd)
+        expect_created(await self.http.post(f"{accounts}/v1/accounts", json=body))
+        signed_in = await self.http.post(f"{accounts}/v1/sessions", json={"email": email, "password": password})
+        session = expect_created(signed_in)["token"]
+        key = await self.create_key(session, "laptop")
+        customer = Customer(email, session, key["id"], key["key"])
+        await self.until_known(customer.key)
+        if credit_usd is not None:
+            await until(lambda: self._has_credit(customer))
+        return customer
+
+    async def create_key(self, session: str, name: str) -> dict[str, str]:
+        accounts = self.system.url("accounts")
+        headers = {"Authorization": f"Bearer {session}"}
+        return expect_created(await self.http.post(f"{accounts}/v1/keys", json={"name": name}, headers=headers))
+
+    async def create_promo_code(self, amount_usd: str) -> str:
+        code = unique_name().upper()
+        command = python(ACCOUNTS.module, "create-promo-code", code, "--amount-usd", amount_usd)
+        await run_to_end("a promo code", command, self.system.environment(ACCOUNTS))
+        return code
+
+    async def until_known(self, key: str) -> None:
+        async def known() -> bool:
+            answer = await self.http.get(f"{self.base_url}/models", headers={"Authorization": f"Bearer {key}"})
+            return answer.is_success
+
+        await until(known)
+
+    async def _has_credit(self, customer: Customer) -> bool:
+        """Whether the edge lets the customer in. It is a call like any other, and billed as one."""
+        body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+        answer = await self.http.post(f"{self.base_url}/chat/completions", json=body, headers=customer.with_key)
+        if answer.is_success:
+            customer.received.append(answer.json()["usage"])
+        return answer.is_success
+
+    async def usage(self, customer: Customer) -> dict[str, Any]:
+        return await self.get("analytics", "/v1/usage", customer)
+
+    async def balance(self, customer: Customer) -> dict[str, Any]:
+        return await self.get("balance", "/v1/balance", customer)
+
+    async def get(self, service: str, path: str, customer: Customer) -> dict[str, Any]:
+        answer = await self.http.get(f"{self.system.url(service)}{path}", headers=customer.with_key)
+        answer.raise_for_status()
+        body: dict[str, Any] = answer.json()
+        return body
+
+
+async def until(condition: Callable[[], Awaitable[bool]], within_s: float = PATIENCE_S) -> None:
+    async with asyncio.timeout(within_s):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def running_tollgate(engines: EngineAddresses, folder: Path) -> AsyncIterator[Tollgate]:
+    """All services over the shared engines, under a name of their own; the name's topics are deleted after."""
+    system = System(lambda: engines, free_ports(), folder / "data", folder / "logs", name=unique_name())
+    system.logs.mkdir(parents=True)
+    with Reaper() as reaper:
+        async with Supervisor(system.parts(), reaper, print) as supervisor:
+            await supervisor.wait_ready()
+            async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=200)) as client:
+                yield Tollgate(system, supervisor, client)
+    await delete_topics(engines.kafka_bootstrap, system.name)

@@ -1,0 +1,173 @@
+"""The official OpenAI SDKs, pointed at the edge with nothing but a base URL and a key."""
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai.types.chat import ChatCompletionUserMessageParam
+
+from .running import Customer, Tollgate, until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+
+NODE = Path(__file__).parent / "node"
+QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Count to three"}]
+
+
+def sdk(tollgate: Tollgate, key: str) -> openai.AsyncOpenAI:
+    return openai.AsyncOpenAI(base_url=tollgate.base_url, api_key=key, max_retries=0)
+
+
+async def test_python_sdk_whole_and_streamed(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up()
+    async with sdk(tollgate, customer.key) as client:
+        whole = await client.chat.completions.create(model="gpt-4o-mini", messages=QUESTION)
+        stream = await client.chat.completions.create(
+            model="gpt-4o", messages=QUESTION, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = [chunk async for chunk in stream]
+    assert whole.choices[0].message.content
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert whole.usage is not None
+    assert chunks[-1].usage is not None
+    customer.received.extend([whole.usage.model_dump(), chunks[-1].usage.model_dump()])
+    await until_usage_matches(tollgate, customer)
+
+
+async def test_usage_is_told_by_model_and_by_key(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up()
+    other = await tollgate.create_key(customer.session, "server")
+    await tollgate.until_known(other["key"])
+    async with sdk(tollgate, customer.key) as first, sdk(tollgate, other["key"]) as second:
+        one = await first.chat.completions.create(model="gpt-4o", messages=QUESTION)
+        two = await second.chat.completions.create(model="gpt-4o-mini", messages=QUESTION)
+    assert one.usage is not None
+    assert two.usage is not None
+    customer.received.extend([one.usage.model_dump(), two.usage.model_dump()])
+    usage = await until_usage_matches(tollgate, customer)
+    rows = {(row["model"], row["api_key"]["id"]): row for row in usage["data"]}
+    # The first call of all was the one that waited for the credit.
+    assert rows.keys() == {
+        ("gpt-4o-mini", customer.key_id),
+        ("gpt-4o", customer.key_id),
+        ("gpt-4o-mini", other["id"]),
+    }
+    assert rows["gpt-4o-mini", other["id"]]["api_key"]["name"] == "server"
+    row = rows["gpt-4o", customer.key_id]
+    assert (row["requests"], row["input_tokens"]) == (1, one.usage.prompt_tokens)
+    # $2.50 and $10 for a million tokens, in nano-dollars.
+    assert row["cost_nano"] == one.usage.prompt_tokens * 2_500 + one.usage.completion_tokens * 10_000
+
+
+async def test_the_balance_falls_by_what_usage_says_it_cost(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up(credit_usd="1")
+    async with sdk(tollgate, customer.key) as client:
+        answer = await client.chat.completions.create(model="gpt-4o", messages=QUESTION)
+    assert answer.usage is not None
+    customer.received.append(answer.usage.model_dump())
+    cost_nano = (await until_usage_matches(tollgate, customer))["total"]["cost_nano"]
+
+    async def balance_fell() -> bool:
+        return bool((await tollgate.balance(customer))["posted_nano"] == 1_000_000_000 - cost_nano)
+
+    await until(balance_fell)
+
+
+async def test_without_credit_the_edge_refuses(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up(credit_usd=None)
+    async with sdk(tollgate, customer.key) as client:
+        with pytest.raises(openai.APIStatusError) as refused:
+            await client.chat.completions.create(model="gpt-4o-mini", messages=QUESTION)
+    assert (refused.value.status_code, refused.value.code) == (402, "insufficient_quota")
+    assert refused.value.response.headers["x-should-retry"] == "false"
+    assert (await tollgate.usage(customer))["total"]["cost_nano"] == 0
+
+
+async def test_a_revoked_key_is_refused(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up()
+    url = f"{tollgate.system.url('accounts')}/v1/keys/{customer.key_id}"
+    (await tollgate.http.delete(url, headers=customer.with_session)).raise_for_status()
+
+    async def refused() -> bool:
+        async with sdk(tollgate, customer.key) as client:
+            try:
+                await client.models.list()
+            except openai.AuthenticationError as error:
+                return error.code == "invalid_api_key"
+        return False
+
+    await until(refused)
+
+
+async def test_one_customer_sees_nothing_of_another(tollgate: Tollgate) -> None:
+    customer, other = await tollgate.sign_up(), await tollgate.sign_up()
+    await until_usage_matches(tollgate, customer)
+    usage = await until_usage_matches(tollgate, other)
+    assert {row["api_key"]["id"] for row in usage["data"]} == {other.key_id}
+
+
+async def test_node_sdk(tollgate: Tollgate, node_modules: Path) -> None:
+    customer = await tollgate.sign_up()
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        "calls.mjs",
+        cwd=node_modules,
+        env={**os.environ, "OPENAI_BASE_URL": tollgate.base_url, "OPENAI_API_KEY": customer.key},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, errors.decode()
+    answers = json.loads(output)
+    assert answers["whole"]["text"]
+    assert answers["streamed"]["text"]
+    assert "gpt-4o-mini" in answers["models"]
+    assert answers["errors"] == {
+        "wrongKey": {"name": "AuthenticationError", "status": 401, "code": "invalid_api_key", "param": None},
+        "noModel": {"name": "NotFoundError", "status": 404, "code": "model_not_found", "param": "model"},
+        "noMessages": {
+            "name": "BadRequestError",
+            "status": 400,
+            "code": "missing_required_parameter",
+            "param": "messages",
+        },
+    }
+    customer.received.extend([answers["whole"]["usage"], answers["streamed"]["usage"]])
+    await until_usage_matches(tollgate, customer)
+
+
+@pytest.fixture(scope="module")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the SDK installed as the lock file says, and the script beside it."""
+    import subprocess
+
+    folder = tmp_path_factory.mktemp("node")
+    for file in ("package.json", "package-lock.json", "calls.mjs"):
+        shutil.copy(NODE / file, folder)
+    subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
+    return folder
+
+
+async def until_usage_matches(tollgate: Tollgate, customer: Customer) -> dict[str, Any]:
+    """Waits until the usage API tells exactly what the customer's answers told."""
+    usage: dict[str, Any] = {}
+
+    async def matches() -> bool:
+        usage.update(await tollgate.usage(customer))
+        total = usage["total"]
+        return bool(
+            total["requests"] == len(customer.received)
+            and total["input_tokens"] + total["cached_input_tokens"] == customer.received_tokens("prompt_tokens")
+            and total["total_tokens"] == customer.received_tokens("total_tokens")
+        )
+
+    try:
+        await until(matches)
+    except TimeoutError:
+        raise AssertionError(f"received {customer.received}, usage {usage}") from None
+    return usage
