@@ -1,0 +1,25 @@
+"""Who calls: the API key of a request, looked up in memory."""
+
+from datetime import datetime
+
+from tollgate_common import apikey
+from tollgate_common.events import KeyRecord
+from tollgate_common.keys import KeyDirectory
+from tollgate_edge.errors import malformed_key, missing_key, unknown_key
+
+SCHEME = b"bearer "
+
+
+def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> KeyRecord:
+    """The record of the key in an Authorization header.
+
+    Raises:
+        ApiError: 401; the header is missing, holds no key, or a key that is not valid now.
+    """
+    if authorization[: len(SCHEME)].lower() != SCHEME:
+        raise missing_key()
+    text = authorization[len(SCHEME) :].strip().decode("latin-1")
+    record = keys.find(text, now)
+    if record is None:
+        raise unknown_key() if apikey.is_well_formed(text) else malformed_key()
+    return record

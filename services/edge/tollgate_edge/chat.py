@@ -1,0 +1,119 @@
+"""`POST /v1/chat/completions`, as an ASGI application: who may call what, and at which price; `relay` does the rest."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
+from tollgate_common.keys import KeyDirectory
+from tollgate_edge.admission import Admission
+from tollgate_edge.auth import authenticate
+from tollgate_edge.catalogue import Catalogue
+from tollgate_edge.errors import ApiError, ClientGone, cannot_record, internal_error, model_not_priced, unknown_model
+from tollgate_edge.exchange import Exchange, Receive, Scope, Send
+from tollgate_edge.metering import RequestMeter, client_of
+from tollgate_edge.providers.openai import OpenAIProvider
+from tollgate_edge.recorder import Recorder
+from tollgate_edge.relay import Call, relay_stream, relay_whole
+from tollgate_edge.request import ChatRequest, parse_chat, upstream_body
+
+log = logging.getLogger(__name__)
+
+SETTLE_TIMEOUT_S = 5.0
+
+
+class ChatCompletions:
+    def __init__(
+        self,
+        keys: KeyDirectory,
+        catalogue: Catalogue,
+        admission: Admission,
+        recorder: Recorder,
+        providers: Mapping[str, OpenAIProvider],
+        *,
+        max_body_bytes: int,
+    ) -> None:
+        """Wire the endpoint.
+
+        Args:
+            keys: who may call.
+            catalogue: what may be called, and at which price.
+            admission: who has credit.
+            recorder: where events go.
+            providers: by the name that the catalogue gives them.
+            max_body_bytes: a larger request is refused with 413.
+        """
+        self._keys = keys
+        self._catalogue = catalogue
+        self._admission = admission
+        self._recorder = recorder
+        self._providers = providers
+        self._max_body_bytes = max_body_bytes
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope, receive, send)
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            chat, call = await self._admit(exchange)
+            await (relay_stream if chat.stream else relay_whole)(exchange, call)
+        except ClientGone:
+            log.debug("request %s: the client left", exchange.request_id)
+        except ApiError as error:
+            await exchange.fail(error)
+        except Exception:
+            log.exception("request %s failed", exchange.request_id)
+            await exchange.fail(internal_error())
+        finally:
+            self._running.discard(task)
+
+    async def until_idle(self) -> None:
+        """Wait until the requests that the server has cancelled have said what they used."""
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=SETTLE_TIMEOUT_S)
+
+    async def _admit(self, exchange: Exchange) -> tuple[ChatRequest, Call]:
+        """Let the request in.
+
+        Raises:
+            ApiError: it may not be served; nothing is recorded of it.
+        """
+        key = authenticate(self._keys, exchange.headers.get(b"authorization", b""), exchange.arrived_at)
+        body = await exchange.body(self._max_body_bytes)
+        name, chat = parse_chat(body)
+        model, provider = self._find(name, key)
+        tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at)
+        if tariff is None:
+            raise model_not_priced(name)
+        self._admission.admit(key.account_id)
+        refusal = self._recorder.refusal()
+        if refusal is not None:
+            raise cannot_record(refusal)
+        dimensions = _dimensions(exchange, key, chat, model)
+        meter = RequestMeter(self._recorder, exchange, tariff, dimensions)
+        return chat, Call(body, upstream_body(body, chat), chat.includes_usage, provider, meter)
+
+    def _find(self, name: str, key: KeyRecord) -> tuple[ModelRecord, OpenAIProvider]:
+        model = self._catalogue.models.get(name)
+        provider = self._providers.get(model.provider) if model is not None else None
+        if model is None or provider is None or (key.models is not None and name not in key.models):
+            raise unknown_model(name)
+        return model, provider
+
+
+def _dimensions(exchange: Exchange, key: KeyRecord, chat: ChatRequest, model: ModelRecord) -> RequestDimensions:
+    return RequestDimensions(
+        request_id=exchange.request_id,
+        account_id=key.account_id,
+        key_id=key.key_id,
+        endpoint=exchange.path,
+        model=model.model,
+        provider=model.provider,
+        stream=bool(chat.stream),
+        project_id=key.project_id,
+        end_user=chat.end_user,
+        client=client_of(exchange.headers.get(b"user-agent", b"")),
+    )

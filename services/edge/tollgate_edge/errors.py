@@ -1,0 +1,138 @@
+"""The errors that a caller sees, in the shape that OpenAI's SDKs expect, and those that end a call without an answer.
+
+TollgateError
+├── ApiError        an answer: {"error": {"message", "type", "param", "code"}} with its status
+│   └── ProviderFailed  the provider broke off or could not be reached; what it already delivered is still charged
+└── ClientGone      the client left before its answer was complete: there is nobody to answer
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+import msgspec
+
+from tollgate_common.errors import TollgateError
+
+Header = tuple[bytes, bytes]
+
+INVALID_REQUEST = "invalid_request_error"
+SERVER_ERROR = "server_error"
+# Long enough not to hammer, short enough that a recovered Kafka is noticed by a retry of the SDK's.
+RETRY_AFTER_S = 5
+
+
+class ApiError(TollgateError):
+    """An error as OpenAI words it; `status` is HTTP's, the other fields are the body's."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        error_type: str = INVALID_REQUEST,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Sequence[Header] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code or ""
+        self.headers = headers
+        self._error = {"message": message, "type": error_type, "param": param, "code": code}
+
+    def body(self) -> bytes:
+        return msgspec.json.encode({"error": self._error})
+
+
+class ProviderFailed(ApiError):  # noqa: N818 - says what happened, as the outcome does
+    def __init__(self, status: int, message: str, *, code: str = "provider_error") -> None:
+        super().__init__(status, message, error_type=SERVER_ERROR, code=code)
+
+
+class ClientGone(TollgateError):  # noqa: N818 - an event, not a mistake
+    pass
+
+
+def missing_key() -> ApiError:
+    message = "You didn't provide an API key. Send it in the Authorization header, as in: Authorization: Bearer tg_..."
+    return ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
+
+
+def malformed_key() -> ApiError:
+    message = "This is no Tollgate API key: it starts with tg_ and ends with a checksum. Was it copied in full?"
+    return ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
+
+
+def unknown_key() -> ApiError:
+    message = "Incorrect API key provided: it does not exist, has expired or was revoked."
+    return ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
+
+
+def body_too_large(limit_bytes: int) -> ApiError:
+    message = f"The request's body is larger than the {limit_bytes} bytes that are allowed."
+    return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, code="request_too_large")
+
+
+def not_json() -> ApiError:
+    message = (
+        "We could not parse the JSON body of your request: a JSON object is expected, such as "
+        '{"model": "...", "messages": [...]}.'
+    )
+    return ApiError(HTTPStatus.BAD_REQUEST, message)
+
+
+def missing_parameter(param: str) -> ApiError:
+    message = f"Missing required parameter: '{param}'."
+    return ApiError(HTTPStatus.BAD_REQUEST, message, param=param, code="missing_required_parameter")
+
+
+def invalid_parameter(param: str | None, problem: str) -> ApiError:
+    message = f"Invalid value for '{param}': {problem}." if param else f"Invalid request: {problem}."
+    return ApiError(HTTPStatus.BAD_REQUEST, message, param=param, code="invalid_type")
+
+
+def unknown_model(model: str) -> ApiError:
+    message = f"The model `{model}` does not exist or you do not have access to it."
+    return ApiError(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_found")
+
+
+def model_not_priced(model: str) -> ApiError:
+    message = f"The model `{model}` has no price on your plan, so it cannot be called yet."
+    return ApiError(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_priced")
+
+
+def out_of_credit() -> ApiError:
+    message = "You have no credit left. Add credit to your account, then try again."
+    return ApiError(
+        HTTPStatus.PAYMENT_REQUIRED,
+        message,
+        error_type="insufficient_quota",
+        code="insufficient_quota",
+        headers=((b"x-should-retry", b"false"),),
+    )
+
+
+def cannot_record(reason: str) -> ApiError:
+    message = f"This gateway cannot record requests now ({reason}); it refuses what it could not account for."
+    return ApiError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        message,
+        error_type=SERVER_ERROR,
+        code="cannot_record",
+        headers=((b"retry-after", b"%d" % RETRY_AFTER_S),),
+    )
+
+
+def unknown_path(method: str, path: str) -> ApiError:
+    return ApiError(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})", code="unknown_url")
+
+
+def wrong_method(method: str, path: str, allowed: str) -> ApiError:
+    message = f"Not allowed to {method} on {path} (HINT: use {allowed})"
+    headers = ((b"allow", allowed.encode()),)
+    return ApiError(HTTPStatus.METHOD_NOT_ALLOWED, message, code="method_not_supported", headers=headers)
+
+
+def internal_error() -> ApiError:
+    message = "The gateway had an error while processing your request. Sorry about that."
+    return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, message, error_type=SERVER_ERROR, code="internal_error")

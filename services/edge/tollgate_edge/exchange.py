@@ -1,0 +1,127 @@
+"""One HTTP request and its answer, over ASGI: the hot path's whole web framework."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from types import TracebackType
+from typing import Any
+
+from tollgate_common.clock import utc_now
+from tollgate_common.ids import new_id
+from tollgate_edge.errors import ApiError, ClientGone, Header, body_too_large
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+EVENT_STREAM = b"text/event-stream; charset=utf-8"
+
+
+class Exchange:
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.request_id = new_id()
+        self.arrived_at = utc_now()
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.started = False
+        self.first_byte_ms: int | None = None
+        self._arrived = time.perf_counter()
+        self._receive = receive
+        self._send = send
+
+    def elapsed_ms(self) -> int:
+        """Whole milliseconds since the request arrived."""
+        return int((time.perf_counter() - self._arrived) * 1000)
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            ApiError: 413, it is larger than `limit_bytes`.
+            ClientGone: the client left before it had sent it.
+        """
+        if int(self.headers.get(b"content-length", b"0")) > limit_bytes:
+            raise body_too_large(limit_bytes)
+        parts: list[bytes] = []
+        size, more = 0, True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts.append(message["body"])
+            size += len(parts[-1])
+            if size > limit_bytes:
+                raise body_too_large(limit_bytes)
+            more = message["more_body"]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def watch_client(self) -> "ClientWatch":
+        """Begin to look out for the client's leaving. Only once the body has been read: both take from the client."""
+        return ClientWatch(self._receive)
+
+    async def start(self, status: int, content_type: bytes, headers: Sequence[Header] = ()) -> None:
+        self.started = True
+        self.first_byte_ms = self.elapsed_ms()
+        common = [
+            (b"content-type", content_type),
+            (b"x-request-id", self.request_id.encode()),
+            (b"openai-processing-ms", b"%d" % self.first_byte_ms),
+            *headers,
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": common})
+
+    async def write(self, data: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": data, "more_body": False})
+
+    async def answer(self, status: int, body: bytes, headers: Sequence[Header] = ()) -> None:
+        await self.start(status, JSON, (*headers, (b"content-length", b"%d" % len(body))))
+        await self.end(body)
+
+    async def fail(self, error: ApiError) -> None:
+        """Answer with an error; in a stream that has begun, as its last event."""
+        if self.started:
+            await self.end(b"data: %b\n\n" % error.body())
+        else:
+            await self.answer(error.status, error.body(), error.headers)
+
+
+class ClientWatch:
+    """Knows whether the client has left. As a context it ends its block then, with `ClientGone`.
+
+    The block is cancelled from outside, as a timeout would do it, so that watching costs one task a request and nothing
+    a chunk.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.gone = False
+        self._guarded: asyncio.Task[Any] | None = None
+        self._task = asyncio.create_task(self._watch(receive))
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        if self._guarded is not None:
+            self._guarded.cancel()
+
+    def stop(self) -> None:
+        self._task.cancel()
+
+    def __enter__(self) -> None:
+        if self.gone:
+            raise ClientGone
+        self._guarded = asyncio.current_task()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        guarded, self._guarded = self._guarded, None
+        assert guarded is not None
+        # Another cancellation, of the server's shutdown, goes on its way.
+        if self.gone and guarded.uncancel() == 0 and kind is asyncio.CancelledError:
+            raise ClientGone from error

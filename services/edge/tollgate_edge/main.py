@@ -1,0 +1,58 @@
+"""Builds and starts the edge: `python -m tollgate_edge.main`."""
+
+from contextlib import aclosing
+
+from tollgate_common import cli
+from tollgate_common.http import run_service
+from tollgate_common.ids import new_id
+from tollgate_common.keys import KeyDirectory
+from tollgate_edge.admission import Admission, Balances
+from tollgate_edge.api import create_api
+from tollgate_edge.app import EdgeApp
+from tollgate_edge.catalogue import Catalogue
+from tollgate_edge.chat import ChatCompletions
+from tollgate_edge.event_log import EventLog
+from tollgate_edge.providers.openai import OpenAIProvider
+from tollgate_edge.recorder import Recorder
+from tollgate_edge.settings import EdgeSettings
+
+
+async def serve(settings: EdgeSettings) -> None:
+    boot_id = new_id()
+    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    keys = KeyDirectory(bootstrap, prefix)
+    catalogue = Catalogue(bootstrap, prefix)
+    balances = Balances(bootstrap, prefix)
+    event_log = EventLog(
+        bootstrap,
+        prefix,
+        settings.spool_dir,
+        boot_id,
+        ack_timeout_s=settings.ack_timeout_s,
+        spool_max_bytes=settings.spool_max_bytes,
+        spool_max_age_s=settings.spool_max_age_s,
+    )
+    recorder = Recorder(event_log, boot_id=boot_id, edge=settings.edge_name)
+    openai = OpenAIProvider(
+        settings.openai_url,
+        settings.openai_api_key.get_secret_value(),
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+    )
+    providers = {openai.name: openai}
+    chat = ChatCompletions(
+        keys, catalogue, Admission(balances), recorder, providers, max_body_bytes=settings.max_body_bytes
+    )
+    topics = (keys.topic, catalogue.topic, balances.topic)
+
+    def waiting_for() -> str | None:
+        return next(filter(None, (topic.waiting_for() for topic in topics)), None) or recorder.refusal()
+
+    app = EdgeApp(chat, create_api(keys, catalogue, providers, waiting_for))
+    workers = (recorder.run(chat.until_idle), *(topic.run() for topic in topics))
+    async with aclosing(openai):
+        await run_service(app, settings.host, settings.port, *workers, drain_s=settings.drain_s)
+
+
+if __name__ == "__main__":
+    cli.run("edge", EdgeSettings, serve)

@@ -1,0 +1,103 @@
+"""The events of one request: opened once, closed once, and what it used."""
+
+import re
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from msgspec.structs import replace
+
+from tollgate_common.clock import utc_now
+from tollgate_common.events import Outcome, RequestClosed, RequestDimensions, RequestOpened, TokensUsed
+from tollgate_common.rating import TokenCounts
+from tollgate_common.sequence import Stamp
+from tollgate_common.topics import Topic
+from tollgate_edge.catalogue import Tariff
+from tollgate_edge.exchange import Exchange
+from tollgate_edge.recorder import Recorder
+from tollgate_edge.request import MAX_MODEL_CHARS
+
+_MAX_CLIENT_CHARS = 64
+# OpenAI's SDKs say `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0` and `OpenAI/JS 6.1.0`.
+_OPENAI_SDK = re.compile(r"(?:Async)?OpenAI/(\w+) ([\w.+-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a request ended. `tokens` None is nothing used; `estimated` tokens were counted by the edge."""
+
+    outcome: Outcome
+    status: int
+    tokens: TokenCounts | None = None
+    estimated: bool = False
+    finish_reason: str = ""
+    served_model: str = ""
+    error_code: str = ""
+
+
+class RequestMeter:
+    def __init__(self, recorder: Recorder, exchange: Exchange, tariff: Tariff, dimensions: RequestDimensions) -> None:
+        self.closed = False
+        self._recorder = recorder
+        self._exchange = exchange
+        self._tariff = tariff
+        self._dimensions = dimensions
+
+    def open(self) -> Awaitable[None]:
+        """Record that the request goes to the provider. Await the result before an answer's first byte leaves."""
+        return self._recorder.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
+
+    def close(self, ending: Ending) -> Awaitable[None]:
+        """Record how it ended. Await the result before an answer's last byte leaves.
+
+        What was recorded is on its way even if the result is never awaited: a cancelled task may call it.
+        """
+        assert not self.closed
+        self.closed = True
+        account_id = self._dimensions.account_id
+        dimensions = replace(self._dimensions, served_model=ending.served_model[:MAX_MODEL_CHARS])
+        tokens = ending.tokens
+        if tokens is not None:
+            self._recorder.record(Topic.USAGE, account_id, lambda stamp: self._used(stamp, dimensions, ending, tokens))
+        return self._recorder.record(Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, dimensions, ending))
+
+    def _opened(self, stamp: Stamp) -> RequestOpened:
+        return RequestOpened(stamp=stamp, at=self._exchange.arrived_at, request=self._dimensions)
+
+    def _used(self, stamp: Stamp, dimensions: RequestDimensions, ending: Ending, tokens: TokenCounts) -> TokensUsed:
+        return TokensUsed(
+            stamp=stamp,
+            at=utc_now(),
+            request=dimensions,
+            tokens=tokens,
+            amount_nano=self._tariff.amount_nano(tokens),
+            price_version=self._tariff.price.price_version,
+            plan_version=self._tariff.plan.plan_version,
+            estimated=ending.estimated,
+            outcome=ending.outcome,
+            finish_reason=ending.finish_reason,
+        )
+
+    def _closed(self, stamp: Stamp, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:
+        return RequestClosed(
+            stamp=stamp,
+            at=utc_now(),
+            request=dimensions,
+            outcome=ending.outcome,
+            status=ending.status,
+            opened_at=self._exchange.arrived_at,
+            latency_ms=self._exchange.elapsed_ms(),
+            first_token_ms=self._exchange.first_byte_ms,
+            error_code=ending.error_code,
+            finish_reason=ending.finish_reason,
+        )
+
+
+@lru_cache(maxsize=1024)
+def client_of(user_agent: bytes) -> str:
+    """The client library and its version: `openai-python/3.54.0`, `curl/8.5.0`."""
+    text = user_agent.decode("latin-1")
+    sdk = _OPENAI_SDK.match(text)
+    if sdk is not None:
+        text = f"openai-{sdk[1].lower()}/{sdk[2]}"
+    return text.partition(" ")[0][:_MAX_CLIENT_CHARS]

@@ -1,0 +1,78 @@
+"""A chat completion as it is asked for: only what the edge must know; all else passes through untouched."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from tollgate_edge.errors import ApiError, invalid_parameter, missing_parameter, not_json
+
+# Long enough for any id, short enough that an event stays small: both come from the client.
+MAX_END_USER_CHARS = 256
+MAX_MODEL_CHARS = 256
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    model: Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)] | None = None
+    messages: list[msgspec.Raw] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
+    user: str | None = None
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether the client itself asked for the usage of its stream."""
+        return isinstance(self.stream_options, StreamOptions) and self.stream_options.include_usage is True
+
+    @property
+    def end_user(self) -> str:
+        return (self.user or "")[:MAX_END_USER_CHARS]
+
+
+_decoder = msgspec.json.Decoder(ChatRequest)
+
+
+def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
+    """The model's name and the request.
+
+    Raises:
+        ApiError: 400, with the parameter that is missing or wrong.
+    """
+    try:
+        chat = _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _explain(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise not_json() from error
+    if not chat.model:
+        raise missing_parameter("model")
+    if chat.messages is None:
+        raise missing_parameter("messages")
+    if not chat.messages:
+        raise invalid_parameter("messages", "expected at least one message, but got none")
+    return chat.model, chat
+
+
+def upstream_body(body: bytes, chat: ChatRequest) -> bytes:
+    """What the provider gets: the client's own bytes, with the usage asked for if it streams."""
+    if not chat.stream or chat.includes_usage:
+        return body
+    if chat.stream_options is msgspec.UNSET:
+        # The body is an object and has members, so what stands before its last brace can be continued.
+        return body[: body.rindex(b"}")] + b',"stream_options":{"include_usage":true}}'
+    members: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    options: dict[str, Any] = msgspec.json.decode(members["stream_options"]) or {}
+    members["stream_options"] = options | {"include_usage": True}
+    return msgspec.json.encode(members)
+
+
+def _explain(error: msgspec.ValidationError) -> ApiError:
+    # msgspec says: Expected `bool`, got `str` - at `$.stream`
+    problem, _, location = str(error).partition(" - at ")
+    param = location.strip("`").removeprefix("$").removeprefix(".")
+    if not param:
+        return not_json()
+    return invalid_parameter(param, problem[0].lower() + problem[1:])

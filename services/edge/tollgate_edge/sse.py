@@ -1,0 +1,156 @@
+"""A provider's stream of server-sent events: cut into whole events, searched for what is metered, handed on.
+
+Most chunks are not parsed: a few substring searches tell whether one holds more than text. What is handed on does not
+depend on how the network cut the stream.
+"""
+
+import msgspec
+
+from tollgate_common.rating import TokenCounts
+from tollgate_edge.delivered import DeliveredText
+from tollgate_edge.errors import ProviderFailed
+from tollgate_edge.usage import is_given, parse_usage
+
+DONE_EVENT = b"data: [DONE]\n\n"
+_BLANK_LINE = b"\n\n"
+# A raw quote cannot stand inside a JSON string, so none of these matches in the middle of a text.
+_TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b'"error"')
+_NO_USAGE = (b',"usage":null', b', "usage": null')
+# Base64 images come as one event; what is larger than this is no event.
+_LARGEST_EVENT_BYTES = 32 << 20
+
+
+class _Choice(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_decoder = msgspec.json.Decoder(_Chunk)
+
+
+class AnswerStream:
+    """Takes what the provider sends and tells what may be handed on.
+
+    `done` is true once the provider's [DONE] came, which is withheld: it may leave only when everything is recorded.
+    `failure` is set when the provider sent an error or what is no event of this protocol; nothing after it counts.
+    """
+
+    def __init__(self, *, strips_usage: bool) -> None:
+        """Begin a stream.
+
+        Args:
+            strips_usage: leave out the usage, for a client that did not ask for it.
+        """
+        self.done = False
+        self.failure: ProviderFailed | None = None
+        self.tokens: TokenCounts | None = None
+        self.finish_reason = ""
+        self.served_model = ""
+        self.delivered = DeliveredText()
+        self._strips_usage = strips_usage
+        self._rest = b""
+        # The first event is parsed in any case: it names the model that answers.
+        self._is_first = True
+
+    @property
+    def is_over(self) -> bool:
+        return self.done or self.failure is not None
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes; return the whole events that may be handed on now, perhaps none."""
+        if self.is_over:
+            return b""
+        block = self._whole_events(chunk)
+        if self._is_plain(block) and not self._is_first:
+            handed_on = self._without_null_usage(block)
+        else:
+            handed_on = b"".join(self._examine(event) for event in block.split(_BLANK_LINE)[:-1])
+        self._is_first = self._is_first and not block
+        if handed_on:
+            self.delivered.add(handed_on)
+        return handed_on
+
+    def finish(self) -> bytes:
+        """The provider has ended its body: return what may still be handed on, and judge whether it was complete.
+
+        Some providers leave out the last blank line, or [DONE]; a finish reason tells that an answer is complete.
+        """
+        handed_on = self.feed(_BLANK_LINE) if self._rest.strip() else b""
+        if not self.is_over and self.finish_reason:
+            self.done = True
+        if not self.is_over:
+            self.failure = ProviderFailed(502, "The provider ended its answer before it was complete.")
+        return handed_on
+
+    def _whole_events(self, chunk: bytes) -> bytes:
+        if not self._rest and chunk.endswith(_BLANK_LINE):
+            return chunk
+        data = (self._rest + chunk).replace(b"\r\n", b"\n")
+        end = data.rfind(_BLANK_LINE)
+        end = end + len(_BLANK_LINE) if end >= 0 else 0
+        self._rest = data[end:]
+        if len(self._rest) > _LARGEST_EVENT_BYTES:
+            self._fail("The provider sent an event without an end.")
+        return data[:end]
+
+    @staticmethod
+    def _is_plain(block: bytes) -> bool:
+        """Whether every event is the JSON of a chunk that holds text at most."""
+        return block.count(_BLANK_LINE) == block.count(b"}\n\n") and not any(sign in block for sign in _TELLING)
+
+    def _examine(self, event: bytes) -> bytes:
+        """One event, perhaps changed or left out."""
+        data = _data_of(event)
+        if self.is_over:
+            return b""
+        if data == b"[DONE]":
+            self.done = True
+            return b""
+        try:
+            chunk = _decoder.decode(data or b"{}")
+        except msgspec.ValidationError:
+            # JSON, but of another kind than is known: the client may know it.
+            chunk = _Chunk()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._fail("The provider sent a chunk that is not JSON.")
+        if is_given(chunk.error):
+            return self._fail("The provider had an error while it answered.")
+        self._note(chunk)
+        return self._without_usage(event, data, chunk)
+
+    def _note(self, chunk: _Chunk) -> None:
+        self.served_model = chunk.model or self.served_model
+        for choice in chunk.choices or ():
+            self.finish_reason = choice.finish_reason or self.finish_reason
+        if is_given(chunk.usage):
+            self.tokens = parse_usage(chunk.usage)
+
+    def _without_usage(self, event: bytes, data: bytes, chunk: _Chunk) -> bytes:
+        if not self._strips_usage or not is_given(chunk.usage):
+            return self._without_null_usage(event) + _BLANK_LINE
+        if not chunk.choices:
+            return b""
+        members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        del members["usage"]
+        return b"data: " + msgspec.json.encode(members) + _BLANK_LINE
+
+    def _without_null_usage(self, block: bytes) -> bytes:
+        if self._strips_usage:
+            for member in _NO_USAGE:
+                block = block.replace(member, b"")
+        return block
+
+    def _fail(self, message: str) -> bytes:
+        self.failure = ProviderFailed(502, message)
+        return b""
+
+
+def _data_of(event: bytes) -> bytes:
+    """The data of an event, without its field name; empty for a comment."""
+    return b"\n".join(line.removeprefix(b"data:").strip() for line in event.split(b"\n") if line.startswith(b"data:"))

@@ -1,0 +1,247 @@
+"""An edge as a process of its own, the records it needs in Kafka, and the events that it wrote there."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from tollgate_common import apikey
+from tollgate_common.clock import utc_now
+from tollgate_common.events import (
+    BalanceRecord,
+    Event,
+    KeyRecord,
+    ModelRecord,
+    PlanRecord,
+    PlanVersion,
+    PriceVersion,
+    RequestClosed,
+    RequestOpened,
+    StampedEvent,
+    TokensUsed,
+    decode_request,
+    decode_usage,
+    encode,
+)
+from tollgate_common.producer import create_producer
+from tollgate_common.rating import Prices
+from tollgate_common.topics import Topic, create_topics
+from tollgate_local.ports import free_port
+
+WITHIN_S = 30.0
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+# As they are for real, so that a mistake of a factor shows: USD 2.50, 1.25 and 10 per million tokens.
+PRICES = Prices(input=2_500_000_000, cached_input=1_250_000_000, output=10_000_000_000)
+OLD_PRICES = Prices(input=1, output=1)
+COMING_PRICES = Prices(input=999_000_000_000, output=999_000_000_000)
+PRICE_VERSION = "price-now"
+PLAN_VERSION = "plan-now"
+RICH, POOR, SPENT = "account-rich", "account-unheard-of", "account-spent"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """API keys by what is special about them."""
+
+    good: str
+    poor: str
+    spent: str
+    expired: str
+    limited: str
+    odd_plan: str
+    revoked: str
+
+
+def versions(*steps: tuple[str, datetime, Prices]) -> tuple[PriceVersion, ...]:
+    return tuple(PriceVersion(price_version=name, valid_from=at, prices=prices) for name, at, prices in steps)
+
+
+def models() -> list[ModelRecord]:
+    now = utc_now()
+    priced = versions(
+        ("price-old", LONG_AGO, OLD_PRICES),
+        (PRICE_VERSION, now - timedelta(days=1), PRICES),
+        ("price-coming", now + timedelta(days=1), COMING_PRICES),
+    )
+    return [
+        *(ModelRecord(model=name, provider="openai", versions=priced) for name in ("gpt-4o", "gpt-4o-mini", "o4-mini")),
+        ModelRecord(model="coming", provider="openai", versions=priced[2:]),
+        ModelRecord(model="elsewhere", provider="another", versions=priced),
+        # The provider does not have it.
+        ModelRecord(model="gone", provider="openai", versions=priced),
+    ]
+
+
+async def publish_records(bootstrap: str, prefix: str) -> Keys:
+    """Everything that an edge reads before it serves."""
+    keys = Keys(*(apikey.generate().text for _ in range(7)))
+    plan = PlanVersion(plan_version=PLAN_VERSION, valid_from=LONG_AGO, multiplier_bps=10_000)
+    key_records = {
+        keys.good: KeyRecord(key_id="key-good", account_id=RICH, name="good", plan="standard", project_id="project-1"),
+        keys.poor: KeyRecord(key_id="key-poor", account_id=POOR, name="poor", plan="standard"),
+        keys.spent: KeyRecord(key_id="key-spent", account_id=SPENT, name="spent", plan="standard"),
+        keys.expired: KeyRecord(key_id="key-old", account_id=RICH, name="old", plan="standard", expires_at=LONG_AGO),
+        keys.limited: KeyRecord(key_id="key-one", account_id=RICH, name="one", plan="standard", models=("gpt-4o",)),
+        keys.odd_plan: KeyRecord(key_id="key-odd", account_id=RICH, name="odd", plan="no-such-plan"),
+        keys.revoked: KeyRecord(key_id="key-gone", account_id=RICH, name="gone", plan="standard"),
+    }
+    records: list[tuple[Topic, str, Event | None]] = [
+        *((Topic.KEYS, apikey.hash_key(text), record) for text, record in key_records.items()),
+        (Topic.KEYS, apikey.hash_key(keys.revoked), None),
+        *((Topic.CATALOGUE, f"model:{model.model}", model) for model in models()),
+        (Topic.CATALOGUE, "plan:standard", PlanRecord(plan="standard", versions=(plan,))),
+        (Topic.BALANCES, RICH, balance(RICH, posted_nano=10**12)),
+        (Topic.BALANCES, SPENT, balance(SPENT, posted_nano=500, held_nano=500)),
+    ]
+    await publish(bootstrap, prefix, records)
+    return keys
+
+
+def balance(account_id: str, *, posted_nano: int, held_nano: int = 0) -> BalanceRecord:
+    return BalanceRecord(account_id=account_id, posted_nano=posted_nano, held_nano=held_nano, version=1, at=utc_now())
+
+
+async def publish(bootstrap: str, prefix: str, records: Sequence[tuple[Topic, str, Event | None]]) -> None:
+    producer = create_producer(bootstrap)
+    await producer.start()
+    try:
+        for topic, key, record in records:
+            value = None if record is None else encode(record)
+            await producer.send_and_wait(topic.named(prefix), value, key.encode())
+    finally:
+        await producer.stop()
+
+
+@dataclass(frozen=True)
+class RunningEdge:
+    port: int
+    process: subprocess.Popen[bytes]
+    bootstrap: str
+    prefix: str
+    keys: Keys
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ready(self) -> httpx.Response | None:
+        try:
+            return httpx.get(f"{self.url}/readyz", trust_env=False, timeout=2)
+        except httpx.TransportError:
+            return None
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + WITHIN_S
+        while (response := self.ready()) is None or response.status_code != 200:
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, (response and response.text, self.log.read_text())
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WITHIN_S)
+
+    async def events(self, request_id: str) -> "RequestEvents":
+        """What was recorded of a request, once it is closed."""
+        deadline = time.monotonic() + WITHIN_S
+        while True:
+            recorded = await read_events(self.bootstrap, self.prefix)
+            found = RequestEvents.of(request_id, recorded)
+            if found.closed:
+                return found
+            assert time.monotonic() < deadline, found
+            await asyncio.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class RequestEvents:
+    opened: list[RequestOpened]
+    closed: list[RequestClosed]
+    used: list[TokensUsed]
+
+    @classmethod
+    def of(cls, request_id: str, recorded: Sequence[StampedEvent]) -> "RequestEvents":
+        kinds = RequestOpened | RequestClosed | TokensUsed
+        mine = [event for event in recorded if isinstance(event, kinds) and event.request.request_id == request_id]
+        return cls(
+            [event for event in mine if isinstance(event, RequestOpened)],
+            [event for event in mine if isinstance(event, RequestClosed)],
+            [event for event in mine if isinstance(event, TokensUsed)],
+        )
+
+
+async def read_events(bootstrap: str, prefix: str) -> list[StampedEvent]:
+    """Every event in both topics by now, in the order of each partition."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        names = {Topic.REQUESTS.named(prefix): decode_request, Topic.USAGE.named(prefix): decode_usage}
+        partitions = [
+            TopicPartition(name, number)
+            for name in names
+            for number in sorted(await consumer._client._wait_on_metadata(name))
+        ]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        events: list[StampedEvent] = []
+        for partition in partitions:
+            while await consumer.position(partition) < ends[partition]:
+                batches = await consumer.getmany(partition, timeout_ms=1000)
+                events += [names[partition.topic](record.value) for records in batches.values() for record in records]
+        return events
+    finally:
+        await consumer.stop()
+
+
+def prepare(bootstrap: str, prefix: str) -> Keys:
+    """Topics and records, from a test that is not async."""
+
+    async def prepare_all() -> Keys:
+        await create_topics(bootstrap, prefix, partitions=2, replication=1)
+        return await publish_records(bootstrap, prefix)
+
+    return asyncio.run(prepare_all())
+
+
+@contextmanager
+def running_edge(
+    bootstrap: str, prefix: str, keys: Keys, provider_url: str, folder: Path, **settings: str
+) -> Iterator[RunningEdge]:
+    """An edge that is ready, with further `settings` for its environment (`max_body_bytes`)."""
+    port = free_port()
+    log = folder / f"edge-{port}.log"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLGATE_")}
+    own = {
+        "kafka_bootstrap": bootstrap,
+        "topic_prefix": prefix,
+        "port": str(port),
+        "openai_url": f"{provider_url}/v1",
+        "openai_api_key": "sk-simulated",
+        "spool_dir": str(folder / "spool"),
+        **settings,
+    }
+    environment |= {f"TOLLGATE_{name.upper()}": value for name, value in own.items()}
+    command = [sys.executable, "-m", "tollgate_edge.main"]
+    with log.open("wb") as output, subprocess.Popen(command, env=environment, stderr=output) as process:
+        edge = RunningEdge(port, process, bootstrap, prefix, keys, log)
+        try:
+            edge.wait_ready()
+            yield edge
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(WITHIN_S)
+                finally:
+                    process.kill()

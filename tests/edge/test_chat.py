@@ -1,0 +1,76 @@
+"""Answers through a real edge, a real Kafka and the simulated provider, called with OpenAI's SDK."""
+
+import pytest
+from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
+
+from edge.running import PLAN_VERSION, PRICE_VERSION, PRICES, RICH, RequestEvents, RunningEdge
+from tollgate_common.events import Outcome
+from tollgate_common.rating import TokenCounts, rate
+
+pytestmark = pytest.mark.e2e
+
+MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
+
+
+def check_consistent(events: RequestEvents) -> None:
+    opened, closed, used = events.opened[0], events.closed[0], events.used[0]
+    assert len(events.opened) == len(events.closed) == len(events.used) == 1
+    assert used.request == closed.request
+    assert opened.request.request_id == closed.request.request_id
+    assert used.amount_nano == rate(used.tokens, PRICES).amount_nano
+    assert (used.price_version, used.plan_version) == (PRICE_VERSION, PLAN_VERSION)
+    assert used.outcome == closed.outcome
+
+
+async def test_whole_answer_is_metered(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    raw = await sdk.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=MESSAGES, user="user-7")
+    completion = raw.parse()
+    assert completion.choices[0].message.content
+    assert completion.usage
+    assert raw.headers["openai-processing-ms"].isdecimal()
+    events = await edge.events(raw.headers["x-request-id"])
+    check_consistent(events)
+    used, closed = events.used[0], events.closed[0]
+    assert used.tokens.prompt == completion.usage.prompt_tokens
+    assert used.tokens.completion == completion.usage.completion_tokens
+    assert not used.estimated
+    request = used.request
+    assert (request.account_id, request.key_id, request.project_id) == (RICH, "key-good", "project-1")
+    assert (request.model, request.served_model, request.provider) == ("gpt-4o-mini", "gpt-4o-mini", "openai")
+    assert (request.endpoint, request.stream, request.end_user) == ("/v1/chat/completions", False, "user-7")
+    assert request.client.startswith("openai-python/")
+    assert (closed.outcome, closed.status, closed.finish_reason) == (Outcome.COMPLETED, 200, "stop")
+    assert closed.latency_ms >= 0
+
+
+async def test_stream_is_metered_and_shows_no_usage_unasked(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    raw = await sdk.chat.completions.with_raw_response.create(
+        model="gpt-4o-mini", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": "tokens:40"}}
+    )
+    chunks = [chunk async for chunk in raw.parse()]
+    assert all("usage" not in chunk.model_fields_set for chunk in chunks)
+    assert all(chunk.choices for chunk in chunks)
+    contents = [chunk.choices[0].delta.content for chunk in chunks]
+    assert len(list(filter(None, contents))) == 40
+    events = await edge.events(raw.headers["x-request-id"])
+    check_consistent(events)
+    assert events.used[0].tokens == TokenCounts(input=events.used[0].tokens.prompt, output=40)
+    assert not events.used[0].estimated
+    assert events.closed[0].first_token_ms is not None
+    assert events.closed[0].request.stream
+
+
+async def test_stream_shows_usage_when_asked(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    raw = await sdk.chat.completions.with_raw_response.create(
+        model="o4-mini", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
+    )
+    *chunks, last = [chunk async for chunk in raw.parse()]
+    assert all(chunk.usage is None for chunk in chunks)
+    assert not last.choices
+    assert last.usage
+    assert last.usage.completion_tokens_details
+    used = (await edge.events(raw.headers["x-request-id"])).used[0]
+    assert used.tokens.prompt == last.usage.prompt_tokens
+    assert used.tokens.completion == last.usage.completion_tokens
+    assert used.tokens.reasoning == last.usage.completion_tokens_details.reasoning_tokens > 0
