@@ -1,0 +1,146 @@
+"""credits.v1 → grants and adjustments in the ledger: a low-volume topic, on FastStream.
+
+Guarantee: at-least-once delivery, exactly-once effect, because each grant and adjustment counts once by its id. An
+offset is committed after its record's transaction. Crash window: between the two; the record is read again and is a
+repetition. A record of a partition that has gone to another instance is a repetition there, too.
+
+FastStream's defaults would lose credit, so each that matters is set here. An error that nobody expected it would log
+and pass over; here it rewinds to its record and ends the process.
+"""
+
+import asyncio
+import dataclasses
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from faststream import AckPolicy, BaseMiddleware, StreamMessage
+from faststream.kafka import KafkaBroker
+from prometheus_client import Counter
+
+from tollgate_balance import handlers
+from tollgate_balance.retries import until_stored
+from tollgate_common.consumer import STALE_AFTER_S, Record
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.errors import Poison
+from tollgate_common.events import CreditAdjusted, CreditEvent, CreditGranted, decode_credit
+from tollgate_common.postgres import Pool
+
+log = logging.getLogger(__name__)
+
+CREDITS = Counter("tollgate_balance_credits", "Grants and adjustments handled, repetitions included.")
+
+# How long a handler may go on when the process is told to end; cut off, its record is read again.
+GRACE_S = 5.0
+
+
+class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not typed
+    """One member of the group that consumes credits.v1; see the module for its guarantee."""
+
+    def __init__(self, bootstrap: str, group: str, topic: str, pool: Pool, dead_letters: DeadLetters) -> None:
+        self._bootstrap = bootstrap
+        self._group = group
+        self._topic = topic
+        self._pool = pool
+        self._dead_letters = dead_letters
+        self._has_joined = False
+        self._busy_since: float | None = None
+
+    def waiting_for(self) -> str | None:
+        """None while this member makes progress, otherwise what it waits for."""
+        if not self._has_joined:
+            return f"a partition assignment of {self._topic}"
+        busy_s = time.monotonic() - (self._busy_since or time.monotonic())
+        return f"a credit that has not been stored for {busy_s:.0f} s" if busy_s > STALE_AFTER_S else None
+
+    async def run(self) -> None:
+        """Consume until cancelled.
+
+        Raises:
+            whatever the handler raises: the process ends with it, and its successor reads the record again.
+        """
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        broker = self._broker(failed)
+        await broker.start()
+        try:
+            await failed
+        finally:
+            await broker.stop()
+
+    def _broker(self, failed: "asyncio.Future[None]") -> KafkaBroker:
+        broker = KafkaBroker(
+            self._bootstrap,
+            # It publishes nothing: dead letters go through the service's own producer.
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            # The handler takes the record as it is.
+            apply_types=False,
+            graceful_timeout=GRACE_S,
+            middlewares=[partial(_EndsAtErrors, failed)],
+            logger=log,
+            log_level=logging.DEBUG,
+        )
+        subscriber = broker.subscriber(
+            self._topic,
+            group_id=self._group,
+            # Acknowledges after the handler; after an error it reads the record again. One record at a time, so what
+            # it commits, every consumed partition, is what has been handled.
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            listener=self,
+            no_reply=True,
+        )
+        subscriber(self.handle, parser=_parse, decoder=_take_record)
+        return broker
+
+    async def handle(self, record: Record) -> None:
+        """Make one record's effect durable; while the database is away its partition waits."""
+        self._busy_since = time.monotonic()
+        try:
+            event = decode_credit(record.value or b"")
+            await until_stored(lambda: self._store(event), f"credit {record.partition}@{record.offset}")
+        except Poison as poison:
+            await self._dead_letters.send(record, poison)
+        self._busy_since = None
+        CREDITS.inc()
+
+    async def _store(self, event: CreditEvent) -> None:
+        match event:
+            case CreditGranted():
+                await handlers.grant_credit(self._pool, event)
+            case CreditAdjusted():
+                await handlers.adjust_credit(self._pool, event)
+
+    async def on_partitions_assigned(self, _assigned: set[TopicPartition]) -> None:
+        self._has_joined = True
+
+    async def on_partitions_revoked(self, _revoked: set[TopicPartition]) -> None:
+        self._has_joined = False
+
+
+class _EndsAtErrors(BaseMiddleware):
+    """Tells an error to whoever runs the broker, which would only log it."""
+
+    def __init__(self, failed: "asyncio.Future[None]", msg: Any, /, *, context: Any) -> None:
+        super().__init__(msg, context=context)
+        self._failed = failed
+
+    async def after_processed(
+        self, exc_type: type[BaseException] | None = None, exc_val: BaseException | None = None, exc_tb: Any = None
+    ) -> bool | None:
+        if isinstance(exc_val, Exception) and not self._failed.done():
+            self._failed.set_exception(exc_val)
+        return await super().after_processed(exc_type, exc_val, exc_tb)
+
+
+async def _parse(record: Record, parse: Callable[[Record], Awaitable[Any]]) -> Any:
+    # Without the headers: it would fail at one that is no text, and no one needs them.
+    return await parse(dataclasses.replace(record, headers=()))
+
+
+async def _take_record(message: StreamMessage[Record]) -> Record:
+    return message.raw_message

@@ -1,0 +1,54 @@
+"""Builds the balance service and starts it."""
+
+from collections.abc import Callable
+
+from tollgate_balance import api
+from tollgate_balance.consumers.credits import CreditsConsumer
+from tollgate_balance.consumers.usage import UsageConsumer
+from tollgate_balance.settings import BalanceSettings
+from tollgate_common import cli, postgres
+from tollgate_common.consumer import Consumer
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.http import create_app, run_service
+from tollgate_common.keys import KeyDirectory
+from tollgate_common.outbox import Publisher
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic
+
+
+async def serve(settings: BalanceSettings) -> None:
+    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    dsn = settings.postgres_dsn.get_secret_value()
+    group = f"{prefix}.balance"
+    pool = postgres.create_pool(dsn)
+    producer = create_producer(bootstrap)
+    dead_letters = DeadLetters(producer, prefix, group)
+    keys = KeyDirectory(bootstrap, prefix)
+    consumer = Consumer(bootstrap, group, [Topic.USAGE.named(prefix)])
+    usage = UsageConsumer(consumer, pool, dead_letters)
+    # A group of its own: a rebalance of one topic is no business of the other.
+    credit = CreditsConsumer(bootstrap, f"{group}.credits", Topic.CREDITS.named(prefix), pool, dead_letters)
+    publisher = Publisher(bootstrap, dsn, prefix, "balance")
+    app = create_app("balance", ready=first_of(consumer.waiting_for, credit.waiting_for, keys.topic.waiting_for))
+    api.add_routes(app, pool, keys)
+    await producer.start()
+    try:
+        async with pool:
+            await run_service(
+                app, settings.host, settings.port, usage.run(), credit.run(), publisher.run(), keys.topic.run()
+            )
+    finally:
+        await producer.stop()
+
+
+async def migrate(settings: BalanceSettings) -> list[str]:
+    return await postgres.migrate(settings.postgres_dsn.get_secret_value(), "tollgate_common", "tollgate_balance")
+
+
+def first_of(*checks: Callable[[], str | None]) -> Callable[[], str | None]:
+    """The first thing that any of the service's parts waits for."""
+    return lambda: next((waiting_for for check in checks if (waiting_for := check())), None)
+
+
+if __name__ == "__main__":
+    cli.run("balance", BalanceSettings, serve, migrate)

@@ -1,0 +1,2 @@
+-- COPY, because a batch has thousands of them.
+COPY postings (account_id, kind, debit, credit, amount_nano, reference, happened_at) FROM STDIN

@@ -1,0 +1,2 @@
+-- One account's balance.
+SELECT account_id, posted_nano, held_nano, due_nano, version FROM accounts WHERE account_id = %(account_id)s

@@ -1,0 +1,60 @@
+"""What an event must hold beyond its type before it touches the ledger: one bad event must not stop its batch."""
+
+import re
+
+from tollgate_balance.ledger import GRANTED_FROM, MAX_CHARGE_NANO, MAX_CREDIT_NANO
+from tollgate_common.errors import Poison
+from tollgate_common.events import CreditAdjusted, CreditGranted, TokensUsed, UsageEvent
+
+MAX_SEQ = 2**62
+_ID = re.compile(r"[!-~]{1,128}")
+
+
+def check_usage(event: UsageEvent, partition: int) -> None:
+    """Refuse what the ledger cannot hold.
+
+    Raises:
+        Poison: an id that is none, a count or an amount out of range, or another partition's stamp.
+    """
+    check_id("boot_id", event.stamp.boot_id)
+    if not 0 <= event.stamp.seq < MAX_SEQ:
+        raise Poison(f"seq is {event.stamp.seq}; expected 0 or more")
+    if event.stamp.partition != partition:
+        raise Poison(f"stamped for partition {event.stamp.partition}, found in {partition}")
+    if not isinstance(event, TokensUsed):
+        return
+    check_id("account_id", event.request.account_id)
+    check_id("request_id", event.request.request_id)
+    if not 0 <= event.amount_nano <= MAX_CHARGE_NANO:
+        raise Poison(f"amount_nano is {event.amount_nano}; expected 0 to {MAX_CHARGE_NANO}")
+
+
+def check_grant(grant: CreditGranted) -> None:
+    """Refuse a grant that the ledger cannot hold.
+
+    Raises:
+        Poison: an id that is none, an unknown source, an amount out of range.
+    """
+    check_id("grant_id", grant.grant_id)
+    check_id("account_id", grant.account_id)
+    if grant.source not in GRANTED_FROM:
+        raise Poison(f"source is {grant.source[:200]!r}; expected one of {', '.join(GRANTED_FROM)}")
+    if not 0 < grant.amount_nano <= MAX_CREDIT_NANO:
+        raise Poison(f"amount_nano is {grant.amount_nano}; a grant is 1 to {MAX_CREDIT_NANO}")
+
+
+def check_adjustment(adjustment: CreditAdjusted) -> None:
+    """Refuse an adjustment that the ledger cannot hold.
+
+    Raises:
+        Poison: an id that is none, an amount out of range.
+    """
+    check_id("adjustment_id", adjustment.adjustment_id)
+    check_id("account_id", adjustment.account_id)
+    if not 0 < abs(adjustment.amount_nano) <= MAX_CREDIT_NANO:
+        raise Poison(f"amount_nano is {adjustment.amount_nano}; an adjustment is ±1 to ±{MAX_CREDIT_NANO}")
+
+
+def check_id(name: str, value: str) -> None:
+    if _ID.fullmatch(value) is None:
+        raise Poison(f"{name} is {value[:200]!r}; expected 1 to 128 printable ASCII characters without blanks")

@@ -1,0 +1,30 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from balance.world import PARTITIONS, Books, World, open_pool
+from tollgate_common.postgres import Pool
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import create_topics
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    """A migrated database."""
+    pool = await open_pool(postgres_dsn)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def books(postgres_dsn: str, pool: Pool) -> Books:
+    return Books(postgres_dsn, pool)
+
+
+@pytest.fixture
+async def world(kafka_bootstrap: str, topic_prefix: str, postgres_dsn: str, pool: Pool) -> AsyncIterator[World]:
+    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+    producer = create_producer(kafka_bootstrap)
+    await producer.start()
+    yield World(postgres_dsn, pool, kafka_bootstrap, topic_prefix, producer)
+    await producer.stop()

@@ -1,0 +1,236 @@
+"""The balance service's surroundings for one test: a migrated database, topics, edges that send usage."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from tollgate_balance import handlers
+from tollgate_balance.consumers.credits import CreditsConsumer
+from tollgate_balance.consumers.usage import UsageConsumer
+from tollgate_common import postgres
+from tollgate_common.clock import utc_now
+from tollgate_common.consumer import Consumer
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.events import (
+    CreditAdjusted,
+    CreditEvent,
+    CreditGranted,
+    RequestDimensions,
+    TokensUsed,
+    UsageEvent,
+    encode,
+)
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import Pool
+from tollgate_common.rating import TokenCounts
+from tollgate_common.sequence import Stamp
+from tollgate_common.topics import Topic, partition_for
+
+PARTITIONS = 2
+USD = 1_000_000_000
+
+
+@dataclass
+class Boot:
+    """An edge process: it stamps what it sends."""
+
+    boot_id: str = field(default_factory=new_id)
+    next_seq: list[int] = field(default_factory=lambda: [0] * PARTITIONS)
+
+    def stamp(self, partition: int) -> Stamp:
+        seq = self.next_seq[partition]
+        self.next_seq[partition] += 1
+        return Stamp(self.boot_id, partition, seq)
+
+    def used(self, account_id: str, amount_nano: int, lease_id: str | None = None) -> TokensUsed:
+        return TokensUsed(
+            stamp=self.stamp(partition_for(account_id, PARTITIONS)),
+            at=utc_now(),
+            request=RequestDimensions(
+                request_id=new_id(), account_id=account_id, key_id="key", endpoint="/v1/chat/completions", model="m"
+            ),
+            tokens=TokenCounts(input=1),
+            amount_nano=amount_nano,
+            price_version="p1",
+            plan_version="s1",
+            lease_id=lease_id,
+        )
+
+
+@dataclass
+class Books:
+    """A migrated database, and what it must say."""
+
+    dsn: str
+    pool: Pool
+
+    async def query(self, statement: LiteralString, *parameters: object) -> list[dict[str, Any]]:
+        async with self.pool.connection() as connection:
+            return await (await connection.execute(statement, parameters)).fetchall()
+
+    async def execute(self, statement: LiteralString, *parameters: object) -> None:
+        async with self.pool.connection() as connection:
+            await connection.execute(statement, parameters)
+
+    async def credit(self, account_id: str, amount_nano: int) -> None:
+        """Put credit into an account without Kafka."""
+        await handlers.grant_credit(self.pool, granted(account_id, amount_nano))
+
+    async def account(self, account_id: str) -> dict[str, int]:
+        rows = await self.query(
+            "SELECT posted_nano, held_nano, due_nano, version FROM accounts WHERE account_id = %s", account_id
+        )
+        return rows[0] if rows else {}
+
+    async def posted(self, kind: str, account_id: str) -> int:
+        """The sum of an account's postings of a kind, as its credit sees it."""
+        rows = await self.query(
+            "SELECT coalesce(sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END), 0)::bigint"
+            " AS sum FROM postings WHERE kind = %s AND account_id = %s",
+            kind,
+            account_id,
+        )
+        return int(rows[0]["sum"])
+
+    async def check_books(self) -> None:
+        """What always holds between the accounts' rows and the ledger."""
+        wrong = await self.query(
+            "SELECT account_id, posted_nano, ledger_nano FROM accounts FULL JOIN ("
+            "  SELECT account_id, sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END)"
+            "    AS ledger_nano FROM postings GROUP BY account_id) AS ledger USING (account_id)"
+            " WHERE coalesce(posted_nano, 0) <> coalesce(ledger_nano, 0)"
+        )
+        assert wrong == []
+
+
+@dataclass
+class World(Books):
+    """The same, and topics."""
+
+    bootstrap: str
+    prefix: str
+    producer: AIOKafkaProducer
+
+    @property
+    def usage_topic(self) -> str:
+        return Topic.USAGE.named(self.prefix)
+
+    async def send(self, events: Sequence[UsageEvent]) -> None:
+        """To the stamped partition, as an edge does, resends included."""
+        for event in events:
+            await self.producer.send(self.usage_topic, encode(event), partition=event.stamp.partition)
+        await self.producer.flush()
+
+    async def send_raw(self, topic: Topic, value: bytes, partition: int = 0, **options: Any) -> None:
+        await self.producer.send_and_wait(topic.named(self.prefix), value, partition=partition, **options)
+
+    async def send_credit(self, *events: CreditEvent) -> None:
+        for event in events:
+            partition = partition_for(event.account_id, PARTITIONS)
+            await self.producer.send(Topic.CREDITS.named(self.prefix), encode(event), partition=partition)
+        await self.producer.flush()
+
+    @asynccontextmanager
+    async def consuming(self) -> AsyncIterator[Consumer]:
+        """A balance service that consumes usage."""
+        group = f"{self.prefix}.balance"
+        consumer = Consumer(self.bootstrap, group, [self.usage_topic], session_timeout_ms=6_000)
+        handler = UsageConsumer(consumer, self.pool, DeadLetters(self.producer, self.prefix, group))
+        async with running(handler.run()):
+            yield consumer
+
+    @asynccontextmanager
+    async def crediting(self) -> AsyncIterator[CreditsConsumer]:
+        """A balance service that consumes credits."""
+        consumer = self.credits_consumer()
+        async with running(consumer.run()):
+            yield consumer
+
+    def credits_consumer(self) -> CreditsConsumer:
+        group, topic = f"{self.prefix}.credits", Topic.CREDITS.named(self.prefix)
+        dead_letters = DeadLetters(self.producer, self.prefix, group)
+        return CreditsConsumer(self.bootstrap, group, topic, self.pool, dead_letters)
+
+    async def consumed(self) -> list[int]:
+        """How far each partition of usage has been consumed, where it has been."""
+        rows = await self.query("SELECT next FROM consumer_offsets ORDER BY partition")
+        return [row["next"] for row in rows]
+
+    async def has_consumed_all(self) -> bool:
+        return await self.consumed() == await self.ends(self.usage_topic)
+
+    async def ends(self, topic: str) -> list[int]:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+            ends = await consumer.end_offsets(partitions)
+            return [ends[partition] for partition in partitions]
+        finally:
+            await consumer.stop()
+
+    async def dead_letters(self, topic: Topic) -> list[tuple[bytes, str]]:
+        """Each dead letter's value and reason."""
+        name = topic.dead_letters(self.prefix)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            letters = []
+            for _ in range(sum(ends.values())):
+                record = await asyncio.wait_for(consumer.getone(), 10)
+                letters.append((record.value, dict(record.headers)["reason"].decode()))
+            return letters
+        finally:
+            await consumer.stop()
+
+
+def granted(account_id: str, amount_nano: int, *, source: str = "promo", grant_id: str | None = None) -> CreditGranted:
+    return CreditGranted(
+        grant_id=grant_id or new_id(), account_id=account_id, at=utc_now(), amount_nano=amount_nano, source=source
+    )
+
+
+def adjusted(account_id: str, amount_nano: int, adjustment_id: str | None = None) -> CreditAdjusted:
+    return CreditAdjusted(
+        adjustment_id=adjustment_id or new_id(),
+        account_id=account_id,
+        at=utc_now(),
+        amount_nano=amount_nano,
+        reason="a correction",
+    )
+
+
+@asynccontextmanager
+async def running(work: Awaitable[None]) -> AsyncIterator["asyncio.Future[None]"]:
+    task = asyncio.ensure_future(work)
+    try:
+        yield task
+    finally:
+        if task.done():
+            task.result()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition; fails if it does not come about in half a minute."""
+    async with asyncio.timeout(30):
+        for _ in itertools.count():
+            if await condition():
+                return
+            await asyncio.sleep(0.05)
+
+
+async def open_pool(dsn: str) -> Pool:
+    await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
+    pool = postgres.create_pool(dsn)
+    await pool.open()
+    return pool
