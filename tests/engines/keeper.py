@@ -22,6 +22,7 @@ from tollgate_local.instance import lock, only_one
 from tollgate_local.ports import free_ports
 from tollgate_local.processes import Reaper
 from tollgate_local.supervisor import Supervisor
+from tollgate_local.users import outside_folder
 
 POLL_S = 0.2
 
@@ -70,7 +71,8 @@ def main() -> None:
             asyncio.run(keep(folder))
         except LocalError as error:
             sys.exit(str(error))
-        shutil.rmtree(folder, ignore_errors=True)
+        for made in (folder, outside_folder(folder / "postgres")):
+            shutil.rmtree(made, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ class Kafka:
     async def _format(self, data: Path) -> None:
         self._write_settings(data)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        argv = self._command("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._settings_file))
+        # In one word with its option: one id in 64 begins with "-" and would be read as an option itself.
+        options = (f"--cluster-id={cluster_id}", f"--config={self._settings_file}")
+        argv = self._command("kafka.tools.StorageTool", "format", *options)
         await run_to_end("Kafka's format of its data folder", argv, {})
 
     def _write_settings(self, data: Path) -> None:

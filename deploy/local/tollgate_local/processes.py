@@ -38,7 +38,7 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     # The system user to run as; None is the launcher's own.
     user: str | None = None
-    ready_within_s: float = 60
+    ready_within_s: float = 120
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 10
 

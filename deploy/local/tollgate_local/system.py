@@ -18,6 +18,9 @@ from tollgate_local.supervisor import Part
 
 # One machine: enough to see partitions at work.
 TOPIC_PARTITIONS = 4
+# Who stops a system on their own machine does not wait for long answers; a stop allows more than the drain.
+DRAIN_S = 5
+STOP_WITHIN_S = 15
 
 
 @dataclass(frozen=True)
@@ -106,8 +109,7 @@ class System:
             env=self.environment(service),
             log_file=self.logs / f"{service.name}.log",
             is_ready=partial(answers_well, f"{self.url(service.name)}/readyz"),
-            ready_within_s=90,
-            stop_within_s=15,
+            stop_within_s=STOP_WITHIN_S,
         )
 
     def _provider_spec(self) -> ProcessSpec:
@@ -140,12 +142,13 @@ class System:
         }
 
     def _edge_environment(self) -> dict[str, str]:
-        environment = {"TOLLGATE_SPOOL_DIR": str(self.data / "spool")}
-        if self.provider is None:
-            return environment | {"TOLLGATE_PROVIDER_URL": self.url("provider")}
-        return environment | {
-            "TOLLGATE_PROVIDER_URL": self.provider.url,
-            "TOLLGATE_PROVIDER_API_KEY": self.provider.api_key,
+        # The simulated provider takes any key.
+        provider = self.provider or ProviderAccount(f"{self.url('provider')}/v1", "simulated")
+        return {
+            "TOLLGATE_OPENAI_URL": provider.url,
+            "TOLLGATE_OPENAI_API_KEY": provider.api_key,
+            "TOLLGATE_SPOOL_DIR": str(self.data / "spool"),
+            "TOLLGATE_DRAIN_S": str(DRAIN_S),
         }
 
     def _database(self, service: Service) -> str:

@@ -22,7 +22,7 @@ from tollgate_local.supervisor import Supervisor
 from tollgate_local.system import SERVICES, ProviderAccount, System, answers_well
 from tollgate_local.users import outside_folder
 
-OPENAI_URL = "https://api.openai.com"
+OPENAI_URL = "https://api.openai.com/v1"
 STOP_WITHIN_S = 120
 # Which folder a system lives in; another folder, with other ports, is another system.
 RUN_VARIABLE = "TOLLGATE_RUN_DIR"
