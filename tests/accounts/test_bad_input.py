@@ -57,6 +57,11 @@ async def test_what_is_no_json_or_no_unicode(client: httpx.AsyncClient, body: by
     assert_problem(answer, 422, "invalid_input", field)
 
 
+async def test_a_body_in_no_known_encoding(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/sessions", content=b"\xff", headers={"Content-Type": "application/json"})
+    assert_problem(answer, 400, "bad_request")
+
+
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [

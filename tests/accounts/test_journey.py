@@ -95,13 +95,13 @@ async def directory(bootstrap: str, prefix: str) -> AsyncIterator[KeyDirectory]:
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while not condition():  # noqa: ASYNC110 - what changes it does not tell
+        while not condition():
             await asyncio.sleep(0.02)
 
 
 async def until_answer(wanted: object, ask: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while await ask() != wanted:  # noqa: ASYNC110 - another process's state
+        while await ask() != wanted:
             await asyncio.sleep(0.05)
 
 

@@ -76,7 +76,7 @@ async def test_a_sign_up_may_carry_a_code(client: httpx.AsyncClient, pool: Pool)
 
 async def test_a_sign_up_with_a_bad_code_makes_nothing(client: httpx.AsyncClient, pool: Pool) -> None:
     body = {"email": "ada@example.com", "password": PASSWORD, "promo_code": "NOSUCH"}
-    assert_problem(await client.post("/v1/accounts", json=body), 422, "promo_code_unknown", "promo_code")
+    assert_problem(await client.post("/v1/accounts", json=body), 404, "promo_code_unknown", "promo_code")
     assert (await client.post("/v1/accounts", json=body | {"promo_code": None})).status_code == 201
     assert await grants(pool) == []
 
@@ -86,7 +86,7 @@ async def test_what_a_redemption_refuses(client: httpx.AsyncClient, pool: Pool, 
     await insert(pool, WELCOME._replace(code="EARLY", starts_at=now + DAY))
     await insert(pool, WELCOME._replace(code="OVER", starts_at=now - 2 * DAY, ends_at=now - DAY))
     assert_problem(await redeem(client, ada, "no"), 422, "invalid_input", "code")
-    assert_problem(await redeem(client, ada, "NOSUCH"), 422, "promo_code_unknown", "code")
+    assert_problem(await redeem(client, ada, "NOSUCH"), 404, "promo_code_unknown", "code")
     assert_problem(await redeem(client, ada, "early"), 409, "promo_code_not_started", "code")
     assert_problem(await redeem(client, ada, "over"), 409, "promo_code_over", "code")
     assert await grants(pool) == []

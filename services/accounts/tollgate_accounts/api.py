@@ -66,7 +66,11 @@ def entrance(pool: Pool, passwords: Passwords) -> APIRouter:
         "/accounts",
         status_code=HTTPStatus.CREATED,
         responses=documented(
-            "/v1/accounts", problems.email_taken(), problems.invalid_input("email"), *promo_problems("promo_code")
+            "/v1/accounts",
+            problems.email_taken(),
+            problems.bad_request(),
+            problems.invalid_input("email"),
+            *promo_problems("promo_code"),
         ),
     )
     async def sign_up(body: SignUp) -> AccountView:
@@ -79,6 +83,7 @@ def entrance(pool: Pool, passwords: Passwords) -> APIRouter:
         responses=documented(
             "/v1/sessions",
             problems.credentials_wrong(),
+            problems.bad_request(),
             problems.invalid_input("email"),
             problems.too_many_attempts(600),
         ),
@@ -115,7 +120,11 @@ def account_routes(pool: Pool) -> APIRouter:
         "/promo-codes/redemptions",
         status_code=HTTPStatus.CREATED,
         responses=documented(
-            "/v1/promo-codes/redemptions", *NEEDS_SESSION, problems.invalid_input("code"), *promo_problems("code")
+            "/v1/promo-codes/redemptions",
+            *NEEDS_SESSION,
+            problems.bad_request(),
+            problems.invalid_input("code"),
+            *promo_problems("code"),
         ),
     )
     async def redeem(caller: Annotated[Account, Depends(signed_in)], body: Redemption) -> GrantView:
@@ -137,7 +146,7 @@ def key_routes(pool: Pool) -> APIRouter:
     @router.post(
         "",
         status_code=HTTPStatus.CREATED,
-        responses=documented("/v1/keys", *NEEDS_SESSION, problems.invalid_input("name")),
+        responses=documented("/v1/keys", *NEEDS_SESSION, problems.bad_request(), problems.invalid_input("name")),
     )
     async def create_key(
         caller: Annotated[Account, Depends(signed_in)], body: KeyRequest, response: Response

@@ -1,6 +1,7 @@
 """Every error that a client of this service can get, one function each, and how its OpenAPI document tells of them.
 
-The name of the function is the error's `code`, but for `invalid_input`, which the request's schema makes.
+The name of the function is the error's `code`. `invalid_input` and `bad_request` (a body that is no UTF-8) are found by
+the framework and stand here for the document alone.
 """
 
 import json
@@ -48,7 +49,7 @@ def key_not_found() -> Problem:
 
 def promo_code_unknown(field: str) -> Problem:
     detail = "there is no such promo code; look for a typing error"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "promo_code_unknown", detail, field=field)
+    return Problem(HTTPStatus.NOT_FOUND, "promo_code_unknown", detail, field=field)
 
 
 def promo_code_not_started(field: str) -> Problem:
@@ -76,8 +77,11 @@ def store_unavailable() -> Problem:
 
 
 def invalid_input(field: str) -> Problem:
-    """What the schema's own errors look like, for the document."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: Field required", field=field)
+
+
+def bad_request() -> Problem:
+    return Problem(HTTPStatus.BAD_REQUEST, "bad_request", "There was an error parsing the body")
 
 
 class ProblemDetails(BaseModel):
