@@ -156,3 +156,8 @@ def test_a_session_timeout_has_bounds(timeout: str) -> None:
 def test_native_block_compression_is_refused() -> None:
     with pytest.raises(ClickHouseError, match="use Content-Encoding"):
         request("decompress=1").refuse_unsupported()
+
+
+def test_a_query_id_must_fit_in_a_header() -> None:
+    with pytest.raises(ClickHouseError, match="query_id"):
+        request("query_id=a%0Ab").refuse_unsupported()

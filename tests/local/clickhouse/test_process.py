@@ -94,6 +94,10 @@ def test_a_stop_answers_the_queries_that_it_kills(tmp_path: Path, stop_signal: s
         client.close()
 
 
+def test_a_stop_right_after_the_start_is_not_lost(tmp_path: Path) -> None:
+    assert RunningServer(tmp_path).stop() == 0
+
+
 def test_abandoned_queries_leave_the_workers_free(tmp_path: Path) -> None:
     """More of them than workers, some still waiting for one."""
     with running_server(tmp_path, workers="2") as server:

@@ -1,7 +1,7 @@
 """The ASGI application: routes, checks who asks, reads the request, and words what went wrong."""
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,6 @@ from tollgate_local.clickhouse_server.request import Credentials, Request
 from tollgate_local.clickhouse_server.statement import STATEMENT_LIMIT_BYTES, Kind, parse
 
 _TEXT = {"Content-Type": "text/plain; charset=UTF-8"}
-
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 
 
 class App:

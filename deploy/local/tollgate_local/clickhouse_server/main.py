@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 import uvicorn
@@ -34,12 +35,16 @@ class _Server(uvicorn.Server):
         self._engine = engine
         self._app = app
 
+    def stop_soon(self, _number: int, _frame: FrameType | None) -> None:
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         ending = asyncio.create_task(self._end_queries())
         await super().shutdown(sockets)
         ending.cancel()
         await self._engine.stop()
-        await self._app.close()
+        if self._engine.is_idle:
+            await self._app.close()
 
     async def _end_queries(self) -> None:
         await asyncio.sleep(_GRACE_S)
@@ -72,12 +77,14 @@ def _serve(settings: Settings, listener: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S + _LAST_ANSWERS_S,
     )
+    server = _Server(config, engine, app)
+    # uvicorn has its own handlers while it serves, and raises the signal that stopped it once more when it is done:
+    # these take that one, so that the engine is closed too, and one that comes before it serves.
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop_signal, server.stop_soon)
     host, port = listener.getsockname()[:2]
     print(f"clickhouse: engine {engine.version} listens on http://{host}:{port}, data in {folder}", flush=True)
-    # uvicorn raises the signal that stopped it once more when it is done; the engine is to be closed first.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _Server(config, engine, app).run(sockets=[listener])
+    server.run(sockets=[listener])
     if not engine.is_idle:
         # A statement that resists its kill must not hold up the stop: what was acknowledged is on disk already.
         os._exit(0)

@@ -140,7 +140,12 @@ class Request:
         return ExternalTable(name, structure, self.parameters.get(f"{name}_format", "TabSeparated"), rows)
 
     def refuse_unsupported(self) -> None:
-        """ClickHouse's own block compression is asked for by its native client only, never by an HTTP library."""
+        """Raises ClickHouseError for what cannot be answered.
+
+        ClickHouse's own block compression is asked for by its native client only, never by an HTTP library.
+        """
+        if not self.query_id.isprintable():
+            raise ClickHouseError.refused(BAD_REQUEST_PARAMETER, "query_id holds characters that no header can carry")
         for name in ("compress", "decompress"):
             if self.parameters.get(name, "0") not in {"0", ""}:
                 reason = (
