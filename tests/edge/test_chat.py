@@ -1,8 +1,8 @@
 """Answers through a real edge, a real Kafka and the simulated provider, called with OpenAI's SDK."""
 
 import pytest
-from openai import AsyncOpenAI
-from openai.types.chat import ChatCompletionMessageParam
+from openai import AsyncOpenAI, NotFoundError
+from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
 from edge.running import PLAN_VERSION, PRICE_VERSION, PRICES, RICH, RequestEvents, RunningEdge
 from tollgate_common.events import Outcome
@@ -73,4 +73,56 @@ async def test_stream_shows_usage_when_asked(edge: RunningEdge, sdk: AsyncOpenAI
     used = (await edge.events(raw.headers["x-request-id"])).used[0]
     assert used.tokens.prompt == last.usage.prompt_tokens
     assert used.tokens.completion == last.usage.completion_tokens
-    assert used.tokens.reasoning == last.usage.completion_tokens_details.reasoning_tokens > 0
+    assert used.tokens.reasoning == last.usage.completion_tokens_details.reasoning_tokens
+    assert used.tokens.reasoning > 0
+
+
+async def test_own_stream_options_are_kept(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    raw = await sdk.chat.completions.with_raw_response.create(
+        model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": False}
+    )
+    assert all(chunk.usage is None for chunk in [chunk async for chunk in raw.parse()])
+    events = await edge.events(raw.headers["x-request-id"])
+    check_consistent(events)
+    assert not events.used[0].estimated
+
+
+async def test_choices_and_tool_calls_pass_through(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    tool: ChatCompletionFunctionToolParam = {
+        "type": "function",
+        "function": {"name": "look", "parameters": {"type": "object", "properties": {"where": {"type": "string"}}}},
+    }
+    raw = await sdk.chat.completions.with_raw_response.create(
+        model="gpt-4o", messages=MESSAGES, tools=[tool], tool_choice="required", n=2
+    )
+    completion = raw.parse()
+    assert [choice.finish_reason for choice in completion.choices] == ["tool_calls", "tool_calls"]
+    events = await edge.events(raw.headers["x-request-id"])
+    check_consistent(events)
+    assert completion.usage
+    assert events.used[0].tokens.completion == completion.usage.completion_tokens
+
+
+async def test_cached_prompt_is_a_class_of_its_own(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    long: list[ChatCompletionMessageParam] = [{"role": "user", "content": "The river runs past the harbor. " * 400}]
+    await sdk.chat.completions.create(model="gpt-4o", messages=long)
+    raw = await sdk.chat.completions.with_raw_response.create(model="gpt-4o", messages=long)
+    usage = raw.parse().usage
+    assert usage
+    assert usage.prompt_tokens_details
+    cached = usage.prompt_tokens_details.cached_tokens
+    assert cached
+    events = await edge.events(raw.headers["x-request-id"])
+    check_consistent(events)
+    assert events.used[0].tokens.cached_input == cached
+    assert events.used[0].tokens.input == usage.prompt_tokens - cached
+
+
+async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    assert [model.id async for model in sdk.models.list()] == ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini"]
+    assert (await sdk.models.retrieve("gpt-4o")).owned_by == "openai"
+    limited = sdk.with_options(api_key=edge.keys.limited)
+    assert [model.id async for model in limited.models.list()] == ["gpt-4o"]
+    with pytest.raises(NotFoundError) as caught:
+        await limited.models.retrieve("gpt-4o-mini")
+    assert caught.value.code == "model_not_found"

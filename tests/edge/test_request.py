@@ -1,0 +1,67 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tollgate_edge.errors import ApiError
+from tollgate_edge.request import parse_chat, upstream_body
+
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": 'Hello {[" }'}]}
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def forwarded(body: bytes) -> bytes:
+    return upstream_body(body, parse_chat(body)[1])
+
+
+@settings(deadline=None)
+@given(more=st.dictionaries(st.sampled_from(["seed", "tools", "metadata", "x"]), json_values), space=st.booleans())
+def test_a_stream_asks_for_its_usage_and_all_else_is_kept(more: dict[str, Any], space: bool) -> None:
+    request = {**CHAT, "stream": True, **more}
+    body = json.dumps(request, indent=2 if space else None).encode() + (b" \n" if space else b"")
+    assert json.loads(forwarded(body)) == {**request, "stream_options": {"include_usage": True}}
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (None, {"include_usage": True}),
+        ({"include_usage": False}, {"include_usage": True}),
+        ({"include_obfuscation": False}, {"include_obfuscation": False, "include_usage": True}),
+    ],
+)
+def test_own_stream_options_are_completed(options: Any, asked: dict[str, bool]) -> None:
+    body = json.dumps({**CHAT, "stream": True, "stream_options": options}).encode()
+    assert json.loads(forwarded(body)) == {**CHAT, "stream": True, "stream_options": asked}
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": False}, {"stream": True, "stream_options": {"include_usage": True}}])
+def test_what_needs_no_change_is_forwarded_byte_for_byte(more: dict[str, Any]) -> None:
+    body = json.dumps({**CHAT, **more}, indent=3).encode()
+    assert forwarded(body) is body
+
+
+def test_long_numbers_and_escapes_survive() -> None:
+    more = b'"seed":12345678901234567890.10,"stream_options":{}'
+    body = b'{"model":"m","messages":[{"content":"\\u00e9"}],"stream":true,%b}' % more
+    assert b'"seed":12345678901234567890.10' in forwarded(body)
+    assert b'"\\u00e9"' in forwarded(body)
+
+
+def test_an_error_names_the_parameter() -> None:
+    with pytest.raises(ApiError, match=r"Invalid value for 'stream': expected `bool \| null`, got `int`") as caught:
+        parse_chat(json.dumps({**CHAT, "stream": 1}).encode())
+    assert caught.value.status == 400
+    assert json.loads(caught.value.body())["error"]["param"] == "stream"
+
+
+def test_the_end_user_is_cut() -> None:
+    _, chat = parse_chat(json.dumps({**CHAT, "user": "u" * 10_000}).encode())
+    assert len(chat.end_user) == 256

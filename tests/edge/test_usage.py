@@ -1,0 +1,77 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tollgate_common.rating import TokenCounts
+from tollgate_edge.usage import MOST_TOKENS, parse_usage
+
+
+def parsed(**usage: Any) -> TokenCounts | None:
+    return parse_usage(json.dumps(usage).encode())
+
+
+def test_classes_are_disjoint() -> None:
+    assert parsed(
+        prompt_tokens=100,
+        completion_tokens=50,
+        total_tokens=150,
+        prompt_tokens_details={"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 5, "image_tokens": 3},
+        completion_tokens_details={"reasoning_tokens": 30, "audio_tokens": 4, "accepted_prediction_tokens": 2},
+    ) == TokenCounts(
+        input=22, cached_input=60, cache_write=10, audio_input=5, image_input=3, output=16, reasoning=30, audio_output=4
+    )
+
+
+@pytest.mark.parametrize("details", [{}, {"prompt_tokens_details": None}, {"prompt_tokens_details": {"new": 7}}])
+def test_details_may_be_missing(details: dict[str, Any]) -> None:
+    assert parsed(prompt_tokens=3, completion_tokens=4, **details) == TokenCounts(input=3, output=4)
+
+
+def test_more_cached_than_there_are_tokens_is_all_of_them() -> None:
+    assert parsed(
+        prompt_tokens=10, completion_tokens=1, prompt_tokens_details={"cached_tokens": 11, "cache_write_tokens": 5}
+    ) == TokenCounts(cached_input=10, output=1)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": -1, "completion_tokens": 5},
+        {"prompt_tokens": 5, "completion_tokens": MOST_TOKENS + 1},
+        {"prompt_tokens": 5},
+        {"prompt_tokens": "5", "completion_tokens": 5},
+        {"prompt_tokens": 5.5, "completion_tokens": 5},
+        {"prompt_tokens": 5, "completion_tokens": 5, "prompt_tokens_details": 7},
+    ],
+)
+def test_what_cannot_be_true_is_no_usage(usage: dict[str, Any]) -> None:
+    assert parsed(**usage) is None
+
+
+@pytest.mark.parametrize("raw", [b"", b"null", b"[]", b'{"prompt_tokens":', b'"\xff"'])
+def test_what_is_no_object_is_no_usage(raw: bytes) -> None:
+    assert parse_usage(raw) is None
+
+
+totals = st.integers(min_value=0, max_value=MOST_TOKENS)
+details = st.integers(min_value=-10, max_value=2 * MOST_TOKENS)
+
+
+@settings(deadline=None)
+@given(totals=st.tuples(totals, totals), cached=details, written=details, audio=details, reasoning=details)
+def test_totals_are_kept_whatever_the_details_say(
+    totals: tuple[int, int], cached: int, written: int, audio: int, reasoning: int
+) -> None:
+    prompt, completion = totals
+    tokens = parsed(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        prompt_tokens_details={"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio},
+        completion_tokens_details={"reasoning_tokens": reasoning, "audio_tokens": audio},
+    )
+    assert tokens
+    assert (tokens.prompt, tokens.completion) == (prompt, completion)
+    assert all(getattr(tokens, name) >= 0 for name in tokens.__struct_fields__)
