@@ -180,17 +180,14 @@ async def test_an_account_sees_its_own_charges_page_by_page(billing: Billing) ->
     assert (await billing.http.get("/v1/charges", headers=stranger)).json() == {"data": [], "next_cursor": None}
 
 
-@pytest.mark.parametrize(
-    ("headers", "status", "code"),
-    [
-        ({}, 401, "missing_api_key"),
-        ({"Authorization": "Basic abc"}, 401, "missing_api_key"),
-        ({"Authorization": "Bearer tg_nonsense"}, 401, "invalid_api_key"),
-    ],
-)
-async def test_charges_want_a_key(billing: Billing, headers: dict[str, str], status: int, code: str) -> None:
-    answer = await billing.http.get("/v1/charges", headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+async def test_charges_want_a_key(billing: Billing) -> None:
+    for headers, code in (
+        ({}, "missing_api_key"),
+        ({"Authorization": "Basic abc"}, "missing_api_key"),
+        ({"Authorization": "Bearer tg_nonsense"}, "invalid_api_key"),
+    ):
+        answer = await billing.http.get("/v1/charges", headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (401, code)
 
 
 async def test_wrong_cursors_and_limits_are_named(billing: Billing) -> None:

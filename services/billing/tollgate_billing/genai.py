@@ -12,7 +12,6 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import NamedTuple
 
-from genai_prices.data import providers as bundled_providers
 from genai_prices.types import (
     ClauseEquals,
     ClauseOr,
@@ -74,7 +73,7 @@ class _Inexact(Exception):  # noqa: N818 - what such a price is
 
 def provider_ids() -> list[str]:
     """Every provider that the package knows, to tell a misspelt one from a new one."""
-    return [provider.id for provider in bundled_providers]
+    return [provider.id for provider in _bundled()]
 
 
 def read_offers(seller_ids: Sequence[str], now: datetime) -> Offers:
@@ -85,7 +84,7 @@ def read_offers(seller_ids: Sequence[str], now: datetime) -> Offers:
     Raises:
         KeyError: there is no such provider.
     """
-    by_id = {provider.id: provider for provider in bundled_providers}
+    by_id = {provider.id: provider for provider in _bundled()}
     sellers = [by_id[provider_id] for provider_id in seller_ids]
     offers: list[Offer] = []
     left_out: dict[str, str] = {}
@@ -99,6 +98,13 @@ def read_offers(seller_ids: Sequence[str], now: datetime) -> Offers:
                 except _Inexact as reason:
                     left_out[name] = str(reason)
     return Offers(offers, left_out)
+
+
+def _bundled() -> list[Provider]:
+    # 1.6 MB of code, which a service that has its prices already need not load.
+    from genai_prices.data import providers
+
+    return providers
 
 
 def _names(model: ModelInfo) -> list[str]:
