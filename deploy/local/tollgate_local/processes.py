@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -146,7 +147,7 @@ class ManagedProcess:
         if process is None:
             return
         if process.returncode is None:
-            process.send_signal(self.spec.stop_signal)
+            send(process, self.spec.stop_signal)
             try:
                 await asyncio.wait_for(process.wait(), timeout=self.spec.stop_within_s)
             except TimeoutError:
@@ -178,17 +179,24 @@ async def run_to_end(what: str, argv: Sequence[str], env: Mapping[str, str], use
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **env},
+        start_new_session=True,
         cwd="/",
         **as_user(user),
     )
     try:
         output, _ = await process.communicate()
     except asyncio.CancelledError:
-        process.kill()
+        send(process, signal.SIGKILL)
         await process.wait()
         raise
     if process.returncode != 0:
         raise LocalError(f"{what} failed with exit code {process.returncode}\n{last_lines(output)}")
+
+
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    # Not by the process' own method: that one looks first whether it has ended, and so takes its exit code from asyncio.
+    with suppress(ProcessLookupError):
+        os.kill(process.pid, number)
 
 
 def last_lines(log: bytes) -> str:
