@@ -10,6 +10,7 @@ from engines import stores
 from engines.run import EnginesError, Run, find_engines
 from tollgate_local.engines import EngineAddresses
 
+pytest_plugins = ["e2e.fixtures"]
 RUN = pytest.StashKey[Run]()
 MARKS_WITH_ENGINES = {"engines", "e2e", "chaos"}
 

@@ -16,7 +16,7 @@ from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_ports
 from tollgate_local.processes import Reaper, run_to_end
 from tollgate_local.supervisor import Supervisor
-from tollgate_local.system import System, python
+from tollgate_local.system import SERVICES, System, python
 
 PATIENCE_S = 30.0
 
@@ -56,6 +56,11 @@ class Tollgate:
     def base_url(self) -> str:
         """What a customer points an OpenAI SDK at."""
         return f"{self.system.url('edge')}/v1"
+
+    def clickhouse_url(self, service: str) -> str:
+        """For a look at the rows themselves."""
+        environment = self.system.environment(next(found for found in SERVICES if found.name == service))
+        return environment["TOLLGATE_CLICKHOUSE_URL"]
 
     async def sign_up(self, credit_usd: str | None = "10") -> Customer:
         """A new customer with a key that the edge knows; None leaves them without credit."""

@@ -3,9 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from e2e.running import Tollgate, running_tollgate
 from tollgate_local.engines import EngineAddresses
-
-from .running import Tollgate, running_tollgate
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

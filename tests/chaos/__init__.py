@@ -1,0 +1,1 @@
+"""Processes are killed under load; afterwards every number must be right to the last unit."""
