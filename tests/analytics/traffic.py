@@ -32,7 +32,7 @@ MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet", "odd \"model', {name:String}
 
 
 def seeded(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311 - a reproducible load, no secret
+    return random.Random(seed)
 
 
 class Sent(NamedTuple):

@@ -7,7 +7,7 @@ committing its end; `tollgate_common.sink` says what the successor does then.
 from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_analytics.rows import AnyEvent, Row, check, columns_of
+from tollgate_analytics.rows import COLUMNS, AnyEvent, check, columns_of
 from tollgate_common.consumer import Consumer, Record
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import decode_request, decode_usage
@@ -26,7 +26,7 @@ def request_events_table(prefix: str) -> Table[AnyEvent]:
         check(event)
         return event
 
-    return Table("request_events", Row._fields, decode, columns_of)
+    return Table("request_events", COLUMNS, decode, columns_of)
 
 
 def create_consumer(bootstrap: str, prefix: str) -> Consumer:

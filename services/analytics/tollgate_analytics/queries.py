@@ -118,7 +118,7 @@ def parse_cursor(text: str | None) -> Cursor:
 
 def _parse_time(field: str, text: str) -> datetime:
     try:
-        moment = datetime.fromisoformat(text) if RFC_3339.fullmatch(text) else None
+        moment = datetime.fromisoformat(text.upper()) if RFC_3339.fullmatch(text) else None
     except ValueError:
         moment = None
     if moment is None or not EARLIEST <= moment < LATEST:

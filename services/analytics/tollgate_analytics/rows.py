@@ -1,117 +1,96 @@
-"""Events → rows of `request_events`."""
+"""Events → rows of `request_events`: plain tuples, built group by group, because every event there is passes here.
+
+What an event's kind does not measure is zero or empty, so that any sum over any rows is right.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
+from msgspec.structs import astuple
 
 from tollgate_common.errors import Poison
 from tollgate_common.events import (
     EdgeHeartbeat,
     LeaseClosed,
     RequestClosed,
+    RequestDimensions,
     RequestEvent,
     RequestOpened,
     TokensUsed,
     UsageEvent,
     Void,
 )
+from tollgate_common.rating import TokenCounts
 
 AnyEvent = RequestEvent | UsageEvent
+Row = tuple[Any, ...]
+
+# The groups of columns. Those of a request and of its tokens are named, and follow each other, as on the event.
+DIMENSIONS = RequestDimensions.__struct_fields__
+ENDING = ("outcome", "finish_reason")
+CLOSE = ("opened_at", "status", "error_code", "latency_ms", "first_token_ms", "attempts")
+TOKENS = tuple(f"{name}_tokens" for name in TokenCounts.__struct_fields__)
+CHARGE = ("amount_nano", "estimated", "price_version", "plan_version")
+COLUMNS = ("kind", "at", *DIMENSIONS, *ENDING, *CLOSE, *TOKENS, *CHARGE)
+
+NO_ENDING = ("", "")
+NO_CLOSE = (datetime.fromtimestamp(0, UTC), 0, "", 0, None, 0)
+NO_USAGE = (*astuple(TokenCounts()), 0, False, "", "")
 
 UINT32_MAX = (1 << 32) - 1
 INT64_MAX = (1 << 63) - 1
-NO_TIME = datetime.fromtimestamp(0, UTC)
-
-
-class Row(NamedTuple):
-    """An event's own columns, named as in the table. What its kind does not measure is zero or empty: all sums hold."""
-
-    kind: str
-    at: datetime
-    account_id: str = ""
-    project_id: str = ""
-    key_id: str = ""
-    model: str = ""
-    served_model: str = ""
-    provider: str = ""
-    endpoint: str = ""
-    stream: bool = False
-    end_user: str = ""
-    client: str = ""
-    request_id: str = ""
-    outcome: str = ""
-    finish_reason: str = ""
-    opened_at: datetime = NO_TIME
-    status: int = 0
-    error_code: str = ""
-    latency_ms: int = 0
-    first_token_ms: int | None = None
-    attempts: int = 0
-    input_tokens: int = 0
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    audio_input_tokens: int = 0
-    image_input_tokens: int = 0
-    output_tokens: int = 0
-    reasoning_tokens: int = 0
-    audio_output_tokens: int = 0
-    amount_nano: int = 0
-    estimated: bool = False
-    price_version: str = ""
-    plan_version: str = ""
 
 
 def row_of(event: AnyEvent) -> Row:
     match event:
         case RequestOpened():
-            return Row("opened", event.at, **msgspec.structs.asdict(event.request), opened_at=event.at)
+            return ("opened", event.at, *astuple(event.request), *NO_ENDING, *NO_CLOSE, *NO_USAGE)
         case RequestClosed():
-            return _closed(event)
+            return ("closed", event.at, *astuple(event.request), *_ending(event), *_close(event), *NO_USAGE)
         case TokensUsed():
-            return _used(event)
+            return ("used", event.at, *astuple(event.request), *_ending(event), *NO_CLOSE, *_usage(event))
         case EdgeHeartbeat():
-            return Row("heartbeat", event.at)
+            return _without_request("heartbeat", event.at, "")
         case LeaseClosed():
-            return Row("lease_closed", event.at, event.account_id)
+            return _without_request("lease_closed", event.at, event.account_id)
         case Void():
-            return Row("void", event.at, event.account_id)
-
-
-def _closed(event: RequestClosed) -> Row:
-    return Row(
-        "closed",
-        event.at,
-        **msgspec.structs.asdict(event.request),
-        outcome=event.outcome.value,
-        finish_reason=event.finish_reason,
-        opened_at=event.opened_at,
-        status=event.status,
-        error_code=event.error_code,
-        latency_ms=event.latency_ms,
-        first_token_ms=event.first_token_ms,
-        attempts=event.attempts,
-    )
-
-
-def _used(event: TokensUsed) -> Row:
-    return Row(
-        "used",
-        event.at,
-        **msgspec.structs.asdict(event.request),
-        **{f"{name}_tokens": count for name, count in msgspec.structs.asdict(event.tokens).items()},
-        outcome=event.outcome.value,
-        finish_reason=event.finish_reason,
-        amount_nano=event.amount_nano,
-        estimated=event.estimated,
-        price_version=event.price_version,
-        plan_version=event.plan_version,
-    )
+            return _without_request("void", event.at, event.account_id)
 
 
 def columns_of(events: Sequence[AnyEvent]) -> Sequence[Sequence[Any]]:
+    """The rows of the events, turned: one sequence for each of `COLUMNS`."""
     return list(zip(*map(row_of, events), strict=True))
+
+
+def _ending(event: RequestClosed | TokensUsed) -> Row:
+    return (event.outcome.value, event.finish_reason)
+
+
+def _close(event: RequestClosed) -> Row:
+    return (
+        event.opened_at,
+        event.status,
+        event.error_code,
+        event.latency_ms,
+        event.first_token_ms,
+        event.attempts,
+    )
+
+
+def _usage(event: TokensUsed) -> Row:
+    return (
+        *astuple(event.tokens),
+        event.amount_nano,
+        event.estimated,
+        event.price_version,
+        event.plan_version,
+    )
+
+
+def _without_request(kind: str, at: datetime, account_id: str) -> Row:
+    nothing = RequestDimensions(request_id="", account_id=account_id, key_id="", endpoint="", model="")
+    return (kind, at, *astuple(nothing), *NO_ENDING, *NO_CLOSE, *NO_USAGE)
 
 
 def check(event: AnyEvent) -> None:
@@ -121,18 +100,16 @@ def check(event: AnyEvent) -> None:
         Poison: a measure is negative or too large.
     """
     if isinstance(event, RequestClosed):
-        measures = {
-            "status": event.status,
-            "latency_ms": event.latency_ms,
-            "first_token_ms": event.first_token_ms or 0,
-            "attempts": event.attempts,
-        }
+        _check_range("status", event.status, UINT32_MAX)
+        _check_range("latency_ms", event.latency_ms, UINT32_MAX)
+        _check_range("first_token_ms", event.first_token_ms or 0, UINT32_MAX)
+        _check_range("attempts", event.attempts, UINT32_MAX)
     elif isinstance(event, TokensUsed):
-        measures = msgspec.structs.asdict(event.tokens)
-        if not 0 <= event.amount_nano <= INT64_MAX:
-            raise Poison(f"amount_nano is {event.amount_nano}; expected 0 to {INT64_MAX}")
-    else:
-        return
-    for name, value in measures.items():
-        if not 0 <= value <= UINT32_MAX:
-            raise Poison(f"{name} is {value}; expected 0 to {UINT32_MAX}")
+        _check_range("amount_nano", event.amount_nano, INT64_MAX)
+        for name, count in zip(TOKENS, astuple(event.tokens), strict=True):
+            _check_range(name, count, UINT32_MAX)
+
+
+def _check_range(name: str, value: int, highest: int) -> None:
+    if not 0 <= value <= highest:
+        raise Poison(f"{name} is {value}; expected 0 to {highest}")
