@@ -68,7 +68,9 @@ class ProviderStream:
         """Read what follows an answer's last event, so that the connection can be used again."""
         with suppress(PyreqwestError, TimeoutError, OSError):
             async with asyncio.timeout(_LAST_BYTES_TIMEOUT_S):
-                await self._reader.bytes()
+                # Not `bytes()`, which refuses a body that has already been read to its end.
+                while await self._reader.read_chunk() is not None:
+                    pass
 
 
 class _Timeouts(NamedTuple):
