@@ -73,8 +73,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_answers_the_queries_that_it_kills(tmp_path: Path, stop_signal: signal.Signals) -> None:
+def test_a_stop_answers_the_queries_that_it_kills(tmp_path: Path) -> None:
     marker = f"marker_{uuid4().hex}"
     with running_server(tmp_path) as server, ThreadPoolExecutor(1) as pool:
         client = connect(server.url)
@@ -82,7 +81,7 @@ def test_a_stop_answers_the_queries_that_it_kills(tmp_path: Path, stop_signal: s
         client.insert("t", [[1]], ["id"], column_oriented=True)
         running = pool.submit(client.query, slow_select(marker))
         wait_until(lambda: running_queries(client, marker) > 0, "the query runs")
-        server.process.send_signal(stop_signal)
+        server.process.send_signal(signal.SIGINT)
         with pytest.raises(DatabaseError) as caught:
             running.result(timeout=30)
         assert caught.value.code == 394
@@ -130,6 +129,7 @@ def test_input_is_refused_rather_than_misread(client: Client, events: str) -> No
     assert caught.value.code == 48
 
 
+@pytest.mark.timeout(300)  # eleven starts, on a machine that may be busy
 def test_kills_lose_no_acknowledged_row(tmp_path: Path) -> None:
     """Ten times: insert without pause, kill -9 at a random moment, start again on the same data, compare."""
     acknowledged: set[int] = set()
