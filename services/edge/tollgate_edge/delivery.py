@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tollgate_common.producer import create_producer
@@ -14,6 +15,7 @@ from tollgate_edge.spool import Entry
 # How long a producer may take to connect, and to let go.
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
+_POLL_S = 0.05
 
 
 class _Batch(NamedTuple):
@@ -73,17 +75,33 @@ async def _send_group(
 def _is_acknowledged(future: asyncio.Future[object]) -> bool:
     if future.done():
         return not future.cancelled() and future.exception() is None
-    # Nobody will ask for its result any more; without this, its failure would be reported as forgotten.
-    future.cancel()
+    # Nobody will ask for its result any more; without this, a failure would be reported as forgotten.
+    future.add_done_callback(lambda late: late.cancelled() or late.exception())
     return False
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:
-    """Let go of a producer that cannot deliver, together with what it still holds."""
-    # `stop` alone waits until everything is delivered, which may be never.
-    producer._message_accumulator.fail_all(KafkaError("abandoned"))  # noqa: SLF001 - no public call drops batches
+    """Let go of a producer that may not be able to deliver, together with what it still holds.
+
+    Its own `stop` waits until everything is delivered, which may be never, and it has no public call for less.
+    """
+    sender, batches = producer._sender, producer._message_accumulator  # noqa: SLF001 - see above
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
-            # First, so that requests in flight fail at once: `stop` waits for them too.
-            await producer.client.close()
+            await _end_sending(producer.client, sender.sender_task)
+            for batch in [*batches._pending_batches, *(one for some in batches._batches.values() for one in some)]:  # noqa: SLF001 - see above
+                batch.done_noack()
             await producer.stop()
+
+
+async def _end_sending(client: AIOKafkaClient, task: asyncio.Task[None] | None) -> None:
+    """End the task that sends: told to, it waits for its requests in flight, and they for connections and metadata."""
+    if task is None or task.done():
+        return
+    task.cancel()
+    await client.close()
+    while not task.done():
+        metadata = client._md_update_fut  # noqa: SLF001 - see `abandon`; nobody else will fulfil it once it is closed
+        if metadata is not None and not metadata.done():
+            metadata.set_result(False)
+        await asyncio.wait({task}, timeout=_POLL_S)

@@ -1,0 +1,70 @@
+"""A Kafka of one's own, to be stopped, frozen and started again: the shared one is not for that."""
+
+import asyncio
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tollgate_local.kafka import Kafka
+from tollgate_local.ports import free_port
+
+WITHIN_S = 60.0
+
+
+class OwnKafka:
+    def __init__(self, folder: Path) -> None:
+        self._kafka = Kafka(folder, folder / "kafka.log", free_port(), free_port(), print, short_lived=True)
+        self._log_file = folder / "kafka.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        asyncio.run(self._kafka.prepare())
+
+    @property
+    def bootstrap(self) -> str:
+        return self._kafka.bootstrap
+
+    def start(self) -> None:
+        """Return when it answers; what was stored in it before is there again."""
+        spec = self._kafka.spec()
+        with self._log_file.open("ab") as log:
+            self._process = subprocess.Popen(spec.argv, stdout=log, stderr=log, cwd="/")
+        deadline = time.monotonic() + WITHIN_S
+        while not self._answers():
+            assert time.monotonic() < deadline, self._log_file.read_text()[-5000:]
+            time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        try:
+            return asyncio.run(asyncio.wait_for(self._kafka.spec().is_ready(), timeout=5))
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(WITHIN_S)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Its connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+@contextmanager
+def own_kafka(folder: Path) -> Iterator[OwnKafka]:
+    folder.mkdir(exist_ok=True)
+    kafka = OwnKafka(folder)
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.kill()
