@@ -54,7 +54,7 @@ async def test_columns_are_inserted_in_each_encoding(
 ) -> None:
     rows = 30_000
     # Letters that compress badly, so that the body is many frames.
-    texts = [base64.b64encode(random.Random(n).randbytes(30)).decode() for n in range(rows)]  # noqa: S311 - not a secret
+    texts = [base64.b64encode(random.Random(n).randbytes(30)).decode() for n in range(rows)]
     client = connect(server_url, database, compress=compress)
     async_client = await connect_async(server_url, database, compress=compress)
     assert client.insert(events, [list(range(rows)), texts], COLUMNS, column_oriented=True).written_rows == rows

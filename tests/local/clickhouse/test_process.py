@@ -155,7 +155,7 @@ def insert_until_killed(server: RunningServer, client: Client, acknowledged: set
     with ThreadPoolExecutor(1) as pool:
         # After the first acknowledgement, so that each round adds to what may be lost.
         insert(client, first, acknowledged)
-        killing = pool.submit(kill_after, server, random.uniform(0.0, 0.3))  # noqa: S311 - any moment will do
+        killing = pool.submit(kill_after, server, random.uniform(0.0, 0.3))
         for batch in range(first + 1, first + 1_000):
             try:
                 insert(client, batch, acknowledged)
