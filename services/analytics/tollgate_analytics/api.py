@@ -34,7 +34,7 @@ def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
         caller: Caller,
         start: Annotated[str | None, Query(description="RFC 3339; default 30 days before the end")] = None,
         end: Annotated[str | None, Query(description="RFC 3339, not included; default now")] = None,
-        group_by: Annotated[str, Query(description="`model`, `api_key`, or both with a comma")] = "model,api_key",
+        group_by: Annotated[list[str] | None, Query(description="`model`, `api_key`, or `model,api_key`")] = None,
         granularity: Annotated[str | None, Query(description="`hour` or `day` of UTC; default totals")] = None,
         model: Annotated[list[str] | None, Query(description="only this model; may be repeated")] = None,
         api_key: Annotated[list[str] | None, Query(description="only the key of this id; may be repeated")] = None,
@@ -44,7 +44,7 @@ def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
         query = parse_usage(
             start=start,
             end=end,
-            group_by=group_by,
+            group_by=group_by or [],
             granularity=granularity,
             models=model or [],
             api_keys=api_key or [],

@@ -16,8 +16,8 @@ from tollgate_common.errors import Problem
 
 DEFAULT_RANGE = timedelta(days=30)
 RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
-# What the store's times can hold.
-EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+# Well within what the store's times can hold.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 MAX_FILTER_VALUES = 100
 
@@ -84,7 +84,7 @@ def parse_usage(
     *,
     start: str | None,
     end: str | None,
-    group_by: str,
+    group_by: list[str],
     granularity: str | None,
     models: list[str],
     api_keys: list[str],
@@ -124,15 +124,18 @@ def _parse_time(field: str, text: str) -> datetime:
     if moment is None or not EARLIEST <= moment < LATEST:
         raise wrong(
             field,
-            f"{text!r} is no RFC 3339 time from 1970 to 2099; expected one such as 2026-11-01T00:00:00Z "
+            f"{text!r} is no RFC 3339 time from 2000 to 2099; expected one such as 2026-11-01T00:00:00Z "
             "(write the + of an offset as %2B)",
         )
     moment = moment.astimezone(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _parse_group_by(text: str) -> tuple[Dimension, ...]:
-    names = [_choice("group_by", name.strip(), Dimension) for name in text.split(",")]
+def _parse_group_by(texts: list[str]) -> tuple[Dimension, ...]:
+    """`model,api_key` in one, or one each."""
+    if not texts:
+        return tuple(Dimension)
+    names = [_choice("group_by", name.strip(), Dimension) for text in texts for name in text.split(",")]
     return tuple(dimension for dimension in Dimension if dimension in names)
 
 
