@@ -102,17 +102,19 @@ async def test_what_the_catalogue_contradicts_is_a_dead_letter(billing: Billing)
     unknown_price = billing.edge.used("acc-a", model, price_version="gpt-4o@2020-01-01.1")
     unknown_plan = billing.edge.used("acc-a", model, plan_version="gold@1")
     negative = billing.edge.used("acc-a", model, tokens=TokenCounts(input=-1), amount_nano=0)
+    huge = billing.edge.used("acc-a", model, tokens=TokenCounts(cached_input=1 << 70), amount_nano=0)
+    naive = billing.edge.used("acc-a", model, at=utc_now().replace(tzinfo=None))
     misplaced = billing.edge.used("acc-a", model)
     elsewhere = msgspec.structs.replace(
         misplaced,
         stamp=msgspec.structs.replace(misplaced.stamp, partition=(misplaced.stamp.partition + 1) % PARTITIONS),
     )
     partition = good.stamp.partition
-    bad = [wrong, unknown_price, unknown_plan, negative]
+    bad = [wrong, unknown_price, unknown_plan, negative, huge, naive]
     await billing.edge.send(*bad, msgspec.json.encode(elsewhere), b"not json", good, partition=partition)
     await billing.until_rows(1)
-    letters = await dead_letters(billing, 6)
-    assert [value for value, _ in letters[:4]] == [msgspec.json.encode(event) for event in bad]
+    letters = await dead_letters(billing, 8)
+    assert [value for value, _ in letters[:6]] == [msgspec.json.encode(event) for event in bad]
     reasons = [reason for _, reason in letters]
     assert reasons[0] == (
         f"request {wrong.request.request_id} came with {wrong.amount_nano} nano-units, but {wrong.price_version} and "
@@ -121,8 +123,10 @@ async def test_what_the_catalogue_contradicts_is_a_dead_letter(billing: Billing)
     assert reasons[1] == "price version 'gpt-4o@2020-01-01.1' is not in the catalogue"
     assert reasons[2] == "plan version 'gold@1' is not in the catalogue"
     assert reasons[3] == f"input is -1; expected 0 to {(1 << 63) - 1}"
-    assert reasons[4].startswith("stamped for partition")
-    assert reasons[5].startswith("not decodable")
+    assert reasons[4] == f"cached_input is {1 << 70}; expected 0 to {(1 << 63) - 1}"
+    assert reasons[5].startswith("at is ")
+    assert reasons[6].startswith("stamped for partition")
+    assert reasons[7].startswith("not decodable")
     assert await billing.scalar("SELECT count() FROM charges") == 1
 
 

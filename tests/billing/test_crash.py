@@ -112,7 +112,7 @@ class Load:
         self.sent: list[UsageEvent] = []
         self._edge = edge
         self._model = model
-        self._chance = random.Random(7)  # noqa: S311 - a reproducible load, no secret
+        self._chance = random.Random(7)
         self._enough = asyncio.Event()
 
     async def run(self) -> None:
@@ -136,7 +136,7 @@ async def test_killed_amid_a_load_it_charges_every_event_once(
     billing = Process(kafka_bootstrap, topic_prefix, postgres_dsn, clickhouse_database.url)
     assert await (await billing.start("migrate")).wait() == 0
     key = apikey.generate()
-    moments = random.Random()  # noqa: S311 - any moment will do
+    moments = random.Random()
     record = KeyRecord(key_id="key", account_id="acc-a", name="test", plan="standard")
     client = await clickhouse.connect(clickhouse_database.url)
     producer = create_producer(kafka_bootstrap)

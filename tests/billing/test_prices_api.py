@@ -9,6 +9,7 @@ import pytest
 from billing.conftest import AS_OPERATOR, OPERATOR_TOKEN, Billing
 from tollgate_billing.api import build_app
 from tollgate_billing.store import Charges
+from tollgate_common import postgres
 from tollgate_common.clock import utc_now
 
 pytestmark = pytest.mark.engines
@@ -113,3 +114,18 @@ async def test_an_unknown_model_has_no_price(billing: Billing) -> None:
     answer = await billing.http.get("/v1/prices", params={"model": "gpt-4o-mni"})
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_model")
     assert "did you mean gpt-4o-mini" in answer.json()["detail"]
+
+
+async def test_a_store_that_is_away_is_no_fault_of_the_caller(billing: Billing, postgres_dsn: str) -> None:
+    headers = await billing.add_key("acc-a")
+    async with await postgres.connect(postgres_dsn) as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    answers = [await billing.http.get("/v1/prices")]
+    await billing.clickhouse.command("DROP TABLE charges")
+    answers.append(await billing.http.get("/v1/charges", headers=headers))
+    for answer in answers:
+        assert (answer.status_code, answer.json().get("code")) == (503, "store_unavailable")
+    assert (await billing.http.get("/v1/prices")).status_code == 200

@@ -36,7 +36,7 @@ class Edge:
         self._topic = Topic.USAGE.named(prefix)
         self._boot_id = new_id()
         self._next_seq = [0] * PARTITIONS
-        self._chance = random.Random(seed)  # noqa: S311 - a reproducible load, no secret
+        self._chance = random.Random(seed)
 
     def stamp(self, account_id: str) -> Stamp:
         partition = partition_for(account_id, PARTITIONS)

@@ -2,14 +2,18 @@
 
 import base64
 import binascii
+import logging
 import re
 import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
+import psycopg
+from clickhouse_connect.driver.exceptions import ClickHouseError
 from fastapi import Depends, FastAPI, Query, Request
+from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
 from tollgate_billing import handlers, schemas
@@ -17,9 +21,11 @@ from tollgate_billing.store import Charges, Position
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord
-from tollgate_common.http import create_app
+from tollgate_common.http import PROBLEM_TYPE, create_app, problem_response
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
+
+log = logging.getLogger(__name__)
 
 # Milliseconds since 1970, the offset in the log, the request's id.
 CURSOR = re.compile(r"(\d{1,13}) (\d{1,19}) (.*)", re.ASCII | re.DOTALL)
@@ -42,10 +48,12 @@ def build_app(
         waiting_for: None when the service can work, otherwise what it waits for.
     """
     app = create_app("Tollgate billing", ready=waiting_for)
+    for error in (psycopg.OperationalError, ClickHouseError, OSError):
+        app.add_exception_handler(error, _render_unavailable)
     Caller = Annotated[KeyRecord, Depends(_caller(keys))]  # noqa: N806 - a type
     operator = Depends(_operator(operator_token))
 
-    @app.get("/v1/prices")
+    @app.get("/v1/prices", responses=problems(404, 503))
     async def list_prices(
         model: Annotated[str | None, Query(max_length=200, description="only this model")] = None,
     ) -> schemas.PriceList:
@@ -53,12 +61,17 @@ def build_app(
         found = await handlers.list_prices(pool, model)
         return schemas.PriceList(data=[schemas.priced_model(stored) for stored in found])
 
-    @app.post("/v1/prices", status_code=HTTPStatus.CREATED, dependencies=[operator])
+    @app.post(
+        "/v1/prices",
+        status_code=HTTPStatus.CREATED,
+        dependencies=[operator],
+        responses=problems(401, 403, 409, 422, 503),
+    )
     async def add_price(new: schemas.NewPrice) -> schemas.Price:
         """Set a model's price from now on or from a moment to come. What has been recorded is never changed."""
         return schemas.price(await handlers.add_price(pool, new.command(), utc_now()))
 
-    @app.get("/v1/charges")
+    @app.get("/v1/charges", responses=problems(401, 422, 503))
     async def list_charges(
         caller: Caller,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -70,6 +83,22 @@ def build_app(
         return schemas.ChargePage(data=[schemas.charge(row) for row in page.rows], next_cursor=following)
 
     return app
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How the OpenAPI document tells of the answers that are RFC 9457 problems."""
+    return {status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {}}} for status in statuses}
+
+
+async def _render_unavailable(request: Request, error: Exception) -> JSONResponse:
+    log.error("a store did not answer: %s", error)
+    problem = Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "store_unavailable",
+        "the service's store does not answer right now; try again in a moment",
+        headers={"Retry-After": "1"},
+    )
+    return problem_response(problem, request.url.path)
 
 
 def _caller(keys: KeyDirectory) -> Callable[[Request], Coroutine[None, None, KeyRecord]]:
