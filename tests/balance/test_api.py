@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from balance.world import USD, World, adjusted, running, until
-from tollgate_balance import api, handlers
+from tollgate_balance.api import accounts as api
+from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_common import apikey
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.http import create_app
@@ -43,7 +44,7 @@ async def client(world: World, key: str) -> AsyncIterator[httpx.AsyncClient]:
 async def test_the_balance_of_the_keys_account(world: World, client: httpx.AsyncClient) -> None:
     await world.credit("a", 12 * USD + 500_000_001)
     await world.credit("b", 1)
-    await world.execute("UPDATE accounts SET held_nano = %s WHERE account_id = 'a'", 2 * USD)
+    await world.lease("boot", "a", 2 * USD)
 
     answer = await client.get("/v1/balance")
 
@@ -76,7 +77,7 @@ async def test_the_ledger_newest_first_in_pages(world: World, client: httpx.Asyn
     for amount_nano in range(1, 6):
         await world.credit("a", amount_nano)
     last = adjusted("a", -15)
-    await handlers.adjust_credit(world.pool, last)
+    await adjust_credit(world.pool, last)
 
     pages, cursor = [], None
     for _ in range(4):

@@ -7,7 +7,9 @@ import psycopg
 import pytest
 
 from balance.world import USD, Books, Boot, World, adjusted, granted, until
-from tollgate_balance import handlers
+from tollgate_balance.consumers import credits as credits_consumer
+from tollgate_balance.handlers.credits import adjust_credit
+from tollgate_balance.leases import Authorise
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditGranted
 from tollgate_common.postgres import Pool
@@ -101,29 +103,27 @@ async def test_an_error_that_nobody_expected_ends_the_consumer_before_it_commits
 
     await world.send_credit(granted("a", 1), granted("a", 10))
     with monkeypatch.context() as patch:
-        patch.setattr(handlers, "grant_credit", break_down)
+        patch.setattr(credits_consumer, "grant_credit", break_down)
         with pytest.raises(RuntimeError, match="broken"):
             await asyncio.wait_for(world.credits_consumer().run(), 30)
     async with world.crediting():
         await until(lambda: has_posted(world, "a", 11))
 
 
-async def hold(books: Books, account_id: str, amount_nano: int) -> None:
-    await books.execute("UPDATE accounts SET held_nano = held_nano + %s WHERE account_id = %s", amount_nano, account_id)
-
-
 async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(books: Books) -> None:
     await books.credit("a", 100)
-    await hold(books, "a", 60)
+    lease = await books.lease("boot", "a", 60)
     first, second = adjusted("a", -70), adjusted("a", -10)
     for adjustment in (first, first, second):
-        await handlers.adjust_credit(books.pool, adjustment)
-    assert await books.account("a") == {"posted_nano": 60, "held_nano": 60, "due_nano": 40, "version": 3}
+        await adjust_credit(books.pool, adjustment)
+    assert await books.account("a") == {"posted_nano": 60, "held_nano": 60, "due_nano": 40, "version": 4}
 
-    await handlers.adjust_credit(books.pool, adjusted("a", 35))
-    assert await books.account("a") == {"posted_nano": 60, "held_nano": 60, "due_nano": 5, "version": 4}
+    await adjust_credit(books.pool, adjusted("a", 35))
+    assert await books.account("a") == {"posted_nano": 60, "held_nano": 60, "due_nano": 5, "version": 5}
+    await books.ask(Authorise(lease.lease_id, "a", "boot", 58, 0, close=False, rev=2))
+    assert await books.account("a") == {"posted_nano": 58, "held_nano": 58, "due_nano": 3, "version": 6}
     await books.credit("a", 20)
-    assert await books.account("a") == {"posted_nano": 75, "held_nano": 60, "due_nano": 0, "version": 5}
+    assert await books.account("a") == {"posted_nano": 75, "held_nano": 58, "due_nano": 0, "version": 7}
 
     taken = await books.query(
         "SELECT reference, sum(amount_nano)::bigint AS sum FROM postings WHERE credit = 'adjustments' GROUP BY 1"
@@ -134,11 +134,11 @@ async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(
 
 async def test_an_adjustment_is_not_another_under_the_same_id(books: Books) -> None:
     known = adjusted("a", 5)
-    await handlers.adjust_credit(books.pool, known)
+    await adjust_credit(books.pool, known)
     with pytest.raises(Poison, match="is known with another"):
-        await handlers.adjust_credit(books.pool, adjusted("a", 6, known.adjustment_id))
+        await adjust_credit(books.pool, adjusted("a", 6, known.adjustment_id))
     with pytest.raises(Poison, match="is known with another"):
-        await handlers.adjust_credit(books.pool, adjusted("b", 5, known.adjustment_id))
+        await adjust_credit(books.pool, adjusted("b", 5, known.adjustment_id))
     assert (await books.account("a"))["posted_nano"] == 5
 
 

@@ -8,8 +8,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from balance.world import USD, Books, Boot, World, until
-from tollgate_balance import handlers, store
-from tollgate_balance.handlers import UsageBatch
+from tollgate_balance.handlers.usage import UsageBatch, post_usage
+from tollgate_balance.store import positions
+from tollgate_balance.store.positions import Position
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Fenced
 from tollgate_common.events import LeaseClosed, Void, encode
@@ -152,18 +153,18 @@ class TestFence:
 
     partition = TopicPartition("usage", 0)
 
-    def batch(self, position: store.Position, end: int = 10) -> UsageBatch:
+    def batch(self, position: Position, end: int = 10) -> UsageBatch:
         boot_id = new_id()
         usage = [Boot(boot_id).used("a", 7)]
         return UsageBatch(self.partition, position, end, usage, {boot_id: BootSequence(1)})
 
-    async def take_over(self, books: Books) -> store.Position:
+    async def take_over(self, books: Books) -> Position:
         async with books.pool.connection() as connection:
-            return await store.take_over(connection, self.partition, 3)
+            return await positions.take_over(connection, self.partition, 3)
 
     async def test_the_first_start_is_at_the_beginning(self, books: Books) -> None:
-        assert await self.take_over(books) == store.Position(3, 1)
-        assert await self.take_over(books) == store.Position(3, 2)
+        assert await self.take_over(books) == Position(3, 1)
+        assert await self.take_over(books) == Position(3, 2)
 
     async def test_of_two_the_older_is_fenced_and_changes_nothing(self, books: Books) -> None:
         await books.credit("a", 100)
@@ -171,21 +172,21 @@ class TestFence:
         newer = await self.take_over(books)
         assert older.next == newer.next
         with pytest.raises(Fenced):
-            await handlers.post_usage(books.pool, self.batch(older))
+            await post_usage(books.pool, self.batch(older))
         assert await books.posted("usage", "a") == 0
         assert await books.query("SELECT * FROM sequences") == []
 
-        await handlers.post_usage(books.pool, self.batch(newer))
+        await post_usage(books.pool, self.batch(newer))
         with pytest.raises(Fenced):
-            await handlers.post_usage(books.pool, self.batch(older))
+            await post_usage(books.pool, self.batch(older))
         assert await books.posted("usage", "a") == -7
         await books.check_books()
 
     async def test_a_batch_whose_answer_got_lost_is_found_in(self, books: Books) -> None:
         await books.credit("a", 100)
         batch = self.batch(await self.take_over(books))
-        first = await handlers.post_usage(books.pool, batch)
-        assert await handlers.post_usage(books.pool, batch) == first == store.Position(10, 1)
+        first = await post_usage(books.pool, batch)
+        assert await post_usage(books.pool, batch) == first == Position(10, 1)
         assert await books.posted("usage", "a") == -7
 
     async def test_taking_over_waits_for_the_transaction_in_flight(self, books: Books) -> None:
@@ -195,7 +196,7 @@ class TestFence:
             async with books.pool.connection() as connection:
                 await connection.execute("SET LOCAL lock_timeout = 100")
                 with pytest.raises(psycopg.errors.LockNotAvailable):
-                    await store.take_over(connection, self.partition, 3)
+                    await positions.take_over(connection, self.partition, 3)
                 await connection.rollback()
         assert (await self.take_over(books)).next == 5
 

@@ -9,13 +9,17 @@ from typing import Any, LiteralString
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from tollgate_balance import handlers
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
+from tollgate_balance.handlers.boots import Renewal, renew
+from tollgate_balance.handlers.credits import grant_credit
+from tollgate_balance.handlers.leases import answer_calls
+from tollgate_balance.leases import Answer, Grant, Lease, LeaseCall
 from tollgate_common import postgres
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.errors import Problem
 from tollgate_common.events import (
     CreditAdjusted,
     CreditEvent,
@@ -79,7 +83,22 @@ class Books:
 
     async def credit(self, account_id: str, amount_nano: int) -> None:
         """Put credit into an account without Kafka."""
-        await handlers.grant_credit(self.pool, granted(account_id, amount_nano))
+        await grant_credit(self.pool, granted(account_id, amount_nano))
+
+    async def renew(self, boot_id: str, named: list[str] | None = None) -> Renewal:
+        return await renew(self.pool, boot_id, "edge", named)
+
+    async def ask(self, *calls: LeaseCall) -> list[Answer | Problem]:
+        """The answers to calls of one account that came at once."""
+        return await answer_calls(self.pool, calls[0].account_id, calls)
+
+    async def lease(self, boot_id: str, account_id: str, amount_nano: int) -> Lease:
+        """A new lease of a boot that is alive."""
+        await self.renew(boot_id)
+        [answer] = await self.ask(Grant(new_id(), account_id, boot_id, amount_nano, 0))
+        assert isinstance(answer, Answer)
+        assert answer.lease is not None
+        return answer.lease
 
     async def account(self, account_id: str) -> dict[str, int]:
         rows = await self.query(
@@ -106,6 +125,13 @@ class Books:
             " WHERE coalesce(posted_nano, 0) <> coalesce(ledger_nano, 0)"
         )
         assert wrong == []
+        unheld = await self.query(
+            "SELECT account_id, held_nano, holds_nano FROM accounts LEFT JOIN ("
+            "  SELECT account_id, sum(greatest(0, authorised_nano - settled_nano)) AS holds_nano"
+            "    FROM leases WHERE state <> 'released' GROUP BY account_id) AS holds USING (account_id)"
+            " WHERE held_nano <> coalesce(holds_nano, 0)"
+        )
+        assert unheld == []
 
 
 @dataclass

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 
-from tollgate_balance import api
+from tollgate_balance.api import accounts as accounts_api
+from tollgate_balance.api import leases as leases_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.settings import BalanceSettings
+from tollgate_balance.sweeper import Sweeper
 from tollgate_common import cli, postgres
 from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
@@ -18,25 +20,27 @@ from tollgate_common.topics import Topic
 
 async def serve(settings: BalanceSettings) -> None:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
-    dsn = settings.postgres_dsn.get_secret_value()
+    dsn, usage_topic = settings.postgres_dsn.get_secret_value(), Topic.USAGE.named(prefix)
     group = f"{prefix}.balance"
     pool = postgres.create_pool(dsn)
     producer = create_producer(bootstrap)
     dead_letters = DeadLetters(producer, prefix, group)
     keys = KeyDirectory(bootstrap, prefix)
-    consumer = Consumer(bootstrap, group, [Topic.USAGE.named(prefix)])
+    consumer = Consumer(bootstrap, group, [usage_topic])
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A group of its own: a rebalance of one topic is no business of the other.
     credit = CreditsConsumer(bootstrap, f"{group}.credits", Topic.CREDITS.named(prefix), pool, dead_letters)
     publisher = Publisher(bootstrap, dsn, prefix, "balance")
+    sweeper = Sweeper(bootstrap, usage_topic, pool, settings.lease)
     app = create_app("balance", ready=first_of(consumer.waiting_for, credit.waiting_for, keys.topic.waiting_for))
-    api.add_routes(app, pool, keys)
+    accounts_api.add_routes(app, pool, keys)
+    token = settings.internal_token.get_secret_value() if settings.internal_token else None
+    leases_api.add_routes(app, pool, token, settings.lease)
+    workers = (usage.run(), credit.run(), publisher.run(), sweeper.run(), keys.topic.run())
     await producer.start()
     try:
         async with pool:
-            await run_service(
-                app, settings.host, settings.port, usage.run(), credit.run(), publisher.run(), keys.topic.run()
-            )
+            await run_service(app, settings.host, settings.port, *workers)
     finally:
         await producer.stop()
 

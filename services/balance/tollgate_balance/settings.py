@@ -1,9 +1,23 @@
 """The environment of the balance service."""
 
-from pydantic import Field, SecretStr
+from datetime import timedelta
 
-from tollgate_common.settings import ServiceSettings
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from tollgate_common.settings import ENV_PREFIX, ServiceSettings
 
 
 class BalanceSettings(ServiceSettings):
+    # A variable that is set but empty, as compose files make them, is one that is not set.
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
     postgres_dsn: SecretStr = Field(description="PostgreSQL, postgresql://user:password@host:port/database")
+    internal_token: SecretStr | None = Field(
+        None, min_length=32, description="the secret that edges show to get leases; without it nobody gets one"
+    )
+    lease_s: float = Field(30, ge=1, le=3600, description="how long an edge may be silent before its leases are lost")
+
+    @property
+    def lease(self) -> timedelta:
+        return timedelta(seconds=self.lease_s)

@@ -25,6 +25,8 @@ def check_usage(event: UsageEvent, partition: int) -> None:
         return
     check_id("account_id", event.request.account_id)
     check_id("request_id", event.request.request_id)
+    if event.lease_id is not None:
+        check_id("lease_id", event.lease_id)
     if not 0 <= event.amount_nano <= MAX_CHARGE_NANO:
         raise Poison(f"amount_nano is {event.amount_nano}; expected 0 to {MAX_CHARGE_NANO}")
 

@@ -21,7 +21,7 @@ from faststream import AckPolicy, BaseMiddleware, StreamMessage
 from faststream.kafka import KafkaBroker
 from prometheus_client import Counter
 
-from tollgate_balance import handlers
+from tollgate_balance.handlers.credits import adjust_credit, grant_credit
 from tollgate_balance.retries import until_stored
 from tollgate_common.consumer import STALE_AFTER_S, Record
 from tollgate_common.dead_letters import DeadLetters
@@ -111,9 +111,9 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
     async def _store(self, event: CreditEvent) -> None:
         match event:
             case CreditGranted():
-                await handlers.grant_credit(self._pool, event)
+                await grant_credit(self._pool, event)
             case CreditAdjusted():
-                await handlers.adjust_credit(self._pool, event)
+                await adjust_credit(self._pool, event)
 
     async def on_partitions_assigned(self, _assigned: set[TopicPartition]) -> None:
         self._has_joined = True

@@ -18,10 +18,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter
 
-from tollgate_balance import handlers, store
-from tollgate_balance.handlers import UsageBatch
+from tollgate_balance.handlers.usage import UsageBatch, post_usage
 from tollgate_balance.retries import until_stored
-from tollgate_balance.store import Position
+from tollgate_balance.store import positions
+from tollgate_balance.store.positions import Position
 from tollgate_balance.validation import check_usage
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Batches, Consumer, Record, sent_at
@@ -55,9 +55,9 @@ class UsageConsumer:
 
         async def take_over() -> Position:
             async with self._pool.connection() as connection:
-                position = await store.take_over(connection, partition, beginning)
+                position = await positions.take_over(connection, partition, beginning)
                 # After the fence: no one else's transaction can change what is read here.
-                boots = await store.read_sequences(connection, partition, utc_now())
+                boots = await positions.read_sequences(connection, partition, utc_now())
             self._states[partition] = SequenceState(boots)
             return position
 
@@ -86,7 +86,7 @@ class UsageConsumer:
         usage = await self._admit(records, draft)
         batch = UsageBatch(partition, self._positions[partition], records[-1].offset + 1, usage, draft.changed)
         self._positions[partition] = await until_stored(
-            lambda: handlers.post_usage(self._pool, batch), f"posting {len(usage)} charges of {partition}"
+            lambda: post_usage(self._pool, batch), f"posting {len(usage)} charges of {partition}"
         )
         draft.apply()
         self._states[partition].forget_older_than(sent_at(records[-1]))

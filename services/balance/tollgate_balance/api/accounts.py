@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from tollgate_balance import store
 from tollgate_balance.ledger import Account, LedgerAccount
+from tollgate_balance.store import ledger as store
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord
 from tollgate_common.http import problem_response

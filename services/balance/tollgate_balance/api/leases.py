@@ -1,0 +1,135 @@
+"""What edges ask: leases. docs/leases.md is the contract."""
+
+import hmac
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Path
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tollgate_balance.combiner import Combiner
+from tollgate_balance.handlers.boots import renew
+from tollgate_balance.handlers.leases import answer_calls
+from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, LeaseState, Outcome
+from tollgate_balance.ledger import MAX_CREDIT_NANO
+from tollgate_common.errors import Problem
+from tollgate_common.postgres import Pool
+
+RETRY_AFTER_MS = 250
+
+ID_PATTERN = "^[!-~]{1,128}$"
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+PathId = Annotated[str, Path(pattern=ID_PATTERN)]
+Nano = Annotated[int, Field(ge=0, le=MAX_CREDIT_NANO)]
+
+
+class Body(BaseModel):
+    # Money is never guessed from a text or a float.
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class RenewBody(Body):
+    edge: Id
+    leases: list[Id] | None = None
+
+
+class GrantBody(Body):
+    boot_id: Id
+    account_id: Id
+    needed_nano: Nano
+    wanted_nano: Nano = 0
+
+
+class AuthoriseBody(Body):
+    boot_id: Id
+    account_id: Id
+    authorised_nano: Nano
+    wanted_nano: Nano = 0
+    close: bool = False
+    rev: Annotated[int, Field(ge=2, lt=2**62)]
+
+
+class RenewAnswer(BaseModel):
+    lease_ms: int
+    shrink: list[str]
+    orphans: list[str]
+
+
+class LeaseView(BaseModel):
+    lease_id: str
+    account_id: str
+    boot_id: str
+    state: LeaseState
+    authorised_nano: int
+    settled_nano: int
+    rev: int
+
+
+class AccountView(BaseModel):
+    posted_nano: int
+    held_nano: int
+    available_nano: int
+
+
+class LeaseAnswer(BaseModel):
+    outcome: Outcome
+    lease: LeaseView | None
+    account: AccountView
+    retry_after_ms: int | None
+
+
+def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta) -> None:
+    """Serve edges that show `token`; without one nobody gets a lease."""
+    combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(partial(answer_calls, pool))
+
+    def check_token(authorization: Annotated[str, Header()] = "") -> None:
+        if token is None:
+            raise Problem(503, "leases_not_configured", "TOLLGATE_INTERNAL_TOKEN is not set, so no edge is trusted")
+        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+            raise Problem(
+                401,
+                "invalid_token",
+                "expected the header Authorization: Bearer and TOLLGATE_INTERNAL_TOKEN",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    async def ask(call: LeaseCall) -> LeaseAnswer:
+        answer = await combiner.ask(call.account_id, call)
+        if isinstance(answer, Problem):
+            raise answer
+        return _render(answer)
+
+    router = APIRouter(prefix="/internal/v1", dependencies=[Depends(check_token)])
+
+    @router.post("/boots/{boot_id}/renew")
+    async def renew_boot(boot_id: PathId, body: RenewBody) -> RenewAnswer:
+        renewal = await renew(pool, boot_id, body.edge, body.leases)
+        lease_ms = lease // timedelta(milliseconds=1)
+        return RenewAnswer(lease_ms=lease_ms, shrink=renewal.shrink, orphans=renewal.orphans)
+
+    @router.put("/leases/{lease_id}")
+    async def grant_lease(lease_id: PathId, body: GrantBody) -> LeaseAnswer:
+        return await ask(Grant(lease_id, body.account_id, body.boot_id, body.needed_nano, body.wanted_nano))
+
+    @router.post("/leases/{lease_id}/authorised")
+    async def authorise_lease(lease_id: PathId, body: AuthoriseBody) -> LeaseAnswer:
+        call = Authorise(
+            lease_id, body.account_id, body.boot_id, body.authorised_nano, body.wanted_nano, body.close, body.rev
+        )
+        return await ask(call)
+
+    app.include_router(router)
+
+
+def _render(answer: Answer) -> LeaseAnswer:
+    return LeaseAnswer(
+        outcome=answer.outcome,
+        lease=None if answer.lease is None else LeaseView(**answer.lease._asdict()),
+        account=AccountView(
+            posted_nano=answer.account.posted_nano,
+            held_nano=answer.account.held_nano,
+            available_nano=answer.account.available_nano,
+        ),
+        retry_after_ms=RETRY_AFTER_MS if answer.outcome is Outcome.RETRY else None,
+    )

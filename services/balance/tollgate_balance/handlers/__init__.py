@@ -1,0 +1,1 @@
+"""The use cases: each is one transaction."""

@@ -1,0 +1,96 @@
+"""The life of a boot: it renews; silent for too long it is fenced; drained, its holds come back."""
+
+import logging
+from collections.abc import Collection
+from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
+from typing import NamedTuple
+
+from prometheus_client import Counter
+
+from tollgate_balance.handlers.leases import boot_fenced
+from tollgate_balance.leases import Lease, release
+from tollgate_balance.ledger import collect
+from tollgate_balance.store import leases, ledger
+from tollgate_common.postgres import Pool
+
+log = logging.getLogger(__name__)
+
+FENCED = Counter("tollgate_balance_boots_fenced", "Edge processes that were declared dead.")
+RELEASED = Counter("tollgate_balance_released_nano", "Holds of dead edge processes that were released.")
+
+# Bounds the transaction that releases, and so how long an account waits for it.
+ACCOUNTS_TOGETHER = 200
+
+
+class Renewal(NamedTuple):
+    """`shrink` are the boot's leases on accounts that ran short; `orphans` are open leases that it did not name."""
+
+    shrink: list[str]
+    orphans: list[str]
+
+
+async def renew(pool: Pool, boot_id: str, edge: str, named: Collection[str] | None) -> Renewal:
+    """Renew all leases of a boot.
+
+    Raises:
+        Problem: the boot is fenced.
+    """
+    async with pool.connection() as connection:
+        if not await leases.renew(connection, boot_id, edge):
+            raise boot_fenced()
+    async with pool.connection() as connection:
+        shrink = await leases.read_to_shrink(connection, boot_id)
+        if named is None:
+            return Renewal(shrink, [])
+        known = set(named)
+        return Renewal(
+            shrink, [lease_id for lease_id in await leases.read_open(connection, boot_id) if lease_id not in known]
+        )
+
+
+async def fence_silent_boots(pool: Pool, lease: timedelta) -> None:
+    """Declare dead whoever has not renewed for the length of a lease."""
+    async with pool.connection() as connection:
+        fenced = await leases.fence_silent(connection, lease)
+    for boot_id, edge in fenced.items():
+        log.warning("edge %s, boot %s has been silent for %s: fenced", edge, boot_id, lease)
+    FENCED.inc(len(fenced))
+
+
+async def release_drained_boots(pool: Pool, usage_topic: str) -> None:
+    """Give back what the leases of fenced boots hold, once all usage that those had acknowledged is settled."""
+    async with pool.connection() as connection:
+        boot_ids = await leases.read_drained_boots(connection, usage_topic)
+    for boot_id in boot_ids:
+        while await _release_some(pool, boot_id):
+            pass
+        async with pool.connection() as connection:
+            await leases.mark_released(connection, boot_id)
+
+
+async def _release_some(pool: Pool, boot_id: str) -> bool:
+    """Whether there may be more."""
+    async with pool.connection() as connection:
+        account_ids = await leases.read_unreleased_accounts(connection, boot_id, ACCOUNTS_TOGETHER)
+        if not account_ids:
+            return False
+        accounts = await ledger.lock_accounts(connection, account_ids)
+        by_account = _by_account(await leases.read_unreleased(connection, boot_id, account_ids))
+        results = [release(accounts[account_id], own) for account_id, own in by_account.items()]
+        await leases.save_leases(connection, [lease for result in results for lease in result.leases])
+        collected = [collect(result.account) for result in results]
+        taken_nano = {account.account_id: taken for account, taken in collected if taken}
+        if taken_nano:
+            await ledger.take_due(connection, taken_nano)
+        await ledger.save_accounts(connection, [account for account, _ in collected])
+    released_nano = sum(lease.hold_nano for own in by_account.values() for lease in own)
+    log.warning("boot %s: %d nano-units on %d accounts released", boot_id, released_nano, len(by_account))
+    RELEASED.inc(released_nano)
+    return True
+
+
+def _by_account(unreleased: list[Lease]) -> dict[str, list[Lease]]:
+    account_of = attrgetter("account_id")
+    return {account_id: list(own) for account_id, own in groupby(sorted(unreleased, key=account_of), account_of)}

@@ -1,0 +1,97 @@
+"""Lease calls of edges: all that wait for one account, in one transaction."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from http import HTTPStatus
+
+from prometheus_client import Counter
+
+from tollgate_balance.leases import Answer, Authorise, Grant, Lease, LeaseCall, Outcome, authorise, grant, is_extension
+from tollgate_balance.ledger import Account, collect
+from tollgate_balance.store import leases, ledger
+from tollgate_balance.store.leases import Boots
+from tollgate_common.errors import Problem
+from tollgate_common.postgres import Pool
+
+ANSWERS = Counter("tollgate_balance_lease_answers", "Answers to lease calls.", ["call", "outcome"])
+
+# How long renewals ask an account's leases to shrink after it ran short: several renewals of each edge.
+SHORTAGE_LASTS = timedelta(seconds=30)
+
+
+async def answer_calls(pool: Pool, account_id: str, calls: Sequence[LeaseCall]) -> list[Answer | Problem]:
+    """Answer the calls of one account in their order, as if each were alone; a call that is at fault gets a Problem.
+
+    Raises:
+        psycopg.OperationalError: the database is away; each call may be repeated.
+    """
+    async with pool.connection() as connection:
+        # The boots first: the fence waits for them and for nothing else, so no two transactions wait for each other.
+        boots = await leases.share_boots(connection, {call.boot_id for call in calls})
+        account = (await ledger.lock_accounts(connection, [account_id]))[account_id]
+        desk = Desk(account, await leases.read_leases(connection, {call.lease_id for call in calls}), boots)
+        answers = [desk.answer(call) for call in calls]
+        if desk.changed:
+            await leases.save_leases(connection, desk.changed.values())
+        if desk.taken_nano:
+            await ledger.take_due(connection, {account_id: desk.taken_nano})
+        if desk.account != account:
+            await ledger.save_accounts(connection, [desk.account])
+        if any(isinstance(answer, Answer) and answer.outcome is Outcome.RETRY for answer in answers):
+            await leases.note_shortage(connection, account_id, SHORTAGE_LASTS)
+    for call, answer in zip(calls, answers, strict=True):
+        outcome = answer.outcome if isinstance(answer, Answer) else answer.code
+        ANSWERS.labels(type(call).__name__.lower(), outcome).inc()
+    return answers
+
+
+class Desk:
+    """Answers calls one after another on a locked account and its leases, and gathers what they change."""
+
+    def __init__(self, account: Account, known: dict[str, Lease], boots: Boots) -> None:
+        self.account = account
+        self.changed: dict[str, Lease] = {}
+        self.taken_nano = 0
+        self._leases = known
+        self._boots = boots
+
+    def answer(self, call: LeaseCall) -> Answer | Problem:
+        lease = self._leases.get(call.lease_id)
+        problem = self._problem(call, lease)
+        if problem is not None:
+            return problem
+        answer = self._apply(call, lease)
+        if answer.lease is not None and answer.lease != lease:
+            self._leases[call.lease_id] = self.changed[call.lease_id] = answer.lease
+        # What came back is taken for what is due, before the next call sees it.
+        self.account, taken_nano = collect(answer.account)
+        self.taken_nano += taken_nano
+        return answer._replace(account=self.account)
+
+    def _apply(self, call: LeaseCall, lease: Lease | None) -> Answer:
+        match call:
+            case Grant():
+                return grant(self.account, lease, call, self._boots.edges)
+            case Authorise():
+                assert lease is not None
+                return authorise(self.account, lease, call, self._boots.edges)
+
+    def _problem(self, call: LeaseCall, lease: Lease | None) -> Problem | None:
+        if call.boot_id not in self._boots.is_fenced:
+            return Problem(HTTPStatus.CONFLICT, "boot_unknown", "the boot has never renewed; renew it first")
+        if lease is None and isinstance(call, Authorise):
+            return Problem(HTTPStatus.NOT_FOUND, "lease_not_found", "there is no such lease; it was never granted")
+        if lease is not None and (lease.account_id, lease.boot_id) != (call.account_id, call.boot_id):
+            return Problem(
+                HTTPStatus.CONFLICT, "lease_conflict", "the lease is another account's or boot's; draw a new lease id"
+            )
+        asks_for_more = isinstance(call, Grant) or (lease is not None and is_extension(lease, call))
+        if asks_for_more and self._boots.is_fenced[call.boot_id]:
+            return boot_fenced()
+        return None
+
+
+def boot_fenced() -> Problem:
+    return Problem(
+        HTTPStatus.CONFLICT, "boot_fenced", "the boot was declared dead; drop its leases, draw a new boot id"
+    )

@@ -1,0 +1,69 @@
+"""Gives back the holds of edges that died.
+
+Guarantee: a boot's holds are released only after it is fenced and the ledger has consumed all of usage.v1 up to the
+ends that were read after the fence. Without Kafka nothing is released. Crash windows: each step is a transaction of its
+own that the next turn, here or in another instance, finds done or does; two instances may do the same step at once.
+"""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import psycopg
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from tollgate_balance.handlers import boots
+from tollgate_balance.store import leases
+from tollgate_common.postgres import Pool
+
+log = logging.getLogger(__name__)
+
+# Looks this often within the length of a lease.
+TURNS_A_LEASE = 10
+
+
+class Sweeper:
+    def __init__(self, bootstrap: str, usage_topic: str, pool: Pool, lease: timedelta) -> None:
+        self._bootstrap = bootstrap
+        self._usage_topic = usage_topic
+        self._pool = pool
+        self._lease = lease
+
+    async def run(self) -> None:
+        """Sweep until cancelled; a lost store is waited for."""
+        while True:
+            try:
+                await self.sweep()
+            except (psycopg.OperationalError, KafkaError) as error:
+                log.warning("no hold is released while a store is away: %s", error)
+            await asyncio.sleep(self._lease.total_seconds() / TURNS_A_LEASE)
+
+    async def sweep(self) -> None:
+        await boots.fence_silent_boots(self._pool, self._lease)
+        async with self._pool.connection() as connection:
+            boot_ids = await leases.read_boots_without_ends(connection)
+        if boot_ids:
+            # After the fences are committed: what those boots had acknowledged by then is below these ends.
+            ends = await read_ends(self._bootstrap, self._usage_topic)
+            async with self._pool.connection() as connection:
+                await leases.save_usage_ends(connection, boot_ids, ends)
+        await boots.release_drained_boots(self._pool, self._usage_topic)
+
+
+async def read_ends(bootstrap: str, topic: str) -> list[int]:
+    """The offset after the last record of each of the topic's partitions, in their order.
+
+    Raises:
+        KafkaError: a partition's end is not to be had now.
+    """
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        numbers = sorted(consumer.partitions_for_topic(topic) or ())
+        if not numbers or numbers != list(range(len(numbers))):
+            raise KafkaError(f"partitions of {topic} are {numbers}: not all are known")
+        ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
+        return [ends[TopicPartition(topic, number)] for number in numbers]
+    finally:
+        await consumer.stop()
