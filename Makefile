@@ -34,11 +34,15 @@ reset: $(READY) ## Stop the system and delete its data
 test: check ## Run every check and every test
 	$(BIN)/pytest -n 3 --dist loadgroup
 
+.PHONY: bench
+bench: $(READY) ## Measure, on a whole system of its own: what README and docs claim comes from here
+	PYTHONPATH=tests $(BIN)/python bench/freshness.py
+
 .PHONY: check
 check: $(READY) ## Lint, types, import rules, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy libs services deploy/local tests
+	$(BIN)/mypy libs services deploy/local tests bench
 	$(BIN)/lint-imports
 
 .PHONY: fix
