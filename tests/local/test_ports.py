@@ -1,6 +1,9 @@
 """Where parts listen: the defaults, what the environment changes, and what is refused."""
 
 import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -56,6 +59,16 @@ def test_taken_ports_are_named_with_what_moves_them() -> None:
             require_free({"edge": taken, "billing": free_port()})
 
     assert is_free(taken)
+
+
+def test_another_process_is_given_other_ports() -> None:
+    program = "from tollgate_local.ports import free_ports; print(*free_ports().values())"
+    ours = set(free_ports().values())
+
+    with ThreadPoolExecutor() as threads:
+        theirs = list(threads.map(lambda _: subprocess.check_output([sys.executable, "-c", program]).split(), range(3)))
+
+    assert all(ours.isdisjoint(map(int, ports)) for ports in theirs)
 
 
 def test_free_ports_are_one_for_each_part() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from tollgate_local.system import SERVICES, System, python
 EMAIL = "demo@example.com"
 PROMO_CODE = "WELCOME"
 CREDIT_USD = "10"
-# A new key reaches the edge through Kafka, within milliseconds; a busy machine may need longer.
-KEY_KNOWN_WITHIN_S = 30
+# A new key and its credit travel through Kafka within milliseconds; a busy machine may need longer.
+KNOWN_WITHIN_S = 30
 ACCOUNTS = next(service for service in SERVICES if service.name == "accounts")
 
 
@@ -38,16 +39,20 @@ async def ensure_demo(system: System, file: Path) -> str:
         LocalError: the account exists and `file`, which alone knows its password, is gone.
     """
     demo = read_demo(file)
-    if demo.api_key is None:
-        write_demo(file, demo)  # before the account: its password must not be lost
-        await create_promo_code(system)
-        async with httpx.AsyncClient(base_url=system.url("accounts"), timeout=30) as accounts:
-            await sign_up(accounts, demo)
-            demo = msgspec.structs.replace(demo, api_key=await create_key(accounts, demo, file))
-        write_demo(file, demo)
-    assert demo.api_key is not None
-    await wait_until_known(system.url("edge"), demo.api_key)
-    return demo.api_key
+    api_key = demo.api_key or await make_demo(system, demo, file)
+    await wait_for(f"{system.url('edge')}/v1/models", api_key, is_known)
+    return api_key
+
+
+async def make_demo(system: System, demo: Demo, file: Path) -> str:
+    write_demo(file, demo)  # before the account: its password must not be lost
+    await create_promo_code(system)
+    async with httpx.AsyncClient(base_url=system.url("accounts"), timeout=30) as accounts:
+        await sign_up(accounts, demo)
+        api_key = await create_key(accounts, demo, file)
+    write_demo(file, msgspec.structs.replace(demo, api_key=api_key))
+    await wait_for(f"{system.url('balance')}/v1/balance", api_key, has_credit)
+    return api_key
 
 
 def read_demo(file: Path) -> Demo:
@@ -91,16 +96,19 @@ def expect_created(answer: httpx.Response) -> dict[str, str]:
     return body
 
 
-async def wait_until_known(edge: str, api_key: str) -> None:
-    """Waits until the edge takes the key, so that the call we print works when it is pasted at once."""
-    deadline = time.monotonic() + KEY_KNOWN_WITHIN_S
-    async with httpx.AsyncClient(base_url=edge, headers={"Authorization": f"Bearer {api_key}"}, timeout=30) as client:
-        while True:
-            answer = await client.get("/v1/models")
-            if answer.is_success:
-                return
+async def wait_for(url: str, api_key: str, good: Callable[[httpx.Response], bool]) -> None:
+    """Polls until the answer is good; then the calls we print work when they are pasted at once."""
+    deadline = time.monotonic() + KNOWN_WITHIN_S
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {api_key}"}, timeout=30) as client:
+        while not good(answer := await client.get(url)):
             if time.monotonic() > deadline:
-                raise LocalError(
-                    f"the edge did not take the demo account's key in {KEY_KNOWN_WITHIN_S} s: {answer.text}"
-                )
+                raise LocalError(f"after {KNOWN_WITHIN_S} s {url} still answers the demo account's key: {answer.text}")
             await asyncio.sleep(0.1)
+
+
+def is_known(answer: httpx.Response) -> bool:
+    return answer.is_success
+
+
+def has_credit(answer: httpx.Response) -> bool:
+    return answer.is_success and answer.json()["posted_nano"] > 0

@@ -1,10 +1,15 @@
 """Where the parts listen on this machine, and which ports are free."""
 
-import random
+import functools
+import itertools
+import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from tollgate_local.errors import LocalError, PortTakenError
+from tollgate_local.instance import lock
 
 HOST = "127.0.0.1"
 DEFAULT_PORTS = {
@@ -24,6 +29,10 @@ HIGHEST_PORT = 65_535
 # Below the range from which the system draws ports for outgoing connections, so that none of those can take a port
 # between our look and the server's bind.
 LOWEST_FREE, HIGHEST_FREE = 20_000, 32_000
+# More than one process gives away at a time.
+BLOCK = 50
+# The same for every process of this machine, whatever its TMPDIR.
+BLOCKS = Path("/tmp/tollgate-ports")  # noqa: S108 - nothing is written into it; the names are the machine's ports
 
 
 def variable(part: str) -> str:
@@ -77,19 +86,34 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nobody listens on, drawn at random so that runs side by side do not meet."""
-    for _ in range(200):
-        port = random.randint(LOWEST_FREE, HIGHEST_FREE)  # noqa: S311 - chance keeps runs apart; nothing secret hangs on it
+    """A port that nobody listens on and that no other process is given here at the same time."""
+    for port in itertools.islice(own_block(), BLOCK):
         if is_free(port):
             return port
-    raise PortTakenError(f"no free port found between {LOWEST_FREE} and {HIGHEST_FREE} in 200 tries")
+    raise PortTakenError(f"every port of {BLOCK} tried is taken")
+
+
+@functools.cache
+def own_block() -> Iterator[int]:
+    """Ports that are this process' own to give away, round and round, for as long as it lives.
+
+    Between the look at a port and the server's bind lie seconds on a busy machine, and runs side by side did meet there.
+    So each process locks a block of ports. The lock's file stays open on purpose: the system lets go of it at the end.
+    """
+    if not BLOCKS.exists():
+        BLOCKS.mkdir(exist_ok=True)
+        BLOCKS.chmod(0o1777)  # every user makes the files of their own processes
+    for first in range(LOWEST_FREE, HIGHEST_FREE, BLOCK):
+        with suppress(PermissionError):  # the block of a process of another user, whose file is not for us to open
+            descriptor = os.open(BLOCKS / str(first), os.O_RDWR | os.O_CREAT)
+            if lock(descriptor):
+                return itertools.cycle(range(first, first + BLOCK))
+            os.close(descriptor)
+    raise PortTakenError(
+        f"every block of ports from {LOWEST_FREE} to {HIGHEST_FREE} is given to a process; see {BLOCKS}"
+    )
 
 
 def free_ports() -> dict[str, int]:
     """A free port for every part."""
-    ports: dict[str, int] = {}
-    while len(ports) < len(DEFAULT_PORTS):
-        port = free_port()
-        if port not in ports.values():
-            ports[list(DEFAULT_PORTS)[len(ports)]] = port
-    return ports
+    return {part: free_port() for part in DEFAULT_PORTS}

@@ -194,7 +194,7 @@ async def run_to_end(what: str, argv: Sequence[str], env: Mapping[str, str], use
 
 
 def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    # Not by the process' own method: that one looks first whether it has ended, and so takes its exit code from asyncio.
+    # Not by the process' own method: that looks first whether it has ended, and so takes its exit code from asyncio.
     with suppress(ProcessLookupError):
         os.kill(process.pid, number)
 

@@ -128,7 +128,11 @@ Paste a call:
 
 and see what it used, by model and by key:
 
-  curl '{system.url("analytics")}/v1/usage' -H 'Authorization: Bearer {api_key}'
+  curl {system.url("analytics")}/v1/usage -H 'Authorization: Bearer {api_key}'
+
+and what is left of the credit:
+
+  curl {system.url("balance")}/v1/balance -H 'Authorization: Bearer {api_key}'
 """
 
 
