@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -26,6 +27,7 @@ from tollgate_common.events import (
     PlanVersion,
     PriceVersion,
     RequestClosed,
+    RequestDimensions,
     RequestOpened,
     StampedEvent,
     TokensUsed,
@@ -148,16 +150,28 @@ class RunningEdge:
             assert time.monotonic() < deadline, (response and response.text, self.log.read_text())
             time.sleep(0.05)
 
+    async def post(self, body: dict[str, Any]) -> httpx.Response:
+        """Call a chat completion with the good key; the whole answer, stream or not."""
+        async with httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=WITHIN_S) as client:
+            headers = {"authorization": f"Bearer {self.keys.good}"}
+            return await client.post("/v1/chat/completions", json=body, headers=headers)
+
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(WITHIN_S)
 
     async def events(self, request_id: str) -> "RequestEvents":
         """What was recorded of a request, once it is closed."""
+        return await self._closed_events(lambda request: request.request_id == request_id)
+
+    async def events_of_user(self, end_user: str) -> "RequestEvents":
+        """The same of the only request that named this user."""
+        return await self._closed_events(lambda request: request.end_user == end_user)
+
+    async def _closed_events(self, is_meant: Callable[[RequestDimensions], bool]) -> "RequestEvents":
         deadline = time.monotonic() + WITHIN_S
         while True:
-            recorded = await read_events(self.bootstrap, self.prefix)
-            found = RequestEvents.of(request_id, recorded)
+            found = RequestEvents.of(is_meant, await read_events(self.bootstrap, self.prefix))
             if found.closed:
                 return found
             assert time.monotonic() < deadline, found
@@ -171,9 +185,9 @@ class RequestEvents:
     used: list[TokensUsed]
 
     @classmethod
-    def of(cls, request_id: str, recorded: Sequence[StampedEvent]) -> "RequestEvents":
+    def of(cls, is_meant: Callable[[RequestDimensions], bool], recorded: Sequence[StampedEvent]) -> "RequestEvents":
         kinds = RequestOpened | RequestClosed | TokensUsed
-        mine = [event for event in recorded if isinstance(event, kinds) and event.request.request_id == request_id]
+        mine = [event for event in recorded if isinstance(event, kinds) and is_meant(event.request)]
         return cls(
             [event for event in mine if isinstance(event, RequestOpened)],
             [event for event in mine if isinstance(event, RequestClosed)],

@@ -97,16 +97,14 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
         ApiError: the provider failed or refused; what was delivered is charged.
     """
     opened = call.meter.open()
+    client = exchange.watch_client()
     stream = AnswerStream(strips_usage=not call.includes_usage)
     error = internal_error()
     try:
         async with call.provider.stream(call.upstream_body) as upstream:
-            client = exchange.watch_client()
-            try:
-                with client:
-                    await _hand_on(exchange, upstream, stream, opened)
-            finally:
-                client.stop()
+            # Not sooner: a call that is cancelled before the provider's headers leaves the provider at work.
+            with client:
+                await _hand_on(exchange, upstream, stream, opened)
             if stream.failure is not None:
                 raise stream.failure
             await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED))
@@ -119,6 +117,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
         error = known
         raise
     finally:
+        client.stop()
         if not call.meter.closed:
             await call.meter.close(_failed_ending(exchange, stream, error))
 
