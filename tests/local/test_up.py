@@ -124,15 +124,6 @@ async def test_a_second_start_keeps_the_data_and_survives_a_killed_service(
         assert await up.process.wait() == 0
 
 
-async def test_a_killed_launcher_takes_everything_with_it(home: Path, environment: dict[str, str]) -> None:
-    async with running(home, environment) as up:
-        parts = psutil.Process(up.process.pid).children(recursive=True)
-        up.process.kill()
-
-    await until(lambda: not any(part.is_running() for part in parts), "all parts have ended", 60)
-    assert command("status", environment).stdout == "nothing is running; start it with: make up\n"
-
-
 def test_reset_deletes_what_is_stored(home: Path, environment: dict[str, str]) -> None:
     assert (home / "data" / "kafka").exists()
 

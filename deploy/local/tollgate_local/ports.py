@@ -97,7 +97,7 @@ def free_port() -> int:
 def own_block() -> Iterator[int]:
     """Ports that are this process' own to give away, round and round, for as long as it lives.
 
-    Between the look at a port and the server's bind lie seconds on a busy machine, and runs side by side did meet there.
+    Between the look at a port and the server's bind lie seconds on a busy machine; runs side by side did meet there.
     So each process locks a block of ports. The lock's file stays open on purpose: the system lets go of it at the end.
     """
     if not BLOCKS.exists():
@@ -105,7 +105,7 @@ def own_block() -> Iterator[int]:
         BLOCKS.chmod(0o1777)  # every user makes the files of their own processes
     for first in range(LOWEST_FREE, HIGHEST_FREE, BLOCK):
         with suppress(PermissionError):  # the block of a process of another user, whose file is not for us to open
-            descriptor = os.open(BLOCKS / str(first), os.O_RDWR | os.O_CREAT)
+            descriptor = os.open(BLOCKS / str(first), os.O_RDWR | os.O_CREAT, 0o600)
             if lock(descriptor):
                 return itertools.cycle(range(first, first + BLOCK))
             os.close(descriptor)
