@@ -50,6 +50,14 @@ def test_an_unknown_boot_beyond_the_horizon_cannot_be_judged() -> None:
         SequenceState().draft().admit(Stamp(old, 0, 0), NOW)
 
 
+@pytest.mark.parametrize(
+    "stamp", [Stamp(BOOT, 0, -1), Stamp(BOOT, 0, 2**62), Stamp("edge-1", 0, 0), Stamp(BOOT.replace("-7", "-4"), 0, 0)]
+)
+def test_a_stamp_that_is_none_is_refused(stamp: Stamp) -> None:
+    with pytest.raises(Poison, match=r"seq is|boot_id"):
+        SequenceState().draft().admit(stamp, NOW)
+
+
 def test_a_known_boot_is_judged_however_old() -> None:
     old = id_floor(NOW - BOOT_HORIZON - timedelta(seconds=1))
     draft = SequenceState({old: BootSequence(5)}).draft()

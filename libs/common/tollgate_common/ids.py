@@ -23,5 +23,6 @@ def made_at(uuid7: str) -> datetime:
 
 
 def id_floor(at: datetime) -> str:
-    """The smallest UUIDv7 text that can have been made at `at`: compares below every id made since."""
-    return str(UUID(int=int(at.timestamp() * 1000) << 80))
+    """The smallest UUIDv7 of the millisecond `at`: its text compares below every id made since."""
+    version, variant = 7 << 76, 2 << 62
+    return str(UUID(int=int(at.timestamp() * 1000) << 80 | version | variant))

@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 import msgspec
 
 from tollgate_common.errors import Poison
-from tollgate_common.ids import id_floor
+from tollgate_common.ids import id_floor, made_at
 
 # Boots rotate daily and a spool is replayed within days; an event of an older boot can no longer be told from a
 # duplicate, because the rows that prove it was seen may have expired.
 BOOT_HORIZON = timedelta(days=8)
+
+# What every store can hold, with room to count on.
+MAX_SEQ = 2**62
 
 
 class Stamp(msgspec.Struct, frozen=True, gc=False):
@@ -78,14 +81,13 @@ class Draft:
         """True if the event is new, False if it is a duplicate.
 
         Raises:
-            Poison: the boot is older than the horizon, so nobody can know.
+            Poison: the boot is older than the horizon, so nobody can know; or the stamp is none.
         """
+        if not 0 <= stamp.seq < MAX_SEQ:
+            raise Poison(f"seq is {stamp.seq}; expected 0 to 2^62")
         boot = self.changed.get(stamp.boot_id) or self._base.boots.get(stamp.boot_id)
         if boot is None:
-            if stamp.boot_id < id_floor(now - BOOT_HORIZON):
-                raise Poison(
-                    f"boot {stamp.boot_id} is older than {BOOT_HORIZON.days} days: no one can know it was seen"
-                )
+            _check_boot(stamp.boot_id, now)
             boot = BootSequence()
         if boot.has(stamp.seq):
             return False
@@ -95,3 +97,12 @@ class Draft:
     def apply(self) -> None:
         self._base.boots.update(self.changed)
         self.changed = {}
+
+
+def _check_boot(boot_id: str, now: datetime) -> None:
+    try:
+        started_at = made_at(boot_id)
+    except ValueError as error:
+        raise Poison(f"boot_id: {error}") from error
+    if started_at < now - BOOT_HORIZON:
+        raise Poison(f"boot {boot_id} is older than {BOOT_HORIZON.days} days: no one can know it was seen")

@@ -32,7 +32,7 @@ from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Poison
 from tollgate_common.events import StampedEvent
 from tollgate_common.ids import id_floor, new_id
-from tollgate_common.sequence import BOOT_HORIZON, BootSequence, Draft, SequenceState
+from tollgate_common.sequence import BOOT_HORIZON, BootSequence, Draft, SequenceState, Stamp
 from tollgate_common.statements import Statements
 
 log = logging.getLogger(__name__)
@@ -146,6 +146,7 @@ class Sink(Generic[EventT]):
         for record in records:
             try:
                 event = self._table.decode(record)
+                check_partition(event.stamp, record)
                 if block.draft.admit(event.stamp, sent_at(record)):
                     block.offsets.append(record.offset)
                     block.events.append(event)
@@ -318,6 +319,16 @@ class Sink(Generic[EventT]):
             | parameters,
         )
         return result.result_rows
+
+
+def check_partition(stamp: Stamp, record: Record) -> None:
+    """Refuse an event that was sent to the wrong partition.
+
+    Raises:
+        Poison: the event stands in another partition than it was numbered for.
+    """
+    if stamp.partition != record.partition:
+        raise Poison(f"stamped for partition {stamp.partition}, found in {record.partition}")
 
 
 def month_of(moment: datetime) -> int:
