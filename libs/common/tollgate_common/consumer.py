@@ -9,10 +9,11 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError
+from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError, UnknownMemberIdError
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_common.errors import Damaged, Fenced
@@ -112,6 +113,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         self._kafka.subscribe(self._topics, listener=self)
         try:
             await self._kafka.start()
+            _refuse_commits_of_the_expelled(self._kafka)
             while True:
                 await self._assignment_is_settled.wait()
                 started = time.monotonic()
@@ -199,6 +201,24 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
     async def beginning(self, partition: TopicPartition) -> int:
         offsets = await self._kafka.beginning_offsets([partition])
         return int(offsets[partition])
+
+
+def _refuse_commits_of_the_expelled(kafka: AIOKafkaConsumer) -> None:
+    """Make the commit of a member that the group has expelled fail here.
+
+    aiokafka sends it without a generation, as if there were no group, and Kafka takes such a commit whenever the group
+    has no member at that moment: a member that slept would move the offset of those who came and went meanwhile back.
+    """
+    coordinator = kafka._coordinator  # noqa: SLF001 - the generation is read where the request is made, or nowhere
+    send = coordinator._do_commit_offsets  # noqa: SLF001 - likewise
+
+    async def send_as_member(assignment: Any, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        # Between this and the making of the request nothing is awaited, so the heartbeat cannot come between.
+        if coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
+            raise UnknownMemberIdError
+        await send(assignment, offsets)
+
+    coordinator._do_commit_offsets = send_as_member  # noqa: SLF001 - likewise
 
 
 def sent_at(record: Record) -> datetime:

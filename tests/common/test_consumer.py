@@ -1,0 +1,80 @@
+"""What a member of a consumer group may commit, on the real broker."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
+
+from tollgate_common.consumer import Batches, Consumer
+from tollgate_common.errors import Fenced
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic, create_topics
+
+pytestmark = pytest.mark.engines
+
+
+class Sleeper:
+    """A handler that is paused in the middle of its first batch, and commits it when it wakes up."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self.fell_asleep, self.woke_up = asyncio.Event(), asyncio.Event()
+        self.outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def assigned(self, _partition: TopicPartition) -> int:
+        return 0
+
+    async def handle(self, batches: Batches) -> None:
+        self.fell_asleep.set()
+        await self.woke_up.wait()
+        try:
+            await self._consumer.commit({partition: OffsetAndMetadata(1, "") for partition in batches})
+        except Fenced as error:
+            self.outcome.set_result(str(error))
+            raise
+        self.outcome.set_result("accepted")
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        pass
+
+
+async def test_an_expelled_member_cannot_commit_to_a_group_that_nobody_is_in(
+    kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    """Its successors came, committed and went while it slept; without a generation the broker would take its commit."""
+    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+    topic, group = Topic.USAGE.named(topic_prefix), f"{topic_prefix}.sleepers"
+    async with create_producer(kafka_bootstrap) as producer:
+        await producer.send_and_wait(topic, b"x")
+    consumer = Consumer(kafka_bootstrap, group, [topic])
+    sleeper = Sleeper(consumer)
+    running = asyncio.create_task(consumer.run(sleeper))
+    try:
+        await asyncio.wait_for(sleeper.fell_asleep.wait(), 30)
+        # What its heartbeat does when the broker no longer knows it, or when it has not polled for minutes.
+        await consumer._kafka._coordinator._maybe_leave_group()
+        await successor_commits(kafka_bootstrap, group, topic, 7)
+        sleeper.woke_up.set()
+        assert "commit refused" in await asyncio.wait_for(sleeper.outcome, 30)
+        assert await committed(kafka_bootstrap, group, TopicPartition(topic, 0)) == 7
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def successor_commits(bootstrap: str, group: str, topic: str, offset: int) -> None:
+    successor = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    async with successor:
+        await successor.commit({TopicPartition(topic, 0): offset})
+
+
+async def committed(bootstrap: str, group: str, partition: TopicPartition) -> int:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    return int(offsets[partition].offset)
