@@ -1,8 +1,10 @@
 """The events of one request: opened once, closed once, and what it used."""
 
+import asyncio
 import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from msgspec.structs import replace
@@ -38,14 +40,19 @@ class Ending:
 class RequestMeter:
     def __init__(self, recorder: Recorder, exchange: Exchange, tariff: Tariff, dimensions: RequestDimensions) -> None:
         self.closed = False
+        self._opening: asyncio.Future[None]
         self._recorder = recorder
         self._exchange = exchange
         self._tariff = tariff
         self._dimensions = dimensions
 
-    def open(self) -> Awaitable[None]:
-        """Record that the request goes to the provider. Await the result before an answer's first byte leaves."""
-        return self._recorder.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
+    def open(self) -> None:
+        """Record that the request goes to the provider."""
+        self._opening = self._recorder.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
+
+    async def opened(self) -> None:
+        """Wait until that is durable: before an answer's first byte leaves, unless the closing is awaited before it."""
+        await asyncio.shield(self._opening)
 
     def close(self, ending: Ending) -> Awaitable[None]:
         """Record how it ended. Await the result before an answer's last byte leaves.
@@ -56,18 +63,26 @@ class RequestMeter:
         self.closed = True
         account_id = self._dimensions.account_id
         dimensions = replace(self._dimensions, served_model=ending.served_model[:MAX_MODEL_CHARS])
-        tokens = ending.tokens
+        now, tokens = utc_now(), ending.tokens
         if tokens is not None:
-            self._recorder.record(Topic.USAGE, account_id, lambda stamp: self._used(stamp, dimensions, ending, tokens))
-        return self._recorder.record(Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, dimensions, ending))
+            self._recorder.record(
+                Topic.USAGE, account_id, lambda stamp: self._used(stamp, now, dimensions, ending, tokens)
+            )
+        # Awaiting the last is enough: flushes become durable one after another.
+        closing = self._recorder.record(
+            Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
+        )
+        return asyncio.shield(closing)
 
     def _opened(self, stamp: Stamp) -> RequestOpened:
         return RequestOpened(stamp=stamp, at=self._exchange.arrived_at, request=self._dimensions)
 
-    def _used(self, stamp: Stamp, dimensions: RequestDimensions, ending: Ending, tokens: TokenCounts) -> TokensUsed:
+    def _used(
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending, tokens: TokenCounts
+    ) -> TokensUsed:
         return TokensUsed(
             stamp=stamp,
-            at=utc_now(),
+            at=now,
             request=dimensions,
             tokens=tokens,
             amount_nano=self._tariff.amount_nano(tokens),
@@ -78,10 +93,10 @@ class RequestMeter:
             finish_reason=ending.finish_reason,
         )
 
-    def _closed(self, stamp: Stamp, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:
+    def _closed(self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:
         return RequestClosed(
             stamp=stamp,
-            at=utc_now(),
+            at=now,
             request=dimensions,
             outcome=ending.outcome,
             status=ending.status,

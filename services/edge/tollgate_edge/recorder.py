@@ -49,8 +49,11 @@ class Recorder:
         """None while requests may be taken, otherwise why they could not be recorded."""
         return self._log.refusal() if self._next_seqs else "it has not reached its event log yet"
 
-    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Awaitable[None]:
-        """Stamp an event and send it on its way. Await the result to know that it is durable.
+    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> asyncio.Future[None]:
+        """Stamp an event and send it on its way. The result is done when it is durable.
+
+        It is shared by all events of a flush, so that only its shield may be awaited: the cancellation of one who waits
+        must not reach the others.
 
         Args:
             topic: one of `TOPICS`.
@@ -64,8 +67,7 @@ class Recorder:
         seqs[partition] = seq + 1
         self._gathered.append(Entry(topic, partition, seq, account_id.encode(), value))
         self._has_gathered.set()
-        # Shared by all events of the flush: the cancellation of one who waits must not reach the others.
-        return asyncio.shield(self._are_durable)
+        return self._are_durable
 
     async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
         """Work until cancelled; then wait for `until_idle`, make the last events durable, and let go of everything.
@@ -103,7 +105,7 @@ class Recorder:
             await self._beat()
             await asyncio.sleep(HEARTBEAT_S)
 
-    def _beat(self) -> Awaitable[None]:
+    def _beat(self) -> asyncio.Future[None]:
         sent = {topic.value: tuple(seqs) for topic, seqs in self._durable_seqs.items()}
         return self.record(
             Topic.REQUESTS,
@@ -116,8 +118,8 @@ class Recorder:
             if self._next_seqs:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     # The first stands behind every other event: when it is durable, so are they. The second says so.
-                    await self._beat()
-                    await self._beat()
+                    await asyncio.shield(self._beat())
+                    await asyncio.shield(self._beat())
         except TimeoutError:
             log.exception("the last events, %d or more, could neither be sent nor spooled", len(self._gathered))
         finally:

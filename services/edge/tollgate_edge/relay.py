@@ -4,7 +4,6 @@ No byte of an answer leaves before the request's opening is durable, and not the
 request ends, it is closed: by whoever raised, by the client's leaving, or by the server's shutdown.
 """
 
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -55,10 +54,9 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     Raises:
         ApiError: the provider failed or refused; nothing is charged.
     """
-    # Not awaited: flushes are durable in their order, and the closing is awaited.
     call.meter.open()
     client = exchange.watch_client()
-    error = internal_error()
+    error: ApiError | None = None
     try:
         body = await call.provider.complete(call.upstream_body)
         ending = _whole_ending(call, body, Outcome.CANCELLED if client.gone else Outcome.COMPLETED)
@@ -69,7 +67,7 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     finally:
         client.stop()
         if not call.meter.closed:
-            await call.meter.close(Ending(Outcome.REFUSED, error.status, error_code=error.code))
+            await call.meter.close(_refused_ending(error or internal_error()))
     await exchange.answer(HTTPStatus.OK, body)
 
 
@@ -96,15 +94,15 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     Raises:
         ApiError: the provider failed or refused; what was delivered is charged.
     """
-    opened = call.meter.open()
+    call.meter.open()
     client = exchange.watch_client()
     stream = AnswerStream(strips_usage=not call.includes_usage)
-    error = internal_error()
+    error: ApiError | None = None
     try:
         async with call.provider.stream(call.upstream_body) as upstream:
             # Not sooner: a call that is cancelled before the provider's headers leaves the provider at work.
             with client:
-                await _hand_on(exchange, upstream, stream, opened)
+                await _hand_on(exchange, upstream, stream, call.meter)
             if stream.failure is not None:
                 raise stream.failure
             await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED))
@@ -119,10 +117,10 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     finally:
         client.stop()
         if not call.meter.closed:
-            await call.meter.close(_failed_ending(exchange, stream, error))
+            await call.meter.close(_failed_ending(exchange, stream, error or internal_error()))
 
 
-async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerStream, opened: Awaitable[None]) -> None:
+async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerStream, meter: RequestMeter) -> None:
     """Pass events on until the stream is over; an answer's start waits for its first event, so that a provider that
     fails before it still gets a status of its own."""
     while not stream.is_over:
@@ -130,7 +128,7 @@ async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerS
         events = stream.finish() if chunk is None else stream.feed(chunk)
         if events or stream.done:
             if not exchange.started:
-                await opened
+                await meter.opened()
                 await exchange.start(HTTPStatus.OK, EVENT_STREAM, _STREAM_HEADERS)
             await exchange.write(events)
 
@@ -144,10 +142,14 @@ def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> Ending:
 def _failed_ending(exchange: Exchange, stream: AnswerStream, error: ApiError) -> Ending:
     """What was delivered is charged, the prompt is not: the client has not got what it asked for."""
     if not exchange.started:
-        return Ending(Outcome.REFUSED, error.status, error_code=error.code)
+        return _refused_ending(error)
     output = stream.delivered.count_tokens()
     tokens = stream.tokens or (TokenCounts(output=output) if output else None)
     return _stream_ending(stream, Outcome.BROKEN, tokens, error.code)
+
+
+def _refused_ending(error: ApiError) -> Ending:
+    return Ending(Outcome.REFUSED, error.status, error_code=error.code)
 
 
 def _stream_ending(stream: AnswerStream, outcome: Outcome, tokens: TokenCounts | None, error_code: str = "") -> Ending:
