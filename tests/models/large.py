@@ -1,0 +1,35 @@
+"""The models with large bounds: minutes, and some gigabytes. `PYTHONPATH=tests python -m models.large`."""
+
+import sys
+import time
+
+from models.lease_calls import CallRules, explore_calls
+from models.lease_life import Bounds, LifeRules, explore_life
+
+MAX_STATES = 5_000_000
+LARGE_WORLDS = [
+    Bounds(credit=1, false_alarms=1, outages=1),
+    Bounds(outages=1, resends=1),
+    Bounds(outages=1, lost_spools=1),
+    Bounds(false_alarms=1),
+    Bounds(requests=(2, 1), leases=3, outages=1),
+    Bounds(lost_answers=1, outages=1),
+]
+
+
+def main() -> int:
+    wrong = 0
+    began = time.monotonic()
+    found = explore_calls(CallRules(), calls=5)
+    sys.stdout.write(f"calls: {found}, {time.monotonic() - began:.0f} s\n")
+    wrong += found.violation is not None
+    for bounds in LARGE_WORLDS:
+        began = time.monotonic()
+        life = explore_life(LifeRules(), bounds, MAX_STATES)
+        sys.stdout.write(f"{bounds}: {life}, {time.monotonic() - began:.0f} s\n")
+        wrong += life.violation is not None
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,330 @@
+"""Leases through the life and death of edges: crashes, spools, resends, the fence, the release, a reduction of credit.
+
+The arithmetic is the code's own. A call and its answer are one step here, or the answer is lost and the edge repeats
+the call; what a network does to calls is the other model. Every lease is of one unit and every request spends one.
+Nothing is assumed of time: an edge may be fenced while it still works, and may spend on until it learns of it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from models.explorer import Exploration, explore
+from tollgate_balance.leases import Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant, release, settle
+from tollgate_balance.ledger import Account, collect
+
+ACCOUNT = "account"
+
+
+class LifeRules(NamedTuple):
+    """Each is part of the protocol; without it a counterexample must be found."""
+
+    drop_duplicates: bool = True
+    write_off: bool = True
+    """What nothing covers is written off instead of taken from what others hold."""
+    hold_after_close: bool = True
+    """A closed lease goes on holding the usage that is on its way."""
+    wait_for_consumption: bool = True
+    """Holds are released only when the log is consumed up to the stored end."""
+    read_ends_after_fence: bool = True
+    refuse_the_fenced: bool = True
+    """A fenced boot gets no new lease."""
+    fence_the_silent: bool = True
+    collect_what_is_due: bool = True
+    reduce_only_available: bool = True
+
+
+class Bounds(NamedTuple):
+    credit: int = 2
+    requests: tuple[int, ...] = (1, 1)
+    """Of each edge."""
+    leases: int = 3
+    crashes: int = 1
+    false_alarms: int = 0
+    """Fences of a boot that is alive: it was paused, or its renewals were lost."""
+    resends: int = 0
+    """Usage whose acknowledgement was lost, so that it is in the log and in the spool."""
+    outages: int = 0
+    """Usage that Kafka did not take, so that it is in the spool only."""
+    lost_spools: int = 0
+    lost_answers: int = 0
+    reduction: int = 0
+
+
+class Usage(NamedTuple):
+    boot: int
+    seq: int
+    lease: int
+
+
+class Boot(NamedTuple):
+    """As PostgreSQL has it. `ends` is how many records of the log are still before the stored end."""
+
+    is_fenced: bool = False
+    ends: int | None = None
+    is_released: bool = False
+
+
+class Edge(NamedTuple):
+    """What an edge process knows. `asks` is a lease that it waits for the grant of; without a boot it has ended."""
+
+    boot: int | None
+    requests: int
+    lease: int | None = None
+    asks: int | None = None
+    spent: int = 0
+    next_seq: int = 0
+
+
+class State(NamedTuple):
+    account: Account
+    leases: tuple[Lease | None, ...]
+    boots: tuple[Boot, ...]
+    edges: tuple[Edge, ...]
+    spools: tuple[tuple[Usage, ...], ...]
+    """Of each edge; they outlive its crash."""
+    log: tuple[Usage, ...]
+    """What is not consumed yet."""
+    seen: frozenset[Usage]
+    reduction: int
+    reduced: int
+    written_off: int
+    uncovered: int
+    """Usage that reached the log after its boot was fenced: all that may have to be written off."""
+    left: Bounds
+    """What may still go wrong."""
+
+
+def explore_life(rules: LifeRules, bounds: Bounds, max_states: int = 200_000) -> Exploration[State]:
+    """Every interleaving within the bounds."""
+    edges = tuple(Edge(boot, requests) for boot, requests in enumerate(bounds.requests))
+    initial = State(
+        account=Account(ACCOUNT, bounds.credit, 0),
+        leases=(None,) * bounds.leases,
+        boots=(Boot(),) * len(edges),
+        edges=edges,
+        spools=((),) * len(edges),
+        log=(),
+        seen=frozenset(),
+        reduction=bounds.reduction,
+        reduced=0,
+        written_off=0,
+        uncovered=0,
+        left=bounds,
+    )
+    model = LeaseLife(rules, bounds)
+    return explore(initial, model.successors, model.wrong, model.is_at_rest, max_states)
+
+
+class LeaseLife:
+    def __init__(self, rules: LifeRules, bounds: Bounds) -> None:
+        self._rules = rules
+        self._bounds = bounds
+
+    def successors(self, state: State) -> Iterator[tuple[str, State]]:
+        for number in range(len(state.edges)):
+            yield from self._edge_steps(state, number)
+            yield from self._spool_steps(state, number)
+        for number in range(len(state.boots)):
+            yield from self._boot_steps(state, number)
+        if state.log:
+            yield "the ledger consumes", self._consume(state)
+        if state.reduction:
+            yield "credit is reduced", self._reduce(state)
+
+    # --- edges --------------------------------------------------------------------------------------------------------
+
+    def _edge_steps(self, state: State, number: int) -> Iterator[tuple[str, State]]:
+        edge = state.edges[number]
+        if edge.boot is None:
+            return
+        if edge.asks is not None or (edge.lease is None and edge.requests):
+            yield from self._ask_for_lease(state, number)
+        if edge.lease is not None and edge.spent == 0 and edge.requests:
+            yield from self._spend(state, number)
+        if edge.lease is not None:
+            yield f"edge {number} closes lease {edge.lease}", self._close(state, number)
+        if edge.lease is None and edge.asks is None and not edge.requests:
+            yield f"edge {number} ends", _put_edge(state, number, Edge(None, 0))
+        if state.left.crashes:
+            left = state.left._replace(crashes=state.left.crashes - 1)
+            yield f"edge {number} crashes", self._begin_anew(state, number)._replace(left=left)
+
+    def _ask_for_lease(self, state: State, number: int) -> Iterator[tuple[str, State]]:
+        edge = state.edges[number]
+        assert edge.boot is not None
+        lease = edge.asks if edge.asks is not None else _unused(state)
+        if lease is None:
+            return
+        if state.boots[edge.boot].is_fenced and self._rules.refuse_the_fenced:
+            yield f"edge {number} learns that it is fenced", self._begin_anew(state, number)
+            return
+        call = Grant(str(lease), ACCOUNT, str(edge.boot), 1, 0)
+        answer = grant(state.account, state.leases[lease], call, 1)
+        after = state._replace(account=answer.account)
+        if answer.lease is not None:
+            after = _put_lease(after, lease, answer.lease)
+        if answer.outcome is Outcome.DONE:
+            has_it = edge._replace(lease=lease, asks=None, spent=0)
+            yield f"edge {number} is granted lease {lease}", _put_edge(after, number, has_it)
+        if answer.outcome is Outcome.CONFLICT:
+            yield f"edge {number} learns that lease {lease} is gone", _put_edge(after, number, edge._replace(asks=None))
+        if state.left.lost_answers:
+            left = state.left._replace(lost_answers=state.left.lost_answers - 1)
+            asking = _put_edge(after, number, edge._replace(asks=lease))
+            yield f"edge {number} asks for lease {lease}, the answer is lost", asking._replace(left=left)
+
+    def _spend(self, state: State, number: int) -> Iterator[tuple[str, State]]:
+        edge = state.edges[number]
+        assert edge.boot is not None
+        assert edge.lease is not None
+        usage = Usage(edge.boot, edge.next_seq, edge.lease)
+        spent = edge._replace(spent=1, next_seq=edge.next_seq + 1, requests=edge.requests - 1)
+        state = _put_edge(state, number, spent)
+        yield f"edge {number} spends on lease {edge.lease}", _append(state, usage)
+        left = state.left
+        if left.outages:
+            spooled = _put_spool(state, number, (*state.spools[number], usage))
+            after = spooled._replace(left=left._replace(outages=left.outages - 1))
+            yield f"edge {number} spends on lease {edge.lease}, Kafka is down", after
+        if left.resends:
+            spooled = _append(_put_spool(state, number, (*state.spools[number], usage)), usage)
+            after = spooled._replace(left=left._replace(resends=left.resends - 1))
+            yield f"edge {number} spends on lease {edge.lease}, the acknowledgement is lost", after
+
+    def _close(self, state: State, number: int) -> State:
+        edge = state.edges[number]
+        assert edge.lease is not None
+        lease = state.leases[edge.lease]
+        assert lease is not None
+        call = Authorise(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
+        answer = authorise(state.account, lease, call, 1)
+        assert answer.lease is not None
+        account, closed = answer.account, answer.lease
+        if not self._rules.hold_after_close:
+            account = account._replace(held_nano=account.held_nano - closed.hold_nano)
+            closed = closed._replace(state=LeaseState.RELEASED)
+        state = _put_lease(self._give_back(state, account), edge.lease, closed)
+        return _put_edge(state, number, edge._replace(lease=None, spent=0))
+
+    def _begin_anew(self, state: State, number: int) -> State:
+        boots = (*state.boots, Boot())
+        requests = state.edges[number].requests
+        return _put_edge(state._replace(boots=boots), number, Edge(len(boots) - 1, requests))
+
+    def _spool_steps(self, state: State, number: int) -> Iterator[tuple[str, State]]:
+        spool = state.spools[number]
+        if not spool:
+            return
+        yield f"edge {number} replays its spool", _append(_put_spool(state, number, spool[1:]), spool[0])
+        if state.left.lost_spools:
+            left = state.left._replace(lost_spools=state.left.lost_spools - 1)
+            yield f"the spool of edge {number} is lost", _put_spool(state, number, ())._replace(left=left)
+
+    # --- the balance service ------------------------------------------------------------------------------------------
+
+    def _consume(self, state: State) -> State:
+        usage, boots = state.log[0], tuple(_consumed(boot) for boot in state.boots)
+        state = state._replace(log=state.log[1:], boots=boots)
+        if usage in state.seen and self._rules.drop_duplicates:
+            return state
+        lease = state.leases[usage.lease]
+        assert lease is not None
+        charged, settled = settle(state.account, {lease.lease_id: lease}, {lease.lease_id: 1})
+        if not self._rules.write_off and charged.written_off_nano:
+            charged = charged._replace(account=charged.account._replace(posted_nano=state.account.posted_nano - 1))
+        return _put_lease(state, usage.lease, settled[0])._replace(
+            account=charged.account,
+            seen=state.seen | {usage},
+            written_off=state.written_off + charged.written_off_nano,
+        )
+
+    def _boot_steps(self, state: State, number: int) -> Iterator[tuple[str, State]]:
+        boot = state.boots[number]
+        if boot.is_released or not self._rules.fence_the_silent:
+            return
+        if boot.ends is None and (boot.is_fenced or not self._rules.read_ends_after_fence):
+            yield f"the ends are read for boot {number}", _put_boot(state, number, boot._replace(ends=len(state.log)))
+        is_alive = any(edge.boot == number for edge in state.edges)
+        may_fence = not boot.is_fenced and (state.left.false_alarms or not is_alive)
+        if may_fence and (boot.ends is not None or self._rules.read_ends_after_fence):
+            left = state.left._replace(false_alarms=state.left.false_alarms - is_alive)
+            fenced = _put_boot(state, number, boot._replace(is_fenced=True))
+            yield f"boot {number} is fenced", fenced._replace(left=left)
+        if boot.is_fenced and boot.ends is not None and (boot.ends == 0 or not self._rules.wait_for_consumption):
+            yield f"boot {number} is released", self._release(state, number)
+
+    def _release(self, state: State, number: int) -> State:
+        own = [
+            lease
+            for lease in state.leases
+            if lease is not None and lease.boot_id == str(number) and lease.state is not LeaseState.RELEASED
+        ]
+        account, released = release(state.account, own)
+        state = self._give_back(state, account)
+        for lease in released:
+            state = _put_lease(state, int(lease.lease_id), lease)
+        return _put_boot(state, number, state.boots[number]._replace(is_released=True))
+
+    def _reduce(self, state: State) -> State:
+        account = state.account._replace(due_nano=state.reduction)
+        if not self._rules.reduce_only_available:
+            account = account._replace(posted_nano=account.posted_nano - state.reduction, due_nano=0)
+            return state._replace(account=account, reduced=state.reduction, reduction=0)
+        account, taken = collect(account)
+        return state._replace(account=account, reduced=state.reduced + taken, reduction=0)
+
+    def _give_back(self, state: State, account: Account) -> State:
+        if not self._rules.collect_what_is_due:
+            return state._replace(account=account)
+        account, taken = collect(account)
+        return state._replace(account=account, reduced=state.reduced + taken)
+
+    # --- what must hold -----------------------------------------------------------------------------------------------
+
+    def wrong(self, state: State) -> str | None:
+        account = state.account
+        holds = sum(lease.hold_nano for lease in state.leases if lease is not None)
+        if not account.posted_nano >= account.held_nano == holds:
+            return f"{account} with holds of {holds}"
+        if account.due_nano and account.available_nano:
+            return f"{account.available_nano} are available while {account.due_nano} are due"
+        posted = self._bounds.credit - len(state.seen) + state.written_off - state.reduced
+        if account.posted_nano != posted:
+            return f"{account.posted_nano} posted, expected {posted}"
+        if state.written_off > state.uncovered:
+            return f"{state.written_off} written off, but only {state.uncovered} came after its boot was fenced"
+        return None
+
+    def is_at_rest(self, state: State) -> bool:
+        """All usage is in the ledger, and nothing is held for nobody."""
+        return not state.log and not any(state.spools) and state.account.held_nano == 0
+
+
+def _unused(state: State) -> int | None:
+    taken = {edge.asks for edge in state.edges}
+    return next((n for n, lease in enumerate(state.leases) if lease is None and n not in taken), None)
+
+
+def _append(state: State, usage: Usage) -> State:
+    late = state.boots[usage.boot].is_fenced and usage not in state.seen and usage not in state.log
+    return state._replace(log=(*state.log, usage), uncovered=state.uncovered + late)
+
+
+def _consumed(boot: Boot) -> Boot:
+    return boot if boot.ends is None else boot._replace(ends=max(0, boot.ends - 1))
+
+
+def _put_edge(state: State, number: int, edge: Edge) -> State:
+    return state._replace(edges=(*state.edges[:number], edge, *state.edges[number + 1 :]))
+
+
+def _put_boot(state: State, number: int, boot: Boot) -> State:
+    return state._replace(boots=(*state.boots[:number], boot, *state.boots[number + 1 :]))
+
+
+def _put_lease(state: State, number: int, lease: Lease) -> State:
+    return state._replace(leases=(*state.leases[:number], lease, *state.leases[number + 1 :]))
+
+
+def _put_spool(state: State, number: int, spool: tuple[Usage, ...]) -> State:
+    return state._replace(spools=(*state.spools[:number], spool, *state.spools[number + 1 :]))

@@ -1,0 +1,70 @@
+"""The lease protocol through every interleaving, and each of its rules shown to be needed.
+
+`PYTHONPATH=tests python -m models.large` runs the same models with larger bounds.
+"""
+
+import pytest
+
+from models.explorer import Exploration
+from models.lease_calls import CallRules, State, explore_calls
+from models.lease_life import Bounds, LifeRules, explore_life
+
+
+def test_calls_over_a_network_that_loses_delays_and_repeats() -> None:
+    found = explore_calls(CallRules())
+    assert found.violation is None, found
+
+
+@pytest.mark.parametrize(
+    ("rule", "violation"),
+    [
+        ("absolute", "the edge never asked for more"),
+        ("compare_rev", "the edge may spend 3, balance holds 2"),
+        ("lower_first", "the edge may spend 1, balance holds 0"),
+        ("raise_late", "the edge may spend 2, balance holds 1"),
+        ("close_orphans", "stuck"),
+    ],
+)
+def test_without_each_rule_of_a_call_something_goes_wrong(rule: str, violation: str) -> None:
+    found: Exploration[State] = explore_calls(CallRules(**{rule: False}))
+    assert violation in str(found.violation)
+
+
+SMALL_WORLDS = {
+    "a crash": Bounds(),
+    "a crash, an outage of Kafka, a lost acknowledgement": Bounds(credit=1, outages=1, resends=1),
+    "an edge that is paused, and an outage": Bounds(credit=1, crashes=0, false_alarms=1, outages=1),
+    "an edge that is paused, and a reduction": Bounds(crashes=0, false_alarms=1, reduction=1),
+    "a crash and a reduction": Bounds(reduction=1),
+    "a crash and a lost answer": Bounds(credit=1, lost_answers=1),
+    "a spool that is lost": Bounds(credit=1, outages=1, lost_spools=1),
+    "a second lease of a paused edge": Bounds(credit=1, requests=(2, 1), crashes=0, false_alarms=1),
+}
+
+
+@pytest.mark.parametrize("bounds", SMALL_WORLDS.values(), ids=SMALL_WORLDS.keys())
+def test_edges_live_and_die_and_no_account_is_overspent(bounds: Bounds) -> None:
+    found = explore_life(LifeRules(), bounds)
+    assert found.violation is None, found
+
+
+PAUSED = Bounds(credit=1, crashes=0, false_alarms=1)
+
+
+@pytest.mark.parametrize(
+    ("rule", "bounds", "violation"),
+    [
+        ("drop_duplicates", Bounds(crashes=0, resends=1), "0 posted, expected 1"),
+        ("write_off", PAUSED, "held_nano=1"),
+        ("hold_after_close", PAUSED, "1 written off, but only 0"),
+        ("wait_for_consumption", PAUSED, "1 written off, but only 0"),
+        ("read_ends_after_fence", PAUSED, "1 written off, but only 0"),
+        ("refuse_the_fenced", Bounds(credit=1, requests=(1,), false_alarms=1), "stuck"),
+        ("fence_the_silent", Bounds(credit=1), "stuck"),
+        ("collect_what_is_due", Bounds(reduction=1), "1 are available while 1 are due"),
+        ("reduce_only_available", Bounds(reduction=1), "held_nano=2"),
+    ],
+)
+def test_without_each_rule_of_life_something_goes_wrong(rule: str, bounds: Bounds, violation: str) -> None:
+    found = explore_life(LifeRules(**{rule: False}), bounds)
+    assert violation in str(found.violation)
