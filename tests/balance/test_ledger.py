@@ -42,8 +42,8 @@ def test_what_is_due_is_taken_before_anything_is_available(account: Account, cre
 
 
 POSTING: LiteralString = (
-    "INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at)"
-    " VALUES ('a', 'usage', '{}', '{}', {}, 'r', now())"
+    "INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at, event_partition,"
+    " event_offset) VALUES ('a', 'usage', '{}', '{}', {}, 'r', now(), 0, 1)"
 )
 
 
@@ -56,6 +56,8 @@ POSTING: LiteralString = (
         ("TRUNCATE postings", "append-only"),
         (POSTING.format("customer_credit", "revenue", 0), "amount_nano_check"),
         (POSTING.format("customer_credit", "revenue", -1), "amount_nano_check"),
+        (POSTING.format("customer_credit", "revenue", 5), "postings_by_event"),
+        (POSTING.format("customer_credit", "revenue", 5).replace("0, 1)", "NULL, NULL)"), "usage_names_its_event"),
         (POSTING.format("revenue", "payments", 1), "one_customer_leg"),
         (POSTING.format("customer_credit", "customer_credit", 1), "one_customer_leg"),
         ("INSERT INTO accounts (account_id, posted_nano) VALUES ('a', -1)", "never_overspent"),

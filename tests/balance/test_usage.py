@@ -8,11 +8,11 @@ import pytest
 from aiokafka import TopicPartition
 
 from balance.world import USD, Books, Boot, World, until
-from tollgate_balance.handlers.usage import UsageBatch, post_usage
+from tollgate_balance.handlers.usage import UsageBatch, Used, post_usage
 from tollgate_balance.store import positions
 from tollgate_balance.store.positions import Position
 from tollgate_common.clock import utc_now
-from tollgate_common.errors import Fenced
+from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.events import LeaseClosed, Void, encode
 from tollgate_common.ids import id_floor, new_id
 from tollgate_common.sequence import BootSequence, Stamp
@@ -155,7 +155,7 @@ class TestFence:
 
     def batch(self, position: Position, end: int = 10) -> UsageBatch:
         boot_id = new_id()
-        usage = [Boot(boot_id).used("a", 7)]
+        usage = [Used(3, Boot(boot_id).used("a", 7))]
         return UsageBatch(self.partition, position, end, usage, {boot_id: BootSequence(1)})
 
     async def take_over(self, books: Books) -> Position:
@@ -220,3 +220,40 @@ async def test_two_members_share_the_partitions_and_post_each_event_once(world: 
     )
     assert rows == [{"count": 2_000, "sum": sum(event.amount_nano for event in events)}]
     await world.check_books()
+
+
+async def test_fenced_by_one_that_does_not_hold_the_partition_the_consumer_ends(world: World) -> None:
+    await world.credit("a", 100)
+    boot = Boot()
+    await world.send([boot.used("a", 1)])
+    with pytest.raises(Damaged, match="does not hold it"):
+        async with world.consuming():
+            await until(world.has_consumed_all)
+            await world.execute("UPDATE consumer_offsets SET epoch = epoch + 1")
+            await world.send([boot.used("a", 10)])
+            await until(world.has_ended)
+    async with world.consuming():
+        await until(world.has_consumed_all)
+    assert await world.posted("usage", "a") == -11
+
+
+async def test_a_partition_waits_while_the_database_is_away(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """A lock that is not granted in time stands for a database that is away."""
+    await world.credit("a", 100)
+    boot = Boot()
+    await world.execute("SET lock_timeout = 200")
+    async with world.consuming():
+        await until(world.has_consumed_all)
+        async with await psycopg.AsyncConnection.connect(world.dsn) as other:
+            await other.execute("SELECT FROM accounts FOR UPDATE")
+            await world.send([boot.used("a", 1)])
+            await until(lambda: has_logged(caplog, "waits for the database"))
+            await world.send([boot.used("a", 10)])
+            await other.rollback()
+        await until(world.has_consumed_all)
+    assert await world.posted("usage", "a") == -11
+    await world.check_books()
+
+
+async def has_logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
+    return text in caplog.text

@@ -39,7 +39,10 @@ class Kind(StrEnum):
 
 
 class Posting(NamedTuple):
-    """An amount that moves from `debit` to `credit`; exactly one of the two is the account's customer credit."""
+    """An amount that moves from `debit` to `credit`; exactly one of the two is the account's customer credit.
+
+    Usage names its event by partition and offset of usage.v1.
+    """
 
     account_id: str
     kind: Kind
@@ -48,6 +51,8 @@ class Posting(NamedTuple):
     amount_nano: int
     reference: str
     happened_at: datetime
+    event_partition: int | None = None
+    event_offset: int | None = None
 
 
 class Account(NamedTuple):

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from tollgate_balance.api import accounts as accounts_api
+from tollgate_balance.api import audit as audit_api
 from tollgate_balance.api import leases as leases_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.settings import BalanceSettings
+from tollgate_balance.store.audit import LedgerBooks
 from tollgate_balance.sweeper import Sweeper
 from tollgate_common import cli, postgres
 from tollgate_common.consumer import Consumer
@@ -36,6 +38,7 @@ async def serve(settings: BalanceSettings) -> None:
     accounts_api.add_routes(app, pool, keys)
     token = settings.internal_token.get_secret_value() if settings.internal_token else None
     leases_api.add_routes(app, pool, token, settings.lease)
+    audit_api.add_routes(app, LedgerBooks(pool, prefix), token)
     workers = (usage.run(), credit.run(), publisher.run(), sweeper.run(), keys.topic.run())
     await producer.start()
     try:

@@ -6,7 +6,6 @@ from tollgate_balance.ledger import GRANTED_FROM, MAX_CHARGE_NANO, MAX_CREDIT_NA
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditGranted, TokensUsed, UsageEvent
 
-MAX_SEQ = 2**62
 _ID = re.compile(r"[!-~]{1,128}")
 
 
@@ -14,11 +13,8 @@ def check_usage(event: UsageEvent, partition: int) -> None:
     """Refuse what the ledger cannot hold.
 
     Raises:
-        Poison: an id that is none, a count or an amount out of range, or another partition's stamp.
+        Poison: an id that is none, an amount out of range, or another partition's stamp.
     """
-    check_id("boot_id", event.stamp.boot_id)
-    if not 0 <= event.stamp.seq < MAX_SEQ:
-        raise Poison(f"seq is {event.stamp.seq}; expected 0 or more")
     if event.stamp.partition != partition:
         raise Poison(f"stamped for partition {event.stamp.partition}, found in {partition}")
     if not isinstance(event, TokensUsed):

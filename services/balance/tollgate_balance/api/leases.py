@@ -1,11 +1,10 @@
 """What edges ask: leases. docs/leases.md is the contract."""
 
-import hmac
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path
+from fastapi import APIRouter, Depends, FastAPI, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tollgate_balance.combiner import Combiner
@@ -14,6 +13,7 @@ from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, LeaseState, Outcome
 from tollgate_balance.ledger import MAX_CREDIT_NANO
 from tollgate_common.errors import Problem
+from tollgate_common.internal import internal_callers
 from tollgate_common.postgres import Pool
 
 RETRY_AFTER_MS = 250
@@ -82,17 +82,7 @@ class LeaseAnswer(BaseModel):
 def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta) -> None:
     """Serve edges that show `token`; without one nobody gets a lease."""
     combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(partial(answer_calls, pool))
-
-    def check_token(authorization: Annotated[str, Header()] = "") -> None:
-        if token is None:
-            raise Problem(503, "leases_not_configured", "TOLLGATE_INTERNAL_TOKEN is not set, so no edge is trusted")
-        if not hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise Problem(
-                401,
-                "invalid_token",
-                "expected the header Authorization: Bearer and TOLLGATE_INTERNAL_TOKEN",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+    check_token = internal_callers(token, "leases_not_configured", "no edge is trusted")
 
     async def ask(call: LeaseCall) -> LeaseAnswer:
         answer = await combiner.ask(call.account_id, call)

@@ -6,7 +6,8 @@ the fence on its offset, the duplicates' sequence state, the postings, the accou
 * before PostgreSQL's commit: nothing has happened; the successor reads the same records again;
 * after it, before Kafka's commit: the successor resumes at PostgreSQL's `next`. Kafka's offset only shows the lag;
 * the answer of the commit got lost: the batch is posted again, and the fence finds it in;
-* a paused instance wakes up: its successor has raised the partition's epoch, so its batch rolls back.
+* a paused instance wakes up: its successor has raised the partition's epoch, so its batch rolls back. If it wakes up
+  while it takes the partition over, it fences its successor: that one ends, and its start puts the group in order.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter
 
-from tollgate_balance.handlers.usage import UsageBatch, post_usage
+from tollgate_balance.handlers.usage import UsageBatch, Used, post_usage
 from tollgate_balance.retries import until_stored
 from tollgate_balance.store import positions
 from tollgate_balance.store.positions import Position
@@ -26,7 +27,7 @@ from tollgate_balance.validation import check_usage
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Batches, Consumer, Record, sent_at
 from tollgate_common.dead_letters import DeadLetters
-from tollgate_common.errors import Damaged, Poison
+from tollgate_common.errors import Damaged, Fenced, Poison
 from tollgate_common.events import TokensUsed, decode_usage
 from tollgate_common.postgres import Pool
 from tollgate_common.sequence import Draft, SequenceState
@@ -85,14 +86,28 @@ class UsageConsumer:
         draft = self._states[partition].draft()
         usage = await self._admit(records, draft)
         batch = UsageBatch(partition, self._positions[partition], records[-1].offset + 1, usage, draft.changed)
-        self._positions[partition] = await until_stored(
-            lambda: post_usage(self._pool, batch), f"posting {len(usage)} charges of {partition}"
-        )
+        try:
+            self._positions[partition] = await until_stored(
+                lambda: post_usage(self._pool, batch), f"posting {len(usage)} charges of {partition}"
+            )
+        except Fenced:
+            await self._check_membership(partition)
+            raise
         draft.apply()
         self._states[partition].forget_older_than(sent_at(records[-1]))
         POSTED.inc(len(usage))
 
-    async def _admit(self, records: Sequence[Record], draft: Draft) -> list[TokensUsed]:
+    async def _check_membership(self, partition: TopicPartition) -> None:
+        """Let the group say who holds a partition from which the ledger has fenced this consumer.
+
+        Raises:
+            Fenced: another member holds it, as was to be expected.
+            Damaged: this one does. A member that the group had expelled took it over late, and no rebalance will come.
+        """
+        await self._consumer.commit({partition: OffsetAndMetadata(self._positions[partition].next, "")})
+        raise Damaged(f"{partition} was taken over by a consumer that does not hold it; to be taken over anew")
+
+    async def _admit(self, records: Sequence[Record], draft: Draft) -> list[Used]:
         """The events that are new and cost something. What can never be handled goes to the dead letters."""
         usage = []
         for record in records:
@@ -106,7 +121,7 @@ class UsageConsumer:
             if not is_new:
                 DUPLICATES.inc()
             elif isinstance(event, TokensUsed) and event.amount_nano:
-                usage.append(event)
+                usage.append(Used(record.offset, event))
         return usage
 
     async def _show_lag(self, batches: Batches) -> None:

@@ -20,6 +20,13 @@ from tollgate_common.sequence import BootSequence
 WRITTEN_OFF = Counter("tollgate_balance_written_off_nano", "Usage that neither a hold nor available credit covered.")
 
 
+class Used(NamedTuple):
+    """An event and where it stands in its partition."""
+
+    offset: int
+    event: TokensUsed
+
+
 class UsageBatch(NamedTuple):
     """What is new in the records of a partition from `position.next` to before `end`.
 
@@ -29,7 +36,7 @@ class UsageBatch(NamedTuple):
     partition: TopicPartition
     position: Position
     end: int
-    usage: Sequence[TokensUsed]
+    usage: Sequence[Used]
     boots: Mapping[str, BootSequence]
 
 
@@ -55,13 +62,13 @@ async def post_usage(pool: Pool, batch: UsageBatch) -> Position:
 
 async def _post(connection: Connection, batch: UsageBatch) -> int:
     """What had to be written off."""
-    await ledger.add_postings(connection, map(_usage_posting, batch.usage))
+    await ledger.add_postings(connection, (_usage_posting(batch.partition.partition, used) for used in batch.usage))
     used_nano: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
-    for event in batch.usage:
+    for _, event in batch.usage:
         used_nano[event.request.account_id][event.lease_id] += event.amount_nano
     # From here to the commit these accounts wait, so it is the last thing that is done.
     accounts = await ledger.lock_accounts(connection, used_nano)
-    lease_ids = {event.lease_id for event in batch.usage if event.lease_id is not None}
+    lease_ids = {event.lease_id for _, event in batch.usage if event.lease_id is not None}
     known = await leases.read_leases(connection, lease_ids) if lease_ids else {}
     results = [settle(accounts[account_id], known, by_lease) for account_id, by_lease in used_nano.items()]
     settled = [lease for result in results for lease in result.leases]
@@ -79,7 +86,8 @@ async def _post(connection: Connection, batch: UsageBatch) -> int:
     return sum(posting.amount_nano for posting in write_offs)
 
 
-def _usage_posting(event: TokensUsed) -> Posting:
+def _usage_posting(partition: int, used: Used) -> Posting:
+    event = used.event
     return Posting(
         event.request.account_id,
         Kind.USAGE,
@@ -88,6 +96,8 @@ def _usage_posting(event: TokensUsed) -> Posting:
         event.amount_nano,
         event.request.request_id,
         event.at,
+        partition,
+        used.offset,
     )
 
 

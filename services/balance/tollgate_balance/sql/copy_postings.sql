@@ -1,2 +1,4 @@
 -- COPY, because a batch has thousands of them.
-COPY postings (account_id, kind, debit, credit, amount_nano, reference, happened_at) FROM STDIN
+COPY postings (
+    account_id, kind, debit, credit, amount_nano, reference, happened_at, event_partition, event_offset
+) FROM STDIN

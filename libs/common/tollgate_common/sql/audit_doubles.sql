@@ -1,0 +1,7 @@
+-- The seqs that have more than one row, for boots whose sums told that there are some.
+SELECT partition, boot_id, seq, count() AS copies, any(request_id) AS request_id
+FROM {table:Identifier}
+WHERE topic = {topic:String} AND boot_id IN {boot_ids:Array(String)}
+GROUP BY partition, boot_id, seq
+HAVING copies > 1
+ORDER BY partition, boot_id, seq

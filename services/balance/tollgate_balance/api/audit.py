@@ -1,0 +1,20 @@
+"""What the auditor asks: `tollgate_common.audit`, and the write-offs, which only the ledger has."""
+
+from fastapi import FastAPI
+from pydantic import AwareDatetime
+
+from tollgate_balance.store.audit import LedgerBooks
+from tollgate_common import audit
+from tollgate_common.audit import WriteOffs
+
+
+def add_routes(app: FastAPI, books: LedgerBooks, token: str | None) -> None:
+    """Serve auditors that show `token`."""
+    router = audit.create_router(token)
+
+    @router.get("/write-offs")
+    async def write_offs(start: AwareDatetime, end: AwareDatetime) -> WriteOffs:
+        return await books.write_offs(start, end)
+
+    app.include_router(router)
+    audit.add_routes(app, books, token)
