@@ -225,13 +225,17 @@ async def test_two_members_share_the_partitions_and_post_each_event_once(world: 
 async def test_fenced_by_one_that_does_not_hold_the_partition_the_consumer_ends(world: World) -> None:
     await world.credit("a", 100)
     boot = Boot()
-    await world.send([boot.used("a", 1)])
-    with pytest.raises(Damaged, match="does not hold it"):
+
+    async def consume_and_be_fenced() -> None:
         async with world.consuming():
             await until(world.has_consumed_all)
             await world.execute("UPDATE consumer_offsets SET epoch = epoch + 1")
             await world.send([boot.used("a", 10)])
             await until(world.has_ended)
+
+    await world.send([boot.used("a", 1)])
+    with pytest.raises(Damaged, match="does not hold it"):
+        await consume_and_be_fenced()
     async with world.consuming():
         await until(world.has_consumed_all)
     assert await world.posted("usage", "a") == -11

@@ -141,6 +141,7 @@ class World(Books):
     bootstrap: str
     prefix: str
     producer: AIOKafkaProducer
+    tasks: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
     def usage_topic(self) -> str:
@@ -167,8 +168,13 @@ class World(Books):
         group = f"{self.prefix}.balance"
         consumer = Consumer(self.bootstrap, group, [self.usage_topic], session_timeout_ms=6_000)
         handler = UsageConsumer(consumer, self.pool, DeadLetters(self.producer, self.prefix, group))
-        async with running(handler.run()):
+        async with running(handler.run()) as task:
+            self.tasks.append(task)
             yield consumer
+
+    async def has_ended(self) -> bool:
+        """Whether the consumer that was started last has ended by itself."""
+        return self.tasks[-1].done()
 
     @asynccontextmanager
     async def crediting(self) -> AsyncIterator[CreditsConsumer]:
