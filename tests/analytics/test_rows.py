@@ -9,7 +9,7 @@ import pytest
 from analytics.traffic import Edge, seeded
 from tollgate_analytics.rows import CHARGE, CLOSE, COLUMNS, ENDING, UINT32_MAX, AnyEvent, check, columns_of, row_of
 from tollgate_common.errors import Poison
-from tollgate_common.events import RequestClosed, TokensUsed
+from tollgate_common.events import EdgeHeartbeat, RequestClosed, TokensUsed
 from tollgate_common.rating import TokenCounts
 
 AT = datetime(2026, 11, 23, 5, 51, 16, 123_000, tzinfo=UTC)
@@ -49,6 +49,8 @@ def test_a_row_carries_what_its_event_says_and_nothing_else() -> None:
         if isinstance(event, TokensUsed):
             expected |= {name: getattr(event, name) for name in (*ENDING, *CHARGE)}
             expected |= {f"{name}_tokens": count for name, count in msgspec.structs.asdict(event.tokens).items()}
+        if isinstance(event, EdgeHeartbeat):
+            expected["sent"] = msgspec.json.encode(event.sent).decode()
         expected["kind"] = row["kind"]
         assert {name: row[name] for name in expected} == expected
         assert not any(row[name] for name in COLUMNS if name not in expected and name != "opened_at")

@@ -1,6 +1,7 @@
 """Builds the analytics service and starts it: the API, the sink and the directory of keys, in one process."""
 
 from tollgate_analytics.api import build_app
+from tollgate_analytics.audit import RequestBooks, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
@@ -21,6 +22,8 @@ async def serve(settings: AnalyticsSettings) -> None:
         try:
             sink = create_sink(bootstrap, prefix, consumer, client, producer)
             app = build_app(Store(client), keys, consumer)
+            token = settings.internal_token.get_secret_value() if settings.internal_token else None
+            add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token)
             await run_service(app, settings.host, settings.port, sink.run(), keys.topic.run())
         finally:
             await client.close()

@@ -20,6 +20,7 @@ from tollgate_common.events import (
     TokensUsed,
     UsageEvent,
     Void,
+    encode,
 )
 from tollgate_common.rating import TokenCounts
 
@@ -32,11 +33,12 @@ ENDING = ("outcome", "finish_reason")
 CLOSE = ("opened_at", "status", "error_code", "latency_ms", "first_token_ms", "attempts")
 TOKENS = tuple(f"{name}_tokens" for name in TokenCounts.__struct_fields__)
 CHARGE = ("amount_nano", "estimated", "price_version", "plan_version")
-COLUMNS = ("kind", "at", *DIMENSIONS, *ENDING, *CLOSE, *TOKENS, *CHARGE)
+COLUMNS = ("kind", "at", *DIMENSIONS, *ENDING, *CLOSE, *TOKENS, *CHARGE, "sent")
 
 NO_ENDING = ("", "")
 NO_CLOSE = (datetime.fromtimestamp(0, UTC), 0, "", 0, None, 0)
 NO_USAGE = (*astuple(TokenCounts()), 0, False, "", "")
+NOT_SENT = ("",)
 
 UINT32_MAX = (1 << 32) - 1
 INT64_MAX = (1 << 63) - 1
@@ -45,13 +47,13 @@ INT64_MAX = (1 << 63) - 1
 def row_of(event: AnyEvent) -> Row:
     match event:
         case RequestOpened():
-            return ("opened", event.at, *astuple(event.request), *NO_ENDING, *NO_CLOSE, *NO_USAGE)
+            return ("opened", event.at, *astuple(event.request), *NO_ENDING, *NO_CLOSE, *NO_USAGE, *NOT_SENT)
         case RequestClosed():
-            return ("closed", event.at, *astuple(event.request), *_ending(event), *_close(event), *NO_USAGE)
+            return ("closed", event.at, *astuple(event.request), *_ending(event), *_close(event), *NO_USAGE, *NOT_SENT)
         case TokensUsed():
-            return ("used", event.at, *astuple(event.request), *_ending(event), *NO_CLOSE, *_usage(event))
+            return ("used", event.at, *astuple(event.request), *_ending(event), *NO_CLOSE, *_usage(event), *NOT_SENT)
         case EdgeHeartbeat():
-            return _without_request("heartbeat", event.at, "")
+            return _without_request("heartbeat", event.at, "", encode(event.sent).decode())
         case LeaseClosed():
             return _without_request("lease_closed", event.at, event.account_id)
         case Void():
@@ -88,9 +90,9 @@ def _usage(event: TokensUsed) -> Row:
     )
 
 
-def _without_request(kind: str, at: datetime, account_id: str) -> Row:
+def _without_request(kind: str, at: datetime, account_id: str, sent: str = "") -> Row:
     nothing = RequestDimensions(request_id="", account_id=account_id, key_id="", endpoint="", model="")
-    return (kind, at, *astuple(nothing), *NO_ENDING, *NO_CLOSE, *NO_USAGE)
+    return (kind, at, *astuple(nothing), *NO_ENDING, *NO_CLOSE, *NO_USAGE, sent)
 
 
 def check(event: AnyEvent) -> None:

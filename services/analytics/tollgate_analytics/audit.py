@@ -1,0 +1,76 @@
+"""The table of request events as the auditor sees it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from fastapi import FastAPI
+from pydantic import AwareDatetime
+
+from tollgate_analytics.queries import milliseconds
+from tollgate_analytics.store import SQL
+from tollgate_common import audit
+from tollgate_common.audit import MAX_LISTED, Drift, Sent, Unclosed, UnclosedRequests
+from tollgate_common.sink_books import SinkBooks, projection_drifts
+
+_sent_decoder = msgspec.json.Decoder(dict[str, tuple[int, ...]])
+
+
+class RequestBooks(SinkBooks):
+    """`tollgate_common.audit.Books`, and what only this table knows: heartbeats and unclosed requests."""
+
+    def __init__(self, clickhouse: AsyncClient, bootstrap: str, prefix: str, group: str) -> None:
+        super().__init__(clickhouse, "request_events", bootstrap, prefix, group)
+
+    async def sent(self, since: datetime) -> Sequence[Sent]:
+        """What each boot says that it has sent, for boots with a heartbeat since `since`."""
+        result = await self._clickhouse.query(SQL["heartbeats"], parameters={"since_ms": milliseconds(since)})
+        return [Sent(boot_id=boot_id, sent=_sent_decoder.decode(sent)) for boot_id, sent in result.result_rows]
+
+    async def unclosed(self, start: datetime, end: datetime, partitions: Sequence[int]) -> UnclosedRequests:
+        """Requests opened in `[start, end)` on these partitions of requests.v1 and never closed."""
+        parameters = {
+            "start_ms": milliseconds(start),
+            "end_ms": milliseconds(end),
+            "partitions": list(partitions),
+            "limit": MAX_LISTED,
+        }
+        rows = (await self._clickhouse.query(SQL["unclosed"], parameters=parameters)).result_rows
+        oldest = [
+            Unclosed(
+                request_id=request_id,
+                account_id=account_id,
+                partition=partition,
+                boot_id=boot_id,
+                opened_at=opened_at.replace(tzinfo=UTC),
+                charged_nano=charged_nano,
+            )
+            for request_id, account_id, partition, boot_id, opened_at, charged_nano, _ in rows
+        ]
+        return UnclosedRequests(count=rows[0][-1] if rows else 0, oldest=tuple(oldest))
+
+    async def drifts(self, since: datetime) -> Sequence[Drift]:
+        async def hours(settings: Mapping[str, int]) -> Sequence[Sequence[int]]:
+            parameters = {"since_s": milliseconds(since) // 1000}
+            result = await self._clickhouse.query(SQL["audit_hours"], parameters=parameters, settings=dict(settings))
+            return result.result_rows
+
+        names = ("closed requests", "charged requests", "amount_nano")
+        return await projection_drifts(hours, "request_events by hour", names)
+
+
+def add_routes(app: FastAPI, books: RequestBooks, token: str | None) -> None:
+    """Serve auditors that show `token`."""
+    router = audit.create_router(token)
+
+    @router.get("/sent")
+    async def sent(since: AwareDatetime) -> Sequence[Sent]:
+        return await books.sent(since)
+
+    @router.post("/unclosed")
+    async def unclosed(start: AwareDatetime, end: AwareDatetime, partitions: list[int]) -> UnclosedRequests:
+        return await books.unclosed(start, end, partitions)
+
+    app.include_router(router)
+    audit.add_routes(app, books, token)
