@@ -9,6 +9,7 @@ import asyncio
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,7 +30,7 @@ POLL_S = 0.2
 
 async def end_of_run(folder: Path) -> None:
     with alive_file(folder).open() as file:
-        while not lock(file.fileno()):  # noqa: ASYNC110 - no event tells of another process's lock
+        while not lock(file.fileno()):
             await asyncio.sleep(POLL_S)
 
 
@@ -56,10 +57,11 @@ async def keep(folder: Path) -> None:
     ended = asyncio.create_task(end_of_run(folder))
     kept = asyncio.create_task(keep_containers(folder) if docker_answers() else keep_embedded(folder))
     await asyncio.wait([ended, kept], return_when="FIRST_COMPLETED")
-    if kept.done():
+    ended.cancel()
+    if not kept.done():
+        kept.cancel()  # once: a second time would cancel the stop itself
+    with suppress(asyncio.CancelledError):
         await kept
-    kept.cancel()
-    await asyncio.gather(kept, return_exceptions=True)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """Order of start and stop, and what happens when a part dies."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -110,3 +113,22 @@ async def test_a_step_that_fails_is_raised(tmp_path: Path, reaper: Reaper, told:
     async with Supervisor([Part("topics", spec=None, prepare=refuse)], reaper, told.append) as supervisor:
         with pytest.raises(LocalError, match="no such disk"):
             await supervisor.wait_ready()
+
+
+async def test_a_check_that_swallows_its_cancellation_does_not_hold_up_the_stop(
+    tmp_path: Path, reaper: Reaper, told: list[str]
+) -> None:
+    checks = 0
+
+    async def swallow() -> bool:
+        nonlocal checks
+        checks += 1
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(600)
+        return True
+
+    edge = replace(spec(tmp_path, SLEEPS, "edge"), is_ready=swallow)
+    async with Supervisor([Part("edge", lambda: edge)], reaper, told.append):
+        await until(lambda: checks == 1, "it is checked")
+
+    assert told[-1] == "stopping edge"

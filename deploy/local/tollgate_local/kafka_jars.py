@@ -53,7 +53,8 @@ async def fetch_jars(pom: Path, folder: Path) -> None:
         argv = [maven, "--batch-mode", "--quiet", "--strict-checksums", f"--file={pom}", "dependency:copy-dependencies"]
         argv += ["-DincludeScope=runtime", f"-DoutputDirectory={scratch}"]
         try:
-            await asyncio.wait_for(run_to_end("Maven", argv, {}), timeout=DOWNLOAD_WITHIN_S)
+            async with asyncio.timeout(DOWNLOAD_WITHIN_S):
+                await run_to_end("Maven", argv, {})
         except TimeoutError:
             raise DownloadError(f"Kafka's jars did not arrive within {DOWNLOAD_WITHIN_S} s; run it again") from None
         except LocalError as error:

@@ -130,7 +130,8 @@ class ManagedProcess:
     async def _answers(self) -> bool:
         remaining_s = self.spec.ready_within_s - self.uptime_s
         try:
-            return await asyncio.wait_for(self.spec.is_ready(), timeout=max(remaining_s, READY_POLL_S))
+            async with asyncio.timeout(max(remaining_s, READY_POLL_S)):
+                return await self.spec.is_ready()
         except OSError:  # TimeoutError is one too
             return False
 
@@ -149,7 +150,8 @@ class ManagedProcess:
         if process.returncode is None:
             send(process, self.spec.stop_signal)
             try:
-                await asyncio.wait_for(process.wait(), timeout=self.spec.stop_within_s)
+                async with asyncio.timeout(self.spec.stop_within_s):
+                    await process.wait()
             except TimeoutError:
                 os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()

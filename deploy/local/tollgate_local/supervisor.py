@@ -9,6 +9,7 @@ from typing import Never, Self
 
 from tollgate_local.errors import ProcessError
 from tollgate_local.processes import ManagedProcess, ProcessSpec, Reaper, Tell
+from tollgate_local.tasks import end_tasks
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 30.0
@@ -127,9 +128,7 @@ class Supervisor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         left = {part.name: part for part in self._parts}
         while left:
             needed = {need for part in left.values() for need in part.depends_on}

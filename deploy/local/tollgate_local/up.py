@@ -20,6 +20,7 @@ from tollgate_local.ports import HOST, is_free, read_ports, require_free
 from tollgate_local.processes import Reaper, Tell
 from tollgate_local.supervisor import Supervisor
 from tollgate_local.system import SERVICES, ProviderAccount, System, answers_well
+from tollgate_local.tasks import apart, end_tasks
 from tollgate_local.users import outside_folder
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -77,7 +78,7 @@ async def up(home: Home, environment: Mapping[str, str], tell: Tell) -> None:
             tell("starting the services")
             async with Supervisor(system.parts(), reaper, tell) as running_services:
                 await running_services.wait_ready()
-                api_key = await ensure_demo(system, home.demo_file)
+                api_key = await apart(ensure_demo(system, home.demo_file))
                 tell(welcome(system, home.demo_file, api_key, time.monotonic() - started_at))
                 await first_failure(running_engines, running_services)
 
@@ -95,8 +96,7 @@ async def first_failure(*supervisors: Supervisor) -> None:
         for watch in done:
             watch.result()
     finally:
-        for watch in watches:
-            watch.cancel()
+        await end_tasks(watches)
 
 
 def keep_last_logs(logs: Path) -> None:
