@@ -175,6 +175,7 @@ def test_path_that_does_not_exist(edge: RunningEdge, method: str, path: str, sta
     error = response.json()["error"]
     assert error["type"] == "invalid_request_error"
     assert path in error["message"]
+    assert response.headers["x-request-id"]
     assert ("allow" in response.headers) == (status == 405)
 
 

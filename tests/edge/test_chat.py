@@ -120,7 +120,10 @@ async def test_cached_prompt_is_a_class_of_its_own(edge: RunningEdge, sdk: Async
 
 async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     assert [model.id async for model in sdk.models.list()] == ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini"]
-    assert (await sdk.models.retrieve("gpt-4o")).owned_by == "openai"
+    raw = await sdk.models.with_raw_response.retrieve("gpt-4o")
+    assert raw.parse().owned_by == "openai"
+    assert raw.headers["x-request-id"]
+    assert raw.headers["openai-processing-ms"].isdecimal()
     limited = sdk.with_options(api_key=edge.keys.limited)
     assert [model.id async for model in limited.models.list()] == ["gpt-4o"]
     with pytest.raises(NotFoundError) as caught:

@@ -67,8 +67,8 @@ class Running:
             accounts = [ACCOUNTS[number % len(ACCOUNTS)] for number in range(start, min(count, start + at_once))]
             async with asyncio.timeout(WITHIN_S):
                 await asyncio.gather(
-                    *(self.recorder.record(Topic.REQUESTS, account, opened(account)) for account in accounts),
-                    *(self.recorder.record(Topic.USAGE, account, void(account)) for account in accounts),
+                    *(self.recorder.record(Topic.REQUESTS, account, opened(account)).durable() for account in accounts),
+                    *(self.recorder.record(Topic.USAGE, account, void(account)).durable() for account in accounts),
                 )
         self.recorded += count
 
@@ -165,7 +165,9 @@ async def test_an_event_that_cannot_be_built_uses_no_seq(kafka: OwnKafka, prefix
 
 async def test_a_waiter_that_is_cancelled_takes_no_other_with_it(kafka: OwnKafka, prefix: str, tmp_path: Path) -> None:
     async with running(kafka, prefix, tmp_path) as it:
-        waiting = [asyncio.ensure_future(it.recorder.record(Topic.USAGE, ACCOUNTS[0], void("a"))) for _ in range(2)]
+        flushes = [it.recorder.record(Topic.USAGE, ACCOUNTS[0], void("a")) for _ in range(2)]
+        waiting = [asyncio.ensure_future(flush.durable()) for flush in flushes]
+        await asyncio.sleep(0)
         waiting[0].cancel()
         await waiting[1]
         assert waiting[0].cancelled()

@@ -10,7 +10,6 @@ from starlette.exceptions import HTTPException
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, ModelRecord
 from tollgate_common.http import create_app
-from tollgate_common.ids import new_id
 from tollgate_common.keys import KeyDirectory
 from tollgate_edge.auth import authenticate
 from tollgate_edge.catalogue import Catalogue
@@ -67,7 +66,7 @@ def _listing(model: ModelRecord) -> dict[str, Any]:
 
 async def _render_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    headers = {name.decode(): value.decode() for name, value in error.headers} | {"x-request-id": new_id()}
+    headers = {name.decode(): value.decode() for name, value in error.headers}
     return Response(error.body(), error.status, headers, "application/json")
 
 

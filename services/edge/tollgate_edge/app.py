@@ -1,11 +1,14 @@
 """The edge as one ASGI application: the hot endpoint is dispatched in front of FastAPI, which would cost more than the
 rest of the request."""
 
+import time
+
 from fastapi import FastAPI
 
+from tollgate_common.ids import new_id
 from tollgate_edge.chat import ChatCompletions
 from tollgate_edge.errors import wrong_method
-from tollgate_edge.exchange import Exchange, Receive, Scope, Send
+from tollgate_edge.exchange import Exchange, Message, Receive, Scope, Send, request_headers
 
 CHAT_COMPLETIONS = "/v1/chat/completions"
 
@@ -16,9 +19,24 @@ class EdgeApp:
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != CHAT_COMPLETIONS:
+        if scope["type"] != "http":
             await self._api(scope, receive, send)
+        elif scope["path"] != CHAT_COMPLETIONS:
+            await self._api(scope, receive, _with_request_headers(send))
         elif scope["method"] == "POST":
             await self._chat(scope, receive, send)
         else:
             await Exchange(scope, receive, send).fail(wrong_method(scope["method"], scope["path"], "POST"))
+
+
+def _with_request_headers(send: Send) -> Send:
+    """Give an answer of FastAPI's the headers that every answer of the edge has."""
+    started = time.perf_counter()
+
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            elapsed_ms = int((time.perf_counter() - started) * 1000)
+            message["headers"] = [*message["headers"], *request_headers(new_id(), elapsed_ms)]
+        await send(message)
+
+    return send_with_headers

@@ -1,6 +1,7 @@
 """Sending events to Kafka: whole batches, and an answer for each whether all replicas have it."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
@@ -8,9 +9,13 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic
 from tollgate_edge.spool import Entry
+
+log = logging.getLogger(__name__)
 
 # How long a producer may take to connect, and to let go.
 CONNECT_TIMEOUT_S = 10.0
@@ -19,7 +24,7 @@ _POLL_S = 0.05
 
 
 class _Batch(NamedTuple):
-    """One partition's batch."""
+    """Events of one partition that are on their way."""
 
     entries: list[Entry]
     future: asyncio.Future[object]
@@ -35,49 +40,75 @@ async def connect(bootstrap: str) -> AIOKafkaProducer:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await producer.start()
-    except (KafkaError, TimeoutError):
+    except BaseException:
         await producer.stop()
         raise
     return producer
 
 
-async def send_all(producer: AIOKafkaProducer, prefix: str, entries: Sequence[Entry], timeout_s: float) -> list[Entry]:
+async def send_all(
+    producer: AIOKafkaProducer, prefix: str, entries: Sequence[Entry], timeout_s: float
+) -> Sequence[Entry]:
     """Send the events, each to its stamped partition. Returns those that were not acknowledged in time, in order.
 
-    These may arrive nevertheless, later. The producer is of no more use then: `abandon` it.
+    They may arrive nevertheless, later. The producer is of no more use then: `abandon` it.
     """
-    waiting: list[_Batch] = []
-    groups: dict[tuple[str, int], list[Entry]] = {}
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    unsent: Sequence[Entry] = entries
+    while unsent:
+        # One batch a partition at a time: none may arrive before an earlier one that fails.
+        failed, unsent = await _send_round(producer, prefix, unsent, deadline)
+        if failed:
+            left = {id(entry) for entry in (*failed, *unsent)}
+            return [entry for entry in entries if id(entry) in left]
+    return ()
+
+
+async def _send_round(
+    producer: AIOKafkaProducer, prefix: str, entries: Sequence[Entry], deadline: float
+) -> tuple[list[Entry], list[Entry]]:
+    """Send what fits into one batch a partition. Returns the events that failed, and those that did not fit."""
+    groups: dict[tuple[Topic, int], list[Entry]] = {}
     for entry in entries:
-        groups.setdefault((entry.topic.named(prefix), entry.partition), []).append(entry)
-    with suppress(KafkaError, TimeoutError):
-        async with asyncio.timeout(timeout_s):
+        groups.setdefault((entry.topic, entry.partition), []).append(entry)
+    sent: list[_Batch] = []
+    unsent: list[Entry] = []
+    try:
+        async with asyncio.timeout_at(deadline):
             for (topic, partition), group in groups.items():
-                await _send_group(producer, topic, partition, group, waiting)
-            await asyncio.wait([batch.future for batch in waiting])
-    acknowledged = {id(entry) for batch in waiting if _is_acknowledged(batch.future) for entry in batch.entries}
-    return [entry for entry in entries if id(entry) not in acknowledged]
+                builder = producer.create_batch()
+                fitting = _fill(builder, group)
+                future = await producer.send_batch(builder, topic.named(prefix), partition=partition)
+                sent.append(_Batch(group[:fitting], future))
+                unsent += group[fitting:]
+            await asyncio.wait([batch.future for batch in sent])
+    except (KafkaError, TimeoutError) as error:
+        log.warning("Kafka did not take events: %r", error)
+    acknowledged = {id(entry) for batch in sent if _is_acknowledged(batch.future) for entry in batch.entries}
+    acknowledged.update(map(id, unsent))
+    return [entry for entry in entries if id(entry) not in acknowledged], unsent
 
 
-async def _send_group(
-    producer: AIOKafkaProducer, topic: str, partition: int, group: Sequence[Entry], waiting: list[_Batch]
-) -> None:
-    at = 0
-    while at < len(group):
-        builder, start = producer.create_batch(), at
-        while at < len(group) and builder.append(timestamp=None, key=group[at].key, value=group[at].value) is not None:
-            at += 1
-        builder.close()
-        future = await producer.send_batch(builder, topic, partition=partition)
-        waiting.append(_Batch(list(group[start:at]), future))
+def _fill(builder: BatchBuilder, group: Sequence[Entry]) -> int:
+    """Put in as many events as fit, at least one. Returns their number."""
+    for number, entry in enumerate(group):
+        if builder.append(timestamp=None, key=entry.key, value=entry.value) is None:
+            return number
+    builder.close()
+    return len(group)
 
 
 def _is_acknowledged(future: asyncio.Future[object]) -> bool:
-    if future.done():
-        return not future.cancelled() and future.exception() is None
-    # Nobody will ask for its result any more; without this, a failure would be reported as forgotten.
-    future.add_done_callback(lambda late: late.cancelled() or late.exception())
-    return False
+    if not future.done():
+        # Nobody will ask for its result any more; without this, a failure would be reported as forgotten.
+        future.add_done_callback(lambda late: late.cancelled() or late.exception())
+        return False
+    if future.cancelled():
+        return False
+    error = future.exception()
+    if error is not None:
+        log.warning("Kafka refused events: %r", error)
+    return error is None
 
 
 async def abandon(producer: AIOKafkaProducer) -> None:
@@ -89,7 +120,10 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     with suppress(KafkaError, TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await _end_sending(producer.client, sender.sender_task)
-            for batch in [*batches._pending_batches, *(one for some in batches._batches.values() for one in some)]:  # noqa: SLF001 - see above
+            # Those to be tried again too: its callbacks look for each batch that ends among the pending ones.
+            pending = batches._pending_batches  # noqa: SLF001 - see above
+            pending.update(batch for waiting in batches._batches.values() for batch in waiting)  # noqa: SLF001 - see above
+            for batch in tuple(pending):
                 batch.done_noack()
             await producer.stop()
 

@@ -28,6 +28,8 @@ RETRY_DELAY_S = 1.0
 # How often the folder is searched for files that dead processes left behind.
 ADOPTION_PERIOD_S = 30.0
 REPLAY_BYTES = 1 << 20
+# Nobody waits for a replay; a slow Kafka must get through with it.
+REPLAY_TIMEOUT_S = 30.0
 # A spool that is just being written to is looked at again after this.
 SETTLE_S = 0.01
 
@@ -71,11 +73,18 @@ class EventLog:
         """The topics' partition counts, once Kafka has answered."""
         while True:
             try:
-                self._producer = await connect(self._bootstrap)
-                return {topic: len(await self._producer.partitions_for(topic.named(self._prefix))) for topic in topics}
+                producer = await connect(self._bootstrap)
+                try:
+                    counts = {topic: len(await producer.partitions_for(topic.named(self._prefix))) for topic in topics}
+                except BaseException:
+                    await abandon(producer)
+                    raise
             except (KafkaError, TimeoutError) as error:
-                log.warning("waiting for Kafka: %s", error)
+                log.warning("waiting for Kafka and its topics: %r", error)
                 await asyncio.sleep(RETRY_DELAY_S)
+            else:
+                self._producer = producer
+                return counts
 
     def refusal(self) -> str | None:
         """None while events are safe here, otherwise why no more should be made."""
@@ -89,7 +98,7 @@ class EventLog:
             return "its event log has not answered for too long"
         return None
 
-    async def store(self, entries: list[Entry]) -> None:
+    async def store(self, entries: Sequence[Entry]) -> None:
         """Make the events durable, however long that takes. One call at a time: the next waits for this one."""
         while entries:
             if self._producer is not None:
@@ -106,7 +115,7 @@ class EventLog:
                 self._cannot_spool = False
                 return
 
-    async def _send(self, producer: AIOKafkaProducer, entries: list[Entry]) -> list[Entry]:
+    async def _send(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> Sequence[Entry]:
         unacknowledged = await send_all(producer, self._prefix, entries, self._ack_timeout_s)
         if unacknowledged:
             log.warning("Kafka did not acknowledge %d events: they go to the spool", len(unacknowledged))
@@ -130,7 +139,7 @@ class EventLog:
         try:
             producer = await connect(self._bootstrap)
         except (KafkaError, TimeoutError) as error:
-            log.warning("Kafka does not answer yet, %d bytes in the spool: %s", self._spool.size_bytes, error)
+            log.warning("Kafka does not answer yet, %d bytes in the spool: %r", self._spool.size_bytes, error)
             return False
         while await self._replay(producer, self._spool):
             if self._spool.clear_if_replayed():
@@ -138,6 +147,7 @@ class EventLog:
                 log.warning("the spool is replayed; events go to Kafka again")
                 return True
             await asyncio.sleep(SETTLE_S)
+        log.warning("the replay of the spool stopped, %d bytes are left", self._spool.size_bytes)
         await abandon(producer)
         return False
 
@@ -167,7 +177,7 @@ class EventLog:
             entries, end = await spool.read(REPLAY_BYTES)
             if not entries:
                 return True
-            if await send_all(producer, self._prefix, entries, self._ack_timeout_s):
+            if await send_all(producer, self._prefix, entries, REPLAY_TIMEOUT_S):
                 return False
             spool.replayed(end)
 

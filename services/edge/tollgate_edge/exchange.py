@@ -66,8 +66,7 @@ class Exchange:
         self.first_byte_ms = self.elapsed_ms()
         common = [
             (b"content-type", content_type),
-            (b"x-request-id", self.request_id.encode()),
-            (b"openai-processing-ms", b"%d" % self.first_byte_ms),
+            *request_headers(self.request_id, self.first_byte_ms),
             *headers,
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": common})
@@ -88,6 +87,11 @@ class Exchange:
             await self.end(b"data: %b\n\n" % error.body())
         else:
             await self.answer(error.status, error.body(), error.headers)
+
+
+def request_headers(request_id: str, elapsed_ms: int) -> tuple[Header, Header]:
+    """What every answer has, under the names that OpenAI's SDKs know."""
+    return (b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % elapsed_ms)
 
 
 class ClientWatch:

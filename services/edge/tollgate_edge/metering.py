@@ -1,8 +1,6 @@
 """The events of one request: opened once, closed once, and what it used."""
 
-import asyncio
 import re
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -16,7 +14,7 @@ from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.exchange import Exchange
-from tollgate_edge.recorder import Recorder
+from tollgate_edge.recorder import Flush, Recorder
 from tollgate_edge.request import MAX_MODEL_CHARS
 
 _MAX_CLIENT_CHARS = 64
@@ -40,7 +38,7 @@ class Ending:
 class RequestMeter:
     def __init__(self, recorder: Recorder, exchange: Exchange, tariff: Tariff, dimensions: RequestDimensions) -> None:
         self.closed = False
-        self._opening: asyncio.Future[None]
+        self._opening: Flush
         self._recorder = recorder
         self._exchange = exchange
         self._tariff = tariff
@@ -52,12 +50,12 @@ class RequestMeter:
 
     async def opened(self) -> None:
         """Wait until that is durable: before an answer's first byte leaves, unless the closing is awaited before it."""
-        await asyncio.shield(self._opening)
+        await self._opening.durable()
 
-    def close(self, ending: Ending) -> Awaitable[None]:
-        """Record how it ended. Await the result before an answer's last byte leaves.
+    def close(self, ending: Ending) -> Flush:
+        """Record how it ended. Wait for the flush before an answer's last byte leaves.
 
-        What was recorded is on its way even if the result is never awaited: a cancelled task may call it.
+        What was recorded is on its way even if nobody waits for it: a cancelled task may call this.
         """
         assert not self.closed
         self.closed = True
@@ -68,11 +66,10 @@ class RequestMeter:
             self._recorder.record(
                 Topic.USAGE, account_id, lambda stamp: self._used(stamp, now, dimensions, ending, tokens)
             )
-        # Awaiting the last is enough: flushes become durable one after another.
-        closing = self._recorder.record(
+        # The last one's flush is enough: flushes become durable one after another.
+        return self._recorder.record(
             Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
         )
-        return asyncio.shield(closing)
 
     def _opened(self, stamp: Stamp) -> RequestOpened:
         return RequestOpened(stamp=stamp, at=self._exchange.arrived_at, request=self._dimensions)

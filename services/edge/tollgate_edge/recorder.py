@@ -26,6 +26,21 @@ HEARTBEAT_S = 5.0
 CLOSE_TIMEOUT_S = 15.0
 
 
+class Flush:
+    """Events that become durable together."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def durable(self) -> None:
+        """Wait until they are. The cancellation of one who waits does not reach the others."""
+        await asyncio.shield(self._done)
+
+    def set_durable(self) -> None:
+        self._done.set_result(None)
+
+
 class Recorder:
     def __init__(self, event_log: EventLog, *, boot_id: str, edge: str) -> None:
         """Build it; `run` connects and makes it work.
@@ -41,19 +56,15 @@ class Recorder:
         # Per topic and partition, the seq of the next event, and that after the last durable one.
         self._next_seqs: dict[Topic, list[int]] = {}
         self._durable_seqs: dict[Topic, list[int]] = {}
-        self._gathered: list[Entry] = []
+        self._gathering = Flush()
         self._has_gathered = asyncio.Event()
-        self._are_durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def refusal(self) -> str | None:
         """None while requests may be taken, otherwise why they could not be recorded."""
         return self._log.refusal() if self._next_seqs else "it has not reached its event log yet"
 
-    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> asyncio.Future[None]:
-        """Stamp an event and send it on its way. The result is done when it is durable.
-
-        It is shared by all events of a flush, so that only its shield may be awaited: the cancellation of one who waits
-        must not reach the others.
+    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Flush:
+        """Stamp an event and send it on its way, with the flush that is returned.
 
         Args:
             topic: one of `TOPICS`.
@@ -65,9 +76,9 @@ class Recorder:
         seq = seqs[partition]
         value = encode(build(Stamp(self._boot_id, partition, seq)))
         seqs[partition] = seq + 1
-        self._gathered.append(Entry(topic, partition, seq, account_id.encode(), value))
+        self._gathering.entries.append(Entry(topic, partition, seq, account_id.encode(), value))
         self._has_gathered.set()
-        return self._are_durable
+        return self._gathering
 
     async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
         """Work until cancelled; then wait for `until_idle`, make the last events durable, and let go of everything.
@@ -93,19 +104,18 @@ class Recorder:
         while True:
             await self._has_gathered.wait()
             self._has_gathered.clear()
-            entries, are_durable = self._gathered, self._are_durable
-            self._gathered, self._are_durable = [], asyncio.get_running_loop().create_future()
-            await self._log.store(entries)
-            for entry in entries:
+            flush, self._gathering = self._gathering, Flush()
+            await self._log.store(flush.entries)
+            for entry in flush.entries:
                 self._durable_seqs[entry.topic][entry.partition] = entry.seq + 1
-            are_durable.set_result(None)
+            flush.set_durable()
 
     async def _beat_always(self) -> None:
         while True:
-            await self._beat()
+            await self._beat().durable()
             await asyncio.sleep(HEARTBEAT_S)
 
-    def _beat(self) -> asyncio.Future[None]:
+    def _beat(self) -> Flush:
         sent = {topic.value: tuple(seqs) for topic, seqs in self._durable_seqs.items()}
         return self.record(
             Topic.REQUESTS,
@@ -118,10 +128,12 @@ class Recorder:
             if self._next_seqs:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     # The first stands behind every other event: when it is durable, so are they. The second says so.
-                    await asyncio.shield(self._beat())
-                    await asyncio.shield(self._beat())
+                    await self._beat().durable()
+                    await self._beat().durable()
         except TimeoutError:
-            log.exception("the last events, %d or more, could neither be sent nor spooled", len(self._gathered))
+            log.exception(
+                "the last events, %d or more, could neither be sent nor spooled", len(self._gathering.entries)
+            )
         finally:
             for task in tasks:
                 task.cancel()

@@ -60,14 +60,14 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     try:
         body = await call.provider.complete(call.upstream_body)
         ending = _whole_ending(call, body, Outcome.CANCELLED if client.gone else Outcome.COMPLETED)
-        await call.meter.close(ending)
+        await call.meter.close(ending).durable()
     except ApiError as known:
         error = known
         raise
     finally:
         client.stop()
         if not call.meter.closed:
-            await call.meter.close(_refused_ending(error or internal_error()))
+            await call.meter.close(_refused_ending(error or internal_error())).durable()
     await exchange.answer(HTTPStatus.OK, body)
 
 
@@ -105,7 +105,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
                 await _hand_on(exchange, upstream, stream, call.meter)
             if stream.failure is not None:
                 raise stream.failure
-            await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED))
+            await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED)).durable()
             await exchange.end(DONE_EVENT)
             await upstream.read_to_end()
     except ClientGone:
@@ -117,7 +117,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     finally:
         client.stop()
         if not call.meter.closed:
-            await call.meter.close(_failed_ending(exchange, stream, error or internal_error()))
+            await call.meter.close(_failed_ending(exchange, stream, error or internal_error())).durable()
 
 
 async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerStream, meter: RequestMeter) -> None:
