@@ -6,7 +6,7 @@ import pytest
 
 from tollgate_local.errors import DownloadError, ToolMissingError
 from tollgate_local.kafka import POM
-from tollgate_local.kafka_jars import fetch_jars, find_java, jars_folder, kafka_version
+from tollgate_local.kafka_jars import fetch_jars, find_java, find_maven, jars_folder, kafka_version
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def test_java_new_enough(programs: Path, told: str) -> None:
     assert find_java() == str(programs / "java")
 
 
-async def test_no_maven(programs: Path, tmp_path: Path) -> None:
+def test_no_maven(programs: Path) -> None:
     with pytest.raises(ToolMissingError, match=r"no `mvn` is on the PATH; .* maven"):
-        await fetch_jars(POM, tmp_path / "jars")
+        find_maven()
 
 
 async def test_a_download_that_fails_leaves_nothing(programs: Path, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ async def test_a_download_that_fails_leaves_nothing(programs: Path, tmp_path: Pa
     jars = tmp_path / "cache" / "jars"
 
     with pytest.raises(DownloadError, match=r"(?s)could not be fetched; run it again.*timed out"):
-        await fetch_jars(POM, jars)
+        await fetch_jars(find_maven(), POM, jars)
 
     assert list(jars.parent.iterdir()) == []
 
@@ -74,7 +74,7 @@ async def test_a_download_that_works_is_whole(programs: Path, tmp_path: Path) ->
     install(programs, "mvn", 'for a; do last="$a"; done; : > "${last#*=}/kafka.jar"')
     jars = tmp_path / "cache" / "jars"
 
-    await fetch_jars(POM, jars)
+    await fetch_jars(find_maven(), POM, jars)
 
     assert [path.name for path in jars.iterdir()] == ["kafka.jar"]
 

@@ -10,7 +10,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tollgate_local.folders import CACHE, KAFKA_BUILD, made_whole
-from tollgate_local.kafka_jars import fetch_jars, find_java, jars_folder, kafka_version
+from tollgate_local.kafka_jars import fetch_jars, find_java, find_maven, jars_folder, kafka_version
 from tollgate_local.ports import HOST
 from tollgate_local.processes import ProcessSpec, Tell, run_to_end
 
@@ -64,7 +64,9 @@ class Kafka:
         self._tell = tell
         self._controller_port = controller_port
         self._jvm = JVM + JVM_SHORT_LIVED if short_lived else JVM
+        # Asked for now: what is missing is told before anything is started.
         self._java = find_java()
+        self._maven = None if self._jars.exists() else find_maven()
 
     @property
     def bootstrap(self) -> str:
@@ -72,9 +74,9 @@ class Kafka:
 
     async def prepare(self) -> None:
         """Fetches the jars and formats the data folder on the first start; writes the settings on each."""
-        if not self._jars.exists():
+        if self._maven is not None:
             self._tell(f"fetching Apache Kafka {kafka_version(POM)} with Maven, 45 MB, this once")
-            await fetch_jars(POM, self._jars)
+            await fetch_jars(self._maven, POM, self._jars)
         data = self._home / "data"
         if not data.exists():
             with made_whole(data) as scratch:

@@ -43,11 +43,16 @@ def jars_folder(pom: Path, cache: Path) -> Path:
     return cache / f"kafka-{kafka_version(pom)}-{digest}"
 
 
-async def fetch_jars(pom: Path, folder: Path) -> None:
-    """Fills `folder` with what the pom names, whole or not at all."""
+def find_maven() -> str:
+    """The path of Maven."""
     maven = shutil.which("mvn")
     if maven is None:
         raise ToolMissingError(f"Kafka's jars are fetched once with Maven, and no `mvn` is on the PATH; {INSTALL}")
+    return maven
+
+
+async def fetch_jars(maven: str, pom: Path, folder: Path) -> None:
+    """Fills `folder` with what the pom names, whole or not at all."""
     with made_whole(folder) as scratch:
         # Strict checksums: Maven by itself only warns of a jar that does not match.
         argv = [maven, "--batch-mode", "--quiet", "--strict-checksums", f"--file={pom}", "dependency:copy-dependencies"]
