@@ -6,8 +6,7 @@ LocalError
 ├── PortTakenError        somebody else listens where a part should
 ├── DataUnusableError     the stored data does not fit the programs found
 ├── ProcessError          a part ended, or was not ready in time; carries its last log lines
-├── AlreadyRunningError   a second `up` beside the first
-└── NotRunningError       `down` without an `up`
+└── AlreadyRunningError   a second `up` beside the first
 """
 
 
@@ -31,6 +30,3 @@ class ProcessError(LocalError): ...
 
 
 class AlreadyRunningError(LocalError): ...
-
-
-class NotRunningError(LocalError): ...

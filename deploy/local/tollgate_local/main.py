@@ -64,24 +64,30 @@ def until_signal(work: Coroutine[Any, Any, None]) -> None:
 
 
 def parse() -> argparse.Namespace:
-    ports = "\n".join(f"  {variable(part):<32}{port}" for part, port in DEFAULT_PORTS.items())
+    environment = explain_environment()
+    as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(
-        prog="tollgate-local",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"Ports are set in the environment; these are the defaults:\n{ports}\n"
-        f"{BASE_VARIABLE} moves all that are not set by themselves: the first part gets that port, the next one more.\n"
-        f"{up.RUN_VARIABLE} is the folder of data and logs, .run in the project by default.\n"
-        "With OPENAI_API_KEY set, requests go to OpenAI instead of the simulated provider.",
+        prog="tollgate-local", description=__doc__, epilog=environment, formatter_class=as_written
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("up", help="start the whole system; Ctrl-C stops it, its data stays")
+    start = "start the whole system; Ctrl-C stops it, its data stays"
+    commands.add_parser("up", help=start, description=start, epilog=environment, formatter_class=as_written)
     commands.add_parser("down", help="stop a system that runs in another terminal")
     commands.add_parser("reset", help="stop the system and delete its data")
     commands.add_parser("status", help="tell which parts answer")
     engines = commands.add_parser("engines", help="run Kafka, PostgreSQL and ClickHouse alone, for tests")
     engines.add_argument("--json", type=Path, default=RUN / "engines.json", help="where to write their addresses")
     return parser.parse_args()
+
+
+def explain_environment() -> str:
+    ports = "\n".join(f"  {variable(part):<32}{port}" for part, port in DEFAULT_PORTS.items())
+    return f"""\
+Ports are set in the environment; these are the defaults:
+{ports}
+{BASE_VARIABLE} moves all that are not set by themselves: the first part gets that port, the next one more.
+{up.RUN_VARIABLE} is the folder of data and logs, .run in the project by default.
+With OPENAI_API_KEY set, requests go to OpenAI instead of the simulated provider."""
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -105,7 +105,7 @@ class Supervisor:
             if not self._ready[name].is_set():
                 # What is wrong at the first start is wrong with the machine or the settings, and stays wrong.
                 raise failure
-            quick_deaths = 0 if process.uptime_s > SETTLED_AFTER_S else quick_deaths + 1
+            quick_deaths = 1 if process.uptime_s > SETTLED_AFTER_S else quick_deaths + 1
             if quick_deaths > QUICK_DEATHS_ALLOWED:
                 raise ProcessError(f"gave up on {name}, which failed {quick_deaths} times in a row: {failure}")
             delay_s = min(FIRST_DELAY_S * 2 ** (quick_deaths - 1), LONGEST_DELAY_S)

@@ -68,7 +68,8 @@ def reachable_folder(user: str | None, wanted: Path) -> Path:
     if works_as(user, "/bin/sh", "-c", 'cd "$1"', "sh", str(wanted)):
         return wanted
     outside = outside_folder(wanted)
-    outside.mkdir(mode=0o711, exist_ok=True)
+    outside.mkdir(exist_ok=True)
+    outside.chmod(0o711)
     return outside
 
 
