@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import psycopg
 import pytest
@@ -40,7 +41,7 @@ async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: Books) ->
 async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books: Books) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
-    combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(lambda key, calls: answer_calls(books.pool, key, calls))
+    combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(partial(answer_calls, books.pool))
     grants = [Grant(new_id(), "a", "boot", 7, 0) for _ in range(50)]
     answers = await asyncio.gather(*(combiner.ask("a", call) for call in grants))
 
@@ -50,10 +51,24 @@ async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books
     await books.check_books()
 
 
+async def test_calls_of_many_accounts_together_are_each_decided_on_their_own(books: Books) -> None:
+    for number in range(10):
+        await books.credit(f"a{number}", 10 * number + 1)
+    await books.renew("boot")
+    twice = new_id()
+    calls = [Grant(new_id(), f"a{number % 10}", "boot", 25, 0) for number in range(40)]
+    answers = await books.ask(*calls, Grant(twice, "a9", "boot", 1, 0), Grant(twice, "a8", "boot", 1, 0))
+
+    assert [outcome(answer) for answer in answers[-2:]] == ["done", "lease_conflict"]
+    done = [call.account_id for call, answer in zip(calls, answers, strict=False) if outcome(answer) == "done"]
+    assert [done.count(f"a{number}") for number in range(10)] == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    await books.check_books()
+
+
 async def test_an_error_reaches_everyone_who_asked_and_the_next_call_is_answered() -> None:
     asked: list[Sequence[int]] = []
 
-    async def answer(_key: str, calls: Sequence[int]) -> list[str]:
+    async def answer(calls: Sequence[int]) -> list[str]:
         asked.append(calls)
         if len(asked) == 1:
             raise psycopg.OperationalError("away")
@@ -67,7 +82,7 @@ async def test_an_error_reaches_everyone_who_asked_and_the_next_call_is_answered
 
 
 async def test_a_caller_that_has_gone_away_does_not_stop_the_others() -> None:
-    async def answer(_key: str, calls: Sequence[int]) -> list[int]:
+    async def answer(calls: Sequence[int]) -> list[int]:
         await asyncio.sleep(0)
         return list(calls)
 
@@ -179,7 +194,7 @@ async def test_random_calls_from_many_boots_keep_the_books(books: Books) -> None
     for boot in range(3):
         await books.renew(f"boot-{boot}")
     combiners: list[Combiner[LeaseCall, Answer | Problem]] = [
-        Combiner(lambda key, calls: answer_calls(books.pool, key, calls)) for _ in range(2)
+        Combiner(partial(answer_calls, books.pool)) for _ in range(2)
     ]
 
     async def edge(number: int) -> None:

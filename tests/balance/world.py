@@ -89,8 +89,8 @@ class Books:
         return await renew(self.pool, boot_id, "edge", named)
 
     async def ask(self, *calls: LeaseCall) -> list[Answer | Problem]:
-        """The answers to calls of one account that came at once."""
-        return await answer_calls(self.pool, calls[0].account_id, calls)
+        """The answers to calls that came at once."""
+        return await answer_calls(self.pool, calls)
 
     async def lease(self, boot_id: str, account_id: str, amount_nano: int) -> Lease:
         """A new lease of a boot that is alive."""
@@ -166,7 +166,7 @@ class World(Books):
     async def consuming(self) -> AsyncIterator[Consumer]:
         """A balance service that consumes usage."""
         group = f"{self.prefix}.balance"
-        consumer = Consumer(self.bootstrap, group, [self.usage_topic], session_timeout_ms=6_000)
+        consumer = Consumer(self.bootstrap, group, [self.usage_topic], session_timeout_ms=6_000, max_records=2_000)
         handler = UsageConsumer(consumer, self.pool, DeadLetters(self.producer, self.prefix, group))
         async with running(handler.run()) as task:
             self.tasks.append(task)

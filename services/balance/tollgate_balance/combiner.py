@@ -1,6 +1,7 @@
-"""Combines what waits: calls of one key that come while one is being answered are answered together.
+"""Combines what waits: calls that come while others are being answered are answered together.
 
-One row that everybody wants is taken once for fifty calls instead of fifty times: that is sixty times the throughput.
+One row that everybody wants is taken once for fifty calls instead of fifty times, and fifty rows cost one transaction:
+that is many times the throughput, at the same latency.
 """
 
 import asyncio
@@ -15,12 +16,16 @@ AnswerT = TypeVar("AnswerT")
 
 
 class Combiner(Generic[CallT, AnswerT]):
-    def __init__(self, answer: Callable[[str, Sequence[CallT]], Awaitable[Sequence[AnswerT]]]) -> None:
-        """Build it around `answer`, which takes a key and calls and gives an answer for each; of one key, it is never
-        called twice at once."""
+    def __init__(self, answer: Callable[[Sequence[CallT]], Awaitable[Sequence[AnswerT]]], lanes: int = 4) -> None:
+        """Build it around `answer`, which gives an answer for each call.
+
+        Args:
+            answer: is called at most `lanes` times at once, and never twice at once with calls of one key.
+            lanes: so many transactions run side by side, and one that has to wait holds up its own lane only.
+        """
         self._answer = answer
-        self._waiting: dict[str, list[tuple[CallT, asyncio.Future[AnswerT]]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._lanes: list[list[tuple[CallT, asyncio.Future[AnswerT]]]] = [[] for _ in range(lanes)]
+        self._workers: dict[int, asyncio.Task[None]] = {}
 
     async def ask(self, key: str, call: CallT) -> AnswerT:
         """Wait for the answer to one call.
@@ -29,19 +34,16 @@ class Combiner(Generic[CallT, AnswerT]):
             whatever `answer` raised for all the calls that it was given with this one.
         """
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
-        if key in self._waiting:
-            self._waiting[key].append((call, future))
-        else:
-            self._waiting[key] = [(call, future)]
-            task = asyncio.create_task(self._work(key))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        lane = hash(key) % len(self._lanes)
+        self._lanes[lane].append((call, future))
+        if lane not in self._workers:
+            self._workers[lane] = asyncio.create_task(self._work(lane))
         return await future
 
-    async def _work(self, key: str) -> None:
-        while waiting := self._waiting[key]:
-            together, self._waiting[key] = waiting[:MAX_TOGETHER], waiting[MAX_TOGETHER:]
-            answer = self._answer(key, [call for call, _ in together])
+    async def _work(self, lane: int) -> None:
+        while waiting := self._lanes[lane]:
+            together, self._lanes[lane] = waiting[:MAX_TOGETHER], waiting[MAX_TOGETHER:]
+            answer = self._answer([call for call, _ in together])
             # Its error belongs to those who asked, and the queue goes on.
             [result] = await asyncio.gather(answer, return_exceptions=True)
             for number, (_, future) in enumerate(together):
@@ -51,4 +53,4 @@ class Combiner(Generic[CallT, AnswerT]):
                     future.set_exception(result)
                 else:
                     future.set_result(result[number])
-        del self._waiting[key]
+        del self._workers[lane]

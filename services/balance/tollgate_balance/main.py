@@ -19,16 +19,21 @@ from tollgate_common.outbox import Publisher
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic
 
+# As many charges a second as with more, and the process is deaf to lease calls for some 30 ms at most.
+BATCH_RECORDS = 2_000
+# For a batch of each partition, the lanes of lease calls, and whoever asks for a balance.
+CONNECTIONS = 20
+
 
 async def serve(settings: BalanceSettings) -> None:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     dsn, usage_topic = settings.postgres_dsn.get_secret_value(), Topic.USAGE.named(prefix)
     group = f"{prefix}.balance"
-    pool = postgres.create_pool(dsn)
+    pool = postgres.create_pool(dsn, max_size=CONNECTIONS)
     producer = create_producer(bootstrap)
     dead_letters = DeadLetters(producer, prefix, group)
     keys = KeyDirectory(bootstrap, prefix)
-    consumer = Consumer(bootstrap, group, [usage_topic])
+    consumer = Consumer(bootstrap, group, [usage_topic], max_records=BATCH_RECORDS)
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A group of its own: a rebalance of one topic is no business of the other.
     credit = CreditsConsumer(bootstrap, f"{group}.credits", Topic.CREDITS.named(prefix), pool, dead_letters)

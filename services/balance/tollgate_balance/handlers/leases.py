@@ -1,6 +1,6 @@
-"""Lease calls of edges: all that wait for one account, in one transaction."""
+"""Lease calls of edges: all that wait, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 
@@ -11,7 +11,7 @@ from tollgate_balance.ledger import Account, collect
 from tollgate_balance.store import leases, ledger
 from tollgate_balance.store.leases import Boots
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres import Connection, Pool
 
 ANSWERS = Counter("tollgate_balance_lease_answers", "Answers to lease calls.", ["call", "outcome"])
 
@@ -19,8 +19,8 @@ ANSWERS = Counter("tollgate_balance_lease_answers", "Answers to lease calls.", [
 SHORTAGE_LASTS = timedelta(seconds=30)
 
 
-async def answer_calls(pool: Pool, account_id: str, calls: Sequence[LeaseCall]) -> list[Answer | Problem]:
-    """Answer the calls of one account in their order, as if each were alone; a call that is at fault gets a Problem.
+async def answer_calls(pool: Pool, calls: Sequence[LeaseCall]) -> list[Answer | Problem]:
+    """Answer calls in their order, as if each were alone; a call that is at fault gets a Problem.
 
     Raises:
         psycopg.OperationalError: the database is away; each call may be repeated.
@@ -28,28 +28,38 @@ async def answer_calls(pool: Pool, account_id: str, calls: Sequence[LeaseCall]) 
     async with pool.connection() as connection:
         # The boots first: the fence waits for them and for nothing else, so no two transactions wait for each other.
         boots = await leases.share_boots(connection, {call.boot_id for call in calls})
-        account = (await ledger.lock_accounts(connection, [account_id]))[account_id]
-        desk = Desk(account, await leases.read_leases(connection, {call.lease_id for call in calls}), boots)
-        answers = [desk.answer(call) for call in calls]
-        if desk.changed:
-            await leases.save_leases(connection, desk.changed.values())
-        if desk.taken_nano:
-            await ledger.take_due(connection, {account_id: desk.taken_nano})
-        if desk.account != account:
-            await ledger.save_accounts(connection, [desk.account])
-        if any(isinstance(answer, Answer) and answer.outcome is Outcome.RETRY for answer in answers):
-            await leases.note_shortage(connection, account_id, SHORTAGE_LASTS)
+        accounts = await ledger.lock_accounts(connection, {call.account_id for call in calls})
+        known = await leases.read_leases(connection, {call.lease_id for call in calls})
+        desks = {account_id: Desk(account, known, boots) for account_id, account in accounts.items()}
+        answers = [desks[call.account_id].answer(call) for call in calls]
+        await _save(connection, desks.values())
     for call, answer in zip(calls, answers, strict=True):
         outcome = answer.outcome if isinstance(answer, Answer) else answer.code
         ANSWERS.labels(type(call).__name__.lower(), outcome).inc()
     return answers
 
 
+async def _save(connection: Connection, desks: Collection["Desk"]) -> None:
+    changed = [lease for desk in desks for lease in desk.changed.values()]
+    if changed:
+        await leases.save_leases(connection, changed)
+    taken_nano = {desk.account.account_id: desk.taken_nano for desk in desks if desk.taken_nano}
+    if taken_nano:
+        await ledger.take_due(connection, taken_nano)
+    accounts = [desk.account for desk in desks if desk.account != desk.before]
+    if accounts:
+        await ledger.save_accounts(connection, accounts)
+    short = [desk.account.account_id for desk in desks if desk.is_short]
+    if short:
+        await leases.note_shortages(connection, short, SHORTAGE_LASTS)
+
+
 class Desk:
     """Answers calls one after another on a locked account and its leases, and gathers what they change."""
 
     def __init__(self, account: Account, known: dict[str, Lease], boots: Boots) -> None:
-        self.account = account
+        self.before = self.account = account
+        self.is_short = False
         self.changed: dict[str, Lease] = {}
         self.taken_nano = 0
         self._leases = known
@@ -61,6 +71,7 @@ class Desk:
         if problem is not None:
             return problem
         answer = self._apply(call, lease)
+        self.is_short |= answer.outcome is Outcome.RETRY
         if answer.lease is not None and answer.lease != lease:
             self._leases[call.lease_id] = self.changed[call.lease_id] = answer.lease
         # What came back is taken for what is due, before the next call sees it.

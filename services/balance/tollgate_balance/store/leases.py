@@ -50,8 +50,8 @@ async def save_leases(connection: Connection, leases: Collection[Lease]) -> None
         raise Damaged(f"{len(leases) - cursor.rowcount} leases belong to other accounts than those that are locked")
 
 
-async def note_shortage(connection: Connection, account_id: str, lasting: timedelta) -> None:
-    await connection.execute(SQL["note_shortage"], {"account_id": account_id, "lasting": lasting})
+async def note_shortages(connection: Connection, account_ids: Collection[str], lasting: timedelta) -> None:
+    await connection.execute(SQL["note_shortages"], {"account_ids": list(account_ids), "lasting": lasting})
 
 
 # --- the life of a boot -----------------------------------------------------------------------------------------------

@@ -22,9 +22,16 @@ async def add_postings(connection: Connection, postings: Iterable[Posting]) -> N
 
 async def lock_accounts(connection: Connection, account_ids: Collection[str]) -> dict[str, Account]:
     """Lock the accounts until the transaction ends; those that are not there yet are opened with nothing in them."""
-    parameters = {"account_ids": list(account_ids)}
-    await connection.execute(SQL["open_accounts"], parameters)
-    cursor = await connection.execute(SQL["lock_accounts"], parameters)
+    accounts = await _lock(connection, account_ids)
+    missing = [account_id for account_id in account_ids if account_id not in accounts]
+    if missing:
+        await connection.execute(SQL["open_accounts"], {"account_ids": missing})
+        accounts |= await _lock(connection, missing)
+    return accounts
+
+
+async def _lock(connection: Connection, account_ids: Collection[str]) -> dict[str, Account]:
+    cursor = await connection.execute(SQL["lock_accounts"], {"account_ids": list(account_ids)})
     return {row["account_id"]: Account(**row) for row in await cursor.fetchall()}
 
 
