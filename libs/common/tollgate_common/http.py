@@ -18,6 +18,9 @@ from starlette.exceptions import HTTPException
 from tollgate_common.errors import Problem
 
 PROBLEM_TYPE = "application/problem+json"
+# Longer than clients and load balancers keep an idle connection (5 s in httpx, 60 s in most balancers): a server that
+# closes first breaks the request that a client is just sending on it.
+KEEP_ALIVE_S = 75
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,11 @@ def problem_response(problem: Problem, instance: str) -> JSONResponse:
     return JSONResponse(body, problem.status, problem.headers, PROBLEM_TYPE)
 
 
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How the OpenAPI document tells of the answers that are RFC 9457 problems."""
+    return {status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {}}} for status in statuses}
+
+
 async def _render_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
     return problem_response(error, request.url.path)
@@ -110,6 +118,7 @@ async def run_service(
             proxy_headers=False,
             server_header=False,
             date_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(drain_s),
         )
     )
