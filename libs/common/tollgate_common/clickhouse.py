@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from clickhouse_connect.driver import create_async_client
@@ -29,7 +29,7 @@ async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
     database = parts.path.strip("/")
     if parts.scheme not in {"http", "https"} or not parts.hostname or not database:
         raise ValueError("a ClickHouse URL looks like http://user:password@host:8123/database")
-    return await create_async_client(
+    client = await create_async_client(
         interface=parts.scheme,
         host=parts.hostname,
         port=parts.port or (8443 if parts.scheme == "https" else 8123),
@@ -41,6 +41,25 @@ async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
         send_receive_timeout=timeout_s,
         compress="lz4",
     )
+    _send_inserts_once(client)
+    return client
+
+
+def _send_inserts_once(client: AsyncClient) -> None:
+    """Make an insert whose connection breaks fail at once.
+
+    clickhouse-connect would send it again by itself. If the engine died between its dedup log and the part's rename,
+    the second is dropped and answered with OK, and whoever takes the OK to a first insert as proof has lost the rows.
+    """
+    backend: Any = client._backend  # noqa: SLF001 - no setting of the client reaches it
+    request = backend.request
+
+    async def request_once(*args: Any, **options: Any) -> Any:
+        if options.get("retry_body") is not None:  # only an insert's body can be made again
+            options["retryable"] = False
+        return await request(*args, **options)
+
+    backend.request = request_once
 
 
 async def migrate(url: str, package: str) -> list[str]:
