@@ -152,3 +152,20 @@ async def test_the_ends_are_those_of_every_partition(world: World) -> None:
     ends = [0, 0]
     ends[partition_for("a", PARTITIONS)] = 2
     assert await read_ends(world.bootstrap, world.usage_topic) == ends
+
+
+async def test_who_could_not_be_heard_is_not_fenced_at_once(world: World) -> None:
+    """A service that starts after an outage finds every boot silent."""
+    await world.credit("a", 100)
+    silent, fenced = Boot(), Boot()
+    await world.lease(silent.boot_id, "a", 60)
+    await world.lease(fenced.boot_id, "a", 10)
+    await falls_silent(world, silent)
+    await world.execute("UPDATE boots SET fenced_at = now() WHERE boot_id = %s", fenced.boot_id)
+
+    async def has_released() -> bool:
+        return await held(world, "a") == 60
+
+    async with world.consuming(), running(sweeper(world).run()):
+        await until(has_released)
+    assert await world.query("SELECT fenced_at FROM boots WHERE boot_id = %s", silent.boot_id) == [{"fenced_at": None}]

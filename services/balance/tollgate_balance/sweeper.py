@@ -7,6 +7,7 @@ own that the next turn, here or in another instance, finds done or does; two ins
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 
 import psycopg
@@ -32,15 +33,21 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled; a lost store is waited for."""
+        heard_since = time.monotonic()
         while True:
             try:
-                await self.sweep()
-            except (psycopg.OperationalError, KafkaError) as error:
-                log.warning("no hold is released while a store is away: %s", error)
+                # Who was silent while nobody heard it gets the length of a lease to be heard again.
+                await self.sweep(fences=time.monotonic() - heard_since >= self._lease.total_seconds())
+            except psycopg.OperationalError as error:
+                log.warning("no boot is fenced while the database is away: %s", error)
+                heard_since = time.monotonic()
+            except KafkaError as error:
+                log.warning("no hold is released while Kafka is away: %s", error)
             await asyncio.sleep(self._lease.total_seconds() / TURNS_A_LEASE)
 
-    async def sweep(self) -> None:
-        await boots.fence_silent_boots(self._pool, self._lease)
+    async def sweep(self, *, fences: bool = True) -> None:
+        if fences:
+            await boots.fence_silent_boots(self._pool, self._lease)
         async with self._pool.connection() as connection:
             boot_ids = await leases.read_boots_without_ends(connection)
         if boot_ids:
