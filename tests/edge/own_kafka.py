@@ -37,9 +37,12 @@ class OwnKafka:
 
     def _answers(self) -> bool:
         try:
-            return asyncio.run(asyncio.wait_for(self._kafka.spec().is_ready(), timeout=5))
+            return asyncio.run(self._kafka_is_ready())
         except OSError:
             return False
+
+    async def _kafka_is_ready(self) -> bool:
+        return await self._kafka.spec().is_ready()
 
     def kill(self) -> None:
         if self._process is not None:

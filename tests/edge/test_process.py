@@ -194,3 +194,12 @@ def test_a_wrong_setting_is_told_in_one_line(name: str, value: str, told: str) -
     assert re.search(told, ended.stderr)
     assert ended.stderr.count("\n") == 1
     assert "sk-secret" not in ended.stderr
+
+
+def test_a_spool_folder_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    ended = run_main(**{**GOOD, "spool_dir": str(file / "spool")})
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("edge: TOLLGATE_SPOOL_DIR must name a folder that can be written: ")
+    assert ended.stderr.count("\n") == 1

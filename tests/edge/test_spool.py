@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.untimed import untimed
 from tollgate_common.errors import Damaged
 from tollgate_common.topics import Topic
 from tollgate_edge.spool import Entry, Spool, SpoolLocked, adopt_orphans
@@ -100,7 +101,7 @@ def framed(seq: int) -> bytes:
     return spool._framed(entry(seq, 30))
 
 
-@settings(deadline=None)
+@untimed
 @given(data=st.data())
 async def test_a_torn_tail_loses_only_itself(
     data: st.DataObject, written: bytes, tmp_path_factory: pytest.TempPathFactory

@@ -5,9 +5,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.sse import AnswerStream
 from tollgate_edge.tokens import count_text
@@ -79,7 +80,7 @@ class Manner(NamedTuple):
 manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans())
 
 
-@settings(deadline=None)
+@untimed
 @given(texts=texts, at=cuts, strips=st.booleans(), manner=manners)
 def test_any_split_gives_the_same(texts: list[str], at: list[int], strips: bool, manner: Manner) -> None:
     events = [event(chunk(text), spaced=manner.spaced) for text in texts]
@@ -103,7 +104,7 @@ def test_any_split_gives_the_same(texts: list[str], at: list[int], strips: bool,
         assert handed_on == data.removesuffix(DONE)
 
 
-@settings(deadline=None)
+@untimed
 @given(at=cuts, ending=st.sampled_from([b"", b"data: {broken\n\n", event({"error": {"message": "oops"}})]))
 def test_a_stream_that_breaks_fails_however_it_is_cut(at: list[int], ending: bytes) -> None:
     good = event(chunk("one ")) + event(chunk("two"))

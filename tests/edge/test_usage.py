@@ -2,9 +2,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.usage import MOST_TOKENS, parse_usage
 
@@ -60,7 +61,7 @@ totals = st.integers(min_value=0, max_value=MOST_TOKENS)
 details = st.integers(min_value=-10, max_value=2 * MOST_TOKENS)
 
 
-@settings(deadline=None)
+@untimed
 @given(totals=st.tuples(totals, totals), cached=details, written=details, audio=details, reasoning=details)
 def test_totals_are_kept_whatever_the_details_say(
     totals: tuple[int, int], cached: int, written: int, audio: int, reasoning: int

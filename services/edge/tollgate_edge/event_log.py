@@ -13,6 +13,7 @@ one file and one fsync for all.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from aiokafka import AIOKafkaProducer
@@ -46,7 +47,7 @@ class EventLog:
         spool_max_bytes: int,
         spool_max_age_s: float,
     ) -> None:
-        """Open this boot's spool; `connect` and the two workers make it work.
+        """Open this boot's spool; `connect` and its two workers make it work.
 
         Args:
             bootstrap: brokers.
@@ -56,6 +57,9 @@ class EventLog:
             ack_timeout_s: how long Kafka may take to acknowledge before events go to the spool.
             spool_max_bytes: above this `refusal` tells to take no more requests.
             spool_max_age_s: so it does with an older event in the spool.
+
+        Raises:
+            OSError: the spool cannot be made.
         """
         self._bootstrap = bootstrap
         self._prefix = prefix
@@ -154,22 +158,25 @@ class EventLog:
     async def adopt_always(self) -> None:
         """Worker: replay what dead processes left behind."""
         while True:
-            for spool in adopt_orphans(self._spool_dir):
-                try:
+            try:
+                for spool in adopt_orphans(self._spool_dir):
                     await self._replay_orphan(spool)
-                finally:
-                    spool.close()
+            except OSError:
+                # Not this process's own file: it can work without.
+                log.exception("a spool in %s cannot be adopted", self._spool_dir)
             await asyncio.sleep(ADOPTION_PERIOD_S)
 
     async def _replay_orphan(self, spool: Spool) -> None:
-        try:
-            producer = await connect(self._bootstrap)
-        except (KafkaError, TimeoutError):
-            return
-        if await self._replay(producer, spool):
-            await producer.stop()
-        else:
-            await abandon(producer)
+        with closing(spool):
+            try:
+                producer = await connect(self._bootstrap)
+            except (KafkaError, TimeoutError) as error:
+                log.warning("an orphaned spool of %d bytes waits for Kafka: %r", spool.size_bytes, error)
+                return
+            try:
+                await self._replay(producer, spool)
+            finally:
+                await abandon(producer)
 
     async def _replay(self, producer: AIOKafkaProducer, spool: Spool) -> bool:
         """Send what is in the spool, in order. False if Kafka stopped acknowledging."""

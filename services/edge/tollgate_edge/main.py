@@ -1,5 +1,6 @@
 """Builds and starts the edge: `python -m tollgate_edge.main`."""
 
+import sys
 from contextlib import aclosing
 
 from tollgate_common import cli
@@ -17,21 +18,28 @@ from tollgate_edge.recorder import Recorder
 from tollgate_edge.settings import EdgeSettings
 
 
+def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
+    try:
+        return EventLog(
+            settings.kafka_bootstrap,
+            settings.topic_prefix,
+            settings.spool_dir,
+            boot_id,
+            ack_timeout_s=settings.ack_timeout_s,
+            spool_max_bytes=settings.spool_max_bytes,
+            spool_max_age_s=settings.spool_max_age_s,
+        )
+    except OSError as error:
+        sys.exit(f"edge: TOLLGATE_SPOOL_DIR must name a folder that can be written: {error}")
+
+
 async def serve(settings: EdgeSettings) -> None:
     boot_id = new_id()
+    event_log = open_event_log(settings, boot_id)
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     keys = KeyDirectory(bootstrap, prefix)
     catalogue = Catalogue(bootstrap, prefix)
     balances = Balances(bootstrap, prefix)
-    event_log = EventLog(
-        bootstrap,
-        prefix,
-        settings.spool_dir,
-        boot_id,
-        ack_timeout_s=settings.ack_timeout_s,
-        spool_max_bytes=settings.spool_max_bytes,
-        spool_max_age_s=settings.spool_max_age_s,
-    )
     recorder = Recorder(event_log, boot_id=boot_id, edge=settings.edge_name)
     openai = OpenAIProvider(
         settings.openai_url,

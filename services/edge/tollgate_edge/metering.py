@@ -18,6 +18,8 @@ from tollgate_edge.recorder import Flush, Recorder
 from tollgate_edge.request import MAX_MODEL_CHARS
 
 _MAX_CLIENT_CHARS = 64
+# The provider's words, cut so that an event stays small whatever it sends.
+_MAX_WORD_CHARS = 64
 # OpenAI's SDKs say `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0` and `OpenAI/JS 6.1.0`.
 _OPENAI_SDK = re.compile(r"(?:Async)?OpenAI/(\w+) ([\w.+-]+)")
 
@@ -87,10 +89,15 @@ class RequestMeter:
             plan_version=self._tariff.plan.plan_version,
             estimated=ending.estimated,
             outcome=ending.outcome,
-            finish_reason=ending.finish_reason,
+            finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
         )
 
     def _closed(self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:
+        latency_ms = self._exchange.elapsed_ms()
+        first_token_ms = self._exchange.first_byte_ms
+        if first_token_ms is None and ending.outcome is Outcome.COMPLETED:
+            # A whole answer, whose first byte leaves with its last.
+            first_token_ms = latency_ms
         return RequestClosed(
             stamp=stamp,
             at=now,
@@ -98,10 +105,10 @@ class RequestMeter:
             outcome=ending.outcome,
             status=ending.status,
             opened_at=self._exchange.arrived_at,
-            latency_ms=self._exchange.elapsed_ms(),
-            first_token_ms=self._exchange.first_byte_ms,
-            error_code=ending.error_code,
-            finish_reason=ending.finish_reason,
+            latency_ms=latency_ms,
+            first_token_ms=first_token_ms,
+            error_code=ending.error_code[:_MAX_WORD_CHARS],
+            finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
         )
 
 

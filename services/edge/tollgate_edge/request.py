@@ -29,7 +29,8 @@ class ChatRequest(msgspec.Struct):
 
     @property
     def end_user(self) -> str:
-        return (self.user or "")[:MAX_END_USER_CHARS]
+        # PostgreSQL's texts cannot hold a NUL, and an event must be storable everywhere.
+        return (self.user or "").replace("\0", "")[:MAX_END_USER_CHARS]
 
 
 _decoder = msgspec.json.Decoder(ChatRequest)

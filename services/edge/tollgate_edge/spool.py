@@ -3,7 +3,8 @@
 One append-only file a boot, `<boot_id>.spool`, locked by the process that owns it for as long as it lives; a file that
 nobody locks is an orphan, and any edge may replay it. Each event is a frame: length and CRC-32 of the payload, four
 bytes each, then the payload. What `append` returned from is on disk (fsync). A frame that is cut short or does not
-match its checksum is the tail that was being written when the process died: nobody was told that it is safe.
+match its checksum is the tail that was being written when the process died: nobody was told that it is safe. The file
+is set aside then, for a person to look at.
 """
 
 import asyncio
@@ -205,5 +206,10 @@ def _whole_frames(data: bytes) -> Iterator[tuple[Entry, int]]:
         # A file that grew without its content reads as zeros, and the checksum of nothing is zero.
         if not length or len(payload) < length or zlib.crc32(payload) != checksum:
             return
-        yield _decoder.decode(payload), _HEADER.size + length
+        try:
+            entry = _decoder.decode(payload)
+        except msgspec.DecodeError:
+            # Whole, but written by another version of this program.
+            return
+        yield entry, _HEADER.size + length
         at += _HEADER.size + length
