@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,15 +12,16 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from engines.stores import ClickHouseDatabase
 from tollgate_common import clickhouse
+from tollgate_common.blocks import Block
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer, Record
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged
 from tollgate_common.events import UsageEvent, Void, decode_usage, encode
-from tollgate_common.ids import new_id
+from tollgate_common.ids import id_floor, new_id
 from tollgate_common.producer import create_producer
 from tollgate_common.sequence import Stamp
-from tollgate_common.sink import SINK_COLUMNS, Block, Sink, Table
+from tollgate_common.sink import INSERT_WITHIN, SINK_COLUMNS, Sink, Table
 from tollgate_common.topics import Topic, create_topics
 
 pytestmark = pytest.mark.engines
@@ -68,8 +70,8 @@ class DyingSink(Sink[Any]):
     async def _declare(self, blocks: Sequence[Block[Any]]) -> None:
         await self._step("declare", super()._declare(blocks))
 
-    async def _insert(self, block: Block[Any], token: int) -> None:
-        await self._step("insert", super()._insert(block, token))
+    async def _insert(self, block: Block[Any]) -> None:
+        await self._step("insert", super()._insert(block))
 
     async def _finish(self, blocks: Sequence[Block[Any]]) -> None:
         await self._step("commit", super()._finish(blocks))
@@ -84,10 +86,11 @@ class World:
         self.boot = new_id()
         self.next_seq = [0] * PARTITIONS
 
-    async def send(self, partition: int, seqs: Sequence[int]) -> None:
+    async def send(self, partition: int, seqs: Sequence[int], sent_at: datetime | None = None) -> None:
+        timestamp_ms = int(sent_at.timestamp() * 1000) if sent_at else None
         for seq in seqs:
             event = Void(stamp=Stamp(self.boot, partition, seq), at=utc_now(), account_id="a", reason=f"r{seq}")
-            await self.producer.send(self.topic, encode(event), partition=partition)
+            await self.producer.send(self.topic, encode(event), partition=partition, timestamp_ms=timestamp_ms)
         await self.producer.flush()
 
     async def stored(self) -> list[tuple[int, int, str]]:
@@ -95,7 +98,7 @@ class World:
         return [(row[0], row[1], row[2]) for row in found.result_rows]
 
     @asynccontextmanager
-    async def sink(self, **dies: str) -> AsyncIterator["asyncio.Task[None]"]:
+    async def sink(self, **parts: Any) -> AsyncIterator["asyncio.Task[None]"]:
         consumer = Consumer(self.bootstrap, f"{self.prefix}.sink", [self.topic], session_timeout_ms=6_000)
         sink = DyingSink(
             bootstrap=self.bootstrap,
@@ -103,7 +106,7 @@ class World:
             clickhouse=self.client,
             table=TABLE,
             dead_letters=DeadLetters(self.producer, self.prefix, "sink"),
-            **dies,
+            **parts,
         )
         task = asyncio.create_task(sink.run())
         try:
@@ -117,8 +120,8 @@ class World:
             with pytest.raises((Killed, ExceptionGroup)):
                 await asyncio.wait_for(task, 30)
 
-    async def runs_until(self, expected: list[tuple[int, int, str]]) -> None:
-        async with self.sink() as task:
+    async def runs_until(self, expected: list[tuple[int, int, str]], **parts: Any) -> None:
+        async with self.sink(**parts) as task:
             await until(lambda: self._has(expected), task)
             # Whatever comes too much comes within another turn.
             await asyncio.sleep(0.5)
@@ -206,7 +209,11 @@ async def test_rows_that_an_ok_did_not_bring_go_under_a_fresh_token(world: World
     await world.runs_until_it_dies(die_after="insert")
     await world.client.command("ALTER TABLE events DELETE WHERE 1 SETTINGS mutations_sync = 1")
     assert await world.stored() == []
-    await world.runs_until(expected(range(10)))
+    started = utc_now()
+    await world.runs_until(expected(range(10)), now=lambda: started + (utc_now() - started) * 60)
+    deadline = await world.client.query("SELECT max(toUnixTimestamp64Milli(insert_by)) FROM events")
+    # It has waited until nothing that was sent under the spent token could land any more.
+    assert deadline.result_rows[0][0] / 1000 > (started + 2 * INSERT_WITHIN).timestamp()
 
 
 async def test_members_that_come_and_go_share_the_partitions(world: World) -> None:
@@ -248,8 +255,31 @@ async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> Non
     columns: list[list[Any]] = [[world.topic], [0], [0], [world.boot], [0], [202611], [deadline], [now], ["r0"]]
     await world.client.insert("events", columns, [*SINK_COLUMNS, "at", "reason"], column_oriented=True)
     async with world.sink() as task:
-        with pytest.raises(Damaged, match="no committed offset"):
+        with pytest.raises(Damaged, match=r"committed offset of group .* is gone"):
             await asyncio.wait_for(task, 30)
+
+
+async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) -> None:
+    await world.send(0, range(10))
+    await world.runs_until(expected(range(10)))
+    reset = AIOKafkaConsumer(bootstrap_servers=world.bootstrap, group_id=f"{world.prefix}.sink")
+    async with reset:
+        partition = TopicPartition(world.topic, 0)
+        reset.assign([partition])
+        await reset.commit({partition: 3})
+    async with world.sink() as task:
+        with pytest.raises(Damaged, match=r"7 rows .* from offset 3 on, but the committed offset .* is 3"):
+            await asyncio.wait_for(task, 30)
+
+
+async def test_records_that_waited_for_days_are_judged_by_their_own_time(world: World) -> None:
+    """The boot was within the horizon when they were sent; the clock alone says that it no longer is."""
+    sent_at = utc_now() - timedelta(days=3)
+    world.boot = id_floor(sent_at - timedelta(days=7))
+    await world.send(0, range(10), sent_at)
+    await world.runs_until(expected(range(10)))
+    await world.send(0, range(5, 12), sent_at)
+    await world.runs_until(expected(range(12)))
 
 
 async def test_what_can_never_be_handled_goes_to_the_dead_letters_and_stays_a_gap(world: World) -> None:

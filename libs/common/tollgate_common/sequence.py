@@ -66,8 +66,13 @@ class SequenceState:
 
     def forget_older_than(self, now: datetime) -> None:
         """Drop the boots whose events are refused anyway, so that the state stays bounded."""
-        floor = id_floor(now - BOOT_HORIZON - timedelta(days=1))
+        floor = remembered_from(now)
         self.boots = {boot_id: boot for boot_id, boot in self.boots.items() if boot_id >= floor}
+
+
+def remembered_from(now: datetime) -> str:
+    """The smallest boot id that a state keeps: a day beyond those that are refused, for clocks that differ."""
+    return id_floor(now - BOOT_HORIZON - timedelta(days=1))
 
 
 class Draft:

@@ -8,7 +8,8 @@ Guarantee: at-least-once delivery, exactly-once effect, whatever is killed. Cras
 * a paused instance wakes up: its commit carries an old generation and is refused, its insert carries a token that is
   known or a deadline that has passed.
 
-The rules and the traces that each closes stand in docs/exactly-once.md.
+What a block needs next is decided by `tollgate_common.landing`; the rules, and the traces that each closes, stand in
+docs/exactly-once.md.
 """
 
 import asyncio
@@ -25,14 +26,16 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import ProgrammingError as ClickHouseUsage
 from prometheus_client import Counter
 
+from tollgate_common.blocks import Block, build_block
 from tollgate_common.clickhouse import MAX_BLOCK_ROWS
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Batches, Consumer, Record, sent_at
 from tollgate_common.dead_letters import DeadLetters
-from tollgate_common.errors import Damaged, Poison
+from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.events import StampedEvent
-from tollgate_common.ids import id_floor, new_id
-from tollgate_common.sequence import BOOT_HORIZON, BootSequence, Draft, SequenceState, Stamp
+from tollgate_common.ids import new_id
+from tollgate_common.landing import Declaration, Landing, Step
+from tollgate_common.sequence import BootSequence, SequenceState, remembered_from
 from tollgate_common.statements import Statements
 
 log = logging.getLogger(__name__)
@@ -41,9 +44,9 @@ log = logging.getLogger(__name__)
 INSERT_WITHIN = timedelta(seconds=120)
 # Below the above, so that the outcome of the last attempt is known before the deadline.
 INSERT_TIMEOUT_S = 30
+# An insert that began in time may run for its time-out, and the engine's clock may be slow.
+OVER_AFTER = timedelta(seconds=INSERT_TIMEOUT_S + 10)
 RETRY_DELAY_S = 0.5
-# Tokens tried for a block whose rows are missing after an OK: the engine died between its dedup log and its rename.
-MAX_TOKENS = 5
 
 ROWS = Counter("tollgate_sink_rows", "Rows that a sink has made durable.", ["table"])
 DUPLICATES = Counter("tollgate_sink_duplicates", "Events that a sink dropped because it had seen them.", ["table"])
@@ -66,34 +69,6 @@ class Table(NamedTuple, Generic[EventT]):
     columns: tuple[str, ...]
     decode: Callable[[Record], EventT]
     rows: Callable[[Sequence[EventT]], Sequence[Sequence[Any]]]
-
-
-class Declaration(NamedTuple):
-    """The block `[start, end)` of a partition, in the month that its rows are stored under."""
-
-    start: int
-    end: int
-    month: int
-
-    def text(self) -> str:
-        return f"{self.start}-{self.end}@{self.month}"
-
-    @staticmethod
-    def parse(text: str) -> "Declaration":
-        span, month = text.split("@")
-        start, end = span.split("-")
-        return Declaration(int(start), int(end), int(month))
-
-
-class Block(NamedTuple, Generic[EventT]):
-    """The new events of a declared range, those that can never be handled, and the sequence state after them."""
-
-    partition: TopicPartition
-    declared: Declaration
-    offsets: list[int]
-    events: list[EventT]
-    poison: list[tuple[Record, Poison]]
-    draft: Draft
 
 
 class Sink(Generic[EventT]):
@@ -129,53 +104,37 @@ class Sink(Generic[EventT]):
     # --- a batch in the normal course ---------------------------------------------------------------------------------
 
     async def handle(self, batches: Batches) -> None:
-        now = self._now()
-        blocks = [
-            self._build(partition, Declaration(records[0].offset, records[-1].offset + 1, month_of(now)), records)
-            for partition, records in batches.items()
-        ]
+        month = month_of(self._now())
+        blocks = []
+        for partition, records in batches.items():
+            state = await self._state_before(partition, records)
+            declared = Declaration(records[0].offset, records[-1].offset + 1, month)
+            blocks.append(build_block(declared, records, state, self._table.decode))
         await self._declare(blocks)
-        async with asyncio.TaskGroup() as group:
-            for block in blocks:
-                group.create_task(self._land(block, replayed=False))
+        results = await asyncio.gather(*(self._land(block, in_doubt=False) for block in blocks), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
         await self._finish(blocks)
 
-    def _build(self, partition: TopicPartition, declared: Declaration, records: Sequence[Record]) -> Block[EventT]:
-        """A function of the records and of the state before them alone, so that a replay carries the same rows."""
-        block: Block[EventT] = Block(partition, declared, [], [], [], self._states[partition].draft())
-        for record in records:
-            try:
-                event = self._table.decode(record)
-                check_partition(event.stamp, record)
-                if block.draft.admit(event.stamp, sent_at(record)):
-                    block.offsets.append(record.offset)
-                    block.events.append(event)
-                else:
-                    DUPLICATES.labels(self._table.name).inc()
-            except Poison as poison:
-                block.poison.append((record, poison))
-        return block
-
     async def _declare(self, blocks: Sequence[Block[EventT]]) -> None:
+        # From before the commit: a process that sleeps right after it must not wake up with time that has passed.
+        deadline = self._now() + INSERT_WITHIN
         await self._consumer.commit(
             {block.partition: OffsetAndMetadata(block.declared.start, block.declared.text()) for block in blocks}
         )
         for block in blocks:
-            self._deadlines[block.partition] = self._now() + INSERT_WITHIN
+            self._deadlines[block.partition] = deadline
 
     async def _finish(self, blocks: Sequence[Block[EventT]]) -> None:
         await self._consumer.commit({block.partition: OffsetAndMetadata(block.declared.end, "") for block in blocks})
         for block in blocks:
             block.draft.apply()
-            self._states[block.partition].forget_older_than(self._now())
+            DUPLICATES.labels(self._table.name).inc(block.duplicates)
             ROWS.labels(self._table.name).inc(len(block.events))
 
-    async def _land(self, block: Block[EventT], *, replayed: bool) -> None:
-        """Insert until the rows are there.
-
-        A plain OK to the first attempt is proof. After a failed attempt or a predecessor's, it is not: the engine may
-        have died between its dedup log and the part's rename, and then drops the replay. So the rows are read back,
-        and if they are missing they go under a fresh token.
+    async def _land(self, block: Block[EventT], *, in_doubt: bool) -> None:
+        """Insert until the rows are there; `in_doubt` if a predecessor may have tried.
 
         Raises:
             Fenced: the group has moved on.
@@ -183,31 +142,39 @@ class Sink(Generic[EventT]):
         """
         for record, poison in block.poison:
             await self._dead_letters.send(record, poison)
-        if not block.events:
-            return
-        token = 0
-        while True:
+        landing = Landing(block.declared, len(block.events), in_doubt)
+        while (step := landing.next_step(late=self._is_late(block.partition))) is not Step.DONE:
+            block = block._replace(declared=landing.declared)
             try:
-                if replayed and await self._is_there(block):
-                    return
-                await self._insert(block, token)
-                if not replayed or await self._is_there(block):
-                    return
-                token += 1
+                landing = await self._do(step, landing, block)
             except (ClickHouseError, OSError) as error:
                 if isinstance(error, ClickHouseUsage):
                     raise
-                log.warning("insert of %s %s is tried again: %s", block.partition, block.declared.text(), error)
+                log.warning("%s of %s %s failed: %s", step.name, block.partition, block.declared.text(), error)
+                landing = landing.failed()
                 await asyncio.sleep(RETRY_DELAY_S)
-            replayed = True
-            if token >= MAX_TOKENS:
-                raise Damaged(f"{block.partition} {block.declared.text()}: inserted {token} times and still missing")
-            if self._now() + timedelta(seconds=INSERT_TIMEOUT_S) > self._deadlines[block.partition]:
-                await self._declare([block])
 
-    async def _insert(self, block: Block[EventT], token: int) -> None:
+    async def _do(self, step: Step, landing: Landing, block: Block[EventT]) -> Landing:
+        match step:
+            case Step.INSERT:
+                await self._insert(block)
+                return landing.answered()
+            case Step.READ_BACK:
+                is_final = self._now() > self._deadlines[block.partition] + OVER_AFTER
+                return landing.looked(await self._count(block), is_final=is_final)
+            case Step.WAIT:
+                await asyncio.sleep(RETRY_DELAY_S)
+                return landing.waited()
+            case _:
+                again = landing.declared_again()
+                await self._declare([block._replace(declared=again.declared)])
+                return again
+
+    def _is_late(self, partition: TopicPartition) -> bool:
+        return self._now() + timedelta(seconds=INSERT_TIMEOUT_S) > self._deadlines[partition]
+
+    async def _insert(self, block: Block[EventT]) -> None:
         size = len(block.events)
-        declared = block.declared
         await self._clickhouse.insert(
             self._table.name,
             [
@@ -216,7 +183,7 @@ class Sink(Generic[EventT]):
                 block.offsets,
                 [event.stamp.boot_id for event in block.events],
                 [event.stamp.seq for event in block.events],
-                [declared.month] * size,
+                [block.declared.month] * size,
                 [self._deadlines[block.partition]] * size,
                 *self._table.rows(block.events),
             ],
@@ -225,8 +192,7 @@ class Sink(Generic[EventT]):
             column_oriented=True,
             settings={
                 "query_id": new_id(),
-                "insert_deduplication_token": f"{block.partition.topic}:{block.partition.partition}:"
-                f"{declared.start}-{declared.end}" + (f"#{token}" if token else ""),
+                "insert_deduplication_token": block.declared.deduplication_token(*block.partition),
                 "async_insert": 0,
                 "max_execution_time": INSERT_TIMEOUT_S,
                 "min_insert_block_size_rows": MAX_BLOCK_ROWS * 2,
@@ -244,48 +210,54 @@ class Sink(Generic[EventT]):
             self._types = [types[column] for column in (*SINK_COLUMNS, *self._table.columns)]
         return self._types
 
-    async def _is_there(self, block: Block[EventT]) -> bool:
+    async def _count(self, block: Block[EventT]) -> int:
         found = await self._query(
             "sink_count_block", block.partition, start=block.declared.start, end=block.declared.end
         )
-        count = int(found[0][0])
-        if count not in {0, len(block.events)}:
-            raise Damaged(
-                f"{self._table.name}: {block.partition} {block.declared.text()} has {count} of {len(block.events)} rows"
-            )
-        return count > 0
+        return int(found[0][0])
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
     async def assigned(self, partition: TopicPartition) -> int:
+        self._states.pop(partition, None)
         committed = await self._committed(partition)
+        declared = Declaration.parse(committed.metadata) if committed and committed.metadata else None
+        await self._refuse_rows_beyond(partition, committed, declared)
         if committed is None:
-            return await self._first_start(partition)
-        offset, text = committed
-        self._states[partition] = await self._recover_state(partition, offset)
-        if not text:
-            return offset
-        declared = Declaration.parse(text)
-        log.info("%s: finishing the declared block %s", partition, text)
+            return await self._consumer.beginning(partition)
+        if declared is None:
+            return int(committed.offset)
+        log.info("%s: finishing the declared block %s", partition, declared.text())
         records = await self._consumer.read_range(partition, declared.start, declared.end)
-        block = self._build(partition, declared, records)
+        state = await self._state_before(partition, records)
+        block = build_block(declared, records, state, self._table.decode)
         await self._declare([block])
-        await self._land(block, replayed=True)
+        await self._land(block, in_doubt=True)
         await self._finish([block])
         return declared.end
 
-    async def _first_start(self, partition: TopicPartition) -> int:
-        beginning = await self._consumer.beginning(partition)
-        found = await self._query("sink_count_block", partition, start=0, end=1 << 62)
-        if found[0][0]:
-            raise Damaged(
-                f"{self._table.name} has rows of {partition}, but group {self._consumer.group} has no committed "
-                "offset: where to resume cannot be known"
-            )
-        self._states[partition] = SequenceState()
-        return beginning
+    async def _refuse_rows_beyond(
+        self, partition: TopicPartition, committed: OffsetAndMetadata | None, declared: Declaration | None
+    ) -> None:
+        """No row stands beyond what is declared, unless the group's offset was lost or set back.
 
-    async def _committed(self, partition: TopicPartition) -> tuple[int, str] | None:
+        Raises:
+            Damaged: it was; to go on would store those events again, in blocks of other bounds.
+            Fenced: they are a successor's.
+        """
+        end = declared.end if declared else committed.offset if committed else 0
+        found = await self._query("sink_count_block", partition, start=end, end=1 << 62)
+        if not found[0][0]:
+            return
+        # A successor commits before it inserts.
+        if await self._committed(partition) != committed:
+            raise Fenced(f"{partition} has been taken over")
+        raise Damaged(
+            f"{self._table.name} has {found[0][0]} rows of {partition} from offset {end} on, but the committed offset "
+            f"of group {self._consumer.group} is {committed.offset if committed else 'gone'}: it was lost or set back"
+        )
+
+    async def _committed(self, partition: TopicPartition) -> OffsetAndMetadata | None:
         # The consumer's own committed() hides the metadata, where the declaration stands.
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
@@ -294,11 +266,23 @@ class Sink(Generic[EventT]):
         finally:
             await admin.close()
         found = offsets.get(partition)
-        return None if found is None or found.offset < 0 else (found.offset, found.metadata)
+        return None if found is None or found.offset < 0 else found
 
-    async def _recover_state(self, partition: TopicPartition, before: int) -> SequenceState:
-        """What the table's own rows below an offset say of each boot: its high-water mark and its gaps."""
-        floor = id_floor(self._now() - BOOT_HORIZON - timedelta(days=1))
+    async def _state_before(self, partition: TopicPartition, records: Sequence[Record]) -> SequenceState:
+        """What has been seen below these records, of the boots that their own time does not rule out.
+
+        Not by the clock: records that have waited for days would meet a state that has forgotten their boots, and a
+        replay could find another state than the first attempt.
+        """
+        if partition in self._states:
+            self._states[partition].forget_older_than(sent_at(records[0]))
+        else:
+            self._states[partition] = await self._recover_state(partition, records[0])
+        return self._states[partition]
+
+    async def _recover_state(self, partition: TopicPartition, first: Record) -> SequenceState:
+        """What the table's own rows below a record say of each boot: its high-water mark and its gaps."""
+        before, floor = first.offset, remembered_from(sent_at(first))
         boots = await self._query("sink_boots", partition, before=before, floor=floor)
         gaps: dict[str, list[tuple[int, int]]] = {}
         if any(count != high for _, high, count in boots):
@@ -319,16 +303,6 @@ class Sink(Generic[EventT]):
             | parameters,
         )
         return result.result_rows
-
-
-def check_partition(stamp: Stamp, record: Record) -> None:
-    """Refuse an event that was sent to the wrong partition.
-
-    Raises:
-        Poison: the event stands in another partition than it was numbered for.
-    """
-    if stamp.partition != record.partition:
-        raise Poison(f"stamped for partition {stamp.partition}, found in {record.partition}")
 
 
 def month_of(moment: datetime) -> int:
