@@ -1,5 +1,7 @@
 """The parts of Tollgate as data: what each is given, what must be done before it starts."""
 
+import os
+import secrets
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import psycopg
 from psycopg import sql
 
 from tollgate_local.engines import EngineAddresses
+from tollgate_local.folders import write_private
 from tollgate_local.ports import HOST
 from tollgate_local.processes import ProcessSpec, run_to_end
 from tollgate_local.supervisor import Part
@@ -74,6 +77,13 @@ class System:
     def url(self, part: str) -> str:
         return f"http://{HOST}:{self.ports[part]}"
 
+    def secret(self, name: str) -> str:
+        """A secret of this system's own, made at its first use and kept with its data."""
+        file = self.data / "secrets" / name
+        if not file.exists():
+            write_private(file, secrets.token_hex(32))
+        return file.read_text()
+
     def parts(self) -> list[Part]:
         steps = [Part("topics", spec=None, prepare=self._create_topics)]
         simulated = [] if self.provider else [Part("provider", self._provider_spec)]
@@ -132,14 +142,24 @@ class System:
             environment["TOLLGATE_CLICKHOUSE_URL"] = with_path(engines.clickhouse_url, self.name)
         if service.name == "edge":
             environment |= self._edge_environment()
+        if service.name == "billing":
+            environment |= self._operators_environment()
         return environment
 
     def _common_environment(self) -> dict[str, str]:
         return {
             "TOLLGATE_KAFKA_BOOTSTRAP": self.engines().kafka_bootstrap,
             "TOLLGATE_TOPIC_PREFIX": self.name,
+            "TOLLGATE_INTERNAL_TOKEN": self.secret("internal-token"),
+            "TOLLGATE_BALANCE_URL": self.url("balance"),
+            "TOLLGATE_ANALYTICS_URL": self.url("analytics"),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _operators_environment(self) -> dict[str, str]:
+        # Whoever has set one of their own keeps it.
+        own = "TOLLGATE_OPERATOR_TOKEN" in os.environ
+        return {} if own else {"TOLLGATE_OPERATOR_TOKEN": self.secret("operator-token")}
 
     def _edge_environment(self) -> dict[str, str]:
         # The simulated provider takes any key.

@@ -4,11 +4,10 @@ import base64
 import binascii
 import logging
 import re
-import secrets
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 import psycopg
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -17,11 +16,12 @@ from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
 from tollgate_billing import handlers, schemas
+from tollgate_billing.callers import bearer, operators, unauthorized
 from tollgate_billing.store import Charges, Position
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord
-from tollgate_common.http import PROBLEM_TYPE, create_app, problem_response
+from tollgate_common.http import create_app, problem_response, problems
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
 
@@ -51,7 +51,7 @@ def build_app(
     for error in (psycopg.OperationalError, ClickHouseError, OSError):
         app.add_exception_handler(error, _render_unavailable)
     Caller = Annotated[KeyRecord, Depends(_caller(keys))]  # noqa: N806 - a type
-    operator = Depends(_operator(operator_token))
+    operator = Depends(operators(operator_token))
 
     @app.get("/v1/prices", responses=problems(404, 503))
     async def list_prices(
@@ -85,11 +85,6 @@ def build_app(
     return app
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How the OpenAPI document tells of the answers that are RFC 9457 problems."""
-    return {status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {}}} for status in statuses}
-
-
 async def _render_unavailable(request: Request, error: Exception) -> JSONResponse:
     log.error("a store did not answer: %s", error)
     problem = Problem(
@@ -109,49 +104,18 @@ def _caller(keys: KeyDirectory) -> Callable[[Request], Coroutine[None, None, Key
     """
 
     async def caller(request: Request) -> KeyRecord:
-        text = _bearer(request)
+        text = bearer(request)
         if text is None:
-            raise _unauthorized("missing_api_key", "send your API key as 'Authorization: Bearer tg_...'")
+            raise unauthorized("missing_api_key", "send your API key as 'Authorization: Bearer tg_...'")
         record = keys.find(text)
         if record is not None:
             return record
         if (waiting_for := keys.topic.waiting_for()) is not None:
             detail = f"starting, still reading {waiting_for}; try again in a moment"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
-        raise _unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
+        raise unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
 
     return caller
-
-
-def _operator(token: SecretStr | None) -> Callable[[Request], Coroutine[None, None, None]]:
-    """The dependency that lets operators in.
-
-    Raises:
-        Problem: 403 if this deployment has no operators' secret, 401 if the caller does not know it.
-    """
-
-    async def operator(request: Request) -> None:
-        if token is None:
-            raise Problem(
-                HTTPStatus.FORBIDDEN,
-                "operator_api_disabled",
-                "prices cannot be set: this service was started without TOLLGATE_OPERATOR_TOKEN",
-            )
-        given = _bearer(request) or ""
-        # As bytes: compare_digest refuses text with other characters than ASCII.
-        if not secrets.compare_digest(given.encode(), token.get_secret_value().encode()):
-            raise _unauthorized("invalid_operator_token", "send the operators' secret as 'Authorization: Bearer ...'")
-
-    return operator
-
-
-def _bearer(request: Request) -> str | None:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    return text.strip() or None if scheme.lower() == "bearer" else None
-
-
-def _unauthorized(code: str, detail: str) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _cursor(position: Position) -> str:

@@ -3,11 +3,25 @@
 import argparse
 import logging
 from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import httpx
+from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_billing import handlers
 from tollgate_billing.api import build_app
+from tollgate_billing.auditor import api as audit_api
+from tollgate_billing.auditor.audit import Auditor
+from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.auditor.event_log import EventLog
+from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.worker import AuditWorker
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
+from tollgate_billing.dead_letters import api as dead_letters_api
+from tollgate_billing.dead_letters.consumer import LetterHandler
+from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
+from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.settings import BillingSettings
 from tollgate_billing.store import Charges
 from tollgate_common import cli, clickhouse, postgres
@@ -16,9 +30,12 @@ from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.http import run_service
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.outbox import Publisher
+from tollgate_common.postgres import Pool
 from tollgate_common.producer import create_producer
 
 log = logging.getLogger(__name__)
+
+PEER_TIMEOUT_S = 60.0
 
 
 async def serve(settings: BillingSettings) -> None:
@@ -44,7 +61,44 @@ async def serve(settings: BillingSettings) -> None:
             settings.operator_token,
             lambda: keys.topic.waiting_for() or consumer.waiting_for(),
         )
-        await run_service(app, settings.host, settings.port, publisher.run(), keys.topic.run(), consumer.run(charges))
+        workers = [publisher.run(), keys.topic.run(), consumer.run(charges)]
+        letters = create_letters_consumer(bootstrap, prefix)
+        workers.append(letters.run(LetterHandler(letters, pool)))
+        dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))
+        auditor = create_auditor(settings, pool, client, http, consumer.group)
+        worker = None
+        if auditor is not None:
+            window = timedelta(days=settings.audit_days)
+            worker = AuditWorker(auditor, every_s=settings.audit_every_s, window=window)
+            workers.append(worker.run())
+        audit_api.add_routes(app, auditor, worker, settings.operator_token)
+        await run_service(app, settings.host, settings.port, *workers)
+
+
+def create_auditor(
+    settings: BillingSettings, pool: Pool, charges: AsyncClient, http: httpx.AsyncClient, group: str
+) -> Auditor | None:
+    """None where the settings do not say how to reach those who are to be audited."""
+    if settings.internal_token is None or settings.balance_url is None or settings.analytics_url is None:
+        log.warning(
+            "nothing is audited: %s", "set TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL"
+        )
+        return None
+    token, bootstrap, prefix = (
+        settings.internal_token.get_secret_value(),
+        settings.kafka_bootstrap,
+        settings.topic_prefix,
+    )
+    return Auditor(
+        pool=pool,
+        event_log=EventLog(bootstrap),
+        prefix=prefix,
+        charges=ChargeBooks(charges, pool, bootstrap, prefix, group),
+        balance=RemoteBooks(http, settings.balance_url, token),
+        analytics=RemoteBooks(http, settings.analytics_url, token),
+        unclosed_after=timedelta(seconds=settings.unclosed_after_s),
+    )
 
 
 async def migrate(settings: BillingSettings) -> list[str]:

@@ -5,14 +5,14 @@ SELECT
     {starts:Array(UInt64)}[place] + intDiv(offset - {starts:Array(UInt64)}[place], greatest({steps:Array(UInt64)}[place], 1))
         * {steps:Array(UInt64)}[place] AS start,
     countIf(amount_nano != 0) AS charges,
-    sum(amount_nano) AS amount_nano,
+    sum(amount_nano) AS amounts_nano,
     sum((amount_nano % 65521) * (offset % 65521 + 1)) AS checksum,
     count() AS rows,
     sum(
         input_tokens + cached_input_tokens + cache_write_tokens + audio_input_tokens + image_input_tokens
         + output_tokens + reasoning_tokens + audio_output_tokens
     ) AS tokens
-FROM {table:Identifier} AS audited
+FROM {table:Identifier}
 WHERE
     topic = {topic:String}
     AND place > 0

@@ -4,7 +4,7 @@ SELECT
     r.first + (p.event_offset - r.first) / r.step * r.step AS start,
     count(*) AS charges,
     sum(p.amount_nano) AS amount_nano,
-    sum((p.amount_nano % 65521) * (p.event_offset % 65521 + 1)) AS checksum
+    sum((p.amount_nano %% 65521) * (p.event_offset %% 65521 + 1)) AS checksum
 FROM unnest(%(partitions)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[], %(steps)s::bigint[])
     AS r (partition, first, after, step)
 JOIN postings AS p

@@ -1,0 +1,62 @@
+"""What operators ask the auditor."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Query
+from pydantic import AwareDatetime, SecretStr
+
+from tollgate_billing.auditor.audit import Auditor
+from tollgate_billing.auditor.report import Report
+from tollgate_billing.auditor.worker import UNANSWERED, AuditWorker
+from tollgate_billing.callers import operators
+from tollgate_common.errors import Problem
+from tollgate_common.http import problems
+
+
+def add_routes(
+    app: FastAPI, auditor: Auditor | None, worker: AuditWorker | None, operator_token: SecretStr | None
+) -> None:
+    """Serve operators; without an auditor tell them what it lacks."""
+    router = APIRouter(dependencies=[Depends(operators(operator_token))], responses=problems(401, 403, 422, 503))
+
+    @router.get("/v1/audit")
+    async def newest_audit() -> Report:
+        """The newest of the audits that run all the time."""
+        if worker is None:
+            raise _not_configured()
+        if worker.newest is None:
+            detail = "no audit has ended since this service started; try again in a moment"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_audit_yet", detail, headers={"Retry-After": "1"})
+        return worker.newest
+
+    @router.post("/v1/audits")
+    async def audit_now(
+        start: Annotated[AwareDatetime | None, Query(alias="from", description="default: everything there is")] = None,
+        end: Annotated[AwareDatetime | None, Query(alias="to", description="not included; default now")] = None,
+    ) -> Report:
+        """Audit now what was sent between two moments."""
+        if auditor is None:
+            raise _not_configured()
+        if start is not None and end is not None and start >= end:
+            raise Problem(
+                HTTPStatus.UNPROCESSABLE_ENTITY,
+                "empty_range",
+                f"nothing lies between {start.isoformat()} and {end.isoformat()}: `from` must be before `to`",
+                field="from",
+            )
+        try:
+            return await auditor.run(start, end)
+        except UNANSWERED as error:
+            detail = f"the audit could not be made: {error}"
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "audit_failed", detail) from error
+
+    app.include_router(router)
+
+
+def _not_configured() -> Problem:
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "audit_not_configured",
+        "the auditor needs TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL and TOLLGATE_ANALYTICS_URL",
+    )

@@ -1,0 +1,333 @@
+"""One audit, from the first question to the report.
+
+What makes its answers comparable: everything is compared up to the lowest offset that all consumers have passed, so one
+that lags is no alarm. Tails are judged by heartbeats that were asked for *before* the ends of the topics were read:
+what they count was in the log by then, and a consumer that has passed those ends has seen it or has lost it.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from tollgate_billing.auditor import gaps
+from tollgate_billing.auditor.charge_books import ChargeBooks, RatedAgain
+from tollgate_billing.auditor.comparison import Comparison, Party, compare
+from tollgate_billing.auditor.event_log import Ends, EventLog
+from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.report import Doubled, Gap, Lag, Mismatch, Report, StaleSum, State, Totals
+from tollgate_billing.dead_letters import store as letter_store
+from tollgate_billing.dead_letters.store import ExplainingLetter
+from tollgate_common.audit import Books, Range, Sent, UnclosedRequests, WriteOffs
+from tollgate_common.clock import utc_now
+from tollgate_common.postgres import Pool
+from tollgate_common.sequence import BOOT_HORIZON
+from tollgate_common.topics import WITH_DEAD_LETTERS, Topic
+
+BALANCE, BILLING, ANALYTICS = "balance", "billing", "analytics"
+# How long an audit waits for consumers to come to the ends that it has read.
+CATCH_UP_S = 10.0
+POLL_S = 0.25
+CLOCK_SKEW = timedelta(minutes=1)
+# Boots that began this long before the audited time may have events in it.
+BOOTS_BEFORE = BOOT_HORIZON + timedelta(days=1)
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+Positions = Mapping[tuple[str, Topic, int], int]
+"""By service, topic and partition, the next offset to consume."""
+
+
+class Scene(NamedTuple):
+    """What an audit starts from, in the order in which it was asked for."""
+
+    sent: Sequence[Sent]
+    ends: Ends
+    letters: Sequence[ExplainingLetter]
+    positions: Positions
+
+
+class Sequences(NamedTuple):
+    gaps: list[Gap]
+    doubled: list[Doubled]
+    missing_unlisted: int
+    duplicated: int
+
+
+class Findings(NamedTuple):
+    compared: Comparison
+    mismatches: list[Mismatch]
+    sequences: Sequences
+    rated: RatedAgain
+    stale: list[StaleSum]
+    unclosed: UnclosedRequests
+    write_offs: WriteOffs
+
+
+class Auditor:
+    def __init__(
+        self,
+        *,
+        pool: Pool,
+        event_log: EventLog,
+        prefix: str,
+        charges: ChargeBooks,
+        balance: RemoteBooks,
+        analytics: RemoteBooks,
+        unclosed_after: timedelta,
+    ) -> None:
+        self._pool = pool
+        self._log = event_log
+        self._prefix = prefix
+        self._charges = charges
+        self._balance = balance
+        self._analytics = analytics
+        self._unclosed_after = unclosed_after
+        self._busy = asyncio.Lock()
+
+    @property
+    def _consumers(self) -> Sequence[tuple[str, Books, tuple[Topic, ...]]]:
+        return (
+            (BALANCE, self._balance, (Topic.USAGE,)),
+            (BILLING, self._charges, (Topic.USAGE,)),
+            (ANALYTICS, self._analytics, (Topic.USAGE, Topic.REQUESTS)),
+        )
+
+    async def run(self, start: datetime | None, end: datetime | None) -> Report:
+        """Audit what was sent in `[start, end)`; None is the first record there ever was, and now. One at a time.
+
+        Raises:
+            Retryable: a service, Kafka or a store does not answer.
+        """
+        async with self._busy:
+            return await self._run(start, end)
+
+    async def _run(self, start: datetime | None, end: datetime | None) -> Report:
+        started_at = utc_now()
+        scene = await self._scene(start or EPOCH)
+        found = await self._find(start, end, scene, started_at)
+        totals = _totals(found)
+        return Report(
+            is_clean=not any(totals.differences.values()),
+            start=start,
+            end=end or started_at,
+            started_at=started_at,
+            finished_at=utc_now(),
+            compared_events=found.compared.events,
+            totals=totals,
+            lag=tuple(self._lag(scene.ends, scene.positions)),
+            gaps=tuple(found.sequences.gaps),
+            doubled=(*found.sequences.doubled, *_doubled_postings(found.mismatches)),
+            mismatches=tuple(found.mismatches),
+            misrated=found.rated.listed,
+            stale_sums=tuple(found.stale),
+            unclosed=found.unclosed.oldest,
+            write_offs=found.write_offs.newest,
+            is_complete=_is_complete(found),
+        )
+
+    async def _find(self, start: datetime | None, end: datetime | None, scene: Scene, started_at: datetime) -> Findings:
+        since, until = start or EPOCH, end or started_at
+        spans = await self._spans(start, end, scene)
+        parties = (
+            Party(BALANCE, self._balance, has_every_row=False),
+            Party(BILLING, self._charges, has_every_row=True),
+            Party(ANALYTICS, self._analytics, has_every_row=True),
+        )
+        compared = await compare(parties, Topic.USAGE, spans)
+        return Findings(
+            compared,
+            [_explained(mismatch, scene.letters) for mismatch in compared.mismatches],
+            await self._sequences(boots_since(since), scene, compared),
+            await self._charges.rate_again(spans),
+            await self._stale_sums(since),
+            await self._unclosed(since, min(until, started_at - self._unclosed_after), scene),
+            # What was consumed while this audit waited counts, and the ledger's clock may be ahead of ours.
+            await self._balance.write_offs(since, end or utc_now() + CLOCK_SKEW),
+        )
+
+    async def _scene(self, since: datetime) -> Scene:
+        # Once before, too, so that the heartbeats are the newest that there are.
+        await self._caught_up(await self._ends())
+        sent = await self._analytics.sent(boots_since(since))
+        ends = await self._ends()
+        letters = await self._letters(since)
+        return Scene(sent, ends, letters, await self._caught_up(ends))
+
+    async def _ends(self) -> Ends:
+        return await self._log.ends(*(topic.named(self._prefix) for topic in (Topic.USAGE, Topic.REQUESTS)))
+
+    # --- how far everyone is ------------------------------------------------------------------------------------------
+
+    async def _caught_up(self, ends: Ends) -> Positions:
+        """Where everyone stands once all have passed the ends, or after a while."""
+        deadline = time.monotonic() + CATCH_UP_S
+        while True:
+            positions = await self._positions()
+            if not any(True for _ in self._lag(ends, positions)) or time.monotonic() > deadline:
+                return positions
+            await asyncio.sleep(POLL_S)
+
+    async def _positions(self) -> Positions:
+        asked = [(service, books, topic) for service, books, topics in self._consumers for topic in topics]
+        answers = await asyncio.gather(*(books.positions(topic) for _, books, topic in asked))
+        return {
+            (service, topic, position.partition): position.next
+            for (service, _, topic), answer in zip(asked, answers, strict=True)
+            for position in answer
+        }
+
+    def _lag(self, ends: Ends, positions: Positions) -> Iterable[Lag]:
+        for service, _, topics in self._consumers:
+            for topic in topics:
+                for partition, end in ends[topic.named(self._prefix)].items():
+                    position = positions.get((service, topic, partition), 0)
+                    if position < end:
+                        yield Lag(service=service, topic=topic.value, partition=partition, next=position, end=end)
+
+    async def _spans(self, start: datetime | None, end: datetime | None, scene: Scene) -> list[Range]:
+        """Of usage.v1, the offsets of the audited time that everyone has consumed."""
+        topic = Topic.USAGE.named(self._prefix)
+        ends = scene.ends[topic]
+        first = dict.fromkeys(ends, 0) if start is None else await self._log.at(start, ends, topic)
+        last = None if end is None else await self._log.at(end, ends, topic)
+        spans = []
+        for partition in sorted(ends):
+            safe = min(scene.positions.get((name, Topic.USAGE, partition), 0) for name in (BALANCE, BILLING, ANALYTICS))
+            stop = safe if last is None else min(safe, last[partition])
+            if first[partition] < stop:
+                step = stop - first[partition]
+                spans.append(Range(partition=partition, start=first[partition], end=stop, step=step))
+        return spans
+
+    # --- sequence numbers ---------------------------------------------------------------------------------------------
+
+    async def _sequences(self, since: datetime, scene: Scene, compared: Comparison) -> Sequences:
+        found: list[Gap] = []
+        doubled: list[Doubled] = []
+        unlisted = duplicated = 0
+        for service, books, topics in self._consumers:
+            for topic in topics:
+                boots = await books.boots(topic, since)
+
+                def is_caught_up(partition: int, service: str = service, topic: Topic = topic) -> bool:
+                    end = scene.ends[topic.named(self._prefix)].get(partition)
+                    return end is not None and scene.positions.get((service, topic, partition), 0) >= end
+
+                found += gaps.find_gaps(service, topic, boots)
+                found += gaps.find_tails(service, topic, boots, scene.sent, is_caught_up)
+                doubled += gaps.find_doubled(service, topic, boots)
+                duplicated += sum(boot.duplicated for boot in boots)
+                unlisted += sum(boot.missing - sum(last - first for first, last in boot.gaps) for boot in boots)
+        return Sequences(gaps.explain(found, scene.letters, compared.requests), doubled, unlisted, duplicated)
+
+    # --- dead letters -------------------------------------------------------------------------------------------------
+
+    async def _letters(self, since: datetime) -> Sequence[ExplainingLetter]:
+        """The letters, once all that are in the log are known, or after a while."""
+        ends = await self._log.ends(*(topic.dead_letters(self._prefix) for topic in WITH_DEAD_LETTERS))
+        deadline = time.monotonic() + CATCH_UP_S
+        while True:
+            async with self._pool.connection() as connection:
+                known = await letter_store.positions(connection)
+                is_late = any(
+                    known.get((topic, partition), 0) < end
+                    for topic, partitions in ends.items()
+                    for partition, end in partitions.items()
+                )
+                if not is_late or time.monotonic() > deadline:
+                    return await letter_store.explaining(connection, self._prefix, since)
+            await asyncio.sleep(POLL_S)
+
+    # --- the rest -----------------------------------------------------------------------------------------------------
+
+    async def _stale_sums(self, since: datetime) -> list[StaleSum]:
+        answers = await asyncio.gather(*(books.drifts(since) for _, books, _ in self._consumers))
+        return [
+            StaleSum(service=service, drift=drift)
+            for (service, _, _), drifts in zip(self._consumers, answers, strict=True)
+            for drift in drifts
+        ]
+
+    async def _unclosed(self, since: datetime, until: datetime, scene: Scene) -> UnclosedRequests:
+        """Of the partitions of requests.v1 that are consumed to their ends: elsewhere a close may only be late."""
+        partitions = [
+            partition
+            for partition, end in scene.ends[Topic.REQUESTS.named(self._prefix)].items()
+            if scene.positions.get((ANALYTICS, Topic.REQUESTS, partition), 0) >= end
+        ]
+        if since >= until or not partitions:
+            return UnclosedRequests(count=0)
+        return await self._analytics.unclosed(since, until, partitions)
+
+
+def boots_since(start: datetime) -> datetime:
+    """From when on boots may have events that were sent at `start` or later."""
+    return max(EPOCH + BOOTS_BEFORE, start) - BOOTS_BEFORE
+
+
+def _explained(mismatch: Mismatch, letters: Sequence[ExplainingLetter]) -> Mismatch:
+    """The mismatch with the state of the dead letter that tells of its event, if there is one."""
+    for letter in letters:
+        is_same_place = (letter.source_topic, letter.source_partition, letter.source_offset) == (
+            mismatch.topic,
+            mismatch.partition,
+            mismatch.offset,
+        )
+        if is_same_place or (letter.request_id is not None and letter.request_id == mismatch.request_id):
+            return mismatch.model_copy(update={"state": letter.state})
+    return mismatch
+
+
+def _doubled_postings(mismatches: Iterable[Mismatch]) -> list[Doubled]:
+    """The ledger keeps no rows of what it has seen: an event that it posted twice shows in its amounts."""
+    return [
+        Doubled(
+            service=BALANCE,
+            topic=mismatch.topic,
+            partition=mismatch.partition,
+            copies=len(mismatch.amounts_nano[BALANCE]),
+            request_id=mismatch.request_id,
+            offset=mismatch.offset,
+        )
+        for mismatch in mismatches
+        if len(mismatch.amounts_nano[BALANCE]) > 1
+    ]
+
+
+def _is_complete(found: Findings) -> bool:
+    return (
+        found.compared.is_complete
+        and not found.sequences.missing_unlisted
+        and len(found.rated.listed) == found.rated.charges
+        and len(found.unclosed.oldest) == found.unclosed.count
+        and len(found.write_offs.newest) == found.write_offs.count
+    )
+
+
+def _totals(found: Findings) -> Totals:
+    # What an operator has discarded, and what was sent again and has not arrived, is explained: no sum shows it.
+    explained = [mismatch for mismatch in found.mismatches if mismatch.state in {State.DISCARDED, State.RETRIED}]
+
+    def amount(service: str) -> int:
+        return found.compared.amounts_nano[service] - sum(sum(mismatch.amounts_nano[service]) for mismatch in explained)
+
+    def seqs(*states: State) -> int:
+        return sum(gap.end - gap.start for gap in found.sequences.gaps if gap.state in states)
+
+    doubled_postings = sum(doubled.copies - 1 for doubled in _doubled_postings(found.mismatches))
+    return Totals(
+        missing=seqs(State.LOST) + found.sequences.missing_unlisted,
+        dead_lettered=seqs(State.DEAD_LETTERED, State.RETRIED),
+        discarded=seqs(State.DISCARDED),
+        duplicated=found.sequences.duplicated + doubled_postings,
+        ledger_minus_charges_nano=amount(BALANCE) - amount(BILLING),
+        charges_minus_usage_nano=amount(BILLING) - amount(ANALYTICS),
+        charges_minus_rated_nano=found.rated.difference_nano,
+        mismatches=len(found.mismatches) - len(explained),
+        misrated=found.rated.charges,
+        stale_sums=len(found.stale),
+        unclosed_requests=found.unclosed.count,
+        write_offs=found.write_offs.count,
+        write_off_nano=found.write_offs.amount_nano,
+    )

@@ -1,0 +1,86 @@
+"""The charges as the auditor sees them: billing's own table, and its own catalogue to rate it again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from tollgate_billing import store
+from tollgate_billing.auditor.report import Misrated
+from tollgate_billing.store import SQL
+from tollgate_common.audit import MAX_LISTED, Drift, Range
+from tollgate_common.postgres import Pool
+from tollgate_common.rating import TOKEN_CLASSES, Prices
+from tollgate_common.sink_books import SinkBooks, projection_drifts
+from tollgate_common.topics import Topic
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RatedAgain(NamedTuple):
+    """Charges that differ from what the catalogue makes of them: the first of them, how many, and by how much."""
+
+    listed: tuple[Misrated, ...] = ()
+    charges: int = 0
+    difference_nano: int = 0
+
+
+class ChargeBooks(SinkBooks):
+    """`tollgate_common.audit.Books` of the charges."""
+
+    def __init__(self, clickhouse: AsyncClient, pool: Pool, bootstrap: str, prefix: str, group: str) -> None:
+        super().__init__(clickhouse, "charges", bootstrap, prefix, group)
+        self._pool = pool
+
+    async def drifts(self, since: datetime) -> Sequence[Drift]:
+        async def days(settings: Mapping[str, int]) -> Sequence[Sequence[int]]:
+            parameters = {"since_s": (since - EPOCH).days * 86_400}
+            result = await self._clickhouse.query(SQL["audit_days"], parameters=parameters, settings=dict(settings))
+            return result.result_rows
+
+        return await projection_drifts(days, "charges by day", ("rows", "amount_nano"))
+
+    async def rate_again(self, ranges: Sequence[Range]) -> RatedAgain:
+        """Rate every charge of the ranges from its tokens and the versions that it names."""
+        places = {
+            "topic": Topic.USAGE.named(self._prefix),
+            "partitions": [part.partition for part in ranges],
+            "starts": [part.start for part in ranges],
+            "ends": [part.end for part in ranges],
+        }
+        named = await self._clickhouse.query(SQL["audit_versions"], parameters=places)
+        catalogue = await self._catalogue(
+            {price for price, _ in named.result_rows}, {plan for _, plan in named.result_rows}
+        )
+        found = await self._clickhouse.query(
+            SQL["audit_misrated"], parameters=places | catalogue | {"limit": MAX_LISTED}
+        )
+        rows = list(found.named_results())
+        if not rows:
+            return RatedAgain()
+        return RatedAgain(tuple(map(_misrated, rows)), rows[0]["found"], rows[0]["difference_nano"])
+
+    async def _catalogue(self, prices: set[str], plans: set[str]) -> dict[str, Any]:
+        """Of the versions that are named, those that exist, in columns."""
+        async with self._pool.connection() as connection:
+            known = {name: price for name, price in (await store.all_prices(connection)).items() if name in prices}
+            multipliers = {
+                name: bps for name, bps in (await store.all_multipliers(connection)).items() if name in plans
+            }
+        return {
+            "price_versions": list(known),
+            "plan_versions": list(multipliers),
+            "multipliers": list(multipliers.values()),
+            "request_nano": [price.request_nano for price in known.values()],
+            **{name: _column(known, name) for name in TOKEN_CLASSES},
+        }
+
+
+def _column(prices: Mapping[str, Prices], token_class: str) -> list[int]:
+    return [price.of(token_class) for price in prices.values()]
+
+
+def _misrated(row: Mapping[str, Any]) -> Misrated:
+    fields = {name: row[name] for name in Misrated.model_fields}
+    return Misrated(**fields | {"rated_nano": row["rated_nano"] if row["is_known"] else None})

@@ -1,0 +1,112 @@
+"""Gaps in the sequence numbers, tails that heartbeats tell of, and what explains either."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from tollgate_billing.auditor.report import Doubled, Gap, State
+from tollgate_billing.dead_letters.store import ExplainingLetter
+from tollgate_common.audit import MAX_LISTED, Boot, Sent
+from tollgate_common.topics import Topic
+
+Requests = Mapping[tuple[int, str, int], str]
+
+
+def find_gaps(service: str, topic: Topic, boots: Iterable[Boot]) -> list[Gap]:
+    """Seqs that are missing below the highest of each boot."""
+    return [_gap(service, topic, (boot.partition, boot.boot_id), gap) for boot in boots for gap in boot.gaps]
+
+
+def find_tails(
+    service: str,
+    topic: Topic,
+    boots: Iterable[Boot],
+    sent: Iterable[Sent],
+    is_caught_up: Callable[[int], bool],
+) -> list[Gap]:
+    """Seqs that a heartbeat counts and that have not come.
+
+    `is_caught_up` tells of a partition whether everything is consumed that was in the log when the heartbeats were
+    asked for; of another, the tail may only be late.
+    """
+    highs = {(boot.boot_id, boot.partition): boot.high for boot in boots}
+    tails = []
+    for heartbeat in sent:
+        for partition, next_seq in enumerate(heartbeat.sent.get(topic, ())):
+            high = highs.get((heartbeat.boot_id, partition), 0)
+            if next_seq > high and is_caught_up(partition):
+                boot = (partition, heartbeat.boot_id)
+                tails.append(_gap(service, topic, boot, (high, next_seq), is_tail=True))
+    return tails
+
+
+def find_doubled(service: str, topic: Topic, boots: Iterable[Boot]) -> list[Doubled]:
+    return [
+        Doubled(
+            service=service,
+            topic=topic.value,
+            partition=boot.partition,
+            copies=double.copies,
+            request_id=double.request_id,
+            boot_id=boot.boot_id,
+            seq=double.seq,
+        )
+        for boot in boots
+        for double in boot.doubles
+    ]
+
+
+def explain(gaps: Iterable[Gap], letters: Sequence[ExplainingLetter], requests: Requests) -> list[Gap]:
+    """The same seqs, cut where a dead letter tells why one is missing, with the requests that others can name."""
+    known: dict[tuple[str, str, int, str, int], ExplainingLetter] = {}
+    for letter in letters:
+        if letter.boot_id is None or letter.seq is None or letter.source_topic is None:
+            continue
+        place = (letter.service, letter.source_topic, letter.source_partition or 0, letter.boot_id, letter.seq)
+        # Given up again after a retry, it is the open letter that holds.
+        if place not in known or letter.state is State.DEAD_LETTERED:
+            known[place] = letter
+    by_boot: dict[tuple[str, str, int, str], list[ExplainingLetter]] = {}
+    for (*boot, _), letter in sorted(known.items(), key=lambda item: item[0]):
+        by_boot.setdefault(tuple(boot), []).append(letter)  # type: ignore[arg-type] # a tuple of the first four
+    return [
+        _named(part, requests)
+        for gap in gaps
+        for part in _cut(gap, by_boot.get((gap.service, gap.topic, gap.partition, gap.boot_id), []))
+    ]
+
+
+def _cut(gap: Gap, letters: Iterable[ExplainingLetter]) -> Iterator[Gap]:
+    start = gap.start
+    for letter in letters:
+        seq = letter.seq
+        if seq is None or not start <= seq < gap.end:
+            continue
+        if start < seq:
+            yield gap.model_copy(update={"start": start, "end": seq})
+        names = (letter.request_id,) if letter.request_id else ()
+        found = {"start": seq, "end": seq + 1, "state": letter.state, "reason": letter.reason, "request_ids": names}
+        yield gap.model_copy(update=found)
+        start = seq + 1
+    if start < gap.end:
+        yield gap.model_copy(update={"start": start})
+
+
+def _named(gap: Gap, requests: Requests) -> Gap:
+    if gap.request_ids:
+        return gap
+    seqs = range(gap.start, min(gap.end, gap.start + MAX_LISTED))
+    names = (requests.get((gap.partition, gap.boot_id, seq)) for seq in seqs)
+    return gap.model_copy(update={"request_ids": tuple(name for name in names if name)})
+
+
+def _gap(service: str, topic: Topic, boot: tuple[int, str], seqs: tuple[int, int], *, is_tail: bool = False) -> Gap:
+    (partition, boot_id), (start, end) = boot, seqs
+    return Gap(
+        service=service,
+        topic=topic.value,
+        partition=partition,
+        boot_id=boot_id,
+        start=start,
+        end=end,
+        state=State.LOST,
+        is_tail=is_tail,
+    )

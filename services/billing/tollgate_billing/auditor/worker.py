@@ -1,0 +1,57 @@
+"""The audit that never ends: again and again, its newest report kept, its totals as metrics."""
+
+import asyncio
+import logging
+from datetime import timedelta
+
+import psycopg
+from aiokafka.errors import KafkaError
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from prometheus_client import Counter, Gauge
+
+from tollgate_billing.auditor.audit import Auditor
+from tollgate_billing.auditor.report import Report, Totals
+from tollgate_common.clock import utc_now
+from tollgate_common.errors import Retryable
+
+log = logging.getLogger(__name__)
+
+UNANSWERED = (Retryable, psycopg.OperationalError, KafkaError, ClickHouseError, OSError)
+
+GAUGES = {
+    name: Gauge(f"tollgate_audit_{name}", f"{field.description or name.replace('_', ' ')}, in the newest audit.")
+    for name, field in Totals.model_fields.items()
+}
+LAST_RUN = Gauge("tollgate_audit_last_run_timestamp_seconds", "When the newest audit ended.")
+LAG = Gauge("tollgate_audit_lag_events", "Events that a service had not consumed at the newest audit.", ["service"])
+FAILURES = Counter("tollgate_audit_failures", "Audits that could not be made, because a service or store was away.")
+
+
+class AuditWorker:
+    """Audits a sliding window. A store that is away costs an audit, never the process."""
+
+    def __init__(self, auditor: Auditor, *, every_s: float, window: timedelta) -> None:
+        self._auditor = auditor
+        self._every_s = every_s
+        self._window = window
+        self.newest: Report | None = None
+
+    async def run(self) -> None:
+        while True:
+            try:
+                self._publish(await self._auditor.run(utc_now() - self._window, None))
+            except UNANSWERED as error:
+                FAILURES.inc()
+                log.warning("no audit: %s", error)
+            await asyncio.sleep(self._every_s)
+
+    def _publish(self, report: Report) -> None:
+        self.newest = report
+        for name, gauge in GAUGES.items():
+            gauge.set(getattr(report.totals, name))
+        for service in ("balance", "billing", "analytics"):
+            LAG.labels(service).set(sum(lag.end - lag.next for lag in report.lag if lag.service == service))
+        LAST_RUN.set(report.finished_at.timestamp())
+        if not report.is_clean:
+            differences = {name: value for name, value in report.totals.differences.items() if value}
+            log.error("the audit found differences: %s; GET /v1/audit names them", differences)

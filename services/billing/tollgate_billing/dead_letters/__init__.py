@@ -1,0 +1,1 @@
+"""Messages that a consumer gave up: kept, shown, sent again or discarded."""

@@ -1,0 +1,133 @@
+"""Dead-letter topics → rows that operators can read and decide about.
+
+Guarantee: each record of a dead-letter topic has one row. A record's place is the row's key, and rows are written in
+the order of the records, so the place after the last one is where to go on: no offset is committed anywhere. Crash
+window: none; a record that is read again finds its row there, also when two instances read it at once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import msgspec
+import psycopg
+from aiokafka import TopicPartition
+
+from tollgate_billing.dead_letters import store
+from tollgate_billing.dead_letters.store import Letter, Source
+from tollgate_common.consumer import Batches, Consumer, Record, sent_at
+from tollgate_common.postgres import Pool
+from tollgate_common.sequence import MAX_SEQ
+from tollgate_common.topics import WITH_DEAD_LETTERS
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAY_S = 1.0
+LINGER_S = 0.2
+
+
+class _Stamp(msgspec.Struct):
+    boot_id: str = ""
+    seq: int = -1
+
+
+class _Request(msgspec.Struct):
+    request_id: str = ""
+    account_id: str = ""
+
+
+class _Event(msgspec.Struct):
+    """As much of an event as tells which one it is; what is wrong with the rest does not matter here."""
+
+    stamp: _Stamp | None = None
+    request: _Request | None = None
+    account_id: str = ""
+
+
+_decoder = msgspec.json.Decoder(_Event)
+
+
+def create_consumer(bootstrap: str, prefix: str) -> Consumer:
+    topics = [topic.dead_letters(prefix) for topic in WITH_DEAD_LETTERS]
+    return Consumer(bootstrap, f"{prefix}.billing.dead-letters", topics, linger_s=LINGER_S, max_records=500)
+
+
+class LetterHandler:
+    """Handler of a `Consumer`; see the module for its guarantee."""
+
+    def __init__(self, consumer: Consumer, pool: Pool) -> None:
+        self._consumer = consumer
+        self._pool = pool
+
+    async def assigned(self, partition: TopicPartition) -> int:
+        beginning = await self._consumer.beginning(partition)
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    resume = await store.resume_at(connection, partition.topic, partition.partition)
+            except psycopg.OperationalError as error:
+                await _wait_for_database(error)
+            else:
+                return max(beginning, resume)
+
+    async def handle(self, batches: Batches) -> None:
+        for records in batches.values():
+            await self._add([letter_of(record) for record in records])
+
+    async def _add(self, letters: Sequence[Letter]) -> None:
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    await store.add(connection, letters)
+            except psycopg.OperationalError as error:
+                await _wait_for_database(error)
+            else:
+                return
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        """Nothing is remembered between batches."""
+
+
+def letter_of(record: Record) -> Letter:
+    """The row of a record, whoever wrote it: a header that is missing or garbled costs what it would have told."""
+    headers = {name: _clean((value or b"").decode(errors="replace")) for name, value in record.headers}
+    source = Source.parse(headers.get("source", ""))
+    own = Source(record.topic, record.partition, record.offset)
+    event = _event(record.value)
+    stamp = event.stamp or _Stamp()
+    request = event.request or _Request()
+    return Letter(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        source=(source or own).text(),
+        source_topic=source.topic if source else None,
+        source_partition=source.partition if source else None,
+        source_offset=source.offset if source else None,
+        consumer=headers.get("group", ""),
+        reason=headers.get("reason", "no reason was given"),
+        key=record.key,
+        value=record.value,
+        sent_at=sent_at(record),
+        boot_id=_clean(stamp.boot_id) or None,
+        seq=stamp.seq if 0 <= stamp.seq < MAX_SEQ else None,
+        request_id=_clean(request.request_id) or None,
+        account_id=_clean(request.account_id or event.account_id) or None,
+    )
+
+
+def _event(value: bytes | None) -> _Event:
+    try:
+        return _decoder.decode(value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _Event()
+
+
+def _clean(text: str) -> str:
+    """PostgreSQL's text holds no zero character."""
+    return text.replace("\0", "\ufffd")
+
+
+async def _wait_for_database(error: psycopg.OperationalError) -> None:
+    log.warning("dead letters wait for PostgreSQL: %s", error)
+    await asyncio.sleep(RETRY_DELAY_S)

@@ -1,0 +1,39 @@
+-- Charges whose amount is not what the catalogue's prices make of their tokens, rated again here, in the engine: a second
+-- implementation of `rating.rate`, which a test holds to be the same. A version that the catalogue does not know (its
+-- place is 0) makes nothing of them. The sums at the end are of all such charges, listed or not.
+WITH
+    indexOf({partitions:Array(UInt16)}, partition) AS place,
+    indexOf({price_versions:Array(String)}, price_version) AS price,
+    indexOf({plan_versions:Array(String)}, plan_version) AS plan,
+    toInt256(input_tokens) * {input:Array(Int64)}[price]
+        + toInt256(cached_input_tokens) * {cached_input:Array(Int64)}[price]
+        + toInt256(cache_write_tokens) * {cache_write:Array(Int64)}[price]
+        + toInt256(audio_input_tokens) * {audio_input:Array(Int64)}[price]
+        + toInt256(image_input_tokens) * {image_input:Array(Int64)}[price]
+        + toInt256(output_tokens) * {output:Array(Int64)}[price]
+        + toInt256(reasoning_tokens) * {reasoning:Array(Int64)}[price]
+        + toInt256(audio_output_tokens) * {audio_output:Array(Int64)}[price]
+        + toInt256({request_nano:Array(Int64)}[price]) * 1000000 AS millionths,
+    intDiv(2 * millionths * {multipliers:Array(Int64)}[plan] + 10000000000, 20000000000) AS rated
+SELECT
+    partition,
+    offset,
+    request_id,
+    account_id,
+    amount_nano AS charged_nano,
+    toInt64(rated) AS rated_nano,
+    price_version,
+    plan_version,
+    price > 0 AND plan > 0 AS is_known,
+    count() OVER () AS found,
+    sum(charged_nano - rated_nano) OVER () AS difference_nano
+FROM charges
+WHERE
+    topic = {topic:String}
+    AND kind = 'charge'
+    AND place > 0
+    AND offset >= {starts:Array(UInt64)}[place]
+    AND offset < {ends:Array(UInt64)}[place]
+    AND (price = 0 OR plan = 0 OR amount_nano != rated)
+ORDER BY partition, offset
+LIMIT {limit:UInt32}

@@ -1,0 +1,10 @@
+-- The versions that the charges of some ranges were rated with: few, also where there are millions of charges.
+WITH indexOf({partitions:Array(UInt16)}, partition) AS place
+SELECT DISTINCT price_version, plan_version
+FROM charges
+WHERE
+    topic = {topic:String}
+    AND kind = 'charge'
+    AND place > 0
+    AND offset >= {starts:Array(UInt64)}[place]
+    AND offset < {ends:Array(UInt64)}[place]

@@ -1,0 +1,2 @@
+-- One message and its state.
+SELECT * FROM dead_letter_sources WHERE source = %(source)s

@@ -1,0 +1,132 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import httpx
+import pytest_asyncio
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from audit.world import ACCOUNTS, PARTITIONS, Edge, World
+from engines.stores import clickhouse_database, delete_topics, postgres_database, unique_name
+from tollgate_analytics import audit as analytics_audit
+from tollgate_analytics.consumers import create_consumer as create_analytics_consumer
+from tollgate_analytics.consumers import create_sink
+from tollgate_balance.api import audit as balance_audit
+from tollgate_balance.consumers.usage import UsageConsumer
+from tollgate_balance.handlers.credits import grant_credit
+from tollgate_balance.store.audit import LedgerBooks
+from tollgate_billing import handlers
+from tollgate_billing.auditor import api as audit_api
+from tollgate_billing.auditor.audit import Auditor
+from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.auditor.event_log import EventLog
+from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.worker import AuditWorker
+from tollgate_billing.catalogue import Catalogue
+from tollgate_billing.consumers import create_consumer, create_handler
+from tollgate_billing.dead_letters import api as dead_letters_api
+from tollgate_billing.dead_letters.consumer import LetterHandler
+from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
+from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.store import models
+from tollgate_common import clickhouse, postgres
+from tollgate_common.clock import utc_now
+from tollgate_common.consumer import Consumer
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.events import CreditGranted
+from tollgate_common.http import create_app
+from tollgate_common.postgres import Pool
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic, create_topics
+from tollgate_local.engines import EngineAddresses
+
+INTERNAL_TOKEN = "the-internal-token-of-this-test-only"
+OPERATOR_TOKEN = "the-operators-of-this-test"
+CREDIT_NANO = 10**12
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(engines: EngineAddresses) -> AsyncIterator[World]:
+    """One for all tests of a module: each looks at what its own damage adds to the findings."""
+    bootstrap, prefix = engines.kafka_bootstrap, unique_name()
+    await create_topics(bootstrap, prefix, PARTITIONS, 1)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(delete_topics, bootstrap, prefix)
+        clickhouse_url = stack.enter_context(clickhouse_database(engines.clickhouse_url)).url
+        ledger_dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
+        catalogue_dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
+        await clickhouse.migrate(clickhouse_url, "tollgate_billing")
+        await clickhouse.migrate(clickhouse_url, "tollgate_analytics")
+        await postgres.migrate(ledger_dsn, "tollgate_common", "tollgate_balance")
+        await postgres.migrate(catalogue_dsn, "tollgate_common", "tollgate_billing")
+        ledger = await stack.enter_async_context(postgres.create_pool(ledger_dsn))
+        catalogue = await stack.enter_async_context(postgres.create_pool(catalogue_dsn))
+        client = await clickhouse.connect(clickhouse_url)
+        stack.push_async_callback(client.close)
+        producer = await stack.enter_async_context(create_producer(bootstrap))
+        await prepare(ledger, catalogue)
+
+        # Balance and analytics as services that answer over HTTP, billing as the auditor's own.
+        balance = Consumer(bootstrap, f"{prefix}.balance", [Topic.USAGE.named(prefix)])
+        usage = UsageConsumer(balance, ledger, DeadLetters(producer, prefix, f"{prefix}.balance"))
+        billing = create_consumer(bootstrap, prefix)
+        letters = DeadLetters(producer, prefix, billing.group)
+        charges = create_handler(bootstrap, billing, client, letters, Catalogue(catalogue))
+        analytics = create_analytics_consumer(bootstrap, prefix)
+        sink = create_sink(bootstrap, prefix, analytics, client, producer)
+        given_up = create_letters_consumer(bootstrap, prefix)
+        balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
+        balance_audit.add_routes(balance_app, LedgerBooks(ledger, prefix), INTERNAL_TOKEN)
+        books = analytics_audit.RequestBooks(client, bootstrap, prefix, analytics.group)
+        analytics_audit.add_routes(analytics_app, books, INTERNAL_TOKEN)
+        peers = await stack.enter_async_context(
+            httpx.AsyncClient(mounts={"http://b": served(balance_app), "http://a": served(analytics_app)})
+        )
+        auditor = Auditor(
+            pool=catalogue,
+            event_log=EventLog(bootstrap),
+            prefix=prefix,
+            charges=ChargeBooks(client, catalogue, bootstrap, prefix, billing.group),
+            balance=RemoteBooks(peers, "http://b", INTERNAL_TOKEN),
+            analytics=RemoteBooks(peers, "http://a", INTERNAL_TOKEN),
+            unclosed_after=timedelta(0),
+        )
+        desk = DeadLetterDesk(catalogue, producer, prefix)
+        worker = AuditWorker(auditor, every_s=3600, window=timedelta(days=7))
+        audit_api.add_routes(app, auditor, worker, SecretStr(OPERATOR_TOKEN))
+        dead_letters_api.add_routes(app, desk, SecretStr(OPERATOR_TOKEN))
+        http = await stack.enter_async_context(
+            httpx.AsyncClient(
+                transport=served(app),
+                base_url="http://billing",
+                headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"},
+            )
+        )
+        work = (usage.run(), billing.run(charges), sink.run(), given_up.run(LetterHandler(given_up, catalogue)))
+        workers = [asyncio.create_task(one) for one in work]
+        edge = await first_edge(catalogue)
+        yield World(bootstrap, prefix, producer, ledger, catalogue, client, auditor, desk, http, edge, workers)
+        for task in workers:
+            task.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def served(app: FastAPI) -> httpx.ASGITransport:
+    return httpx.ASGITransport(app)
+
+
+async def prepare(ledger: Pool, catalogue: Pool) -> None:
+    await handlers.seed(catalogue, ["openai"], utc_now())
+    for account_id in ACCOUNTS:
+        grant = CreditGranted(
+            grant_id=account_id, account_id=account_id, at=utc_now(), amount_nano=CREDIT_NANO, source="promo"
+        )
+        await grant_credit(ledger, grant)
+
+
+async def first_edge(catalogue: Pool) -> Edge:
+    async with catalogue.connection() as connection:
+        version = (await models(connection, "gpt-4o"))["gpt-4o"].versions[0]
+    return Edge(version.price_version, version.prices)

@@ -1,0 +1,187 @@
+"""All three consumers in this process on real stores, an edge's events, and the auditor that judges them."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, LiteralString
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from tollgate_billing.auditor.audit import Auditor
+from tollgate_billing.auditor.report import Report
+from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_common.clock import utc_now
+from tollgate_common.events import (
+    EdgeHeartbeat,
+    Outcome,
+    RequestClosed,
+    RequestDimensions,
+    RequestOpened,
+    StampedEvent,
+    TokensUsed,
+    Void,
+    encode,
+)
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import Pool
+from tollgate_common.rating import Prices, TokenCounts, rate
+from tollgate_common.sequence import Stamp
+from tollgate_common.topics import Topic, partition_for
+
+PARTITIONS = 2
+WITHIN_S = 30
+ACCOUNTS = ("acc-a", "acc-b", "acc-c")
+
+
+@dataclass
+class Edge:
+    """One boot of an edge: stamps events partition by partition."""
+
+    price_version: str
+    prices: Prices
+    boot_id: str = field(default_factory=new_id)
+    next_seqs: dict[Topic, list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * PARTITIONS))
+
+    def stamp(self, topic: Topic, key: str) -> Stamp:
+        partition = partition_for(key, PARTITIONS)
+        self.next_seqs[topic][partition] += 1
+        return Stamp(self.boot_id, partition, self.next_seqs[topic][partition] - 1)
+
+    def used(self, request: RequestDimensions, tokens: int, **changes: Any) -> TokensUsed:
+        counts = TokenCounts(input=tokens, output=3 * tokens, cached_input=7)
+        fields: dict[str, Any] = {
+            "stamp": self.stamp(Topic.USAGE, request.account_id),
+            "at": utc_now(),
+            "request": request,
+            "tokens": counts,
+            "amount_nano": rate(counts, self.prices).amount_nano,
+            "price_version": self.price_version,
+            "plan_version": "standard@1",
+        }
+        return TokensUsed(**fields | changes)
+
+    def opened(self, request: RequestDimensions) -> RequestOpened:
+        return RequestOpened(stamp=self.stamp(Topic.REQUESTS, request.account_id), at=utc_now(), request=request)
+
+    def closed(self, request: RequestDimensions) -> RequestClosed:
+        stamp = self.stamp(Topic.REQUESTS, request.account_id)
+        return RequestClosed(
+            stamp=stamp,
+            at=utc_now(),
+            request=request,
+            outcome=Outcome.COMPLETED,
+            status=200,
+            opened_at=utc_now(),
+            latency_ms=5,
+        )
+
+    def whole_request(self, account_id: str, tokens: int) -> list[StampedEvent]:
+        request = request_of(account_id)
+        return [self.opened(request), self.used(request, tokens), self.closed(request)]
+
+    def void(self, account_id: str) -> Void:
+        return Void(stamp=self.stamp(Topic.USAGE, account_id), at=utc_now(), account_id=account_id, reason="too large")
+
+    def heartbeat(self) -> EdgeHeartbeat:
+        """Counts what has been stamped so far, but not itself."""
+        sent = {topic.value: tuple(seqs) for topic, seqs in self.next_seqs.items()}
+        return EdgeHeartbeat(stamp=self.stamp(Topic.REQUESTS, self.boot_id), at=utc_now(), edge="edge-1", sent=sent)
+
+
+def request_of(account_id: str) -> RequestDimensions:
+    return RequestDimensions(
+        request_id=new_id(), account_id=account_id, key_id="key", endpoint="/v1/chat/completions", model="gpt-4o"
+    )
+
+
+@dataclass
+class Planted:
+    """What an audit finds after some damage that the one before it did not."""
+
+    before: Report
+    after: Report
+
+    @property
+    def differences(self) -> dict[str, int]:
+        before, after = self.before.totals.differences, self.after.totals.differences
+        return {name: after[name] - before[name] for name in after if after[name] != before[name]}
+
+    def new(self, field: str) -> list[Any]:
+        before = list(getattr(self.before, field))
+        return [found for found in getattr(self.after, field) if found not in before]
+
+
+@dataclass
+class World:
+    bootstrap: str
+    prefix: str
+    producer: AIOKafkaProducer
+    ledger: Pool
+    catalogue: Pool
+    clickhouse: AsyncClient
+    auditor: Auditor
+    desk: DeadLetterDesk
+    http: httpx.AsyncClient
+    edge: Edge
+    workers: Sequence[asyncio.Task[None]]
+
+    async def send(self, *events: StampedEvent) -> None:
+        for event in events:
+            is_usage = isinstance(event, TokensUsed | Void)
+            topic = Topic.USAGE if is_usage else Topic.REQUESTS
+            request = getattr(event, "request", None)
+            key = request.account_id if request else getattr(event, "account_id", event.stamp.boot_id)
+            await self.producer.send(
+                topic.named(self.prefix), encode(event), key.encode(), partition=event.stamp.partition
+            )
+        await self.producer.flush()
+
+    async def traffic(self, requests: int) -> list[TokensUsed]:
+        """Whole requests of all accounts, a void and a heartbeat; returns what they used."""
+        used: list[TokensUsed] = []
+        for number in range(requests):
+            events = self.edge.whole_request(ACCOUNTS[number % len(ACCOUNTS)], number + 1)
+            used += [event for event in events if isinstance(event, TokensUsed)]
+            await self.send(*events)
+        await self.send(self.edge.void("acc-a"), self.edge.heartbeat())
+        return used
+
+    async def audit(self) -> Report:
+        """Once everyone has consumed everything; whoever ended in an error is heard."""
+        self.check()
+        report = await self.auditor.run(None, None)
+        assert report.lag == ()
+        return report
+
+    async def plant(self, *damages: Awaitable[None]) -> Planted:
+        before = await self.audit()
+        for damage in damages:
+            await damage
+        return Planted(before, await self.audit())
+
+    def check(self) -> None:
+        for worker in self.workers:
+            if worker.done():
+                worker.result()
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(WITHIN_S):
+            while not await condition():
+                self.check()
+                await asyncio.sleep(0.05)
+
+    async def sql(self, statement: LiteralString, *parameters: object) -> None:
+        """As a superuser, past the ledger's triggers: damage that no service could do."""
+        async with self.ledger.connection() as connection:
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            await connection.execute(statement, parameters)
+
+    async def click(self, statement: str) -> None:
+        await self.clickhouse.command(statement, settings={"mutations_sync": 2, "alter_sync": 2})
+
+
+def differences(report: Report) -> dict[str, int]:
+    return {name: value for name, value in report.totals.differences.items() if value}
