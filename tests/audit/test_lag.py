@@ -1,0 +1,64 @@
+"""What is not consumed yet is no alarm, and what cannot be asked is no clean audit."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from audit.world import World, differences, request_of
+from tollgate_billing.auditor import audit as auditing
+from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_common.topics import Topic
+
+pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("audit")]
+
+
+async def test_an_auditor_that_is_not_trusted_makes_no_report(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for token, code in (("a token that is wrong", "401"), ("", "401")):
+        peer = world.auditor._balance
+        monkeypatch.setattr(world.auditor, "_balance", RemoteBooks(peer._http, "http://b", token))
+        answer = await world.http.post("/v1/audits")
+        assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
+        assert code in answer.json()["detail"]
+
+
+async def test_an_audit_that_misses_a_service_makes_no_report(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with httpx.AsyncClient() as http:
+        monkeypatch.setattr(world.auditor, "_analytics", RemoteBooks(http, "http://127.0.0.1:9", "token"))
+        answer = await world.http.post("/v1/audits")
+    assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
+    assert "http://127.0.0.1:9" in answer.json()["detail"]
+
+
+async def test_before_its_first_audit_the_page_says_so(world: World) -> None:
+    answer = await world.http.get("/v1/audit")
+    assert (answer.status_code, answer.json()["code"]) == (503, "no_audit_yet")
+
+
+async def test_a_consumer_that_lags_is_no_alarm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auditing, "CATCH_UP_S", 0.5)
+    used = await world.traffic(9)
+    await world.until(lambda: has_consumed(world))
+    billing = world.workers[1]
+    billing.cancel()
+    await asyncio.gather(billing, return_exceptions=True)
+    await world.traffic(6)
+    request = request_of("acc-b")
+    await world.send(world.edge.opened(request), world.edge.closed(request), world.edge.heartbeat())
+
+    async def others_have_all() -> bool:
+        lag = (await world.auditor.run(None, None)).lag
+        return {part.service for part in lag} == {"billing"}
+
+    world.workers = [worker for worker in world.workers if worker is not billing]
+    await world.until(others_have_all)
+    report = await world.auditor.run(None, None)
+    assert differences(report) == {}
+    assert report.is_clean
+    assert sum(part.end - part.next for part in report.lag) == 7
+    assert report.compared_events == len(used) + 1
+    assert {part.topic for part in report.lag} == {Topic.USAGE.value}
+
+
+async def has_consumed(world: World) -> bool:
+    return not (await world.auditor.run(None, None)).lag

@@ -1,0 +1,82 @@
+"""The engine's arithmetic of `audit_misrated.sql` is that of `rating.rate`, to the last nano-unit."""
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from engines.stores import ClickHouseDatabase
+from tollgate_billing import handlers, store
+from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.handlers import PriceCommand
+from tollgate_common import clickhouse, postgres
+from tollgate_common.audit import Range
+from tollgate_common.clock import utc_now
+from tollgate_common.postgres import Pool
+from tollgate_common.rating import TOKEN_CLASSES, Prices, TokenCounts, rate
+
+pytestmark = pytest.mark.engines
+
+CHARGES = 2_000
+TOPIC = "t.usage.v1"
+
+
+@pytest.fixture
+async def client(clickhouse_database: ClickHouseDatabase) -> AsyncIterator[AsyncClient]:
+    await clickhouse.migrate(clickhouse_database.url, "tollgate_billing")
+    connected = await clickhouse.connect(clickhouse_database.url)
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture
+async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
+    await postgres.migrate(postgres_dsn, "tollgate_common", "tollgate_billing")
+    async with postgres.create_pool(postgres_dsn) as opened:
+        yield opened
+
+
+async def catalogue(pool: Pool, chance: random.Random) -> dict[str, Prices]:
+    """Models with prices of every kind: free, with and without prices of single classes, with one for the request."""
+    await handlers.seed(pool, ["openai"], utc_now())
+    for number in range(12):
+        names = ["input", "output", *chance.sample(TOKEN_CLASSES, chance.randrange(6)), "request_nano"]
+        prices = {name: chance.choice((0, 1, 15, 2_500_000_000, chance.randrange(10**12))) for name in names}
+        command = PriceCommand(
+            f"model-{number}", "openai", None, prices, None, is_new_model=True, is_new_provider=False
+        )
+        await handlers.add_price(pool, command, utc_now())
+    async with pool.connection() as connection:
+        return await store.all_prices(connection)
+
+
+async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: Pool) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    prices = await catalogue(pool, chance)
+    columns = [
+        "topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by", "kind", "request_id",
+        "price_version", "plan_version", "amount_nano", *(f"{name}_tokens" for name in TOKEN_CLASSES),
+    ]  # fmt: skip
+    rows, expected_nano = [], []
+    for offset in range(CHARGES):
+        version = chance.choice(list(prices))
+        tokens = TokenCounts(*(chance.choice((0, 1, chance.randrange(10**7))) for _ in TOKEN_CLASSES))
+        amount_nano = rate(tokens, prices[version]).amount_nano
+        expected_nano.append(amount_nano)
+        counts = [getattr(tokens, name) for name in TOKEN_CLASSES]
+        place = [TOPIC, 0, offset, "boot", offset, 202611, utc_now().replace(year=2100)]
+        rows.append([*place, "charge", f"request-{offset}", version, "standard@1", amount_nano, *counts])
+    await client.insert("charges", rows, column_names=columns)
+    books = ChargeBooks(client, pool, "nowhere", "t", "t.billing")
+    everything = [Range(partition=0, start=0, end=CHARGES, step=CHARGES)]
+    assert (await books.rate_again(everything)).charges == 0
+
+    await client.command(
+        "ALTER TABLE charges UPDATE amount_nano = amount_nano + 1 WHERE 1", settings={"mutations_sync": 2}
+    )
+    found = await books.rate_again(everything)
+    assert (found.charges, found.difference_nano) == (CHARGES, CHARGES)
+    assert [charge.rated_nano for charge in found.listed] == expected_nano[: len(found.listed)]
