@@ -133,10 +133,10 @@ class UnclosedRequests(Answer):
 
 
 class Sent(Answer):
-    """What a boot says in its newest heartbeat: per topic, the next seq of each partition."""
+    """What a boot says in its newest heartbeat: per topic (without prefix), the next seq of each partition."""
 
     boot_id: str
-    sent: dict[Topic, tuple[int, ...]]
+    sent: dict[str, tuple[int, ...]]
 
 
 class Books(Protocol):

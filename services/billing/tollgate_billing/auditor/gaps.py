@@ -30,7 +30,7 @@ def find_tails(
     highs = {(boot.boot_id, boot.partition): boot.high for boot in boots}
     tails = []
     for heartbeat in sent:
-        for partition, next_seq in enumerate(heartbeat.sent.get(topic, ())):
+        for partition, next_seq in enumerate(heartbeat.sent.get(topic.value, ())):
             high = highs.get((heartbeat.boot_id, partition), 0)
             if next_seq > high and is_caught_up(partition):
                 boot = (partition, heartbeat.boot_id)
