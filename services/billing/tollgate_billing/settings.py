@@ -20,7 +20,7 @@ class BillingSettings(ServiceSettings):
     )
     analytics_url: str | None = Field(None, pattern="^https?://", description="where it finds the analytics service")
     audit_every_s: float = Field(30, ge=1, le=86_400, description="from the end of one audit to the next one's begin")
-    audit_days: float = Field(7, gt=0, le=3650, description="how far back the continuous audit looks")
+    audit_days: float = Field(1, gt=0, le=3650, description="how far back the continuous audit looks")
     unclosed_after_s: float = Field(
         900, ge=0, description="a request that is open for longer is listed as never closed"
     )
