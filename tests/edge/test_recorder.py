@@ -19,6 +19,7 @@ from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, create_topics
 from tollgate_edge.event_log import EventLog
 from tollgate_edge.recorder import Recorder
+from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.spool import Entry, Spool
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("own_kafka")]
@@ -234,3 +235,46 @@ async def test_a_dead_process_spool_is_replayed_to_its_stamped_partition(
         await it.until(lambda: not (tmp_path / f"{boot_id}.spool").exists())
     seqs, _ = await arrived(kafka, prefix, boot_id)
     assert seqs == {(Topic.USAGE, 2): list(range(3000))}
+
+
+async def test_boots_follow_one_another_without_a_gap(kafka: OwnKafka, prefix: str, tmp_path: Path) -> None:
+    boots: list[str] = []
+
+    def start() -> Recorder:
+        boots.append(new_id())
+        event_log = EventLog(
+            kafka.bootstrap,
+            prefix,
+            tmp_path,
+            boots[-1],
+            ack_timeout_s=5.0,
+            spool_max_bytes=100_000,
+            spool_max_age_s=3600,
+        )
+        return Recorder(event_log, boot_id=boots[-1], edge="edge-1")
+
+    rotating = RotatingRecorder(start, lifetime_s=1.0)
+    task = asyncio.create_task(rotating.run(idle))
+    recorded = 0
+    async with asyncio.timeout(60):
+        while rotating.refusal() is not None:
+            await asyncio.sleep(0.05)
+        while len(boots) < 4:
+            flushes = [rotating.record(Topic.USAGE, account, void(account)) for account in ACCOUNTS]
+            for flush in flushes:
+                await flush.durable()
+            recorded += len(flushes)
+            await asyncio.sleep(0.01)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    found = 0
+    for boot_id in boots:
+        seqs, beats = await arrived(kafka, prefix, boot_id)
+        for (topic, partition), arrived_seqs in seqs.items():
+            distinct = sorted(set(arrived_seqs))
+            assert distinct == list(range(len(distinct)))
+            if topic == Topic.USAGE:
+                found += len(distinct)
+                assert beats[-1].sent[Topic.USAGE.value][partition] == len(distinct)
+    assert found == recorded

@@ -14,9 +14,9 @@ from tollgate_edge.errors import ApiError, ClientGone, cannot_record, internal_e
 from tollgate_edge.exchange import Exchange, Receive, Scope, Send
 from tollgate_edge.metering import RequestMeter, client_of
 from tollgate_edge.providers.openai import OpenAIProvider
-from tollgate_edge.recorder import Recorder
 from tollgate_edge.relay import Call, relay_stream, relay_whole
 from tollgate_edge.request import ChatRequest, parse_chat, upstream_body
+from tollgate_edge.rotation import RotatingRecorder
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ class ChatCompletions:
         keys: KeyDirectory,
         catalogue: Catalogue,
         admission: Admission,
-        recorder: Recorder,
+        recorder: RotatingRecorder,
         providers: Mapping[str, OpenAIProvider],
         *,
         max_body_bytes: int,

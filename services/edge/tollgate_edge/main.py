@@ -15,6 +15,7 @@ from tollgate_edge.chat import ChatCompletions
 from tollgate_edge.event_log import EventLog
 from tollgate_edge.providers.openai import OpenAIProvider
 from tollgate_edge.recorder import Recorder
+from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.settings import EdgeSettings
 
 
@@ -33,14 +34,17 @@ def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
         sys.exit(f"edge: TOLLGATE_SPOOL_DIR must name a folder that can be written: {error}")
 
 
-async def serve(settings: EdgeSettings) -> None:
+def start_boot(settings: EdgeSettings) -> Recorder:
     boot_id = new_id()
-    event_log = open_event_log(settings, boot_id)
+    return Recorder(open_event_log(settings, boot_id), boot_id=boot_id, edge=settings.edge_name)
+
+
+async def serve(settings: EdgeSettings) -> None:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     keys = KeyDirectory(bootstrap, prefix)
     catalogue = Catalogue(bootstrap, prefix)
     balances = Balances(bootstrap, prefix)
-    recorder = Recorder(event_log, boot_id=boot_id, edge=settings.edge_name)
+    recorder = RotatingRecorder(lambda: start_boot(settings))
     openai = OpenAIProvider(
         settings.openai_url,
         settings.openai_api_key.get_secret_value(),

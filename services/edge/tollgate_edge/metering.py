@@ -14,8 +14,9 @@ from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.exchange import Exchange
-from tollgate_edge.recorder import Flush, Recorder
+from tollgate_edge.recorder import Flush
 from tollgate_edge.request import MAX_MODEL_CHARS
+from tollgate_edge.rotation import RotatingRecorder
 
 _MAX_CLIENT_CHARS = 64
 # The provider's words, cut so that an event stays small whatever it sends.
@@ -38,7 +39,9 @@ class Ending:
 
 
 class RequestMeter:
-    def __init__(self, recorder: Recorder, exchange: Exchange, tariff: Tariff, dimensions: RequestDimensions) -> None:
+    def __init__(
+        self, recorder: RotatingRecorder, exchange: Exchange, tariff: Tariff, dimensions: RequestDimensions
+    ) -> None:
         self.closed = False
         self._opening: Flush
         self._recorder = recorder

@@ -58,6 +58,11 @@ class Recorder:
         self._durable_seqs: dict[Topic, list[int]] = {}
         self._gathering = Flush()
         self._has_gathered = asyncio.Event()
+        self._is_connected = asyncio.Event()
+
+    async def connected(self) -> None:
+        """Wait until events can be stamped."""
+        await self._is_connected.wait()
 
     def refusal(self) -> str | None:
         """None while requests may be taken, otherwise why they could not be recorded."""
@@ -91,6 +96,7 @@ class Recorder:
             counts = await self._log.connect(TOPICS)
             self._durable_seqs = {topic: [0] * count for topic, count in counts.items()}
             self._next_seqs = {topic: [0] * count for topic, count in counts.items()}
+            self._is_connected.set()
             works = (self._flush_always, self._beat_always, self._log.recover_always, self._log.adopt_always)
             tasks += [asyncio.create_task(work()) for work in works]
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
