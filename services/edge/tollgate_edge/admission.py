@@ -1,9 +1,13 @@
-"""Whether an account may spend: decided on its last published balance, held in memory."""
+"""Whether an account may spend: its credit is reserved on leases, or, without a balance service, only looked at."""
+
+from typing import Protocol
 
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import decode_balance
 from tollgate_common.topics import Topic
-from tollgate_edge.errors import out_of_credit
+from tollgate_edge.errors import BalanceUnavailable, out_of_credit
+from tollgate_edge.lease_desk import LeaseDesk
+from tollgate_edge.leases import Reservation
 
 
 class Balances:
@@ -22,17 +26,64 @@ class Balances:
             self._available_nano[account_id] = decode_balance(value).available_nano
 
 
-class Admission:
-    """Lets an account in while it has any credit at all: requests in flight at once may overdraw it."""
+class Admission(Protocol):
+    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+        """Reserve `most_nano` if that can be had, `least_nano` at least.
+
+        Raises:
+            ApiError: 402, or 503 if nobody could be asked.
+        """
+
+    async def extend(self, reservation: Reservation, nano: int) -> None:
+        """Reserve so much more.
+
+        Raises:
+            as `reserve`.
+        """
+
+
+class KnownBalances:
+    """For development and a single edge: lets an account in while its last published balance is above zero.
+
+    Nothing is held, so requests in flight at once may overdraw it.
+    """
 
     def __init__(self, balances: Balances) -> None:
         self._balances = balances
 
-    def admit(self, account_id: str) -> None:
-        """Return if the account may start a request.
-
-        Raises:
-            ApiError: 402, it has no credit.
-        """
+    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:  # noqa: ARG002 - nothing is held
         if self._balances.available_nano(account_id) <= 0:
             raise out_of_credit()
+        return Reservation(account_id, None, most_nano)
+
+    async def extend(self, reservation: Reservation, nano: int) -> None:
+        reservation.try_extend(nano)
+
+
+class LeasedCredit:
+    """No account is overspent, however many edges there are."""
+
+    def __init__(self, desk: LeaseDesk, balances: Balances, *, fail_open_above_nano: int | None) -> None:
+        """Admit by `desk`.
+
+        Args:
+            desk: holds the leases.
+            balances: the last that was heard of each account.
+            fail_open_above_nano: let accounts in that had more than this while the balance service is away. None
+                refuses them; what it lets in may overdraw, and is written off.
+        """
+        self._desk = desk
+        self._balances = balances
+        self._fail_open_above_nano = fail_open_above_nano
+
+    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+        try:
+            return await self._desk.reserve(account_id, least_nano, most_nano)
+        except BalanceUnavailable:
+            floor_nano = self._fail_open_above_nano
+            if floor_nano is None or self._balances.available_nano(account_id) <= floor_nano:
+                raise
+            return Reservation(account_id, None, most_nano)
+
+    async def extend(self, reservation: Reservation, nano: int) -> None:
+        await self._desk.extend(reservation, nano)

@@ -8,14 +8,15 @@ from typing import Any
 from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
 from tollgate_edge.admission import Admission
+from tollgate_edge.allowance import Allowance, reserve_stream, reserve_whole, size_of
 from tollgate_edge.auth import authenticate
-from tollgate_edge.catalogue import Catalogue
+from tollgate_edge.catalogue import Catalogue, Tariff
 from tollgate_edge.errors import ApiError, ClientGone, cannot_record, internal_error, model_not_priced, unknown_model
 from tollgate_edge.exchange import Exchange, Receive, Scope, Send
 from tollgate_edge.metering import RequestMeter, client_of
 from tollgate_edge.providers.openai import OpenAIProvider
 from tollgate_edge.relay import Call, relay_stream, relay_whole
-from tollgate_edge.request import ChatRequest, parse_chat, upstream_body
+from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
 from tollgate_edge.rotation import RotatingRecorder
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class ChatCompletions:
         providers: Mapping[str, OpenAIProvider],
         *,
         max_body_bytes: int,
+        first_output_tokens: int,
     ) -> None:
         """Wire the endpoint.
 
@@ -43,6 +45,7 @@ class ChatCompletions:
             recorder: where events go.
             providers: by the name that the catalogue gives them.
             max_body_bytes: a larger request is refused with 413.
+            first_output_tokens: of a streamed choice, reserved at once and each time after.
         """
         self._keys = keys
         self._catalogue = catalogue
@@ -50,6 +53,7 @@ class ChatCompletions:
         self._recorder = recorder
         self._providers = providers
         self._max_body_bytes = max_body_bytes
+        self._first_output_tokens = first_output_tokens
         self._running: set[asyncio.Task[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,6 +61,7 @@ class ChatCompletions:
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
+        call: Call | None = None
         try:
             chat, call = await self._admit(exchange)
             await (relay_stream if chat.stream else relay_whole)(exchange, call)
@@ -68,6 +73,9 @@ class ChatCompletions:
             log.exception("request %s failed", exchange.request_id)
             await exchange.fail(internal_error())
         finally:
+            if call is not None:
+                # A request that was recorded has settled it before; one that could not be must not hold it for ever.
+                call.allowance.reservation.settle(0)
             self._running.discard(task)
 
     async def until_idle(self) -> None:
@@ -88,13 +96,24 @@ class ChatCompletions:
         tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at)
         if tariff is None:
             raise model_not_priced(name)
-        self._admission.admit(key.account_id)
         refusal = self._recorder.refusal()
         if refusal is not None:
             raise cannot_record(refusal)
         dimensions = _dimensions(exchange, key, chat, model)
-        meter = RequestMeter(self._recorder, exchange, tariff, dimensions)
-        return chat, Call(body, upstream_body(body, chat), chat.includes_usage, provider, meter)
+        # The last that can fail: from here on the reservation is the request's to settle.
+        allowance = await self._reserve(body, chat, model, tariff, key.account_id)
+        meter = RequestMeter(self._recorder, exchange, tariff, dimensions, allowance.reservation)
+        upstream = upstream_body(body, chat)
+        if not chat.stream and allowance.limit_tokens is not None:
+            upstream = limited_body(upstream, allowance.limit_tokens)
+        return chat, Call(body, upstream, chat.includes_usage, provider, meter, allowance)
+
+    async def _reserve(
+        self, body: bytes, chat: ChatRequest, model: ModelRecord, tariff: Tariff, account_id: str
+    ) -> Allowance:
+        size = size_of(body, chat, model.context_tokens)
+        reserve = reserve_stream if chat.stream else reserve_whole
+        return await reserve(self._admission, account_id, tariff, size, self._first_output_tokens)
 
     def _find(self, name: str, key: KeyRecord) -> tuple[ModelRecord, OpenAIProvider]:
         model = self._catalogue.models.get(name)

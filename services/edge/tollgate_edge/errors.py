@@ -2,7 +2,11 @@
 
 TollgateError
 ├── ApiError        an answer: {"error": {"message", "type", "param", "code"}} with its status
-│   └── ProviderFailed  the provider broke off or could not be reached; what it already delivered is still charged
+│   ├── ProviderFailed  the provider broke off or could not be reached; what it already delivered is still charged
+│   ├── CreditSpent     the account's credit does not cover the request
+│   ├── CreditHeld      it would, but requests in flight hold it
+│   ├── BalanceUnavailable  the balance service could not be asked
+│   └── CutOff          one of these three, in the middle of a stream
 └── ClientGone      the client left before its answer was complete: there is nobody to answer
 """
 
@@ -12,13 +16,18 @@ from http import HTTPStatus
 import msgspec
 
 from tollgate_common.errors import TollgateError
+from tollgate_common.money import decimal_from_nano
 
 Header = tuple[bytes, bytes]
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
+INSUFFICIENT_QUOTA = "insufficient_quota"
 # Long enough not to hammer, short enough that a recovered Kafka is noticed by a retry of the SDK's.
 RETRY_AFTER_S = 5
+_RETRY_LATER = ((b"retry-after", b"%d" % RETRY_AFTER_S),)
+# A retry of the SDK's would only be refused again.
+_NO_RETRY = ((b"x-should-retry", b"false"),)
 
 
 class ApiError(TollgateError):
@@ -47,6 +56,51 @@ class ApiError(TollgateError):
 class ProviderFailed(ApiError):  # noqa: N818 - says what happened, as the outcome does
     def __init__(self, status: int, message: str, *, code: str = "provider_error") -> None:
         super().__init__(status, message, error_type=SERVER_ERROR, code=code)
+
+
+class CreditSpent(ApiError):  # noqa: N818 - says what happened
+    def __init__(self, needed_nano: int, posted_nano: int) -> None:
+        needed, left = decimal_from_nano(needed_nano), decimal_from_nano(max(0, posted_nano))
+        super().__init__(
+            HTTPStatus.PAYMENT_REQUIRED,
+            f"Your credit is spent: this request may cost up to {needed} and {left} is left. "
+            "Add credit to your account, or ask for fewer tokens.",
+            error_type=INSUFFICIENT_QUOTA,
+            code=INSUFFICIENT_QUOTA,
+            headers=_NO_RETRY,
+        )
+
+
+class CreditHeld(ApiError):  # noqa: N818 - says what happened
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.PAYMENT_REQUIRED,
+            "Your remaining credit is held by requests in flight. Try again when some of them have ended.",
+            error_type=INSUFFICIENT_QUOTA,
+            code=INSUFFICIENT_QUOTA,
+            headers=_NO_RETRY,
+        )
+
+
+class BalanceUnavailable(ApiError):  # noqa: N818 - says what happened
+    def __init__(self) -> None:
+        super().__init__(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "This gateway cannot ask for your credit now; it refuses what nobody may pay.",
+            error_type=SERVER_ERROR,
+            code="balance_unavailable",
+            headers=_RETRY_LATER,
+        )
+
+
+class CutOff(ApiError):  # noqa: N818 - says what happened, as the outcome does
+    def __init__(self, cause: ApiError) -> None:
+        super().__init__(
+            cause.status,
+            f"The answer was cut off, and you pay for what you received. {cause}",
+            error_type=INSUFFICIENT_QUOTA,
+            code=cause.code,
+        )
 
 
 class ClientGone(TollgateError):  # noqa: N818 - an event, not a mistake
@@ -106,9 +160,9 @@ def out_of_credit() -> ApiError:
     return ApiError(
         HTTPStatus.PAYMENT_REQUIRED,
         message,
-        error_type="insufficient_quota",
-        code="insufficient_quota",
-        headers=((b"x-should-retry", b"false"),),
+        error_type=INSUFFICIENT_QUOTA,
+        code=INSUFFICIENT_QUOTA,
+        headers=_NO_RETRY,
     )
 
 
@@ -119,7 +173,7 @@ def cannot_record(reason: str) -> ApiError:
         message,
         error_type=SERVER_ERROR,
         code="cannot_record",
-        headers=((b"retry-after", b"%d" % RETRY_AFTER_S),),
+        headers=_RETRY_LATER,
     )
 
 

@@ -1,22 +1,41 @@
 """Builds and starts the edge: `python -m tollgate_edge.main`."""
 
+import logging
 import sys
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from typing import NamedTuple
 
 from tollgate_common import cli
 from tollgate_common.http import run_service
 from tollgate_common.ids import new_id
 from tollgate_common.keys import KeyDirectory
-from tollgate_edge.admission import Admission, Balances
+from tollgate_edge.admission import Balances, KnownBalances, LeasedCredit
 from tollgate_edge.api import create_api
 from tollgate_edge.app import EdgeApp
 from tollgate_edge.catalogue import Catalogue
 from tollgate_edge.chat import ChatCompletions
 from tollgate_edge.event_log import EventLog
+from tollgate_edge.lease_client import LeaseClient
+from tollgate_edge.lease_desk import LeaseDesk
 from tollgate_edge.providers.openai import OpenAIProvider
 from tollgate_edge.recorder import Recorder
 from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.settings import EdgeSettings
+
+log = logging.getLogger(__name__)
+
+
+class Leases(NamedTuple):
+    client: LeaseClient
+    desk: LeaseDesk
+
+
+def open_leases(settings: EdgeSettings) -> Leases | None:
+    if settings.balance_url is None or settings.internal_token is None:
+        log.warning("TOLLGATE_BALANCE_URL is not set: credit is only looked at, so accounts may be overdrawn")
+        return None
+    client = LeaseClient(settings.balance_url, settings.internal_token.get_secret_value(), edge=settings.edge_name)
+    return Leases(client, LeaseDesk(client, credit_wait_s=settings.credit_wait_s))
 
 
 def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
@@ -45,6 +64,7 @@ async def serve(settings: EdgeSettings) -> None:
     catalogue = Catalogue(bootstrap, prefix)
     balances = Balances(bootstrap, prefix)
     recorder = RotatingRecorder(lambda: start_boot(settings))
+    leases = open_leases(settings)
     openai = OpenAIProvider(
         settings.openai_url,
         settings.openai_api_key.get_secret_value(),
@@ -52,17 +72,33 @@ async def serve(settings: EdgeSettings) -> None:
         read_timeout_s=settings.read_timeout_s,
     )
     providers = {openai.name: openai}
+    admission = (
+        LeasedCredit(leases.desk, balances, fail_open_above_nano=settings.fail_open_above_nano)
+        if leases
+        else KnownBalances(balances)
+    )
     chat = ChatCompletions(
-        keys, catalogue, Admission(balances), recorder, providers, max_body_bytes=settings.max_body_bytes
+        keys,
+        catalogue,
+        admission,
+        recorder,
+        providers,
+        max_body_bytes=settings.max_body_bytes,
+        first_output_tokens=settings.first_output_tokens,
     )
     topics = (keys.topic, catalogue.topic, balances.topic)
 
     def waiting_for() -> str | None:
-        return next(filter(None, (topic.waiting_for() for topic in topics)), None) or recorder.refusal()
+        waits = [topic.waiting_for() for topic in topics]
+        return next(filter(None, (*waits, leases.desk.waiting_for() if leases else None)), None) or recorder.refusal()
 
     app = EdgeApp(chat, create_api(keys, catalogue, providers, waiting_for))
-    workers = (recorder.run(chat.until_idle), *(topic.run() for topic in topics))
-    async with aclosing(openai):
+    workers = [recorder.run(chat.until_idle), *(topic.run() for topic in topics)]
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(aclosing(openai))
+        if leases is not None:
+            await stack.enter_async_context(aclosing(leases.client))
+            workers.append(leases.desk.run(chat.until_idle))
         await run_service(app, settings.host, settings.port, *workers, drain_s=settings.drain_s)
 
 

@@ -14,6 +14,7 @@ from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.exchange import Exchange
+from tollgate_edge.leases import Reservation
 from tollgate_edge.recorder import Flush
 from tollgate_edge.request import MAX_MODEL_CHARS
 from tollgate_edge.rotation import RotatingRecorder
@@ -40,7 +41,12 @@ class Ending:
 
 class RequestMeter:
     def __init__(
-        self, recorder: RotatingRecorder, exchange: Exchange, tariff: Tariff, dimensions: RequestDimensions
+        self,
+        recorder: RotatingRecorder,
+        exchange: Exchange,
+        tariff: Tariff,
+        dimensions: RequestDimensions,
+        reservation: Reservation,
     ) -> None:
         self.closed = False
         self._opening: Flush
@@ -48,6 +54,7 @@ class RequestMeter:
         self._exchange = exchange
         self._tariff = tariff
         self._dimensions = dimensions
+        self._reservation = reservation
 
     def open(self) -> None:
         """Record that the request goes to the provider."""
@@ -58,7 +65,7 @@ class RequestMeter:
         await self._opening.durable()
 
     def close(self, ending: Ending) -> Flush:
-        """Record how it ended. Wait for the flush before an answer's last byte leaves.
+        """Record how it ended, and settle its reservation. Wait for the flush before an answer's last byte leaves.
 
         What was recorded is on its way even if nobody waits for it: a cancelled task may call this.
         """
@@ -66,11 +73,16 @@ class RequestMeter:
         self.closed = True
         account_id = self._dimensions.account_id
         dimensions = replace(self._dimensions, served_model=ending.served_model[:MAX_MODEL_CHARS])
-        now, tokens = utc_now(), ending.tokens
-        if tokens is not None:
+        now = utc_now()
+        amount_nano = 0
+        if ending.tokens is not None:
+            amount_nano = self._tariff.amount_nano(ending.tokens)
             self._recorder.record(
-                Topic.USAGE, account_id, lambda stamp: self._used(stamp, now, dimensions, ending, tokens)
+                Topic.USAGE,
+                account_id,
+                lambda stamp: self._used(stamp, now, dimensions, ending, amount_nano),
             )
+        self._reservation.settle(amount_nano)
         # The last one's flush is enough: flushes become durable one after another.
         return self._recorder.record(
             Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
@@ -80,19 +92,21 @@ class RequestMeter:
         return RequestOpened(stamp=stamp, at=self._exchange.arrived_at, request=self._dimensions)
 
     def _used(
-        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending, tokens: TokenCounts
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending, amount_nano: int
     ) -> TokensUsed:
+        assert ending.tokens is not None
         return TokensUsed(
             stamp=stamp,
             at=now,
             request=dimensions,
-            tokens=tokens,
-            amount_nano=self._tariff.amount_nano(tokens),
+            tokens=ending.tokens,
+            amount_nano=amount_nano,
             price_version=self._tariff.price.price_version,
             plan_version=self._tariff.plan.plan_version,
             estimated=ending.estimated,
             outcome=ending.outcome,
             finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
+            lease_id=self._reservation.lease_id,
         )
 
     def _closed(self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:

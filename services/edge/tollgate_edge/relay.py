@@ -11,12 +11,13 @@ import msgspec
 
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts
+from tollgate_edge.allowance import Allowance
 from tollgate_edge.delivered import count_answer
-from tollgate_edge.errors import ApiError, ClientGone, ProviderFailed, internal_error
+from tollgate_edge.errors import ApiError, ClientGone, CutOff, ProviderFailed, internal_error
 from tollgate_edge.exchange import EVENT_STREAM, Exchange
 from tollgate_edge.metering import Ending, RequestMeter
 from tollgate_edge.providers.openai import OpenAIProvider, ProviderStream
-from tollgate_edge.sse import DONE_EVENT, AnswerStream
+from tollgate_edge.sse import CUT_OFF_REASON, DONE_EVENT, AnswerStream
 from tollgate_edge.tokens import count_prompt
 from tollgate_edge.usage import is_given, parse_usage
 
@@ -46,6 +47,7 @@ class Call:
     includes_usage: bool
     provider: OpenAIProvider
     meter: RequestMeter
+    allowance: Allowance
 
 
 async def relay_whole(exchange: Exchange, call: Call) -> None:
@@ -92,7 +94,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     """Hand on a stream. A client that leaves ends it at the provider too, and pays for what came until then.
 
     Raises:
-        ApiError: the provider failed or refused; what was delivered is charged.
+        ApiError: the provider failed or refused, or the credit ran out; what was delivered is charged.
     """
     call.meter.open()
     client = exchange.watch_client()
@@ -102,7 +104,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
         async with call.provider.stream(call.upstream_body) as upstream:
             # Not sooner: a call that is cancelled before the provider's headers leaves the provider at work.
             with client:
-                await _hand_on(exchange, upstream, stream, call.meter)
+                await _hand_on(exchange, upstream, stream, call)
             if stream.failure is not None:
                 raise stream.failure
             await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED)).durable()
@@ -117,26 +119,60 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     finally:
         client.stop()
         if not call.meter.closed:
-            await call.meter.close(_failed_ending(exchange, stream, error or internal_error())).durable()
+            ending = (
+                _cut_ending(call, stream, error)
+                if isinstance(error, CutOff)
+                else _failed_ending(exchange, stream, error or internal_error())
+            )
+            await call.meter.close(ending).durable()
 
 
-async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerStream, meter: RequestMeter) -> None:
+async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerStream, call: Call) -> None:
     """Pass events on until the stream is over; an answer's start waits for its first event, so that a provider that
-    fails before it still gets a status of its own."""
+    fails before it still gets a status of its own.
+
+    Raises:
+        CutOff: what comes next is not paid for.
+    """
     while not stream.is_over:
         chunk = await upstream.read()
         events = stream.finish() if chunk is None else stream.feed(chunk)
         if events or stream.done:
             if not exchange.started:
-                await meter.opened()
+                await call.meter.opened()
                 await exchange.start(HTTPStatus.OK, EVENT_STREAM, _STREAM_HEADERS)
+            if not call.allowance.take(events) and stream.tokens is None:
+                await _extend(exchange, stream, call.allowance, events)
             await exchange.write(events)
+
+
+async def _extend(exchange: Exchange, stream: AnswerStream, allowance: Allowance, events: bytes) -> None:
+    """Have the events paid for, or end the answer with those that are."""
+    try:
+        await allowance.extend()
+    except ApiError as error:
+        await exchange.write(allowance.covered_part(events) + stream.cut_event(allowance.size.choices))
+        raise CutOff(error) from error
 
 
 def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> Ending:
     """The provider's own count; without one, the prompt's and the delivered text's tokens."""
     tokens = stream.tokens or TokenCounts(input=count_prompt(call.body), output=stream.delivered.count_tokens())
     return _stream_ending(stream, outcome, tokens)
+
+
+def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> Ending:
+    """As for a client that left, but never more than was reserved: what nobody pays was not handed on."""
+    output = min(stream.delivered.count_tokens(), call.allowance.covered_tokens)
+    return Ending(
+        Outcome.CUT_OFF,
+        HTTPStatus.OK,
+        TokenCounts(input=count_prompt(call.body), output=output),
+        estimated=True,
+        finish_reason=CUT_OFF_REASON,
+        served_model=stream.served_model,
+        error_code=error.code,
+    )
 
 
 def _failed_ending(exchange: Exchange, stream: AnswerStream, error: ApiError) -> Ending:

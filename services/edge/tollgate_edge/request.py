@@ -21,6 +21,19 @@ class ChatRequest(msgspec.Struct):
     stream: bool | None = None
     stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
     user: str | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+
+    @property
+    def choices(self) -> int:
+        return max(1, self.n or 1)
+
+    @property
+    def limit_tokens(self) -> int | None:
+        """The most tokens of each choice, if the client said so. What makes no sense is for the provider to refuse."""
+        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return None if limit is None else max(0, limit)
 
     @property
     def includes_usage(self) -> bool:
@@ -68,6 +81,14 @@ def upstream_body(body: bytes, chat: ChatRequest) -> bytes:
     options: dict[str, Any] = msgspec.json.decode(members["stream_options"]) or {}
     members["stream_options"] = options | {"include_usage": True}
     return msgspec.json.encode(members)
+
+
+def limited_body(body: bytes, limit_tokens: int) -> bytes:
+    """An upstream body whose answer may have so many tokens a choice; the client itself set no limit."""
+    members: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    # An explicit null would stand beside the limit.
+    members.pop("max_tokens", None)
+    return msgspec.json.encode(members | {"max_completion_tokens": limit_tokens})
 
 
 def _explain(error: msgspec.ValidationError) -> ApiError:

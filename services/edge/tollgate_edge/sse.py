@@ -12,6 +12,7 @@ from tollgate_edge.errors import ProviderFailed
 from tollgate_edge.usage import is_given, parse_usage
 
 DONE_EVENT = b"data: [DONE]\n\n"
+CUT_OFF_REASON = "length"
 _BLANK_LINE = b"\n\n"
 # A raw quote cannot stand inside a JSON string, so none of these matches in the middle of a text.
 _TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b'"error"')
@@ -25,6 +26,8 @@ class _Choice(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
+    id: str | None = None
+    created: int | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw()
@@ -52,6 +55,8 @@ class AnswerStream:
         self.tokens: TokenCounts | None = None
         self.finish_reason = ""
         self.served_model = ""
+        self._id = ""
+        self._created = 0
         self.delivered = DeliveredText()
         self._strips_usage = strips_usage
         self._rest = b""
@@ -87,6 +92,17 @@ class AnswerStream:
         if not self.is_over:
             self.failure = ProviderFailed(502, "The provider ended its answer before it was complete.")
         return handed_on
+
+    def cut_event(self, choices: int) -> bytes:
+        """The event that ends every choice where the answer is cut off, as the provider would word it."""
+        chunk = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self.served_model,
+            "choices": [{"index": index, "delta": {}, "finish_reason": CUT_OFF_REASON} for index in range(choices)],
+        }
+        return b"data: " + msgspec.json.encode(chunk) + _BLANK_LINE
 
     def _whole_events(self, chunk: bytes) -> bytes:
         if not self._rest and chunk.endswith(_BLANK_LINE):
@@ -126,6 +142,8 @@ class AnswerStream:
 
     def _note(self, chunk: _Chunk) -> None:
         self.served_model = chunk.model or self.served_model
+        self._id = chunk.id or self._id
+        self._created = chunk.created or self._created
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
         if is_given(chunk.usage):

@@ -1,0 +1,242 @@
+"""What a request may cost at most, and how much of its answer is paid for: tokens into reservations.
+
+A bound errs upwards. A token is a byte of the body at least, so the body's bytes bound the prompt's tokens, but for
+what is only referred to: an image by its URL, a file by its id. Every token is reserved at the dearest price that one
+of its kind has.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from tollgate_common.rating import BASIS_POINTS, PARENT_CLASS, TOKENS_PER_PRICE, Prices
+from tollgate_edge.admission import Admission
+from tollgate_edge.catalogue import Tariff
+from tollgate_edge.errors import CreditSpent
+from tollgate_edge.leases import Reservation
+from tollgate_edge.request import ChatRequest
+
+# What the dearest known model counts for the largest image: gpt-4o-mini, 2,833 and 5,667 for each of eight tiles.
+IMAGE_TOKENS = 48_169
+_REFERENCES = (b'"image_url"', b'"file_id"')
+# Of a model whose size the catalogue does not know.
+CONTEXT_TOKENS = 128_000
+# An answer without a limit gets one only if credit affords less than the model's size; a request rather waits for
+# credit than to be content with less than this, unless the account has no more.
+ROOMY_TOKENS = 4_096
+# Of English text a token has some 4.5 bytes.
+BYTES_PER_TOKEN = 4
+
+
+class Dearest(NamedTuple):
+    """Nano-units per million tokens sent and generated, whatever class they turn out to be."""
+
+    input: int
+    output: int
+
+
+@lru_cache(maxsize=1024)
+def dearest(prices: Prices) -> Dearest:
+    by_parent = {
+        parent: max(prices.of(name) for name, own in PARENT_CLASS.items() if own == parent)
+        for parent in Dearest._fields
+    }
+    return Dearest(**by_parent)
+
+
+class Quote:
+    """The tariff's upper bounds."""
+
+    __slots__ = ("_bps", "_prices", "_request_nano")
+
+    def __init__(self, tariff: Tariff) -> None:
+        self._prices = dearest(tariff.price.prices)
+        self._request_nano = tariff.price.prices.request_nano
+        self._bps = tariff.plan.multiplier_bps
+
+    def nano(self, prompt_tokens: int, output_tokens: int) -> int:
+        """What so many tokens cost at most, and the request itself."""
+        total = prompt_tokens * self._prices.input + output_tokens * self._prices.output
+        return _scaled(total + self._request_nano * TOKENS_PER_PRICE, self._bps)
+
+    def output_nano(self, tokens: int) -> int:
+        return _scaled(tokens * self._prices.output, self._bps)
+
+    def affordable_tokens(self, nano: int, prompt_tokens: int) -> int:
+        """Output tokens that are surely paid for by `nano`, after the prompt."""
+        price = self._prices.output * self._bps
+        left_nano = nano - self.nano(prompt_tokens, 0)
+        return max(0, left_nano * TOKENS_PER_PRICE * BASIS_POINTS // price) if price else CONTEXT_TOKENS
+
+
+def _scaled(total: int, bps: int) -> int:
+    return -(-total * bps // (TOKENS_PER_PRICE * BASIS_POINTS))
+
+
+class Size(NamedTuple):
+    """A request's bounds in tokens. `limit_tokens` is the client's own, of each choice."""
+
+    prompt_tokens: int
+    choices: int
+    limit_tokens: int | None
+    context_tokens: int
+
+    @property
+    def output_tokens(self) -> int:
+        """The most that all choices can have together."""
+        limit = self.context_tokens if self.limit_tokens is None else min(self.limit_tokens, self.context_tokens)
+        return limit * self.choices
+
+    def at_most(self, tokens: int) -> int:
+        """Output tokens of all choices, `tokens` each unless they can only have less."""
+        return min(tokens * self.choices, self.output_tokens)
+
+
+def size_of(body: bytes, chat: ChatRequest, context_tokens: int | None) -> Size:
+    # Each stands in a part twice, as its type and as its member; a quote inside a text would be escaped.
+    references = sum((body.count(name) + 1) // 2 for name in _REFERENCES)
+    context = context_tokens or CONTEXT_TOKENS
+    prompt = len(body) + references * IMAGE_TOKENS
+    return Size(min(prompt, context) if context_tokens else prompt, chat.choices, chat.limit_tokens, context)
+
+
+class Allowance:
+    """A request's reservation, in tokens. Of a stream it grows with what is delivered.
+
+    Delivered tokens are not counted but estimated, at the cost of two looks at a chunk: one token an event, or one for
+    `BYTES_PER_TOKEN` bytes that an event has above the smallest so far. An event that packs several shorter tokens is
+    taken for fewer than it has, at worst for a fourth; that, and reasoning that is not shown, is usage beyond the
+    reservation.
+    """
+
+    __slots__ = (
+        "_admission",
+        "_delivered",
+        "_framing_bytes",
+        "_quote",
+        "_step_tokens",
+        "covered_tokens",
+        "reservation",
+        "size",
+    )
+
+    def __init__(
+        self,
+        admission: Admission,
+        quote: Quote,
+        size: Size,
+        reservation: Reservation,
+        *,
+        covered_tokens: int,
+        step_tokens: int,
+    ) -> None:
+        """Begin with a reservation that covers `covered_tokens` of output and grows by `step_tokens` or more."""
+        self.reservation = reservation
+        self.size = size
+        self.covered_tokens = covered_tokens
+        self._admission = admission
+        self._quote = quote
+        self._step_tokens = step_tokens
+        self._delivered = 0
+        self._framing_bytes = 0
+
+    @property
+    def limit_tokens(self) -> int | None:
+        """What each choice of a whole answer must be limited to, if credit bounds it."""
+        if self.size.limit_tokens is not None or self.covered_tokens >= self.size.output_tokens:
+            return None
+        return max(1, self.covered_tokens // self.size.choices)
+
+    def take(self, events: bytes) -> bool:
+        """Count events that are about to be handed on. False if what is covered does not reach so far."""
+        number = events.count(b"\n\n")
+        if not number:
+            return True
+        smallest = len(events) // number
+        if not self._framing_bytes or smallest < self._framing_bytes:
+            self._framing_bytes = smallest
+        self._delivered += max(number, (len(events) - number * self._framing_bytes) // BYTES_PER_TOKEN)
+        return self._delivered <= self.covered_tokens or self._is_complete() or self._try_extend()
+
+    def _is_complete(self) -> bool:
+        """The client's own limit is covered: the provider keeps to it."""
+        return self.size.limit_tokens is not None and self.covered_tokens >= self.size.output_tokens
+
+    def _missing_tokens(self) -> int:
+        missing = max(self._step_tokens, self._delivered - self.covered_tokens)
+        return (
+            min(missing, self.size.output_tokens - self.covered_tokens)
+            if self.size.limit_tokens is not None
+            else missing
+        )
+
+    def _try_extend(self) -> bool:
+        tokens = self._missing_tokens()
+        if not self.reservation.try_extend(self._quote.output_nano(tokens)):
+            return False
+        self.covered_tokens += tokens
+        return True
+
+    async def extend(self) -> None:
+        """Ask for what is missing: first for a whole step, then for the little that the events at hand need.
+
+        Raises:
+            ApiError: it cannot be had.
+        """
+        tokens = self._missing_tokens()
+        try:
+            await self._admission.extend(self.reservation, self._quote.output_nano(tokens))
+        except CreditSpent:
+            tokens = min(tokens, self._delivered - self.covered_tokens)
+            await self._admission.extend(self.reservation, self._quote.output_nano(tokens))
+        self.covered_tokens += tokens
+
+    def covered_part(self, events: bytes) -> bytes:
+        """Those of the events last taken that are covered."""
+        parts = events.split(b"\n\n")[:-1]
+        if not parts:
+            return b""
+        beyond = min(self._delivered - self.covered_tokens, self._delivered)
+        taken = max(len(parts), (len(events) - len(parts) * self._framing_bytes) // BYTES_PER_TOKEN)
+        kept = max(0, len(parts) * (taken - beyond) // taken)
+        return b"".join(part + b"\n\n" for part in parts[:kept])
+
+
+async def reserve_stream(
+    admission: Admission, account_id: str, tariff: Tariff, size: Size, first_tokens: int
+) -> Allowance:
+    """Reserve the prompt and each choice's first tokens.
+
+    Raises:
+        ApiError: 402 or 503.
+    """
+    quote, tokens = Quote(tariff), size.at_most(first_tokens)
+    nano = quote.nano(size.prompt_tokens, tokens)
+    reservation = await admission.reserve(account_id, nano, nano)
+    return Allowance(
+        admission, quote, size, reservation, covered_tokens=tokens, step_tokens=first_tokens * size.choices
+    )
+
+
+async def reserve_whole(
+    admission: Admission, account_id: str, tariff: Tariff, size: Size, least_tokens: int
+) -> Allowance:
+    """Reserve the prompt and the longest answer; where the client set no limit, as much of it as credit affords.
+
+    Raises:
+        ApiError: 402 or 503.
+    """
+    quote = Quote(tariff)
+    most_nano = quote.nano(size.prompt_tokens, size.output_tokens)
+    is_limited = size.limit_tokens is not None
+    roomy_nano = most_nano if is_limited else quote.nano(size.prompt_tokens, size.at_most(ROOMY_TOKENS))
+    try:
+        reservation = await admission.reserve(account_id, roomy_nano, most_nano)
+    except CreditSpent:
+        if is_limited:
+            raise
+        least_nano = quote.nano(size.prompt_tokens, size.at_most(least_tokens))
+        reservation = await admission.reserve(account_id, least_nano, roomy_nano)
+    covered = size.output_tokens
+    if reservation.nano < most_nano:
+        covered = min(covered, quote.affordable_tokens(reservation.nano, size.prompt_tokens))
+    return Allowance(admission, quote, size, reservation, covered_tokens=covered, step_tokens=0)
