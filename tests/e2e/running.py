@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +13,10 @@ import httpx
 from engines.stores import delete_topics, unique_name
 from tollgate_local.demo import ACCOUNTS, expect_created
 from tollgate_local.engines import EngineAddresses
-from tollgate_local.ports import free_ports
+from tollgate_local.ports import free_port, free_ports
 from tollgate_local.processes import Reaper, run_to_end
 from tollgate_local.supervisor import Supervisor
-from tollgate_local.system import SERVICES, System, python
+from tollgate_local.system import SERVICES, Service, System, python
 
 PATIENCE_S = 30.0
 
@@ -125,9 +125,27 @@ async def until(condition: Callable[[], Awaitable[bool]], within_s: float = PATI
 
 
 @asynccontextmanager
-async def running_tollgate(engines: EngineAddresses, folder: Path) -> AsyncIterator[Tollgate]:
-    """All services over the shared engines, under a name of their own; the name's topics are deleted after."""
-    system = System(lambda: engines, free_ports(), folder / "data", folder / "logs", name=unique_name())
+async def running_tollgate(
+    engines: EngineAddresses, folder: Path, *, more_edges: int = 0, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Tollgate]:
+    """All services over the shared engines, under a name of their own; the name's topics are deleted after.
+
+    Args:
+        engines: shared with other tests.
+        folder: for data and logs.
+        more_edges: `edge-2` and so on, beside `edge`.
+        settings: further variables for every service.
+    """
+    more = tuple(Service(f"edge-{number + 2}", program="edge") for number in range(more_edges))
+    system = System(
+        lambda: engines,
+        free_ports() | {service.name: free_port() for service in more},
+        folder / "data",
+        folder / "logs",
+        name=unique_name(),
+        more=more,
+        settings=settings or {},
+    )
     system.logs.mkdir(parents=True)
     with Reaper() as reaper:
         async with Supervisor(system.parts(), reaper, print) as supervisor:

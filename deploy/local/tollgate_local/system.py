@@ -4,7 +4,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,10 +34,16 @@ class Service:
     uses_postgres: bool = False
     uses_clickhouse: bool = False
     depends_on: tuple[str, ...] = ("topics",)
+    # Whose program it runs: its own, or that of the service that it is one more of.
+    program: str = ""
+
+    @property
+    def kind(self) -> str:
+        return self.program or self.name
 
     @property
     def module(self) -> str:
-        return f"tollgate_{self.name}.main"
+        return f"tollgate_{self.kind}.main"
 
 
 SERVICES = (
@@ -73,6 +79,10 @@ class System:
     name: str = "tollgate"
     # None runs the simulated provider.
     provider: ProviderAccount | None = None
+    # Beside one of each; their ports are in `ports` too.
+    more: tuple[Service, ...] = ()
+    # Further variables for every service.
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def url(self, part: str) -> str:
         return f"http://{HOST}:{self.ports[part]}"
@@ -94,7 +104,7 @@ class System:
                 partial(self._prepare_stores, service),
                 service.depends_on,
             )
-            for service in SERVICES
+            for service in (*SERVICES, *self.more)
         ]
         return steps + simulated + services
 
@@ -140,11 +150,11 @@ class System:
             environment["TOLLGATE_POSTGRES_DSN"] = with_path(engines.postgres_dsn, self._database(service))
         if service.uses_clickhouse:
             environment["TOLLGATE_CLICKHOUSE_URL"] = with_path(engines.clickhouse_url, self.name)
-        if service.name == "edge":
+        if service.kind == "edge":
             environment |= self._edge_environment()
         if service.name == "billing":
             environment |= self._operators_environment()
-        return environment
+        return environment | dict(self.settings)
 
     def _common_environment(self) -> dict[str, str]:
         return {

@@ -52,6 +52,7 @@ class _Renewal(msgspec.Struct):
 class _Lease(msgspec.Struct):
     state: str
     authorised_nano: int
+    settled_nano: int
     rev: int
 
 
@@ -148,7 +149,9 @@ class LeaseClient:
 
 
 def _view(lease: _Lease | None) -> LeaseView | None:
-    return None if lease is None else LeaseView(lease.state == "open", lease.authorised_nano, lease.rev)
+    if lease is None:
+        return None
+    return LeaseView(lease.state == "open", lease.authorised_nano, lease.settled_nano, lease.rev)
 
 
 def _problem(response: httpx.Response) -> _Problem:

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 # A wallet that nobody used for so many ticks of the desk gives its lease back.
 IDLE_TICKS = 5
+# Who waits for other requests of this edge asks again after this, or is served when one of them ends.
+RETRY_AFTER_S = 0.25
 
 
 class Outcome(StrEnum):
@@ -53,6 +55,7 @@ class LeaseView(NamedTuple):
 
     is_open: bool
     authorised_nano: int
+    settled_nano: int
     rev: int
 
 
@@ -329,13 +332,26 @@ class Wallet:
         for want in tuple(self.waiting):
             if want is not refused and want.least_nano < refused.least_nano:
                 continue
-            if answer.outcome is Outcome.RETRY:
-                want.not_before_s = now_s + answer.retry_after_s
-                continue
-            if not self._give(want):
+            if self._give(want):
+                self.waiting.remove(want)
+                want.wake()
+            elif answer.outcome is Outcome.RETRY or self._is_held_here(want, answer):
+                want.not_before_s = now_s + (answer.retry_after_s or RETRY_AFTER_S)
+            else:
                 want.refused_at_nano = answer.posted_nano
-            self.waiting.remove(want)
-            want.wake()
+                self.waiting.remove(want)
+                want.wake()
+
+    def _is_held_here(self, want: Want, answer: Answer) -> bool:
+        """Whether other requests of this edge hold what is missing. The balance service, which knows of no requests,
+        takes all that this lease holds for spent."""
+        lease, view = self.lease, answer.lease
+        if lease is None or view is None:
+            return False
+        own_nano = want.extended.nano if want.extended is not None else 0
+        others_nano = lease.reserved_nano - (own_nano - want.carried_nano(lease))
+        left_nano = answer.posted_nano - max(0, lease.spent_nano - view.settled_nano)
+        return others_nano > 0 and own_nano + want.least_nano <= left_nano
 
     def fail(self) -> None:
         """The call under way was not accepted: begin anew, without the lease that it was about."""
