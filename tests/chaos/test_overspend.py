@@ -9,7 +9,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -198,3 +198,60 @@ async def test_a_killed_edge_costs_no_more_than_it_held(tollgate: Tollgate) -> N
     assert metrics["boots_fenced"] >= 1
     assert metrics["written_off_nano"] <= metrics["released_nano"]
     assert balance["posted_nano"] >= 0
+
+
+async def test_an_edge_that_was_frozen_goes_on_under_a_new_name(tollgate: Tollgate) -> None:
+    """Longer than a lease lasts: its boot is fenced, and what it held is the others' again."""
+    customer = await tollgate.sign_up(credit_usd="1")
+    http, body = tollgate.http, {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 9}
+    url = f"{tollgate.system.url(EDGES[2])}/v1/chat/completions"
+
+    async def serves() -> bool:
+        return (await http.post(url, json=body, headers=customer.with_key)).is_success
+
+    async def fenced() -> bool:
+        return (await balance_metrics(tollgate))["boots_fenced"] > before["boots_fenced"]
+
+    await until(serves)
+    before = await balance_metrics(tollgate)
+    pid = tollgate.supervisor.pid(EDGES[2])
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await until(fenced, within_s=60)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    await until(serves)
+    balance = await settled(tollgate, customer)
+    metrics = await balance_metrics(tollgate)
+    assert metrics["written_off_nano"] == before["written_off_nano"]
+    assert 0 < balance["posted_nano"] < NANO_PER_UNIT
+
+
+async def test_no_reservation_outlives_its_request(tollgate: Tollgate) -> None:
+    """However requests end, the edge closes its lease when it is idle, which it does only with nothing reserved."""
+    customer = await tollgate.sign_up(credit_usd="1")
+    before = await balance_metrics(tollgate)
+
+    async def call(simulate: str, *, stream: bool, patience_s: float = 30) -> None:
+        body = {
+            "model": "gpt-4o",
+            "messages": [{"role": "user", "content": "hi"}],
+            "metadata": {"simulate": simulate},
+            "stream": stream,
+        }
+        with suppress(httpx.TransportError):
+            url = f"{tollgate.base_url}/chat/completions"
+            await tollgate.http.post(url, json=body, headers=customer.with_key, timeout=patience_s)
+
+    for stream in (True, False):
+        for simulate in ("tokens:9", "error:500", "error:400", "close_before_answer", "garbage", "no_usage"):
+            await call(simulate, stream=stream)
+    for simulate in ("die_mid_stream:3", "garbage_mid_stream:3", "error_mid_stream:3"):
+        await call(simulate, stream=True)
+    # The client leaves: in the middle of a stream, and before an answer.
+    await call("slow_chunks:200,tokens:50", stream=True, patience_s=0.5)
+    await call("slow_first_byte:1500", stream=False, patience_s=0.5)
+    balance = await settled(tollgate, customer)
+    assert 0 < balance["posted_nano"] < NANO_PER_UNIT
+    assert await balance_metrics(tollgate) == before

@@ -100,10 +100,10 @@ class ChatCompletions:
         if refusal is not None:
             raise cannot_record(refusal)
         dimensions = _dimensions(exchange, key, chat, model)
+        upstream = upstream_body(body, chat)
         # The last that can fail: from here on the reservation is the request's to settle.
         allowance = await self._reserve(body, chat, model, tariff, key.account_id)
         meter = RequestMeter(self._recorder, exchange, tariff, dimensions, allowance.reservation)
-        upstream = upstream_body(body, chat)
         if not chat.stream and allowance.limit_tokens is not None:
             upstream = limited_body(upstream, allowance.limit_tokens)
         return chat, Call(body, upstream, chat.includes_usage, provider, meter, allowance)

@@ -1,0 +1,188 @@
+"""Upper bounds in tokens and money, and a stream's reservation that grows."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tollgate_common.events import PlanVersion, PriceVersion
+from tollgate_common.rating import TOKEN_CLASSES, Prices, TokenCounts
+from tollgate_edge.allowance import (
+    CONTEXT_TOKENS,
+    IMAGE_TOKENS,
+    ROOMY_TOKENS,
+    Allowance,
+    Quote,
+    Size,
+    dearest,
+    reserve_stream,
+    reserve_whole,
+    size_of,
+)
+from tollgate_edge.catalogue import Tariff
+from tollgate_edge.errors import CreditSpent
+from tollgate_edge.leases import Lease, Reservation, Wallet
+from tollgate_edge.request import limited_body, parse_chat
+from tollgate_edge.tokens import count_prompt
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+PRICES = st.builds(
+    Prices,
+    input=st.integers(0, 10**12),
+    output=st.integers(0, 10**12),
+    cached_input=st.none() | st.integers(0, 10**12),
+    cache_write=st.none() | st.integers(0, 10**12),
+    reasoning=st.none() | st.integers(0, 10**12),
+    audio_output=st.none() | st.integers(0, 10**12),
+    request_nano=st.integers(0, 10**9),
+)
+TOKENS = st.builds(TokenCounts, **dict.fromkeys(TOKEN_CLASSES, st.integers(0, 10**6)))
+# One nano-unit for each token generated, half of one for each sent.
+CHEAP = Prices(input=500_000, output=1_000_000)
+TEXT = b'data: {"choices":[{"delta":{"content":"word"}}]}\n\n'
+
+
+def tariff(prices: Prices, multiplier_bps: int = 10_000) -> Tariff:
+    return Tariff(
+        PriceVersion(price_version="price", valid_from=LONG_AGO, prices=prices),
+        PlanVersion(plan_version="plan", valid_from=LONG_AGO, multiplier_bps=multiplier_bps),
+    )
+
+
+class Purse:
+    """An account's credit, without anybody else who wants it."""
+
+    def __init__(self, nano: int) -> None:
+        self.nano = nano
+
+    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+        nano = self._take(least_nano, most_nano)
+        # A lease that has nothing else: to grow, the purse must be asked.
+        lease = Lease(Wallet(account_id, lambda _: None), "lease", "boot", nano, 1)
+        reservation = Reservation(account_id, lease, 0)
+        assert reservation.try_extend(nano)
+        return reservation
+
+    async def extend(self, reservation: Reservation, nano: int) -> None:
+        assert reservation.lease is not None
+        reservation.lease.limit_nano += self._take(nano, nano)
+        assert reservation.try_extend(nano)
+
+    def _take(self, least_nano: int, most_nano: int) -> int:
+        if least_nano > self.nano:
+            raise CreditSpent(least_nano, self.nano)
+        taken = min(most_nano, self.nano)
+        self.nano -= taken
+        return taken
+
+
+@given(prices=PRICES, tokens=TOKENS, multiplier_bps=st.integers(0, 30_000))
+def test_a_quote_bounds_every_charge(prices: Prices, tokens: TokenCounts, multiplier_bps: int) -> None:
+    priced = tariff(prices, multiplier_bps)
+    quote = Quote(priced)
+    assert priced.amount_nano(tokens) <= quote.nano(tokens.prompt, tokens.completion)
+    affordable = quote.affordable_tokens(quote.nano(tokens.prompt, tokens.completion), tokens.prompt)
+    if dearest(prices).output and multiplier_bps:
+        spent = quote.nano(tokens.prompt, affordable)
+        assert spent <= quote.nano(tokens.prompt, tokens.completion)
+
+
+def test_the_dearest_price_may_be_that_of_writing_a_cache() -> None:
+    assert dearest(Prices(input=4, cached_input=1, cache_write=5, output=8, reasoning=9)) == (5, 9)
+
+
+@given(text=st.text(max_size=300), count=st.integers(1, 4))
+def test_a_body_has_no_more_tokens_than_bytes(text: str, count: int) -> None:
+    body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": text}] * count})
+    size = size_of(body, parse_chat(body)[1], None)
+    assert count_prompt(body) <= size.prompt_tokens
+    assert size[1:] == (1, None, CONTEXT_TOKENS)
+
+
+def test_an_image_costs_more_than_its_address() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": [part, part]}]})
+    assert size_of(body, parse_chat(body)[1], None).prompt_tokens == len(body) + 2 * IMAGE_TOKENS
+    assert size_of(body, parse_chat(body)[1], 1_000).prompt_tokens == 1_000, "no prompt is larger than its model"
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, CONTEXT_TOKENS),
+        ({"n": 3}, 3 * CONTEXT_TOKENS),
+        ({"max_tokens": 7, "n": 2}, 14),
+        ({"max_tokens": 7, "max_completion_tokens": 9}, 9),
+        ({"max_tokens": 10**9}, CONTEXT_TOKENS),
+        ({"max_tokens": -1}, 0),
+    ],
+)
+def test_the_longest_answer(limits: dict[str, int], expected: int) -> None:
+    body = msgspec.json.encode({"model": "m", "messages": [{}], **limits})
+    assert size_of(body, parse_chat(body)[1], None).output_tokens == expected
+
+
+async def test_a_stream_grows_by_steps_until_the_credit_is_spent() -> None:
+    purse = Purse(25)
+    allowance = await reserve_stream(purse, "account", tariff(CHEAP), Size(0, 1, None, 1_000), 10)
+    assert allowance.covered_tokens == 10
+    assert allowance.take(TEXT * 10)
+    assert not allowance.take(TEXT)
+    await allowance.extend()
+    assert allowance.covered_tokens == 20
+    assert allowance.take(TEXT * 9)
+    # Ten more cannot be had, but the four that came can.
+    assert not allowance.take(TEXT * 4)
+    await allowance.extend()
+    assert (allowance.covered_tokens, purse.nano) == (24, 1)
+    assert not allowance.take(TEXT * 3)
+    with pytest.raises(CreditSpent):
+        await allowance.extend()
+    assert allowance.covered_part(TEXT * 3) == b""
+    assert allowance.reservation.nano == 24
+
+
+async def test_only_what_is_covered_of_a_large_piece_is_handed_on() -> None:
+    allowance = await reserve_stream(Purse(10), "account", tariff(CHEAP), Size(0, 1, None, 1_000), 10)
+    assert not allowance.take(TEXT * 30)
+    with pytest.raises(CreditSpent):
+        await allowance.extend()
+    assert allowance.covered_part(TEXT * 30) == TEXT * 10
+
+
+async def test_a_clients_own_limit_is_never_exceeded_and_never_extended() -> None:
+    allowance = await reserve_stream(Purse(12), "account", tariff(CHEAP), Size(0, 2, 6, 1_000), 256)
+    assert allowance.covered_tokens == 12
+    # The provider keeps to the limit; what comes more are roles, reasons and the usage.
+    assert allowance.take(TEXT * 40)
+
+
+def test_large_events_hold_several_tokens() -> None:
+    reservation = Reservation("account", None, 0)
+    size = Size(0, 1, None, 1_000)
+    allowance = Allowance(Purse(0), Quote(tariff(CHEAP)), size, reservation, covered_tokens=1, step_tokens=1)
+    allowance.take(TEXT)
+    allowance.take(TEXT.replace(b"word", b"word" * 101))
+    assert allowance.covered_tokens == 101
+
+
+@pytest.mark.parametrize(("nano", "limit_tokens"), [(10**9, None), (ROOMY_TOKENS + 100, ROOMY_TOKENS + 50), (200, 150)])
+async def test_an_answer_without_a_limit_gets_what_credit_affords(nano: int, limit_tokens: int | None) -> None:
+    allowance = await reserve_whole(Purse(nano), "account", tariff(CHEAP), Size(100, 1, None, 100_000), 10)
+    assert allowance.limit_tokens == limit_tokens
+
+
+async def test_an_answer_with_a_limit_is_reserved_as_a_whole() -> None:
+    size = Size(100, 2, 60, 1_000)
+    allowance = await reserve_whole(Purse(170), "account", tariff(CHEAP), size, 10)
+    assert (allowance.reservation.nano, allowance.limit_tokens) == (170, None)
+    with pytest.raises(CreditSpent, match=r"may cost up to 0\.00000017 and 0\.000000169 is left"):
+        await reserve_whole(Purse(169), "account", tariff(CHEAP), size, 10)
+
+
+def test_a_limit_is_written_into_the_body() -> None:
+    body = b'{"model": "m", "max_tokens": null, "messages": [{"content": 1.0}]}'
+    limited = msgspec.json.decode(limited_body(body, 99))
+    assert limited == {"model": "m", "messages": [{"content": 1.0}], "max_completion_tokens": 99}
