@@ -1,7 +1,5 @@
 """HTTP: who asks, what for, and the answer."""
 
-from collections.abc import Callable, Coroutine
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -10,9 +8,9 @@ from tollgate_analytics.handlers import list_requests, report_freshness, report_
 from tollgate_analytics.queries import check_names, parse_cursor, parse_usage
 from tollgate_analytics.schemas import Freshness, RequestPage, Usage
 from tollgate_analytics.store import Store
+from tollgate_common.callers import customers
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer
-from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord
 from tollgate_common.http import create_app
 from tollgate_common.keys import KeyDirectory
@@ -25,7 +23,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
     app = create_app("Tollgate analytics", ready=lambda: keys.topic.waiting_for() or consumer.waiting_for())
-    Caller = Annotated[KeyRecord, Depends(authenticate(keys))]  # noqa: N806 - a type
+    Caller = Annotated[KeyRecord, Depends(customers(keys))]  # noqa: N806 - a type
 
     @app.get("/v1/usage", responses=ERRORS, response_model_exclude_unset=True)
     async def usage(
@@ -69,29 +67,3 @@ def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
         return await report_freshness(store, consumer.lag())
 
     return app
-
-
-def authenticate(keys: KeyDirectory) -> Callable[[Request], Coroutine[None, None, KeyRecord]]:
-    """The dependency that finds the caller's key.
-
-    Raises:
-        Problem: 401 without a valid key, 503 while the keys are not all known yet.
-    """
-
-    async def caller(request: Request) -> KeyRecord:
-        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not text:
-            raise unauthorized("missing_api_key", "send your API key as 'Authorization: Bearer tg_...'")
-        record = keys.find(text.strip())
-        if record is not None:
-            return record
-        if (waiting_for := keys.topic.waiting_for()) is not None:
-            detail = f"starting, still reading {waiting_for}; try again in a moment"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
-        raise unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
-
-    return caller
-
-
-def unauthorized(code: str, detail: str) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": "Bearer"})

@@ -4,7 +4,7 @@ import base64
 import binascii
 import logging
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -16,8 +16,9 @@ from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
 from tollgate_billing import handlers, schemas
-from tollgate_billing.callers import bearer, operators, unauthorized
+from tollgate_billing.callers import operators
 from tollgate_billing.store import Charges, Position
+from tollgate_common.callers import customers
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord
@@ -50,7 +51,7 @@ def build_app(
     app = create_app("Tollgate billing", ready=waiting_for)
     for error in (psycopg.OperationalError, ClickHouseError, OSError):
         app.add_exception_handler(error, _render_unavailable)
-    Caller = Annotated[KeyRecord, Depends(_caller(keys))]  # noqa: N806 - a type
+    Caller = Annotated[KeyRecord, Depends(customers(keys))]  # noqa: N806 - a type
     operator = Depends(operators(operator_token))
 
     @app.get("/v1/prices", responses=problems(404, 503))
@@ -94,28 +95,6 @@ async def _render_unavailable(request: Request, error: Exception) -> JSONRespons
         headers={"Retry-After": "1"},
     )
     return problem_response(problem, request.url.path)
-
-
-def _caller(keys: KeyDirectory) -> Callable[[Request], Coroutine[None, None, KeyRecord]]:
-    """The dependency that finds the caller's key.
-
-    Raises:
-        Problem: 401 without a valid key, 503 while the keys are not all known yet.
-    """
-
-    async def caller(request: Request) -> KeyRecord:
-        text = bearer(request)
-        if text is None:
-            raise unauthorized("missing_api_key", "send your API key as 'Authorization: Bearer tg_...'")
-        record = keys.find(text)
-        if record is not None:
-            return record
-        if (waiting_for := keys.topic.waiting_for()) is not None:
-            detail = f"starting, still reading {waiting_for}; try again in a moment"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
-        raise unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
-
-    return caller
 
 
 def _cursor(position: Position) -> str:

@@ -1,4 +1,4 @@
-"""Who calls: the header that says so, and operators, who share one secret."""
+"""Who calls as an operator: they share one secret."""
 
 import secrets
 from collections.abc import Callable, Coroutine
@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi import Request
 from pydantic import SecretStr
 
+from tollgate_common.callers import bearer, unauthorized
 from tollgate_common.errors import Problem
 
 
@@ -30,12 +31,3 @@ def operators(token: SecretStr | None) -> Callable[[Request], Coroutine[None, No
             raise unauthorized("invalid_operator_token", "send the operators' secret as 'Authorization: Bearer ...'")
 
     return operator
-
-
-def bearer(request: Request) -> str | None:
-    scheme, _, text = request.headers.get("Authorization", "").partition(" ")
-    return text.strip() or None if scheme.lower() == "bearer" else None
-
-
-def unauthorized(code: str, detail: str) -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, code, detail, headers={"WWW-Authenticate": "Bearer"})

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import psycopg
-from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from tollgate_balance.ledger import Account, LedgerAccount
 from tollgate_balance.store import ledger as store
+from tollgate_common.callers import customers
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord
 from tollgate_common.http import problem_response
@@ -60,17 +61,7 @@ def add_routes(app: FastAPI, pool: Pool, keys: KeyDirectory) -> None:
     app.add_exception_handler(psycopg.OperationalError, _render_database_away)
     router = APIRouter(prefix="/v1")
 
-    def caller(authorization: Annotated[str, Header()] = "") -> KeyRecord:
-        scheme, _, text = authorization.partition(" ")
-        key = keys.find(text.strip()) if scheme.lower() == "bearer" else None
-        if key is None:
-            raise Problem(
-                401,
-                "invalid_api_key",
-                "no valid API key was given; expected the header Authorization: Bearer tg_...",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        return key
+    caller = customers(keys)
 
     @router.get("/balance")
     async def get_balance(key: Annotated[KeyRecord, Depends(caller)]) -> Balance:
