@@ -34,6 +34,11 @@ reset: $(READY) ## Stop the system and delete its data
 test: check ## Run every check and every test
 	$(BIN)/pytest -n 3 --dist loadgroup
 
+.PHONY: chaos
+chaos: $(READY) ## The long form of the tests that kill processes, and of the models
+	PYTHONPATH=tests $(BIN)/python -m models.large
+	TOLLGATE_CHAOS=long $(BIN)/pytest -m chaos
+
 .PHONY: bench
 bench: $(READY) ## Measure, on a whole system of its own: what README and docs claim comes from here
 	PYTHONPATH=tests $(BIN)/python bench/freshness.py

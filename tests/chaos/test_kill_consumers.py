@@ -14,9 +14,16 @@ import pytest
 from e2e.running import Customer, Tollgate, until
 from tollgate_common import clickhouse
 
-pytestmark = [pytest.mark.chaos, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("e2e"),
+    pytest.mark.timeout(3600),
+]
 
-REQUESTS = 3_000
+# The long form is `make chaos`.
+IS_LONG = os.environ.get("TOLLGATE_CHAOS") == "long"
+REQUESTS, ROUNDS = (30_000, 5) if IS_LONG else (3_000, 2)
 CONCURRENCY = 24
 CONSUMERS = ("balance", "billing", "analytics")
 CREDIT_NANO = 100 * 10**9
@@ -102,7 +109,7 @@ async def test_no_request_is_lost_or_doubled(tollgate: Tollgate) -> None:
     load = Load(tollgate, customer, seed)
     async with asyncio.TaskGroup() as group:
         group.create_task(load.run(REQUESTS))
-        group.create_task(kill_each(tollgate, 2, seed))
+        group.create_task(kill_each(tollgate, ROUNDS, seed))
     expected = {"requests": len(load.costs_nano), "cost_nano": sum(load.costs_nano), "tokens": load.tokens}
     assert expected["requests"] == REQUESTS + len(customer.received)
 

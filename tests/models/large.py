@@ -11,6 +11,7 @@ from models.sink_world import explore_sinks
 
 MAX_STATES = 5_000_000
 LARGE_WORLDS = [
+    Bounds(credit=1, outages=1, resends=1),
     Bounds(credit=1, false_alarms=1, outages=1),
     Bounds(outages=1, resends=1),
     Bounds(outages=1, lost_spools=1),

@@ -32,7 +32,7 @@ def test_without_each_rule_of_a_call_something_goes_wrong(rule: str, violation: 
 
 SMALL_WORLDS = {
     "a crash": Bounds(),
-    "a crash, an outage of Kafka, a lost acknowledgement": Bounds(credit=1, outages=1, resends=1),
+    "an outage of Kafka, a lost acknowledgement": Bounds(credit=1, crashes=0, outages=1, resends=1),
     "an edge that is paused, and an outage": Bounds(credit=1, crashes=0, false_alarms=1, outages=1),
     "an edge that is paused, and a reduction": Bounds(crashes=0, false_alarms=1, reduction=1),
     "a crash and a reduction": Bounds(reduction=1),
