@@ -32,7 +32,7 @@ reset: $(READY) ## Stop the system and delete its data
 
 .PHONY: test
 test: check ## Run every check and every test
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadfile
 
 .PHONY: chaos
 chaos: $(READY) ## The long form of the tests that kill processes, and of the models

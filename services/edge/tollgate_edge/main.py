@@ -59,11 +59,12 @@ def start_boot(settings: EdgeSettings) -> Recorder:
 
 
 async def serve(settings: EdgeSettings) -> None:
+    # First: a spool that cannot be written ends the start before anything is opened.
+    recorder = RotatingRecorder(lambda: start_boot(settings))
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     keys = KeyDirectory(bootstrap, prefix)
     catalogue = Catalogue(bootstrap, prefix)
     balances = Balances(bootstrap, prefix)
-    recorder = RotatingRecorder(lambda: start_boot(settings))
     leases = open_leases(settings)
     openai = OpenAIProvider(
         settings.openai_url,
