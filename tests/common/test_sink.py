@@ -269,7 +269,7 @@ async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) ->
         await reset.commit({partition: 3})
     async with world.sink() as task:
         with pytest.raises(Damaged, match=r"7 rows .* from offset 3 on, but the committed offset .* is 3"):
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, 90)
 
 
 async def test_records_that_waited_for_days_are_judged_by_their_own_time(world: World) -> None:
