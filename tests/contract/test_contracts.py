@@ -35,7 +35,7 @@ def test_the_schema_in_the_repository_is_the_code_s(topic: Topic) -> None:
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
 def test_a_golden_example_survives_being_read_and_written(file: Path) -> None:
-    """Examples name every field and are never edited: a renamed, removed or retyped field cannot pass here."""
+    """Examples name every field and only grow: a renamed, removed or retyped field cannot pass here."""
     example = json.loads(file.read_text())
     topic = topic_of(example)
     event = msgspec.json.decode(file.read_bytes(), type=EVENTS_OF_TOPIC[topic])

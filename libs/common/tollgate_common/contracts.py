@@ -27,7 +27,8 @@ Schema = dict[str, Any]
 
 
 def schema_of(topic: Topic) -> Schema:
-    schema = msgspec.json.schema(EVENTS_OF_TOPIC[topic])
+    # As JSON has it: a tuple, such as an empty default, is a list there.
+    schema: Schema = json.loads(json.dumps(msgspec.json.schema(EVENTS_OF_TOPIC[topic])))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": topic.value} | schema
 
 

@@ -69,6 +69,17 @@ class RequestOpened(StampedEvent, frozen=True, kw_only=True, tag="request_opened
     request: RequestDimensions
 
 
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A target that did not serve a request, before another was tried or the client was told."""
+
+    target: str
+    provider: str
+    latency_ms: int
+    status: int | None = None
+    """Of the provider's answer; None if there was none."""
+    error_code: str = ""
+
+
 class RequestClosed(StampedEvent, frozen=True, kw_only=True, tag="request_closed"):
     request: RequestDimensions
     outcome: Outcome
@@ -82,6 +93,10 @@ class RequestClosed(StampedEvent, frozen=True, kw_only=True, tag="request_closed
     error_code: str = ""
     finish_reason: str = ""
     attempts: int = 1
+    target: str = ""
+    """The route's target that served, or that was tried last."""
+    failed_attempts: tuple[FailedAttempt, ...] = ()
+    """In order; the attempt that served is none of them."""
 
 
 class EdgeHeartbeat(StampedEvent, frozen=True, kw_only=True, tag="edge_heartbeat"):
@@ -111,6 +126,8 @@ class TokensUsed(StampedEvent, frozen=True, kw_only=True, tag="tokens_used"):
     outcome: Outcome = Outcome.COMPLETED
     finish_reason: str = ""
     lease_id: str | None = None
+    provider_cost_nano: int | None = None
+    """What the provider asks for it, by the price version's `cost`; None where the catalogue knows none."""
 
 
 class LeaseClosed(StampedEvent, frozen=True, kw_only=True, tag="lease_closed"):
@@ -161,6 +178,40 @@ CreditEvent = CreditGranted | CreditAdjusted
 # --- compacted topics: the last record of a key is its state ----------------------------------------------------------
 
 
+class BudgetPeriod(StrEnum):
+    """What a budget is for; days and months are those of UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+    TOTAL = "total"
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that may be spent under `budget_id` in a period. Keys that name the same one share it."""
+
+    budget_id: str
+    """`key:<key_id>` or `project:<project_id>`."""
+    period: BudgetPeriod
+    amount_nano: int
+
+
+class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one key may do at the edge; None is no limit but the deployment's."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_in_flight: int | None = None
+    max_body_bytes: int | None = None
+
+
+class UsageScope(StrEnum):
+    """Whose usage a key may read."""
+
+    KEY = "key"
+    PROJECT = "project"
+    ACCOUNT = "account"
+
+
 class KeyRecord(Event, frozen=True, kw_only=True, tag="key"):
     """keys.v1, by the key's SHA-256 in hexadecimal. A revoked key's record is a tombstone."""
 
@@ -172,12 +223,21 @@ class KeyRecord(Event, frozen=True, kw_only=True, tag="key"):
     expires_at: datetime | None = None
     models: tuple[str, ...] | None = None
     """The models that the key may call; None is all."""
+    allowed_ips: tuple[str, ...] | None = None
+    """Networks in CIDR notation from which the key may be used; None is all."""
+    limits: KeyLimits = KeyLimits()
+    budgets: tuple[Budget, ...] = ()
+    usage_scope: UsageScope = UsageScope.ACCOUNT
+    suspended: bool = False
+    """Its account is suspended: the key is known and may call nothing."""
 
 
 class PriceVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     price_version: str
     valid_from: datetime
     prices: Prices
+    cost: Prices | None = None
+    """What the provider asks of the operator; None if that is not known."""
 
 
 class ModelRecord(Event, frozen=True, kw_only=True, tag="model"):
