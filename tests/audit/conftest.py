@@ -37,6 +37,7 @@ from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import CreditGranted
 from tollgate_common.http import create_app
+from tollgate_common.internal import ServiceCredential
 from tollgate_common.postgres import Pool
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
@@ -84,13 +85,15 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         peers = await stack.enter_async_context(
             httpx.AsyncClient(mounts={"http://b": served(balance_app), "http://a": served(analytics_app)})
         )
+        credential = ServiceCredential("billing", INTERNAL_TOKEN, accounts_url=None)
+        stack.push_async_callback(credential.aclose)
         auditor = Auditor(
             pool=catalogue,
             event_log=EventLog(bootstrap),
             prefix=prefix,
             charges=ChargeBooks(client, catalogue, bootstrap, prefix, billing.group),
-            balance=RemoteBooks(peers, "http://b", INTERNAL_TOKEN),
-            analytics=RemoteBooks(peers, "http://a", INTERNAL_TOKEN),
+            balance=RemoteBooks(peers, "http://b", credential),
+            analytics=RemoteBooks(peers, "http://a", credential),
             unclosed_after=timedelta(0),
         )
         desk = DeadLetterDesk(catalogue, producer, prefix)

@@ -8,6 +8,7 @@ import pytest
 from audit.world import World, differences, request_of
 from tollgate_billing.auditor import audit as auditing
 from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_common.internal import ServiceCredential
 from tollgate_common.topics import Topic
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("audit")]
@@ -16,7 +17,9 @@ pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pyt
 async def test_an_auditor_that_is_not_trusted_makes_no_report(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     for token, code in (("a token that is wrong", "401"), ("", "401")):
         peer = world.auditor._balance
-        monkeypatch.setattr(world.auditor, "_balance", RemoteBooks(peer._http, "http://b", token))
+        monkeypatch.setattr(
+            world.auditor, "_balance", RemoteBooks(peer._http, "http://b", ServiceCredential("billing", token, None))
+        )
         answer = await world.http.post("/v1/audits")
         assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
         assert code in answer.json()["detail"]
@@ -24,7 +27,11 @@ async def test_an_auditor_that_is_not_trusted_makes_no_report(world: World, monk
 
 async def test_an_audit_that_misses_a_service_makes_no_report(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with httpx.AsyncClient() as http:
-        monkeypatch.setattr(world.auditor, "_analytics", RemoteBooks(http, "http://127.0.0.1:9", "token"))
+        monkeypatch.setattr(
+            world.auditor,
+            "_analytics",
+            RemoteBooks(http, "http://127.0.0.1:9", ServiceCredential("billing", "token", None)),
+        )
         answer = await world.http.post("/v1/audits")
     assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
     assert "http://127.0.0.1:9" in answer.json()["detail"]

@@ -161,6 +161,7 @@ class System:
             "TOLLGATE_KAFKA_BOOTSTRAP": self.engines().kafka_bootstrap,
             "TOLLGATE_TOPIC_PREFIX": self.name,
             "TOLLGATE_INTERNAL_TOKEN": self.secret("internal-token"),
+            "TOLLGATE_ACCOUNTS_URL": self.url("accounts"),
             "TOLLGATE_BALANCE_URL": self.url("balance"),
             "TOLLGATE_ANALYTICS_URL": self.url("analytics"),
             "PYTHONUNBUFFERED": "1",

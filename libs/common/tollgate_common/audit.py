@@ -11,6 +11,7 @@ from typing import Annotated, Protocol
 from fastapi import APIRouter, Depends, FastAPI, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.internal import internal_callers
 from tollgate_common.topics import Topic
 
@@ -158,15 +159,15 @@ class Books(Protocol):
         """Stored sums that differ from their rows; sums of times look at those since `since`."""
 
 
-def create_router(token: str | None) -> APIRouter:
-    """The router of the audit's routes, for callers who show `token`."""
-    check = internal_callers(token, "audit_not_configured", "no auditor is trusted")
+def create_router(token: str | None, tokens: Verifier | None = None) -> APIRouter:
+    """The router of the audit's routes, for callers who show a service's token or the secret `token`."""
+    check = internal_callers(token, "audit_not_configured", "no auditor is trusted", tokens)
     return APIRouter(prefix=PATH, dependencies=[Depends(check)])
 
 
-def add_routes(app: FastAPI, books: Books, token: str | None) -> None:
+def add_routes(app: FastAPI, books: Books, token: str | None, tokens: Verifier | None = None) -> None:
     """Serve `books` to auditors."""
-    router = create_router(token)
+    router = create_router(token, tokens)
 
     @router.get("/positions")
     async def positions(topic: Topic) -> Sequence[Position]:

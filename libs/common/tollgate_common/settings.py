@@ -21,6 +21,9 @@ class Settings(BaseSettings):
 class ServiceSettings(Settings):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(ge=1, le=65535, description="port to listen on")
+    accounts_url: str | None = Field(
+        None, pattern="^https?://", description="the accounts service, whose access tokens are then taken"
+    )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
 

@@ -8,28 +8,28 @@ from tollgate_analytics.handlers import list_requests, report_freshness, report_
 from tollgate_analytics.queries import check_names, parse_cursor, parse_usage
 from tollgate_analytics.schemas import Freshness, RequestPage, Usage
 from tollgate_analytics.store import Store
-from tollgate_common.callers import customers
+from tollgate_common.access_tokens import Verifier
+from tollgate_common.callers import Caller, customers
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer
-from tollgate_common.events import KeyRecord
 from tollgate_common.http import create_app
 from tollgate_common.keys import KeyDirectory
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "a parameter is wrong; `field` names it"},
-    401: {"description": "no valid API key"},
+    401: {"description": "no valid API key or access token"},
 }
 
 
-def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
+def build_app(store: Store, keys: KeyDirectory, consumer: Consumer, tokens: Verifier | None = None) -> FastAPI:
     app = create_app("Tollgate analytics", ready=lambda: keys.topic.waiting_for() or consumer.waiting_for())
-    Caller = Annotated[KeyRecord, Depends(customers(keys))]  # noqa: N806 - a type
+    Customer = Annotated[Caller, Depends(customers(keys, tokens))]  # noqa: N806 - a type
 
     @app.get("/v1/usage", responses=ERRORS, response_model_exclude_unset=True)
     async def usage(
         *,
         request: Request,
-        caller: Caller,
+        caller: Customer,
         start: Annotated[str | None, Query(description="RFC 3339; default 30 days before the end")] = None,
         end: Annotated[str | None, Query(description="RFC 3339, not included; default now")] = None,
         group_by: Annotated[list[str] | None, Query(description="`model`, `api_key`, or `model,api_key`")] = None,
@@ -53,7 +53,7 @@ def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
     @app.get("/v1/requests", responses=ERRORS, response_model_exclude_unset=True)
     async def requests(
         request: Request,
-        caller: Caller,
+        caller: Customer,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
     ) -> RequestPage:
@@ -62,7 +62,7 @@ def build_app(store: Store, keys: KeyDirectory, consumer: Consumer) -> FastAPI:
         return await list_requests(store, keys, caller.account_id, parse_cursor(cursor), limit)
 
     @app.get("/v1/freshness", responses=ERRORS)
-    async def freshness(_caller: Caller) -> Freshness:
+    async def freshness(_caller: Customer) -> Freshness:
         """How far the reports are behind the events."""
         return await report_freshness(store, consumer.lag())
 

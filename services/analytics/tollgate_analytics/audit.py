@@ -11,6 +11,7 @@ from pydantic import AwareDatetime
 from tollgate_analytics.queries import milliseconds
 from tollgate_analytics.store import SQL
 from tollgate_common import audit
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.audit import MAX_LISTED, Drift, Sent, Unclosed, UnclosedRequests
 from tollgate_common.sink_books import SinkBooks, projection_drifts
 
@@ -60,9 +61,9 @@ class RequestBooks(SinkBooks):
         return await projection_drifts(hours, "request_events by hour", names)
 
 
-def add_routes(app: FastAPI, books: RequestBooks, token: str | None) -> None:
-    """Serve auditors that show `token`."""
-    router = audit.create_router(token)
+def add_routes(app: FastAPI, books: RequestBooks, token: str | None, tokens: Verifier | None = None) -> None:
+    """Serve auditors that show a service's token or the secret `token`."""
+    router = audit.create_router(token, tokens)
 
     @router.get("/sent")
     async def sent(since: AwareDatetime) -> Sequence[Sent]:
@@ -73,4 +74,4 @@ def add_routes(app: FastAPI, books: RequestBooks, token: str | None) -> None:
         return await books.unclosed(start, end, partitions)
 
     app.include_router(router)
-    audit.add_routes(app, books, token)
+    audit.add_routes(app, books, token, tokens)

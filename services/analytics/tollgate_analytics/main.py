@@ -6,6 +6,7 @@ from tollgate_analytics.consumers import create_consumer, create_sink
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
 from tollgate_common import cli, clickhouse
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.http import run_service
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.producer import create_producer
@@ -21,10 +22,12 @@ async def serve(settings: AnalyticsSettings) -> None:
         client = await clickhouse.connect(settings.clickhouse_url.get_secret_value())
         try:
             sink = create_sink(bootstrap, prefix, consumer, client, producer)
-            app = build_app(Store(client), keys, consumer)
+            tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
+            app = build_app(Store(client), keys, consumer, tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
-            add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token)
-            await run_service(app, settings.host, settings.port, sink.run(), keys.topic.run())
+            add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token, tokens)
+            workers = [sink.run(), keys.topic.run(), *([tokens.run()] if tokens else [])]
+            await run_service(app, settings.host, settings.port, *workers)
         finally:
             await client.close()
     finally:

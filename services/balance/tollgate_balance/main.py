@@ -11,6 +11,7 @@ from tollgate_balance.settings import BalanceSettings
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_balance.sweeper import Sweeper
 from tollgate_common import cli, postgres
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.http import create_app, run_service
@@ -40,11 +41,14 @@ async def serve(settings: BalanceSettings) -> None:
     publisher = Publisher(bootstrap, dsn, prefix, "balance")
     sweeper = Sweeper(bootstrap, usage_topic, pool, settings.lease)
     app = create_app("balance", ready=first_of(consumer.waiting_for, credit.waiting_for, keys.topic.waiting_for))
-    accounts_api.add_routes(app, pool, keys)
+    tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
+    accounts_api.add_routes(app, pool, keys, tokens)
     token = settings.internal_token.get_secret_value() if settings.internal_token else None
-    leases_api.add_routes(app, pool, token, settings.lease)
-    audit_api.add_routes(app, LedgerBooks(pool, prefix), token)
-    workers = (usage.run(), credit.run(), publisher.run(), sweeper.run(), keys.topic.run())
+    leases_api.add_routes(app, pool, token, settings.lease, tokens)
+    audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)
+    workers = [usage.run(), credit.run(), publisher.run(), sweeper.run(), keys.topic.run()]
+    if tokens:
+        workers.append(tokens.run())
     await producer.start()
     try:
         async with pool:

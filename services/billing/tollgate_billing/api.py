@@ -16,12 +16,11 @@ from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
 from tollgate_billing import handlers, schemas
-from tollgate_billing.callers import operators
 from tollgate_billing.store import Charges, Position
-from tollgate_common.callers import customers
+from tollgate_common.access_tokens import Verifier
+from tollgate_common.callers import Caller, customers, operators
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
-from tollgate_common.events import KeyRecord
 from tollgate_common.http import create_app, problem_response, problems
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
@@ -38,6 +37,8 @@ def build_app(
     keys: KeyDirectory,
     operator_token: SecretStr | None,
     waiting_for: Callable[[], str | None],
+    *,
+    tokens: Verifier | None = None,
 ) -> FastAPI:
     """Build the application.
 
@@ -47,12 +48,13 @@ def build_app(
         keys: who calls.
         operator_token: the secret that lets an operator set prices; without it nobody can.
         waiting_for: None when the service can work, otherwise what it waits for.
+        tokens: verifies access tokens; without it only API keys and the operators' secret are taken.
     """
     app = create_app("Tollgate billing", ready=waiting_for)
     for error in (psycopg.OperationalError, ClickHouseError, OSError):
         app.add_exception_handler(error, _render_unavailable)
-    Caller = Annotated[KeyRecord, Depends(customers(keys))]  # noqa: N806 - a type
-    operator = Depends(operators(operator_token))
+    Customer = Annotated[Caller, Depends(customers(keys, tokens))]  # noqa: N806 - a type
+    operator = Depends(operators(operator_token, tokens))
 
     @app.get("/v1/prices", responses=problems(404, 503))
     async def list_prices(
@@ -74,7 +76,7 @@ def build_app(
 
     @app.get("/v1/charges", responses=problems(401, 422, 503))
     async def list_charges(
-        caller: Caller,
+        caller: Customer,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(max_length=500, description="next_cursor of the page before")] = None,
     ) -> schemas.ChargePage:

@@ -25,9 +25,11 @@ from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.settings import BillingSettings
 from tollgate_billing.store import Charges
 from tollgate_common import cli, clickhouse, postgres
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.clock import utc_now
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.http import run_service
+from tollgate_common.internal import ServiceCredential
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.outbox import Publisher
 from tollgate_common.postgres import Pool
@@ -54,49 +56,67 @@ async def serve(settings: BillingSettings) -> None:
         producer = await stack.enter_async_context(create_producer(bootstrap))
         dead_letters = DeadLetters(producer, prefix, consumer.group)
         charges = create_handler(bootstrap, consumer, client, dead_letters, Catalogue(pool))
+        tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
         app = build_app(
             pool,
             Charges(client),
             keys,
             settings.operator_token,
             lambda: keys.topic.waiting_for() or consumer.waiting_for(),
+            tokens=tokens,
         )
         workers = [publisher.run(), keys.topic.run(), consumer.run(charges)]
+        if tokens:
+            workers.append(tokens.run())
         letters = create_letters_consumer(bootstrap, prefix)
         workers.append(letters.run(LetterHandler(letters, pool)))
-        dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token)
+        dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token, tokens)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))
-        auditor = create_auditor(settings, pool, client, http, consumer.group)
+        credential = create_credential(settings)
+        if credential is not None:
+            stack.push_async_callback(credential.aclose)
+        auditor = create_auditor(
+            settings, pool=pool, charges=client, http=http, credential=credential, group=consumer.group
+        )
         worker = None
         if auditor is not None:
             window = timedelta(days=settings.audit_days)
             worker = AuditWorker(auditor, every_s=settings.audit_every_s, window=window)
             workers.append(worker.run())
-        audit_api.add_routes(app, auditor, worker, settings.operator_token)
+        audit_api.add_routes(app, auditor, worker, settings.operator_token, tokens)
         await run_service(app, settings.host, settings.port, *workers)
 
 
+def create_credential(settings: BillingSettings) -> ServiceCredential | None:
+    """What billing shows to other services."""
+    if settings.internal_token is None:
+        return None
+    return ServiceCredential("billing", settings.internal_token.get_secret_value(), settings.accounts_url)
+
+
 def create_auditor(
-    settings: BillingSettings, pool: Pool, charges: AsyncClient, http: httpx.AsyncClient, group: str
+    settings: BillingSettings,
+    *,
+    pool: Pool,
+    charges: AsyncClient,
+    http: httpx.AsyncClient,
+    credential: ServiceCredential | None,
+    group: str,
 ) -> Auditor | None:
     """None where the settings do not say how to reach those who are to be audited."""
-    if settings.internal_token is None or settings.balance_url is None or settings.analytics_url is None:
+    if credential is None or settings.balance_url is None or settings.analytics_url is None:
         log.warning(
             "nothing is audited: %s", "set TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL"
         )
         return None
-    token, bootstrap, prefix = (
-        settings.internal_token.get_secret_value(),
-        settings.kafka_bootstrap,
-        settings.topic_prefix,
-    )
+    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     return Auditor(
         pool=pool,
         event_log=EventLog(bootstrap),
         prefix=prefix,
         charges=ChargeBooks(charges, pool, bootstrap, prefix, group),
-        balance=RemoteBooks(http, settings.balance_url, token),
-        analytics=RemoteBooks(http, settings.analytics_url, token),
+        balance=RemoteBooks(http, settings.balance_url, credential),
+        analytics=RemoteBooks(http, settings.analytics_url, credential),
         unclosed_after=timedelta(seconds=settings.unclosed_after_s),
     )
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 
 from tollgate_balance.ledger import Account, LedgerAccount
 from tollgate_balance.store import ledger as store
-from tollgate_common.callers import customers
+from tollgate_common.access_tokens import Verifier
+from tollgate_common.callers import Caller, customers
 from tollgate_common.errors import Problem
-from tollgate_common.events import KeyRecord
 from tollgate_common.http import problem_response
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.money import decimal_from_nano
@@ -57,30 +57,30 @@ class Ledger(BaseModel):
     next_cursor: str | None
 
 
-def add_routes(app: FastAPI, pool: Pool, keys: KeyDirectory) -> None:
+def add_routes(app: FastAPI, pool: Pool, keys: KeyDirectory, tokens: Verifier | None = None) -> None:
     app.add_exception_handler(psycopg.OperationalError, _render_database_away)
     router = APIRouter(prefix="/v1")
 
-    caller = customers(keys)
+    Customer = Annotated[Caller, Depends(customers(keys, tokens))]  # noqa: N806 - a type
 
     @router.get("/balance")
-    async def get_balance(key: Annotated[KeyRecord, Depends(caller)]) -> Balance:
+    async def get_balance(caller: Customer) -> Balance:
         async with pool.connection() as connection:
-            account = await store.read_account(connection, key.account_id)
+            account = await store.read_account(connection, caller.account_id)
         # A key may be used before the first credit: its account then has nothing.
-        return _render(account or Account(key.account_id, 0, 0))
+        return _render(account or Account(caller.account_id, 0, 0))
 
     @router.get("/ledger")
     async def get_ledger(
-        key: Annotated[KeyRecord, Depends(caller)],
+        caller: Customer,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100,
         cursor: Annotated[str, Query(pattern="^[0-9]{1,18}$")] = str(NEWEST),
     ) -> Ledger:
         async with pool.connection() as connection:
-            rows = await store.read_postings(connection, key.account_id, int(cursor), limit + 1)
+            rows = await store.read_postings(connection, caller.account_id, int(cursor), limit + 1)
         more = len(rows) > limit
         entries = [_render_entry(**row) for row in rows[:limit]]
-        return Ledger(account_id=key.account_id, entries=entries, next_cursor=entries[-1].id if more else None)
+        return Ledger(account_id=caller.account_id, entries=entries, next_cursor=entries[-1].id if more else None)
 
     app.include_router(router)
 

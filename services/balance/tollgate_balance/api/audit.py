@@ -5,16 +5,17 @@ from pydantic import AwareDatetime
 
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_common import audit
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.audit import WriteOffs
 
 
-def add_routes(app: FastAPI, books: LedgerBooks, token: str | None) -> None:
-    """Serve auditors that show `token`."""
-    router = audit.create_router(token)
+def add_routes(app: FastAPI, books: LedgerBooks, token: str | None, tokens: Verifier | None = None) -> None:
+    """Serve auditors that show a service's token or the secret `token`."""
+    router = audit.create_router(token, tokens)
 
     @router.get("/write-offs")
     async def write_offs(start: AwareDatetime, end: AwareDatetime) -> WriteOffs:
         return await books.write_offs(start, end)
 
     app.include_router(router)
-    audit.add_routes(app, books, token)
+    audit.add_routes(app, books, token, tokens)

@@ -12,6 +12,7 @@ from tollgate_balance.handlers.boots import renew
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, LeaseState, Outcome
 from tollgate_balance.ledger import MAX_CREDIT_NANO
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.errors import Problem
 from tollgate_common.internal import internal_callers
 from tollgate_common.postgres import Pool
@@ -79,10 +80,10 @@ class LeaseAnswer(BaseModel):
     retry_after_ms: int | None
 
 
-def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta) -> None:
-    """Serve edges that show `token`; without one nobody gets a lease."""
+def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta, tokens: Verifier | None = None) -> None:
+    """Serve edges that show a service's token or the secret `token`; without one nobody gets a lease."""
     combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(partial(answer_calls, pool))
-    check_token = internal_callers(token, "leases_not_configured", "no edge is trusted")
+    check_token = internal_callers(token, "leases_not_configured", "no edge is trusted", tokens)
 
     async def ask(call: LeaseCall) -> LeaseAnswer:
         answer = await combiner.ask(call.account_id, call)

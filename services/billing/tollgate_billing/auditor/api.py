@@ -9,16 +9,23 @@ from pydantic import AwareDatetime, SecretStr
 from tollgate_billing.auditor.audit import Auditor
 from tollgate_billing.auditor.report import Report
 from tollgate_billing.auditor.worker import UNANSWERED, AuditWorker
-from tollgate_billing.callers import operators
+from tollgate_common.access_tokens import Verifier
+from tollgate_common.callers import operators
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
 
 
 def add_routes(
-    app: FastAPI, auditor: Auditor | None, worker: AuditWorker | None, operator_token: SecretStr | None
+    app: FastAPI,
+    auditor: Auditor | None,
+    worker: AuditWorker | None,
+    operator_token: SecretStr | None,
+    tokens: Verifier | None = None,
 ) -> None:
     """Serve operators; without an auditor tell them what it lacks."""
-    router = APIRouter(dependencies=[Depends(operators(operator_token))], responses=problems(401, 403, 422, 503))
+    router = APIRouter(
+        dependencies=[Depends(operators(operator_token, tokens))], responses=problems(401, 403, 422, 503)
+    )
 
     @router.get("/v1/audit")
     async def newest_audit() -> Report:

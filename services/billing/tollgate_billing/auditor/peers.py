@@ -20,6 +20,7 @@ from tollgate_common.audit import (
     WriteOffs,
 )
 from tollgate_common.errors import Retryable
+from tollgate_common.internal import ServiceCredential
 from tollgate_common.topics import Topic
 
 AnswerT = TypeVar("AnswerT")
@@ -41,10 +42,10 @@ class RemoteBooks:
     Every call raises `Retryable` if the peer does not answer, or not as it should.
     """
 
-    def __init__(self, http: httpx.AsyncClient, url: str, token: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, credential: ServiceCredential) -> None:
         self._http = http
         self._url = url.rstrip("/") + PATH
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._credential = credential
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
         return await self._ask(_positions, "GET", "positions", topic=topic.value)
@@ -76,7 +77,9 @@ class RemoteBooks:
         self, shape: TypeAdapter[AnswerT], method: str, path: str, body: bytes | None = None, **query: Any
     ) -> AnswerT:
         url = f"{self._url}/{path}"
-        headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
+        headers = await self._credential.headers()
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
             answer = await self._http.request(method, url, params=query, content=body, headers=headers)
             answer.raise_for_status()

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, FastAPI, Query
 from psycopg.rows import DictRow
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from tollgate_billing.callers import operators
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_common.access_tokens import Verifier
+from tollgate_common.callers import operators
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
 
@@ -60,11 +61,13 @@ class Discard(BaseModel):
     reason: Reason
 
 
-def add_routes(app: FastAPI, desk: DeadLetterDesk, operator_token: SecretStr | None) -> None:
+def add_routes(
+    app: FastAPI, desk: DeadLetterDesk, operator_token: SecretStr | None, tokens: Verifier | None = None
+) -> None:
     """Serve operators."""
     router = APIRouter(
         prefix="/v1/dead-letters",
-        dependencies=[Depends(operators(operator_token))],
+        dependencies=[Depends(operators(operator_token, tokens))],
         responses=problems(401, 403, 404, 409, 422, 503),
     )
 
