@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.sse import AnswerStream
+from tollgate_edge.sse import ChatStream
 from tollgate_edge.tokens import count_text
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
@@ -43,7 +43,7 @@ def event(data: dict[str, Any], *, spaced: bool = False) -> bytes:
 DONE = b"data: [DONE]\n\n"
 
 
-def run(stream: AnswerStream, parts: list[bytes]) -> bytes:
+def run(stream: ChatStream, parts: list[bytes]) -> bytes:
     out = b"".join(stream.feed(part) for part in parts)
     return out if stream.is_over else out + stream.finish()
 
@@ -53,7 +53,7 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
-def outcome(stream: AnswerStream) -> tuple[Any, ...]:
+def outcome(stream: ChatStream) -> tuple[Any, ...]:
     failure = stream.failure and str(stream.failure)
     return (
         stream.done,
@@ -61,7 +61,7 @@ def outcome(stream: AnswerStream) -> tuple[Any, ...]:
         stream.tokens,
         stream.finish_reason,
         stream.served_model,
-        stream.delivered.count_tokens(),
+        stream.delivered_tokens(),
     )
 
 
@@ -87,14 +87,14 @@ def test_any_split_gives_the_same(texts: list[str], at: list[int], strips: bool,
     events += [event(chunk(finish="stop"), spaced=manner.spaced), event(usage_chunk(), spaced=manner.spaced), DONE]
     data = (b": still alive\n\n" if manner.comments else b"").join(events)
     sent = data.replace(b"\n", b"\r\n") if manner.crlf else data
-    whole, split = AnswerStream(strips_usage=strips), AnswerStream(strips_usage=strips)
+    whole, split = ChatStream(strips_usage=strips), ChatStream(strips_usage=strips)
     handed_on = run(whole, [sent])
     assert run(split, cut(sent, at)) == handed_on
     assert outcome(split) == outcome(whole)
     assert whole.done
     assert whole.tokens == TokenCounts(input=12, output=5)
     assert (whole.finish_reason, whole.served_model) == ("stop", "gpt-4o-2024")
-    assert whole.delivered.count_tokens() == count_text("".join(texts))
+    assert whole.delivered_tokens() == count_text("".join(texts))
     received = [json.loads(line[5:]) for line in handed_on.split(b"\n") if line.startswith(b"data:")]
     assert "".join(one["choices"][0]["delta"].get("content", "") for one in received if one["choices"]) == "".join(
         texts
@@ -108,17 +108,17 @@ def test_any_split_gives_the_same(texts: list[str], at: list[int], strips: bool,
 @given(at=cuts, ending=st.sampled_from([b"", b"data: {broken\n\n", event({"error": {"message": "oops"}})]))
 def test_a_stream_that_breaks_fails_however_it_is_cut(at: list[int], ending: bytes) -> None:
     good = event(chunk("one ")) + event(chunk("two"))
-    stream = AnswerStream(strips_usage=True)
+    stream = ChatStream(strips_usage=True)
     handed_on = run(stream, cut(good + ending, at))
     assert handed_on == good.replace(b',"usage":null', b"")
     assert stream.failure
     assert not stream.done
     assert stream.tokens is None
-    assert stream.delivered.count_tokens() == 2
+    assert stream.delivered_tokens() == 2
 
 
 def test_nothing_counts_after_done() -> None:
-    stream = AnswerStream(strips_usage=False)
+    stream = ChatStream(strips_usage=False)
     assert run(stream, [event(chunk(finish="stop")) + DONE + event(usage_chunk()), event(chunk("late"))]) == event(
         chunk(finish="stop")
     )
@@ -126,7 +126,7 @@ def test_nothing_counts_after_done() -> None:
 
 
 def test_usage_beside_the_last_text_is_taken_out_of_it() -> None:
-    stream = AnswerStream(strips_usage=True)
+    stream = ChatStream(strips_usage=True)
     handed_on = run(stream, [event(chunk("end", finish="length", usage=USAGE)) + DONE])
     received = json.loads(handed_on.removeprefix(b"data: "))
     assert "usage" not in received
@@ -136,7 +136,7 @@ def test_usage_beside_the_last_text_is_taken_out_of_it() -> None:
 
 @pytest.mark.parametrize("last", [b"data: [DONE]", b"data: [DONE]\n", b""])
 def test_an_end_without_its_blank_line_or_done_is_an_end(last: bytes) -> None:
-    stream = AnswerStream(strips_usage=False)
+    stream = ChatStream(strips_usage=False)
     run(stream, [event(chunk("text")) + event(chunk(finish="stop")), last])
     assert stream.done
     assert stream.failure is None
@@ -144,25 +144,25 @@ def test_an_end_without_its_blank_line_or_done_is_an_end(last: bytes) -> None:
 
 def test_an_event_without_an_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tollgate_edge.sse._LARGEST_EVENT_BYTES", 1000)
-    stream = AnswerStream(strips_usage=False)
+    stream = ChatStream(strips_usage=False)
     assert stream.feed(b"data: " + b"x" * 2000) == b""
     assert stream.failure
 
 
 def test_chunks_of_another_kind_pass() -> None:
     odd = [event({"choices": "none"}), event({"model": 7}), b"event: ping\ndata: {}\n\n", b"\ndata: {}\n\n"]
-    stream = AnswerStream(strips_usage=True)
+    stream = ChatStream(strips_usage=True)
     assert run(stream, [*odd, DONE]) == b"".join(odd)
     assert stream.done
 
 
 def test_long_streams_are_counted_to_the_end() -> None:
-    stream = AnswerStream(strips_usage=True)
+    stream = ChatStream(strips_usage=True)
     words = [f"word{number} " for number in range(3000)]
     for word in words:
         stream.feed(event(chunk(word)))
-    assert stream.delivered.count_tokens() == count_text("".join(words))
-    assert stream.delivered.count_tokens() == count_text("".join(words)), "counting changes nothing"
+    assert stream.delivered_tokens() == count_text("".join(words))
+    assert stream.delivered_tokens() == count_text("".join(words)), "counting changes nothing"
 
 
 def test_every_kind_of_text_is_counted() -> None:
@@ -172,6 +172,6 @@ def test_every_kind_of_text_is_counted() -> None:
         "refusal": None,
         "tool_calls": [{"index": 0, "function": {"name": "look", "arguments": '{"a":1}'}}],
     }
-    stream = AnswerStream(strips_usage=True)
+    stream = ChatStream(strips_usage=True)
     stream.feed(event({"choices": [{"index": 0, "delta": delta}, {"index": 1, "delta": {"content": "other"}}]}))
-    assert stream.delivered.count_tokens() == count_text('thought textlook{"a":1}') + count_text("other")
+    assert stream.delivered_tokens() == count_text('thought textlook{"a":1}') + count_text("other")

@@ -1,4 +1,4 @@
-"""The edge as one ASGI application: the hot endpoint is dispatched in front of FastAPI, which would cost more than the
+"""The edge as one ASGI application: calls of models are dispatched in front of FastAPI, which would cost more than the
 rest of the request."""
 
 import time
@@ -6,25 +6,24 @@ import time
 from fastapi import FastAPI
 
 from tollgate_common.ids import new_id
-from tollgate_edge.chat import ChatCompletions
+from tollgate_edge.calls import ModelCalls
+from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.errors import wrong_method
 from tollgate_edge.exchange import Exchange, Message, Receive, Scope, Send, request_headers
 
-CHAT_COMPLETIONS = "/v1/chat/completions"
-
 
 class EdgeApp:
-    def __init__(self, chat: ChatCompletions, api: FastAPI) -> None:
-        self._chat = chat
+    def __init__(self, calls: ModelCalls, api: FastAPI) -> None:
+        self._calls = calls
         self._api = api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
-        elif scope["path"] != CHAT_COMPLETIONS:
+        elif scope["path"] not in ENDPOINTS:
             await self._api(scope, receive, _with_request_headers(send))
         elif scope["method"] == "POST":
-            await self._chat(scope, receive, send)
+            await self._calls(scope, receive, send)
         else:
             await Exchange(scope, receive, send).fail(wrong_method(scope["method"], scope["path"], "POST"))
 

@@ -2,7 +2,9 @@
 
 TollgateError
 ├── ApiError        an answer: {"error": {"message", "type", "param", "code"}} with its status
-│   ├── ProviderFailed  the provider broke off or could not be reached; what it already delivered is still charged
+│   ├── ProviderError   the provider's doing: it tells whether another attempt is safe and sensible
+│   │   ├── ProviderRefused  it answered with an error, which the client gets
+│   │   └── ProviderFailed   it broke off or could not be reached; what it already delivered is still charged
 │   ├── CreditSpent     the account's credit does not cover the request
 │   ├── CreditHeld      it would, but requests in flight hold it
 │   ├── BalanceUnavailable  the balance service could not be asked
@@ -53,9 +55,51 @@ class ApiError(TollgateError):
         return msgspec.json.encode({"error": self._error})
 
 
-class ProviderFailed(ApiError):  # noqa: N818 - says what happened, as the outcome does
-    def __init__(self, status: int, message: str, *, code: str = "provider_error") -> None:
+class ProviderError(ApiError):
+    """Attributes tell how far the request came.
+
+    sent: some of the request may have reached the provider; it may be at work, and ask the operator for it.
+    upstream_status: HTTP status of the provider's answer; None if there was none.
+    retry_after_s: how long the provider asks to wait, if it said so.
+    """
+
+    sent: bool = True
+    upstream_status: int | None = None
+    retry_after_s: float | None = None
+
+
+class ProviderRefused(ProviderError):  # noqa: N818 - says what happened, as the outcome does
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        error_type: str,
+        param: str | None,
+        code: str | None,
+        headers: Sequence[Header] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(status, message, error_type=error_type, param=param, code=code, headers=headers)
+        self.upstream_status = status
+        self.retry_after_s = retry_after_s
+
+
+class ProviderFailed(ProviderError):  # noqa: N818 - says what happened, as the outcome does
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str = "provider_error",
+        sent: bool = True,
+        upstream_status: int | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(status, message, error_type=SERVER_ERROR, code=code)
+        self.sent = sent
+        self.upstream_status = upstream_status
+        self.retry_after_s = retry_after_s
 
 
 class CreditSpent(ApiError):  # noqa: N818 - says what happened
@@ -147,6 +191,11 @@ def invalid_parameter(param: str | None, problem: str) -> ApiError:
 
 def unknown_model(model: str) -> ApiError:
     message = f"The model `{model}` does not exist or you do not have access to it."
+    return ApiError(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_found")
+
+
+def not_offered(model: str, operation: str) -> ApiError:
+    message = f"The model `{model}` is not available on v1/{operation}."
     return ApiError(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_found")
 
 

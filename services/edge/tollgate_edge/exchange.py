@@ -77,8 +77,10 @@ class Exchange:
     async def end(self, data: bytes = b"") -> None:
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
-    async def answer(self, status: int, body: bytes, headers: Sequence[Header] = ()) -> None:
-        await self.start(status, JSON, (*headers, (b"content-length", b"%d" % len(body))))
+    async def answer(
+        self, status: int, body: bytes, content_type: bytes = JSON, headers: Sequence[Header] = ()
+    ) -> None:
+        await self.start(status, content_type, (*headers, (b"content-length", b"%d" % len(body))))
         await self.end(body)
 
     async def fail(self, error: ApiError) -> None:
@@ -86,7 +88,7 @@ class Exchange:
         if self.started:
             await self.end(b"data: %b\n\n" % error.body())
         else:
-            await self.answer(error.status, error.body(), error.headers)
+            await self.answer(error.status, error.body(), headers=error.headers)
 
 
 def request_headers(request_id: str, elapsed_ms: int) -> tuple[Header, Header]:

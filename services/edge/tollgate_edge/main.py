@@ -12,12 +12,14 @@ from tollgate_common.keys import KeyDirectory
 from tollgate_edge.admission import Balances, KnownBalances, LeasedCredit
 from tollgate_edge.api import create_api
 from tollgate_edge.app import EdgeApp
+from tollgate_edge.calls import ModelCalls
 from tollgate_edge.catalogue import Catalogue
-from tollgate_edge.chat import ChatCompletions
 from tollgate_edge.event_log import EventLog
 from tollgate_edge.lease_client import LeaseClient
 from tollgate_edge.lease_desk import LeaseDesk
+from tollgate_edge.providers.base import Provider
 from tollgate_edge.providers.openai import OpenAIProvider
+from tollgate_edge.providers.transport import Timeouts
 from tollgate_edge.recorder import Recorder
 from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.settings import EdgeSettings
@@ -69,16 +71,15 @@ async def serve(settings: EdgeSettings) -> None:
     openai = OpenAIProvider(
         settings.openai_url,
         settings.openai_api_key.get_secret_value(),
-        connect_timeout_s=settings.connect_timeout_s,
-        read_timeout_s=settings.read_timeout_s,
+        Timeouts(settings.connect_timeout_s, settings.read_timeout_s),
     )
-    providers = {openai.name: openai}
+    providers: dict[str, Provider] = {openai.name: openai}
     admission = (
         LeasedCredit(leases.desk, balances, fail_open_above_nano=settings.fail_open_above_nano)
         if leases
         else KnownBalances(balances)
     )
-    chat = ChatCompletions(
+    calls = ModelCalls(
         keys,
         catalogue,
         admission,
@@ -93,13 +94,13 @@ async def serve(settings: EdgeSettings) -> None:
         waits = [topic.waiting_for() for topic in topics]
         return next(filter(None, (*waits, leases.desk.waiting_for() if leases else None)), None) or recorder.refusal()
 
-    app = EdgeApp(chat, create_api(keys, catalogue, providers, waiting_for))
-    workers = [recorder.run(chat.until_idle), *(topic.run() for topic in topics)]
+    app = EdgeApp(calls, create_api(keys, catalogue, providers, waiting_for))
+    workers = [recorder.run(calls.until_idle), *(topic.run() for topic in topics)]
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(aclosing(openai))
         if leases is not None:
             await stack.enter_async_context(aclosing(leases.client))
-            workers.append(leases.desk.run(chat.until_idle))
+            workers.append(leases.desk.run(calls.until_idle))
         await run_service(app, settings.host, settings.port, *workers, drain_s=settings.drain_s)
 
 

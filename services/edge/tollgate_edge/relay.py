@@ -7,45 +7,27 @@ request ends, it is closed: by whoever raised, by the client's leaving, or by th
 from dataclasses import dataclass
 from http import HTTPStatus
 
-import msgspec
-
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import Allowance
-from tollgate_edge.delivered import count_answer
-from tollgate_edge.errors import ApiError, ClientGone, CutOff, ProviderFailed, internal_error
-from tollgate_edge.exchange import EVENT_STREAM, Exchange
+from tollgate_edge.endpoints.base import AnswerStream, ModelRequest, Reading
+from tollgate_edge.errors import ApiError, ClientGone, CutOff, internal_error
+from tollgate_edge.exchange import Exchange
 from tollgate_edge.metering import Ending, RequestMeter
-from tollgate_edge.providers.openai import OpenAIProvider, ProviderStream
-from tollgate_edge.sse import CUT_OFF_REASON, DONE_EVENT, AnswerStream
-from tollgate_edge.tokens import count_prompt
-from tollgate_edge.usage import is_given, parse_usage
+from tollgate_edge.providers.base import AnswerChunks, Provider, ProviderRequest
+from tollgate_edge.sse import CUT_OFF_REASON
 
 # A proxy in between must not hold back a stream in order to cache or to compress it.
 _STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
-class _Choice(msgspec.Struct):
-    finish_reason: str | None = None
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    model: str | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-
-
-_decoder = msgspec.json.Decoder(_Answer)
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request that was let in: its body as the client sent it and as the provider gets it."""
+    """A request that was let in: as the client meant it and as the provider gets it."""
 
-    body: bytes
-    upstream_body: bytes
-    includes_usage: bool
-    provider: OpenAIProvider
+    request: ModelRequest
+    upstream: ProviderRequest
+    provider: Provider
     meter: RequestMeter
     allowance: Allowance
 
@@ -60,8 +42,8 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     client = exchange.watch_client()
     error: ApiError | None = None
     try:
-        body = await call.provider.complete(call.upstream_body)
-        ending = _whole_ending(call, body, Outcome.CANCELLED if client.gone else Outcome.COMPLETED)
+        answer = await call.provider.complete(call.upstream)
+        ending = _whole_ending(call.request.read(answer.body), Outcome.CANCELLED if client.gone else Outcome.COMPLETED)
         await call.meter.close(ending).durable()
     except ApiError as known:
         error = known
@@ -70,23 +52,17 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
         client.stop()
         if not call.meter.closed:
             await call.meter.close(_refused_ending(error or internal_error())).durable()
-    await exchange.answer(HTTPStatus.OK, body)
+    await exchange.answer(HTTPStatus.OK, answer.body, answer.content_type.encode("latin-1"))
 
 
-def _whole_ending(call: Call, body: bytes, outcome: Outcome) -> Ending:
-    try:
-        answer = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ProviderFailed(HTTPStatus.BAD_GATEWAY, "The provider's answer is no chat completion.") from error
-    tokens = parse_usage(answer.usage) if is_given(answer.usage) else None
-    reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason]
+def _whole_ending(reading: Reading, outcome: Outcome) -> Ending:
     return Ending(
         outcome,
         HTTPStatus.OK,
-        tokens or TokenCounts(input=count_prompt(call.body), output=count_answer(body)),
-        estimated=tokens is None,
-        finish_reason=reasons[-1] if reasons else "",
-        served_model=answer.model or "",
+        reading.tokens,
+        estimated=reading.estimated,
+        finish_reason=reading.finish_reason,
+        served_model=reading.served_model,
     )
 
 
@@ -98,17 +74,17 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     """
     call.meter.open()
     client = exchange.watch_client()
-    stream = AnswerStream(strips_usage=not call.includes_usage)
+    stream = call.request.open_stream()
     error: ApiError | None = None
     try:
-        async with call.provider.stream(call.upstream_body) as upstream:
+        async with call.provider.stream(call.upstream) as upstream:
             # Not sooner: a call that is cancelled before the provider's headers leaves the provider at work.
             with client:
                 await _hand_on(exchange, upstream, stream, call)
             if stream.failure is not None:
                 raise stream.failure
             await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED)).durable()
-            await exchange.end(DONE_EVENT)
+            await exchange.end(stream.last_event)
             await upstream.read_to_end()
     except ClientGone:
         call.meter.close(_paid_ending(call, stream, Outcome.CANCELLED))
@@ -127,7 +103,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
             await call.meter.close(ending).durable()
 
 
-async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerStream, call: Call) -> None:
+async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStream, call: Call) -> None:
     """Pass events on until the stream is over; an answer's start waits for its first event, so that a provider that
     fails before it still gets a status of its own.
 
@@ -140,7 +116,7 @@ async def _hand_on(exchange: Exchange, upstream: ProviderStream, stream: AnswerS
         if events or stream.done:
             if not exchange.started:
                 await call.meter.opened()
-                await exchange.start(HTTPStatus.OK, EVENT_STREAM, _STREAM_HEADERS)
+                await exchange.start(HTTPStatus.OK, upstream.content_type.encode("latin-1"), _STREAM_HEADERS)
             if not call.allowance.take(events) and stream.tokens is None:
                 await _extend(exchange, stream, call.allowance, events)
             await exchange.write(events)
@@ -157,17 +133,17 @@ async def _extend(exchange: Exchange, stream: AnswerStream, allowance: Allowance
 
 def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> Ending:
     """The provider's own count; without one, the prompt's and the delivered text's tokens."""
-    tokens = stream.tokens or TokenCounts(input=count_prompt(call.body), output=stream.delivered.count_tokens())
+    tokens = stream.tokens or TokenCounts(input=call.request.prompt_tokens(), output=stream.delivered_tokens())
     return _stream_ending(stream, outcome, tokens)
 
 
 def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> Ending:
     """As for a client that left, but never more than was reserved: what nobody pays was not handed on."""
-    output = min(stream.delivered.count_tokens(), call.allowance.covered_tokens)
+    output = min(stream.delivered_tokens(), call.allowance.covered_tokens)
     return Ending(
         Outcome.CUT_OFF,
         HTTPStatus.OK,
-        TokenCounts(input=count_prompt(call.body), output=output),
+        TokenCounts(input=call.request.prompt_tokens(), output=output),
         estimated=True,
         finish_reason=CUT_OFF_REASON,
         served_model=stream.served_model,
@@ -179,7 +155,7 @@ def _failed_ending(exchange: Exchange, stream: AnswerStream, error: ApiError) ->
     """What was delivered is charged, the prompt is not: the client has not got what it asked for."""
     if not exchange.started:
         return _refused_ending(error)
-    output = stream.delivered.count_tokens()
+    output = stream.delivered_tokens()
     tokens = stream.tokens or (TokenCounts(output=output) if output else None)
     return _stream_ending(stream, Outcome.BROKEN, tokens, error.code)
 

@@ -37,12 +37,10 @@ class _Chunk(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Chunk)
 
 
-class AnswerStream:
-    """Takes what the provider sends and tells what may be handed on.
+class ChatStream:
+    """An `AnswerStream` of chat completions; the provider's [DONE] is what it withholds."""
 
-    `done` is true once the provider's [DONE] came, which is withheld: it may leave only when everything is recorded.
-    `failure` is set when the provider sent an error or what is no event of this protocol; nothing after it counts.
-    """
+    last_event = DONE_EVENT
 
     def __init__(self, *, strips_usage: bool) -> None:
         """Begin a stream.
@@ -57,7 +55,7 @@ class AnswerStream:
         self.served_model = ""
         self._id = ""
         self._created = 0
-        self.delivered = DeliveredText()
+        self._delivered = DeliveredText()
         self._strips_usage = strips_usage
         self._rest = b""
         # The first event is parsed in any case: it names the model that answers.
@@ -68,7 +66,6 @@ class AnswerStream:
         return self.done or self.failure is not None
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return the whole events that may be handed on now, perhaps none."""
         if self.is_over:
             return b""
         block = self._whole_events(chunk)
@@ -78,14 +75,11 @@ class AnswerStream:
             handed_on = b"".join(self._examine(event) for event in block.split(_BLANK_LINE)[:-1])
         self._is_first = self._is_first and not block
         if handed_on:
-            self.delivered.add(handed_on)
+            self._delivered.add(handed_on)
         return handed_on
 
     def finish(self) -> bytes:
-        """The provider has ended its body: return what may still be handed on, and judge whether it was complete.
-
-        Some providers leave out the last blank line, or [DONE]; a finish reason tells that an answer is complete.
-        """
+        # Some providers leave out the last blank line, or [DONE]; a finish reason tells that an answer is complete.
         handed_on = self.feed(_BLANK_LINE) if self._rest.strip() else b""
         if not self.is_over and self.finish_reason:
             self.done = True
@@ -94,7 +88,6 @@ class AnswerStream:
         return handed_on
 
     def cut_event(self, choices: int) -> bytes:
-        """The event that ends every choice where the answer is cut off, as the provider would word it."""
         chunk = {
             "id": self._id,
             "object": "chat.completion.chunk",
@@ -103,6 +96,9 @@ class AnswerStream:
             "choices": [{"index": index, "delta": {}, "finish_reason": CUT_OFF_REASON} for index in range(choices)],
         }
         return b"data: " + msgspec.json.encode(chunk) + _BLANK_LINE
+
+    def delivered_tokens(self) -> int:
+        return self._delivered.count_tokens()
 
     def _whole_events(self, chunk: bytes) -> bytes:
         if not self._rest and chunk.endswith(_BLANK_LINE):

@@ -1,4 +1,4 @@
-"""`POST /v1/chat/completions`, as an ASGI application: who may call what, and at which price; `relay` does the rest."""
+"""Calls of models, as an ASGI application: who may call what, and at which price; `relay` does the rest."""
 
 import asyncio
 import logging
@@ -8,15 +8,24 @@ from typing import Any
 from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
 from tollgate_edge.admission import Admission
-from tollgate_edge.allowance import Allowance, reserve_stream, reserve_whole, size_of
+from tollgate_edge.allowance import Allowance, reserve_stream, reserve_whole
 from tollgate_edge.auth import authenticate
 from tollgate_edge.catalogue import Catalogue, Tariff
-from tollgate_edge.errors import ApiError, ClientGone, cannot_record, internal_error, model_not_priced, unknown_model
+from tollgate_edge.endpoints import ENDPOINTS
+from tollgate_edge.endpoints.base import ModelRequest
+from tollgate_edge.errors import (
+    ApiError,
+    ClientGone,
+    cannot_record,
+    internal_error,
+    model_not_priced,
+    not_offered,
+    unknown_model,
+)
 from tollgate_edge.exchange import Exchange, Receive, Scope, Send
 from tollgate_edge.metering import RequestMeter, client_of
-from tollgate_edge.providers.openai import OpenAIProvider
+from tollgate_edge.providers.base import Provider
 from tollgate_edge.relay import Call, relay_stream, relay_whole
-from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
 from tollgate_edge.rotation import RotatingRecorder
 
 log = logging.getLogger(__name__)
@@ -24,19 +33,19 @@ log = logging.getLogger(__name__)
 SETTLE_TIMEOUT_S = 5.0
 
 
-class ChatCompletions:
+class ModelCalls:
     def __init__(
         self,
         keys: KeyDirectory,
         catalogue: Catalogue,
         admission: Admission,
         recorder: RotatingRecorder,
-        providers: Mapping[str, OpenAIProvider],
+        providers: Mapping[str, Provider],
         *,
         max_body_bytes: int,
         first_output_tokens: int,
     ) -> None:
-        """Wire the endpoint.
+        """Wire the endpoints.
 
         Args:
             keys: who may call.
@@ -63,8 +72,8 @@ class ChatCompletions:
         self._running.add(task)
         call: Call | None = None
         try:
-            chat, call = await self._admit(exchange)
-            await (relay_stream if chat.stream else relay_whole)(exchange, call)
+            call = await self._admit(exchange)
+            await (relay_stream if call.request.stream else relay_whole)(exchange, call)
         except ClientGone:
             log.debug("request %s: the client left", exchange.request_id)
         except ApiError as error:
@@ -83,7 +92,7 @@ class ChatCompletions:
         if self._running:
             await asyncio.wait(set(self._running), timeout=SETTLE_TIMEOUT_S)
 
-    async def _admit(self, exchange: Exchange) -> tuple[ChatRequest, Call]:
+    async def _admit(self, exchange: Exchange) -> Call:
         """Let the request in.
 
         Raises:
@@ -91,39 +100,38 @@ class ChatCompletions:
         """
         key = authenticate(self._keys, exchange.headers.get(b"authorization", b""), exchange.arrived_at)
         body = await exchange.body(self._max_body_bytes)
-        name, chat = parse_chat(body)
-        model, provider = self._find(name, key)
+        request = ENDPOINTS[exchange.path].parse(body, exchange.headers.get(b"content-type", b""))
+        model, provider = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at)
         if tariff is None:
-            raise model_not_priced(name)
+            raise model_not_priced(request.model)
         refusal = self._recorder.refusal()
         if refusal is not None:
             raise cannot_record(refusal)
-        dimensions = _dimensions(exchange, key, chat, model)
-        upstream = upstream_body(body, chat)
+        dimensions = _dimensions(exchange, key, request, model)
         # The last that can fail: from here on the reservation is the request's to settle.
-        allowance = await self._reserve(body, chat, model, tariff, key.account_id)
+        allowance = await self._reserve(request, model, tariff, key.account_id)
         meter = RequestMeter(self._recorder, exchange, tariff, dimensions, allowance.reservation)
-        if not chat.stream and allowance.limit_tokens is not None:
-            upstream = limited_body(upstream, allowance.limit_tokens)
-        return chat, Call(body, upstream, chat.includes_usage, provider, meter, allowance)
+        upstream = request.to_provider(None if request.stream else allowance.limit_tokens)
+        return Call(request, upstream, provider, meter, allowance)
 
-    async def _reserve(
-        self, body: bytes, chat: ChatRequest, model: ModelRecord, tariff: Tariff, account_id: str
-    ) -> Allowance:
-        size = size_of(body, chat, model.context_tokens)
-        reserve = reserve_stream if chat.stream else reserve_whole
+    async def _reserve(self, request: ModelRequest, model: ModelRecord, tariff: Tariff, account_id: str) -> Allowance:
+        reserve = reserve_stream if request.stream else reserve_whole
+        size = request.size(model.context_tokens)
         return await reserve(self._admission, account_id, tariff, size, self._first_output_tokens)
 
-    def _find(self, name: str, key: KeyRecord) -> tuple[ModelRecord, OpenAIProvider]:
+    def _find(self, request: ModelRequest, key: KeyRecord) -> tuple[ModelRecord, Provider]:
+        name = request.model
         model = self._catalogue.models.get(name)
         provider = self._providers.get(model.provider) if model is not None else None
         if model is None or provider is None or (key.models is not None and name not in key.models):
             raise unknown_model(name)
+        if request.operation not in provider.operations:
+            raise not_offered(name, request.operation)
         return model, provider
 
 
-def _dimensions(exchange: Exchange, key: KeyRecord, chat: ChatRequest, model: ModelRecord) -> RequestDimensions:
+def _dimensions(exchange: Exchange, key: KeyRecord, request: ModelRequest, model: ModelRecord) -> RequestDimensions:
     return RequestDimensions(
         request_id=exchange.request_id,
         account_id=key.account_id,
@@ -131,8 +139,8 @@ def _dimensions(exchange: Exchange, key: KeyRecord, chat: ChatRequest, model: Mo
         endpoint=exchange.path,
         model=model.model,
         provider=model.provider,
-        stream=bool(chat.stream),
+        stream=request.stream,
         project_id=key.project_id,
-        end_user=chat.end_user,
+        end_user=request.end_user,
         client=client_of(exchange.headers.get(b"user-agent", b"")),
     )

@@ -1,0 +1,102 @@
+"""The APIs that clients call, as data: where each is, how its requests are read and bounded, how its answers are read.
+
+Whoever admits, reserves, relays and meters knows these shapes alone; a further API is one more of them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from tollgate_common.rating import TokenCounts
+from tollgate_edge.allowance import Size
+from tollgate_edge.errors import ApiError, ProviderFailed
+from tollgate_edge.providers.base import JSON, Operation, ProviderRequest
+
+
+class Reading(NamedTuple):
+    """What a whole answer tells. `estimated` tokens were counted by the edge."""
+
+    tokens: TokenCounts
+    estimated: bool = False
+    finish_reason: str = ""
+    served_model: str = ""
+
+
+class AnswerStream(Protocol):
+    """Takes what the provider sends and tells what may be handed on.
+
+    `done` is true once the answer is complete; its last event, `last_event`, is withheld: it may leave only when
+    everything is recorded. `failure` is set when the provider sent an error or what is no answer of this protocol;
+    nothing after it counts.
+    """
+
+    done: bool
+    failure: ProviderFailed | None
+    tokens: TokenCounts | None
+    finish_reason: str
+    served_model: str
+    last_event: bytes
+
+    @property
+    def is_over(self) -> bool: ...
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes; return the whole events that may be handed on now, perhaps none."""
+
+    def finish(self) -> bytes:
+        """The provider has ended its body: return what may still be handed on, and judge whether it was complete."""
+
+    def cut_event(self, choices: int) -> bytes:
+        """The events that end every choice where the answer is cut off, as the provider would word them."""
+
+    def delivered_tokens(self) -> int:
+        """Tokens of everything that was handed on, counted by the edge."""
+
+
+class ModelRequest(ABC):
+    """What a client asks of a model: as much of it as the edge must know."""
+
+    operation: Operation
+    model: str
+    upstream_body: bytes
+    stream: bool = False
+    end_user: str = ""
+    content_type: str = JSON
+
+    @abstractmethod
+    def size(self, context_tokens: int | None) -> Size:
+        """Upper bounds of what it may use, of a model with so large a context."""
+
+    @abstractmethod
+    def read(self, body: bytes) -> Reading:
+        """What a whole answer tells.
+
+        Raises:
+            ProviderFailed: it is no such answer.
+        """
+
+    @abstractmethod
+    def prompt_tokens(self) -> int:
+        """Tokens of what was sent, counted by the edge."""
+
+    def limited_body(self, limit_tokens: int) -> bytes:
+        """What the provider gets if credit affords so many tokens a choice and the client itself set no limit."""
+        raise NotImplementedError(f"an answer to {self.operation} has no limit")
+
+    def open_stream(self) -> AnswerStream:
+        """A reader for the answer's stream, if the request asks for one."""
+        raise NotImplementedError(f"{self.operation} does not stream")
+
+    def to_provider(self, limit_tokens: int | None) -> ProviderRequest:
+        body = self.upstream_body if limit_tokens is None else self.limited_body(limit_tokens)
+        return ProviderRequest(self.operation, self.model, body, self.content_type, self.stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """`parse` takes a body and its content type; it raises `ApiError` 400 with the parameter that is wrong."""
+
+    path: str
+    parse: Callable[[bytes, bytes], ModelRequest]
+    error_body: Callable[[ApiError], bytes] = ApiError.body

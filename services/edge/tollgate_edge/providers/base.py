@@ -1,0 +1,93 @@
+"""What the edge asks of a model provider, whatever protocol that speaks.
+
+A request is worded in the protocol of its operation, and so is the answer: `chat` is OpenAI's, for every provider. One
+that speaks another protocol translates both ways, so that whoever routes, relays and meters knows operations alone.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+JSON = "application/json"
+
+
+class Operation(StrEnum):
+    """What can be asked of a provider. The value is its path below the base URL of a provider of that protocol."""
+
+    CHAT = "chat/completions"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRequest:
+    """`body` is worded in the operation's protocol and names `model` as this provider does."""
+
+    operation: Operation
+    model: str
+    body: bytes
+    content_type: str = JSON
+    stream: bool = False
+
+    def naming(self, model: str) -> "ProviderRequest":
+        """The same for a provider that calls the model by another name."""
+        if model == self.model:
+            return self
+        members: dict[str, Any] = msgspec.json.decode(self.body, type=dict[str, msgspec.Raw])
+        return replace(self, model=model, body=msgspec.json.encode(members | {"model": model}))
+
+
+class Answer(NamedTuple):
+    """A whole answer, of status 200."""
+
+    body: bytes
+    content_type: str
+
+
+class AnswerChunks(Protocol):
+    """A streamed answer of status 200 that has begun."""
+
+    content_type: str
+
+    async def read(self) -> bytes | None:
+        """The next bytes as they arrive, cut anywhere; None at the end.
+
+        Raises:
+            ProviderFailed: the connection broke or fell silent.
+        """
+
+    async def read_to_end(self) -> None:
+        """Read what follows an answer's last event, so that the connection can be used again. Never raises."""
+
+
+class Provider(Protocol):
+    """One provider with one of the operator's keys. Several requests may be under way at once.
+
+    Every error tells in its `sent`, `upstream_status` and `retry_after_s` whether another attempt is safe and sensible:
+    see `errors.ProviderError`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def operations(self) -> frozenset[Operation]:
+        """What it can be asked for; any other operation is refused before it gets here."""
+
+    async def complete(self, request: ProviderRequest) -> Answer:
+        """A whole answer.
+
+        Raises:
+            ProviderRefused: it answered with an error.
+            ProviderFailed: it could not be reached, broke off, fell silent or sent what is no answer.
+        """
+
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
+        """A streamed answer; leaving the context drops it and closes its connection.
+
+        Raises:
+            ProviderRefused, ProviderFailed: as `complete`, on entering.
+        """
+
+    async def aclose(self) -> None: ...
