@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from tollgate_accounts import promo_codes
+from tollgate_accounts.promo import command
 
 PASSWORD = "correct horse battery staple"
 
@@ -23,5 +23,5 @@ def assert_problem(answer: httpx.Response, status: int, code: str, field: str | 
 
 def parse_promo_code(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    promo_codes.add_arguments(parser)
+    command.add_arguments(parser)
     return parser.parse_args(arguments)

@@ -8,8 +8,8 @@ from argon2 import PasswordHasher
 
 from accounts.answers import PASSWORD, SignedUp
 from tollgate_accounts.api import build_app
+from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
-from tollgate_accounts.passwords import Passwords
 from tollgate_common import postgres
 from tollgate_common.postgres import Pool
 

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from accounts.answers import PASSWORD, assert_problem, parse_promo_code
 from tollgate_accounts.api import build_app
-from tollgate_accounts.passwords import Passwords
+from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.readiness import Readiness
 from tollgate_common import postgres
 
@@ -82,7 +82,7 @@ async def test_without_a_session(
         for method, operation in methods.items()
         if operation.get("security")
     ]
-    assert len(protected) == 6
+    assert len(protected) == 8
     for method, path in protected:
         answer = await client.request(method, path.replace("{key_id}", "laptop"), headers=headers)
         assert_problem(answer, status, code)

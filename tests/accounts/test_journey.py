@@ -15,8 +15,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from accounts.answers import PASSWORD, assert_problem
-from tollgate_accounts import store
-from tollgate_accounts.store import PromoCode
+from tollgate_accounts.promo import store
+from tollgate_accounts.promo.store import PromoCode
 from tollgate_common import apikey
 from tollgate_common.compacted import VERSION_HEADER
 from tollgate_common.events import CreditGranted, KeyRecord, decode_credit, decode_key
@@ -162,10 +162,10 @@ async def test_from_sign_up_to_a_revoked_key(
 
 async def starts(service: Service, client: httpx.AsyncClient) -> None:
     """The service waits for its migrations, and goes to work when they have run."""
-    waiting = {"status": "waiting", "for": "migrations: 0000_outbox, 0001_accounts"}
+    waiting = {"status": "waiting", "for": "migrations: 0000_outbox, 0001_accounts, 0002_persons"}
     await until_answer(waiting, lambda: service.readiness(client))
     migrated = await asyncio.to_thread(service.command, "migrate")
-    assert migrated.stdout == "accounts: 2 migrations ran, 0000_outbox, 0001_accounts\n", migrated.stderr
+    assert migrated.stdout == "accounts: 3 migrations ran, 0000_outbox, 0001_accounts, 0002_persons\n", migrated.stderr
     await until_answer({"status": "ready"}, lambda: service.readiness(client))
     made = await asyncio.to_thread(service.command, "create-promo-code", "WELCOME", "--amount-usd", "10")
     assert (made.returncode, made.stdout) == (0, "accounts: promo code WELCOME gives 10.00 USD\n"), made.stderr

@@ -7,7 +7,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from tollgate_accounts.api import build_app
-from tollgate_accounts.passwords import Passwords
+from tollgate_accounts.identity.passwords import Passwords
 from tollgate_common import postgres
 from tollgate_common.http import PROBLEM_TYPE
 
@@ -33,6 +33,8 @@ def test_the_routes(document: dict[str, Any]) -> None:
         "POST /v1/sessions",
         "DELETE /v1/sessions/current",
         "GET /v1/account",
+        "GET /v1/organisations",
+        "GET /v1/audit-log",
         "POST /v1/promo-codes/redemptions",
         "POST /v1/keys",
         "GET /v1/keys",

@@ -9,9 +9,10 @@ import pytest
 from pydantic import SecretStr
 
 from accounts.answers import PASSWORD, SignedUp, assert_problem, parse_promo_code
-from tollgate_accounts import handlers, promo_codes, store
+from tollgate_accounts.audit.store import Actor
+from tollgate_accounts.promo import command, handlers, store
+from tollgate_accounts.promo.store import Grant, PromoCode
 from tollgate_accounts.settings import AccountsSettings
-from tollgate_accounts.store import Grant, PromoCode
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import CommandError, Problem
 from tollgate_common.events import CreditGranted, decode_credit
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.engines
 
 WELCOME = PromoCode("WELCOME", 10 * NANO_PER_UNIT, None, None, None, None)
 DAY = timedelta(days=1)
+NOBODY = Actor("anonymous", "", "")
 
 
 async def insert(pool: Pool, promo_code: PromoCode) -> None:
@@ -116,8 +118,8 @@ async def people(pool: Pool, count: int) -> list[str]:
     """Ids of new accounts that nobody signed up for."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
-            "INSERT INTO accounts (id, email, email_folded, password_hash) "
-            "SELECT gen_random_uuid(), number, number, '' FROM generate_series(1, %s) AS number RETURNING id::text",
+            "INSERT INTO organisations (id, name) "
+            "SELECT gen_random_uuid(), number FROM generate_series(1, %s) AS number RETURNING id::text",
             [count],
         )
         return [row["id"] for row in await cursor.fetchall()]
@@ -127,7 +129,7 @@ async def test_a_thousand_redemptions_of_a_hundred_uses_give_exactly_a_hundred(p
     await insert(pool, WELCOME._replace(max_redemptions=100))
     accounts = await people(pool, 1_000)
     outcomes = await asyncio.gather(
-        *(handlers.redeem(pool, account, "WELCOME") for account in accounts), return_exceptions=True
+        *(handlers.redeem(pool, NOBODY, account, "WELCOME") for account in accounts), return_exceptions=True
     )
     refused = [outcome.code for outcome in outcomes if isinstance(outcome, Problem)]
     given = {outcome.grant_id for outcome in outcomes if isinstance(outcome, Grant)}
@@ -164,7 +166,7 @@ async def test_the_command_may_run_again(settings: AccountsSettings, pool: Pool)
         "welcome", "--amount-usd", "10", "--max-redemptions", "5", "--ends-at", "2099-01-01T00:00:00Z"
     )
     for _ in range(2):
-        assert await promo_codes.create(settings, arguments) == "promo code WELCOME gives 10.00 USD"
+        assert await command.create(settings, arguments) == "promo code WELCOME gives 10.00 USD"
     async with pool.connection() as connection:
         found = await store.find_promo_code(connection, "WELCOME")
     assert found is not None
@@ -172,10 +174,10 @@ async def test_the_command_may_run_again(settings: AccountsSettings, pool: Pool)
 
 
 async def test_the_command_names_what_differs(settings: AccountsSettings) -> None:
-    await promo_codes.create(settings, parse_promo_code("WELCOME", "--amount-usd", "10"))
+    await command.create(settings, parse_promo_code("WELCOME", "--amount-usd", "10"))
     other = parse_promo_code("WELCOME", "--amount-usd", "10.50", "--credit-expires-after-days", "30")
     with pytest.raises(CommandError) as caught:
-        await promo_codes.create(settings, other)
+        await command.create(settings, other)
     assert str(caught.value) == (
         "WELCOME exists with other values; amount_nano is 10000000000, not 10500000000; "
         "credit_expires_after is not set, not 30 days, 0:00:00"
@@ -185,4 +187,4 @@ async def test_the_command_names_what_differs(settings: AccountsSettings) -> Non
 async def test_the_command_refuses_a_code_that_is_never_valid(settings: AccountsSettings) -> None:
     times = ("--starts-at", "2027-01-02T00:00:00Z", "--ends-at", "2027-01-02T00:00:00Z")
     with pytest.raises(CommandError, match="--ends-at must be later"):
-        await promo_codes.create(settings, parse_promo_code("WELCOME", "--amount-usd", "10", *times))
+        await command.create(settings, parse_promo_code("WELCOME", "--amount-usd", "10", *times))

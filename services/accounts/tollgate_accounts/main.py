@@ -2,9 +2,9 @@
 
 from argon2 import PasswordHasher
 
-from tollgate_accounts import promo_codes
 from tollgate_accounts.api import build_app
-from tollgate_accounts.passwords import Passwords
+from tollgate_accounts.identity.passwords import Passwords
+from tollgate_accounts.promo import command as promo_command
 from tollgate_accounts.readiness import Readiness
 from tollgate_accounts.settings import AccountsSettings
 from tollgate_common import cli, postgres
@@ -33,4 +33,4 @@ async def migrate(settings: AccountsSettings) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.run("accounts", AccountsSettings, serve, migrate, promo_codes.CREATE)
+    cli.run("accounts", AccountsSettings, serve, migrate, promo_command.CREATE)

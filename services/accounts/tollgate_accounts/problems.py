@@ -1,6 +1,6 @@
-"""Every error that a client of this service can get, one function each, and how its OpenAPI document tells of them.
+"""The errors of every route, and how the OpenAPI document tells of them; each topic has more of its own.
 
-The name of the function is the error's `code`. `invalid_input` and `bad_request` (a body that is no UTF-8) are found by
+The name of an error's function is its `code`. `invalid_input` and `bad_request` (a body that is no UTF-8) are found by
 the framework and stand here for the document alone.
 """
 
@@ -13,61 +13,6 @@ from pydantic import BaseModel
 
 from tollgate_common.errors import Problem
 from tollgate_common.http import PROBLEM_TYPE, problem_response
-
-_BEARER = {"WWW-Authenticate": "Bearer"}
-
-
-def email_taken() -> Problem:
-    detail = "an account with this e-mail exists; sign in, or use another e-mail"
-    return Problem(HTTPStatus.CONFLICT, "email_taken", detail, field="email")
-
-
-def credentials_wrong() -> Problem:
-    """The same for an unknown e-mail and for a wrong password: it must not tell which."""
-    return Problem(HTTPStatus.UNAUTHORIZED, "credentials_wrong", "no account has this e-mail and password")
-
-
-def too_many_attempts(retry_after_s: int) -> Problem:
-    detail = f"too many attempts to sign in; try again in {retry_after_s} seconds"
-    headers = {"Retry-After": str(retry_after_s)}
-    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts", detail, headers=headers)
-
-
-def session_missing() -> Problem:
-    detail = "send the session's token: `Authorization: Bearer tgs_...`; POST /v1/sessions gives one"
-    return Problem(HTTPStatus.UNAUTHORIZED, "session_missing", detail, headers=_BEARER)
-
-
-def session_invalid() -> Problem:
-    detail = "the session has ended or never was, or the token is no session's; sign in with POST /v1/sessions"
-    return Problem(HTTPStatus.UNAUTHORIZED, "session_invalid", detail, headers=_BEARER)
-
-
-def key_not_found() -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "key_not_found", "this account has no such API key", field="key_id")
-
-
-def promo_code_unknown(field: str) -> Problem:
-    detail = "there is no such promo code; look for a typing error"
-    return Problem(HTTPStatus.NOT_FOUND, "promo_code_unknown", detail, field=field)
-
-
-def promo_code_not_started(field: str) -> Problem:
-    return Problem(HTTPStatus.CONFLICT, "promo_code_not_started", "this promo code is not valid yet", field=field)
-
-
-def promo_code_over(field: str) -> Problem:
-    return Problem(HTTPStatus.CONFLICT, "promo_code_over", "this promo code is no longer valid", field=field)
-
-
-def promo_code_used_up(field: str) -> Problem:
-    detail = "this promo code has been redeemed as often as it may be"
-    return Problem(HTTPStatus.CONFLICT, "promo_code_used_up", detail, field=field)
-
-
-def promo_code_already_redeemed(field: str) -> Problem:
-    detail = "this account has redeemed this promo code before; it counts once"
-    return Problem(HTTPStatus.CONFLICT, "promo_code_already_redeemed", detail, field=field)
 
 
 def store_unavailable() -> Problem:

@@ -6,8 +6,11 @@ from importlib.resources import files
 import psycopg
 from psycopg.errors import UndefinedTable
 
-from tollgate_accounts import store
+from tollgate_accounts import rows
 from tollgate_common.postgres import Pool
+from tollgate_common.statements import Statements
+
+SQL = Statements("tollgate_accounts")
 
 LOOK_EVERY_S = 1.0
 ANSWER_WITHIN_S = 2.0
@@ -49,9 +52,10 @@ class Readiness:
     async def _look(self) -> str | None:
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S), self._pool.connection() as connection:
-                missing = self._needed - await store.migrations_run(connection)
+                ran = await rows.every(connection, SQL["migrations_run"])
         except (psycopg.OperationalError, TimeoutError):
             return "the database"
         except UndefinedTable:
-            missing = self._needed
+            ran = []
+        missing = self._needed - {row["name"] for row in ran}
         return f"migrations: {', '.join(sorted(missing))}" if missing else None

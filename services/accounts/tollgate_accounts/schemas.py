@@ -1,10 +1,11 @@
-"""What comes in and goes out over HTTP. Times are RFC 3339 in UTC; money is nano-units and, for people, a decimal."""
+"""What more than one topic takes and gives over HTTP. Times are RFC 3339 in UTC; money is nano-units and a decimal."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from email_validator import EmailNotValidError, validate_email
+from fastapi import Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_core import PydanticCustomError
 
@@ -12,7 +13,7 @@ from tollgate_common.clock import utc_now
 
 # PostgreSQL's text holds no NUL, and a name with a line break misleads whoever reads it in a list.
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
-_NO_CONTROL_CHARACTER = r"^[^\x00-\x1f\x7f]*$"
+NO_CONTROL_CHARACTER = r"^[^\x00-\x1f\x7f]*$"
 
 MOST_AHEAD = timedelta(days=36_500)
 
@@ -25,7 +26,7 @@ def _normalised_email(text: str) -> str:
         raise PydanticCustomError("email", "{reason}", {"reason": str(error)}) from error
 
 
-def _without_control_characters(text: str) -> str:
+def without_control_characters(text: str) -> str:
     if _CONTROL_CHARACTER.search(text):
         raise PydanticCustomError("control_character", "may hold no control characters such as line breaks")
     return text
@@ -66,19 +67,8 @@ FutureTime = Annotated[AwareDatetime, AfterValidator(_utc), AfterValidator(_futu
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    AfterValidator(_without_control_characters),
-    Field(json_schema_extra={"pattern": _NO_CONTROL_CHARACTER}),
-]
-ModelName = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=200),
-    AfterValidator(_without_control_characters),
-    Field(json_schema_extra={"pattern": _NO_CONTROL_CHARACTER}),
-]
-PromoCodeText = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9_-]{3,40}$"),
-    Field(description="capitals and small letters are the same", examples=["WELCOME"]),
+    AfterValidator(without_control_characters),
+    Field(json_schema_extra={"pattern": NO_CONTROL_CHARACTER}),
 ]
 
 
@@ -87,61 +77,6 @@ class Request(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class SignUp(Request):
-    email: Email
-    password: Password = Field(min_length=10, max_length=1024)
-    promo_code: PromoCodeText | None = None
-
-
-class SignIn(Request):
-    email: Email
-    password: Password = Field(min_length=1, max_length=1024)
-
-
-class Redemption(Request):
-    code: PromoCodeText
-
-
-class KeyRequest(Request):
-    name: Name
-    expires_at: FutureTime | None = None
-    models: Annotated[list[ModelName], Field(min_length=1, max_length=100)] | None = Field(
-        None, description="the models that the key may call; null is all"
-    )
-
-
-class AccountView(BaseModel):
-    account_id: str
-    email: str
-    created_at: UtcTime
-
-
-class SessionView(BaseModel):
-    token: str = Field(description="shown once; send it as `Authorization: Bearer tgs_...`")
-    expires_at: UtcTime
-
-
-class GrantView(BaseModel):
-    grant_id: str
-    amount_nano: int = Field(description="1 USD = 1,000,000,000")
-    amount: str = Field(examples=["10.00"])
-    expires_at: UtcTime | None
-
-
-class KeyView(BaseModel):
-    id: str
-    name: str
-    hint: str = Field(description="first and last characters of the key", examples=["tg_Ab12…x9Yz"])
-    models: list[str] | None
-    created_at: UtcTime
-    expires_at: UtcTime | None
-    revoked_at: UtcTime | None
-
-
-class NewKeyView(KeyView):
-    key: str = Field(description="the key itself, shown this once")
-
-
-class KeyPage(BaseModel):
-    keys: list[KeyView] = Field(description="newest first, revoked ones too")
-    next_after: str | None = Field(description="`after` of the next page; null on the last")
+def keep_out_of_caches(response: Response) -> None:
+    """For answers that carry a secret (RFC 6749, section 5.1, asks the same of tokens)."""
+    response.headers["Cache-Control"] = "no-store"

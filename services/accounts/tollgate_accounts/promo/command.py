@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter, ValidationError
 
-from tollgate_accounts import store
-from tollgate_accounts.schemas import PromoCodeText
+from tollgate_accounts.promo import store
+from tollgate_accounts.promo.schemas import PromoCodeText
+from tollgate_accounts.promo.store import PromoCode
 from tollgate_accounts.settings import AccountsSettings
-from tollgate_accounts.store import PromoCode
 from tollgate_common.cli import Command
 from tollgate_common.errors import CommandError
 from tollgate_common.ids import new_id

@@ -1,0 +1,157 @@
+"""Who may call a route: a dependency that every route has, and from which the table of the tests is generated."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from tollgate_accounts.access import problems, store
+from tollgate_accounts.access.roles import EVERYONE, Role
+from tollgate_accounts.audit.store import Actor
+from tollgate_common.postgres import Pool
+
+SESSION_PREFIX = "tgs_"
+
+_bearer = HTTPBearer(auto_error=False, description="a session's token, `tgs_...`, from POST /v1/sessions")
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+Organisation = Annotated[
+    UUID | None,
+    Header(
+        alias="Tollgate-Organisation",
+        description="the organisation that the call is about; without it the session's own",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Person:
+    """A caller who has signed in."""
+
+    person_id: str
+    email: str
+    is_verified: bool
+    session_id: str
+    address: str
+
+    @property
+    def actor(self) -> Actor:
+        """For the audit log."""
+        return Actor("person", self.person_id, self.address)
+
+
+@dataclass(frozen=True)
+class Member(Person):
+    """A caller in an organisation, whose id is the `account_id` of everything that it owns."""
+
+    account_id: str
+    role: Role
+
+
+class Permission:
+    """What every route depends on once, in one of its kinds; a test fails for a route that does not."""
+
+
+class Public(Permission):
+    """Anybody may call; `why` says what makes that safe."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+
+    async def __call__(self) -> None:
+        """Lets everybody in."""
+
+
+class SignedIn(Permission):
+    """Any person who has signed in; what they see is theirs alone."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __call__(self, request: Request, bearer: Bearer) -> Person:
+        """The caller.
+
+        Raises:
+            Problem: there is no session.
+        """
+        address = address_of(request)
+        session = await find_session(self._pool, bearer, None, address)
+        return Person(session.person_id, session.email, session.is_verified, session.session_id, address)
+
+
+class InOrganisation(Permission):
+    """Members of one of these roles, each in their own organisation."""
+
+    def __init__(self, pool: Pool, roles: tuple[Role, ...]) -> None:
+        self._pool = pool
+        self.roles = roles
+
+    async def __call__(self, request: Request, bearer: Bearer, organisation: Organisation = None) -> Member:
+        """The caller, in the organisation that they name or have switched to.
+
+        Raises:
+            Problem: there is no session, they are no member, or their role is none of these.
+        """
+        address = address_of(request)
+        session = await find_session(self._pool, bearer, str(organisation) if organisation else None, address)
+        if session.account_id is None or session.role is None:
+            raise problems.organisation_not_found()
+        role = Role(session.role)
+        if role not in self.roles:
+            raise problems.role_insufficient(*self.roles)
+        return Member(
+            session.person_id,
+            session.email,
+            session.is_verified,
+            session.session_id,
+            address,
+            session.account_id,
+            role,
+        )
+
+
+class Access:
+    """Makes the permissions of routes."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    def signed_in(self) -> SignedIn:
+        return SignedIn(self._pool)
+
+    def member(self, *roles: Role) -> InOrganisation:
+        """Members with one of these roles; without any, all members."""
+        return InOrganisation(self._pool, roles or EVERYONE)
+
+
+async def find_session(
+    pool: Pool, bearer: HTTPAuthorizationCredentials | None, account_id: str | None, address: str
+) -> store.Session:
+    """The session of a call.
+
+    Raises:
+        Problem: no token was sent, it is no session's, or the session has ended.
+    """
+    if bearer is None:
+        raise problems.session_missing()
+    if not bearer.credentials.startswith(SESSION_PREFIX):
+        raise problems.session_invalid()
+    async with pool.connection() as connection:
+        session = await store.find_session(connection, token_hash(bearer.credentials), account_id)
+        if session is None:
+            raise problems.session_invalid()
+        if session.must_be_marked:
+            await store.mark_seen(connection, session.session_id, address)
+    return session
+
+
+def token_hash(token: str) -> str:
+    """A plain SHA-256: the token is as hard to guess as its 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def address_of(request: Request) -> str:
+    # Behind a proxy this is the proxy's address.
+    return request.client.host if request.client else ""

@@ -1,0 +1,39 @@
+"""Why a caller is not let in, the same for every route."""
+
+from http import HTTPStatus
+
+from tollgate_accounts.problems import invalid_input
+from tollgate_common.errors import Problem
+
+_BEARER = {"WWW-Authenticate": "Bearer"}
+
+
+def session_missing() -> Problem:
+    detail = "send the session's token: `Authorization: Bearer tgs_...`; POST /v1/sessions gives one"
+    return Problem(HTTPStatus.UNAUTHORIZED, "session_missing", detail, headers=_BEARER)
+
+
+def session_invalid() -> Problem:
+    detail = "the session has ended or never was, or the token is no session's; sign in with POST /v1/sessions"
+    return Problem(HTTPStatus.UNAUTHORIZED, "session_invalid", detail, headers=_BEARER)
+
+
+def role_insufficient(*roles: str) -> Problem:
+    detail = f"your role in this organisation does not allow this; it takes one of: {', '.join(roles)}"
+    return Problem(HTTPStatus.FORBIDDEN, "role_insufficient", detail)
+
+
+def organisation_not_found() -> Problem:
+    """The same for one that does not exist and for one that the caller is no member of: it must not tell which."""
+    detail = "you are a member of no such organisation; GET /v1/organisations lists yours"
+    return Problem(HTTPStatus.NOT_FOUND, "organisation_not_found", detail, field="Tollgate-Organisation")
+
+
+# What a route can answer that needs a session, and one that needs a role in an organisation too.
+OF_PERSONS = (session_missing(), session_invalid())
+OF_MEMBERS = (
+    *OF_PERSONS,
+    role_insufficient("owner"),
+    organisation_not_found(),
+    invalid_input("Tollgate-Organisation"),
+)

@@ -1,0 +1,34 @@
+"""Runs the statements of `sql/`: who calls."""
+
+from datetime import timedelta
+from typing import NamedTuple
+
+from tollgate_accounts import rows
+from tollgate_common.postgres import Connection
+from tollgate_common.statements import Statements
+
+SQL = Statements("tollgate_accounts.access")
+# A session's row is written at most this often, however often it is used.
+SEEN_EVERY = timedelta(minutes=1)
+
+
+class Session(NamedTuple):
+    session_id: str
+    person_id: str
+    email: str
+    is_verified: bool
+    must_be_marked: bool
+    account_id: str | None
+    role: str | None
+
+
+async def find_session(connection: Connection, token_hash: str, account_id: str | None) -> Session | None:
+    """Whose session it is, and their role in the organisation `account_id`, or without one in the session's own."""
+    row = await rows.one(
+        connection, SQL["find_session"], token_hash=token_hash, account_id=account_id, seen_every=SEEN_EVERY
+    )
+    return Session(**row) if row else None
+
+
+async def mark_seen(connection: Connection, session_id: str, address: str) -> None:
+    await connection.execute(SQL["mark_seen"], {"id": session_id, "address": address})

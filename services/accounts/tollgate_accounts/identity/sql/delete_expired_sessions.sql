@@ -1,0 +1,2 @@
+-- Run at each sign-in, so that a person's old sessions do not pile up.
+DELETE FROM sessions WHERE person_id = %(person_id)s AND expires_at <= now()

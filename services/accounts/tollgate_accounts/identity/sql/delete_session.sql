@@ -1,0 +1,2 @@
+-- Sign-out.
+DELETE FROM sessions WHERE id = %(id)s AND person_id = %(person_id)s

@@ -1,0 +1,42 @@
+"""Promo codes over HTTP."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from tollgate_accounts.access import problems as access_problems
+from tollgate_accounts.access.permissions import Access, Member
+from tollgate_accounts.access.roles import Role
+from tollgate_accounts.problems import bad_request, documented, invalid_input
+from tollgate_accounts.promo import handlers, problems
+from tollgate_accounts.promo.schemas import GrantView, Redemption
+from tollgate_common.money import decimal_from_nano
+from tollgate_common.postgres import Pool
+
+
+def routes(pool: Pool, access: Access) -> APIRouter:
+    router = APIRouter(prefix="/v1/promo-codes", tags=["promo codes"])
+    payer = access.member(Role.OWNER, Role.ADMIN, Role.BILLING)
+
+    @router.post(
+        "/redemptions",
+        status_code=HTTPStatus.CREATED,
+        responses=documented(
+            "/v1/promo-codes/redemptions",
+            *access_problems.OF_MEMBERS,
+            bad_request(),
+            invalid_input("code"),
+            *problems.of_redemption("code"),
+        ),
+    )
+    async def redeem(caller: Annotated[Member, Depends(payer)], body: Redemption) -> GrantView:
+        grant = await handlers.redeem(pool, caller.actor, caller.account_id, body.code)
+        return GrantView(
+            grant_id=grant.grant_id,
+            amount_nano=grant.amount_nano,
+            amount=decimal_from_nano(grant.amount_nano),
+            expires_at=grant.expires_at,
+        )
+
+    return router

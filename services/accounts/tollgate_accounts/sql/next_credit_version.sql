@@ -1,2 +1,0 @@
--- Locks the account until the transaction ends: messages about its credit leave in the order of their versions.
-UPDATE accounts SET credit_version = credit_version + 1 WHERE id = %(account_id)s RETURNING credit_version
