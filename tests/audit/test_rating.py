@@ -14,7 +14,7 @@ from tollgate_common import clickhouse, postgres
 from tollgate_common.audit import Range
 from tollgate_common.clock import utc_now
 from tollgate_common.postgres import Pool
-from tollgate_common.rating import TOKEN_CLASSES, Prices, TokenCounts, rate
+from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, TokenCounts, Unpriced, rate
 
 pytestmark = pytest.mark.engines
 
@@ -41,7 +41,7 @@ async def catalogue(pool: Pool, chance: random.Random) -> dict[str, Prices]:
     """Models with prices of every kind: free, with and without prices of single classes, with one for the request."""
     await handlers.seed(pool, ["openai"], utc_now())
     for number in range(12):
-        names = ["input", "output", *chance.sample(TOKEN_CLASSES, chance.randrange(6)), "request_nano"]
+        names = ["input", "output", *chance.sample(CLASSES, chance.randrange(12)), "request_nano"]
         prices = {name: chance.choice((0, 1, 15, 2_500_000_000, chance.randrange(10**12))) for name in names}
         command = PriceCommand(
             f"model-{number}", "openai", None, prices, None, is_new_model=True, is_new_provider=False
@@ -58,15 +58,21 @@ async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: 
     prices = await catalogue(pool, chance)
     columns = [
         "topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by", "kind", "request_id",
-        "price_version", "plan_version", "amount_nano", *(f"{name}_tokens" for name in TOKEN_CLASSES),
+        "price_version", "plan_version", "amount_nano", *(QUANTITY_COLUMNS[name] for name in CLASSES),
     ]  # fmt: skip
     rows, expected_nano = [], []
     for offset in range(CHARGES):
         version = chance.choice(list(prices))
-        tokens = TokenCounts(*(chance.choice((0, 1, chance.randrange(10**7))) for _ in TOKEN_CLASSES))
+        tokens = TokenCounts(
+            **{
+                name: chance.choice((0, 1, chance.randrange(10**7)))
+                for name in CLASSES
+                if prices[version].sells([name])
+            }
+        )
         amount_nano = rate(tokens, prices[version]).amount_nano
         expected_nano.append(amount_nano)
-        counts = [getattr(tokens, name) for name in TOKEN_CLASSES]
+        counts = [getattr(tokens, name) for name in CLASSES]
         place = [TOPIC, 0, offset, "boot", offset, 202611, utc_now().replace(year=2100)]
         rows.append([*place, "charge", f"request-{offset}", version, "standard@1", amount_nano, *counts])
     await client.insert("charges", rows, column_names=columns)
@@ -80,3 +86,22 @@ async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: 
     found = await books.rate_again(everything)
     assert (found.charges, found.difference_nano) == (CHARGES, CHARGES)
     assert [charge.rated_nano for charge in found.listed] == expected_nano[: len(found.listed)]
+
+
+@pytest.mark.parametrize("unit", UNIT_CLASSES)
+async def test_a_unit_without_a_price_is_rated_by_neither(client: AsyncClient, pool: Pool, unit: str) -> None:
+    await handlers.seed(pool, ["openai"], utc_now())
+    async with pool.connection() as connection:
+        version, prices = next(iter((await store.all_prices(connection)).items()))
+    with pytest.raises(Unpriced):
+        rate(TokenCounts(**{unit: 1}), prices)
+    place = [TOPIC, 0, 0, "boot", 0, 202611, utc_now().replace(year=2100)]
+    columns = [
+        "topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by", "kind", "request_id",
+        "price_version", "plan_version", "amount_nano", unit,
+    ]  # fmt: skip
+    await client.insert("charges", [[*place, "charge", "r", version, "standard@1", 0, 1]], column_names=columns)
+    found = await ChargeBooks(client, pool, "nowhere", "t", "t.billing").rate_again(
+        [Range(partition=0, start=0, end=1, step=1)]
+    )
+    assert (found.charges, found.listed[0].rated_nano, found.difference_nano) == (1, None, 0)

@@ -13,7 +13,7 @@ from tollgate_billing import handlers
 from tollgate_billing.handlers import PriceCommand
 from tollgate_common.clock import utc_now
 from tollgate_common.events import TokensUsed, UsageEvent
-from tollgate_common.rating import TOKEN_CLASSES, TokenCounts, rate
+from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts, rate
 from tollgate_common.topics import Topic
 
 pytestmark = pytest.mark.engines
@@ -70,9 +70,10 @@ async def test_every_event_is_one_row_and_every_charge_explains_itself(billing: 
         if isinstance(event, TokensUsed):
             assert row["kind"] == "charge"
             assert row["amount_nano"] == event.amount_nano
-            assert {name: row[f"{name}_tokens"] for name in TOKEN_CLASSES} == msgspec.structs.asdict(event.tokens)
+            quantities = {name: row[column] for name, column in QUANTITY_COLUMNS.items()}
+            assert quantities == msgspec.structs.asdict(event.tokens)
             assert explained(row) == event.amount_nano
-            assert row["lines.token_class"] == [name for name in TOKEN_CLASSES if getattr(event.tokens, name)]
+            assert row["lines.token_class"] == [name for name in CLASSES if getattr(event.tokens, name)]
             for name in ("request_id", "account_id", "key_id", "endpoint", "model", "served_model", "provider"):
                 assert row[name] == getattr(event.request, name)
             assert (row["outcome"], row["estimated"]) == (event.outcome.value, event.estimated)
@@ -145,6 +146,25 @@ async def test_a_price_set_while_the_consumer_runs_is_known_to_it(billing: Billi
     await billing.edge.send(event)
     await billing.until_rows(1)
     assert await billing.scalar("SELECT amount_nano FROM charges") == 24
+
+
+async def test_units_are_charged_and_one_without_a_price_is_a_dead_letter(billing: Billing) -> None:
+    prices = {"input": 0, "output": 0, "images": 40_000_000_000_000, "audio_seconds": 7}
+    command = PriceCommand("image-1", "openai", None, prices, None, is_new_model=True, is_new_provider=False)
+    version = await handlers.add_price(billing.pool, command, utc_now())
+    model = await billing.model("image-1")
+    images = TokenCounts(images=3)
+    both = TokenCounts(images=3, searches=1)
+    sold, searched = (
+        billing.edge.used("acc-a", model, price_version=version.price_version, tokens=tokens, amount_nano=120_000_000)
+        for tokens in (images, both)
+    )
+    await billing.edge.send(sold, searched)
+    await billing.until_rows(1)
+    [(value, reason)] = await dead_letters(billing, 1)
+    assert (value, reason) == (msgspec.json.encode(searched), "searches have no price")
+    found = await billing.clickhouse.query("SELECT images, lines.token_class, amount_nano FROM charges")
+    assert found.result_rows == [(3, ["images"], 120_000_000)]
 
 
 async def test_an_account_sees_its_own_charges_page_by_page(billing: Billing) -> None:

@@ -1,5 +1,7 @@
 """What usage costs: one pure function, so that every service that asks gets the same amount to the last nano-unit."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from tollgate_common.money import divide_half_up
@@ -8,9 +10,16 @@ TOKENS_PER_PRICE = 1_000_000
 BASIS_POINTS = 10_000
 
 
+class Unpriced(ValueError):  # noqa: N818 - says what happened
+    """Something was used that the price version has no price for. It is never free by accident."""
+
+
 class TokenCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Tokens of one request, each in exactly one class: `input` leaves out cached, written, audio and image tokens,
-    `output` leaves out reasoning and audio."""
+    """What one request used, each token in exactly one class: `input` leaves out cached, written, audio and image
+    tokens, `output` leaves out reasoning, audio and image ones.
+
+    The last four are units that are no tokens: images generated, seconds of audio, characters spoken, searches made.
+    """
 
     input: int = 0
     cached_input: int = 0
@@ -20,27 +29,69 @@ class TokenCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     output: int = 0
     reasoning: int = 0
     audio_output: int = 0
+    cache_write_1h: int = 0
+    """Written to a cache that keeps them for an hour instead of minutes."""
+    cached_audio_input: int = 0
+    cached_image_input: int = 0
+    image_output: int = 0
+    images: int = 0
+    audio_seconds: int = 0
+    characters: int = 0
+    searches: int = 0
 
     @property
     def prompt(self) -> int:
         """OpenAI's `prompt_tokens`: everything sent, cached or not."""
-        return self.input + self.cached_input + self.cache_write + self.audio_input + self.image_input
+        return (
+            self.input
+            + self.cached_input
+            + self.cache_write
+            + self.audio_input
+            + self.image_input
+            + self.cache_write_1h
+            + self.cached_audio_input
+            + self.cached_image_input
+        )
 
     @property
     def completion(self) -> int:
         """OpenAI's `completion_tokens`: everything generated, shown or not."""
-        return self.output + self.reasoning + self.audio_output
+        return self.output + self.reasoning + self.audio_output + self.image_output
 
     @property
     def total(self) -> int:
         return self.prompt + self.completion
 
 
-class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Nano-units per million tokens of each class, and nano-units per request.
+PARENT_CLASS = {
+    "input": None,
+    "cached_input": "input",
+    "cache_write": "input",
+    "audio_input": "input",
+    "image_input": "input",
+    "output": None,
+    "reasoning": "output",
+    "audio_output": "output",
+    "cache_write_1h": "cache_write",
+    "cached_audio_input": "cached_input",
+    "cached_image_input": "cached_input",
+    "image_output": "output",
+}
+"""Token class → the one whose price it has if it has none of its own."""
+TOKEN_CLASSES = tuple(PARENT_CLASS)
+COMPLETION_CLASSES = ("output", "reasoning", "audio_output", "image_output")
+PROMPT_CLASSES = tuple(name for name in TOKEN_CLASSES if name not in COMPLETION_CLASSES)
+UNIT_CLASSES = ("images", "audio_seconds", "characters", "searches")
+CLASSES = (*TOKEN_CLASSES, *UNIT_CLASSES)
+QUANTITY_COLUMNS = {name: f"{name}_tokens" for name in TOKEN_CLASSES} | {name: name for name in UNIT_CLASSES}
+"""Class → the column that holds its quantity, in every table that has one."""
 
-    A class without a price of its own (None) costs what its parent costs: everything sent `input`, everything
-    generated `output`.
+
+class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """Nano-units per million tokens of each class, per million of each unit, and nano-units per request.
+
+    A token class without a price of its own (None) costs what its parent costs, up to `input` for everything sent and
+    `output` for everything generated. A unit has no parent: without a price it cannot be charged, and `rate` refuses.
     """
 
     input: int
@@ -52,6 +103,14 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasoning: int | None = None
     audio_output: int | None = None
     request_nano: int = 0
+    cache_write_1h: int | None = None
+    cached_audio_input: int | None = None
+    cached_image_input: int | None = None
+    image_output: int | None = None
+    images: int | None = None
+    audio_seconds: int | None = None
+    characters: int | None = None
+    searches: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
@@ -59,27 +118,31 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
             if price is not None and price < 0:
                 raise ValueError(f"the price of {name} is {price}; a price is zero or more")
 
-    def of(self, token_class: str) -> int:
-        """Nano-units per million tokens of `token_class`."""
-        own: int | None = getattr(self, token_class)
-        return own if own is not None else int(getattr(self, PARENT_CLASS[token_class]))
+    def of(self, name: str) -> int:
+        """Nano-units per million of a class.
 
+        Raises:
+            Unpriced: it is a unit without a price.
+        """
+        own: int | None = getattr(self, name)
+        if own is not None:
+            return own
+        parent = PARENT_CLASS.get(name)
+        if parent is None:
+            raise Unpriced(f"{name} have no price")
+        return self.of(parent)
 
-PARENT_CLASS = {
-    "input": "input",
-    "cached_input": "input",
-    "cache_write": "input",
-    "audio_input": "input",
-    "image_input": "input",
-    "output": "output",
-    "reasoning": "output",
-    "audio_output": "output",
-}
-TOKEN_CLASSES = tuple(PARENT_CLASS)
+    def sells(self, names: Iterable[str]) -> bool:
+        """Whether each of some classes has a price. Where only units have one, tokens have none: they would be free by
+        accident."""
+        sold = {name for name in UNIT_CLASSES if getattr(self, name) is not None}
+        if not sold or any(getattr(self, name) for name in TOKEN_CLASSES):
+            sold.update(TOKEN_CLASSES)
+        return sold.issuperset(names)
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """One priced part of a charge: `quantity` tokens at `price` nano-units per million of them."""
+    """One priced part of a charge: `quantity` tokens or units at `price` nano-units per million of them."""
 
     token_class: str
     quantity: int
@@ -94,28 +157,29 @@ class Rated(msgspec.Struct, frozen=True):
 def rate(tokens: TokenCounts, prices: Prices, multiplier_bps: int = BASIS_POINTS) -> Rated:
     """The charge of one request.
 
-    `amount = (Σ tokens × price / 10^6 + price of the request) × multiplier / 10^4`, computed in integers and rounded
+    `amount = (Σ quantity × price / 10^6 + price of the request) × multiplier / 10^4`, computed in integers and rounded
     half up once, at the end.
 
     Args:
-        tokens: tokens by class, none negative.
-        prices: nano-units per million tokens, and per request.
+        tokens: tokens and units by class, none negative.
+        prices: nano-units per million of them, and per request.
         multiplier_bps: the plan's factor in basis points; 10_000 leaves prices as they are.
 
     Raises:
+        Unpriced: a unit was used that has no price.
         ValueError: a count or the multiplier is negative.
     """
     if multiplier_bps < 0:
         raise ValueError(f"a plan's multiplier is {multiplier_bps} basis points; it is zero or more")
     lines = []
     total = prices.request_nano * TOKENS_PER_PRICE
-    for token_class in TOKEN_CLASSES:
-        quantity: int = getattr(tokens, token_class)
+    for name in CLASSES:
+        quantity: int = getattr(tokens, name)
         if quantity == 0:
             continue
         if quantity < 0:
-            raise ValueError(f"{quantity} {token_class} tokens; a count is zero or more")
-        price = prices.of(token_class)
+            raise ValueError(f"{quantity} of {name}; a count is zero or more")
+        price = prices.of(name)
         total += quantity * price
-        lines.append(Line(token_class, quantity, price))
+        lines.append(Line(name, quantity, price))
     return Rated(divide_half_up(total * multiplier_bps, TOKENS_PER_PRICE * BASIS_POINTS), tuple(lines))

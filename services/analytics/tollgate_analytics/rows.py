@@ -22,7 +22,7 @@ from tollgate_common.events import (
     Void,
     encode,
 )
-from tollgate_common.rating import TokenCounts
+from tollgate_common.rating import QUANTITY_COLUMNS, TokenCounts
 
 AnyEvent = RequestEvent | UsageEvent
 Row = tuple[Any, ...]
@@ -31,7 +31,7 @@ Row = tuple[Any, ...]
 DIMENSIONS = RequestDimensions.__struct_fields__
 ENDING = ("outcome", "finish_reason")
 CLOSE = ("opened_at", "status", "error_code", "latency_ms", "first_token_ms", "attempts")
-TOKENS = tuple(f"{name}_tokens" for name in TokenCounts.__struct_fields__)
+TOKENS = tuple(QUANTITY_COLUMNS[name] for name in TokenCounts.__struct_fields__)
 CHARGE = ("amount_nano", "estimated", "price_version", "plan_version")
 COLUMNS = ("kind", "at", *DIMENSIONS, *ENDING, *CLOSE, *TOKENS, *CHARGE, "sent")
 

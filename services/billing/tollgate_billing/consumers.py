@@ -27,7 +27,7 @@ from tollgate_common.events import (
     UsageEvent,
     decode_usage,
 )
-from tollgate_common.rating import TOKEN_CLASSES, TokenCounts
+from tollgate_common.rating import QUANTITY_COLUMNS, TokenCounts
 from tollgate_common.sink import Sink, Table
 from tollgate_common.topics import Topic
 
@@ -79,7 +79,7 @@ COLUMNS: dict[str, Callable[[Charge], Any]] = {
     "outcome": attrgetter("outcome"),
     "finish_reason": attrgetter("finish_reason"),
     "estimated": attrgetter("estimated"),
-    **{f"{token_class}_tokens": attrgetter(f"tokens.{token_class}") for token_class in TOKEN_CLASSES},
+    **{column: attrgetter(f"tokens.{name}") for name, column in QUANTITY_COLUMNS.items()},
     "amount_nano": attrgetter("amount_nano"),
     "lines.token_class": lambda charge: [line.token_class for line in charge.rating.lines],
     "lines.quantity": lambda charge: [line.quantity for line in charge.rating.lines],

@@ -8,7 +8,7 @@ of its kind has.
 from functools import lru_cache
 from typing import NamedTuple
 
-from tollgate_common.rating import BASIS_POINTS, PARENT_CLASS, TOKENS_PER_PRICE, Prices
+from tollgate_common.rating import BASIS_POINTS, COMPLETION_CLASSES, PROMPT_CLASSES, TOKENS_PER_PRICE, Prices
 from tollgate_edge.admission import Admission
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.errors import CreditSpent
@@ -36,11 +36,7 @@ class Dearest(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def dearest(prices: Prices) -> Dearest:
-    by_parent = {
-        parent: max(prices.of(name) for name, own in PARENT_CLASS.items() if own == parent)
-        for parent in Dearest._fields
-    }
-    return Dearest(**by_parent)
+    return Dearest(max(map(prices.of, PROMPT_CLASSES)), max(map(prices.of, COMPLETION_CLASSES)))
 
 
 class Quote:

@@ -1,12 +1,21 @@
 """Models, prices and plans, in memory: which of them is valid is decided when a request arrives."""
 
+import logging
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion, decode_catalogue
-from tollgate_common.rating import TokenCounts, rate
+from tollgate_common.rating import UNIT_CLASSES, TokenCounts, Unpriced, rate
 from tollgate_common.topics import Topic
+
+log = logging.getLogger(__name__)
+
+# What an endpoint uses that sends and gets text.
+TEXT = ("input", "output")
 
 
 class Tariff(NamedTuple):
@@ -16,6 +25,17 @@ class Tariff(NamedTuple):
     plan: PlanVersion
 
     def amount_nano(self, tokens: TokenCounts) -> int:
+        """What the usage costs. Of a unit without a price, which nobody could have known to be used, nothing: the event
+        carries it all the same, so that billing gives it up aloud instead of charging too little in silence."""
+        try:
+            return self._rate(tokens)
+        except Unpriced as error:
+            log.error("%s: %s, and were used", self.price.price_version, error)  # noqa: TRY400 - the place says nothing
+            prices = self.price.prices
+            unpriced = {name: 0 for name in UNIT_CLASSES if not prices.sells([name])}
+            return self._rate(replace(tokens, **unpriced))
+
+    def _rate(self, tokens: TokenCounts) -> int:
         return rate(tokens, self.price.prices, self.plan.multiplier_bps).amount_nano
 
 
@@ -25,12 +45,13 @@ class Catalogue:
         self._plans: dict[str, PlanRecord] = {}
         self.topic = CompactedTopic(bootstrap, Topic.CATALOGUE.named(prefix), self._apply)
 
-    def tariff(self, model: ModelRecord, plan: str, at: datetime) -> Tariff | None:
-        """What a call of `model` on `plan` costs at `at`; None if either has no version that is valid then."""
+    def tariff(self, model: ModelRecord, plan: str, at: datetime, uses: Iterable[str] = TEXT) -> Tariff | None:
+        """What a call of `model` on `plan` costs at `at`. None if either has no version that is valid then, or if the
+        model has no price for a class that the endpoint `uses`."""
         record = self._plans.get(plan)
         price = _valid_at(model.versions, at)
         multiplier = _valid_at(record.versions, at) if record is not None else None
-        if price is None or multiplier is None:
+        if price is None or multiplier is None or not price.prices.sells(uses):
             return None
         return Tariff(price, multiplier)
 

@@ -11,11 +11,13 @@ from tollgate_billing.auditor.report import Misrated
 from tollgate_billing.store import SQL
 from tollgate_common.audit import MAX_LISTED, Drift, Range
 from tollgate_common.postgres import Pool
-from tollgate_common.rating import TOKEN_CLASSES, Prices
+from tollgate_common.rating import CLASSES, Prices
 from tollgate_common.sink_books import SinkBooks, projection_drifts
 from tollgate_common.topics import Topic
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# As audit_misrated.sql knows a unit that has no price.
+UNPRICED = -1
 
 
 class RatedAgain(NamedTuple):
@@ -73,12 +75,12 @@ class ChargeBooks(SinkBooks):
             "plan_versions": list(multipliers),
             "multipliers": list(multipliers.values()),
             "request_nano": [price.request_nano for price in known.values()],
-            **{name: _column(known, name) for name in TOKEN_CLASSES},
+            **{name: _column(known, name) for name in CLASSES},
         }
 
 
-def _column(prices: Mapping[str, Prices], token_class: str) -> list[int]:
-    return [price.of(token_class) for price in prices.values()]
+def _column(prices: Mapping[str, Prices], name: str) -> list[int]:
+    return [price.of(name) if price.sells([name]) else UNPRICED for price in prices.values()]
 
 
 def _misrated(row: Mapping[str, Any]) -> Misrated:

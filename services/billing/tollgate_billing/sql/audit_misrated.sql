@@ -1,6 +1,7 @@
 -- Charges whose amount is not what the catalogue's prices make of their tokens, rated again here, in the engine: a second
 -- implementation of `rating.rate`, which a test holds to be the same. A version that the catalogue does not know (its
--- place is 0) makes nothing of them. The sums at the end are of all such charges, listed or not.
+-- place is 0) makes nothing of them, nor does one without a price (-1) for a unit that was used. The sums at the end are
+-- of all such charges, listed or not.
 WITH
     indexOf({partitions:Array(UInt16)}, partition) AS place,
     indexOf({price_versions:Array(String)}, price_version) AS price,
@@ -13,8 +14,22 @@ WITH
         + toInt256(output_tokens) * {output:Array(Int64)}[price]
         + toInt256(reasoning_tokens) * {reasoning:Array(Int64)}[price]
         + toInt256(audio_output_tokens) * {audio_output:Array(Int64)}[price]
+        + toInt256(cache_write_1h_tokens) * {cache_write_1h:Array(Int64)}[price]
+        + toInt256(cached_audio_input_tokens) * {cached_audio_input:Array(Int64)}[price]
+        + toInt256(cached_image_input_tokens) * {cached_image_input:Array(Int64)}[price]
+        + toInt256(image_output_tokens) * {image_output:Array(Int64)}[price]
+        + toInt256(images) * greatest({images:Array(Int64)}[price], 0)
+        + toInt256(audio_seconds) * greatest({audio_seconds:Array(Int64)}[price], 0)
+        + toInt256(characters) * greatest({characters:Array(Int64)}[price], 0)
+        + toInt256(searches) * greatest({searches:Array(Int64)}[price], 0)
         + toInt256({request_nano:Array(Int64)}[price]) * 1000000 AS millionths,
-    intDiv(2 * millionths * {multipliers:Array(Int64)}[plan] + 10000000000, 20000000000) AS rated
+    intDiv(2 * millionths * {multipliers:Array(Int64)}[plan] + 10000000000, 20000000000) AS rated,
+    price > 0
+        AND plan > 0
+        AND NOT (images > 0 AND {images:Array(Int64)}[price] < 0)
+        AND NOT (audio_seconds > 0 AND {audio_seconds:Array(Int64)}[price] < 0)
+        AND NOT (characters > 0 AND {characters:Array(Int64)}[price] < 0)
+        AND NOT (searches > 0 AND {searches:Array(Int64)}[price] < 0) AS is_known
 SELECT
     partition,
     offset,
@@ -24,7 +39,7 @@ SELECT
     toInt64(rated) AS rated_nano,
     price_version,
     plan_version,
-    price > 0 AND plan > 0 AS is_known,
+    is_known,
     count() OVER () AS found,
     sum(charged_nano - rated_nano) OVER () AS difference_nano
 FROM charges
@@ -34,6 +49,6 @@ WHERE
     AND place > 0
     AND offset >= {starts:Array(UInt64)}[place]
     AND offset < {ends:Array(UInt64)}[place]
-    AND (price = 0 OR plan = 0 OR amount_nano != rated)
+    AND (NOT is_known OR amount_nano != rated)
 ORDER BY partition, offset
 LIMIT {limit:UInt32}

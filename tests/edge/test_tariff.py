@@ -1,0 +1,56 @@
+"""What a request is charged by, and what must not be sold because it has no price."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion, encode
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.catalogue import Catalogue, Tariff
+
+AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+PLAN = PlanVersion(plan_version="standard@1", valid_from=AT, multiplier_bps=10_000)
+CHAT = Prices(input=2_000_000, output=3_000_000)
+SPEECH = Prices(input=0, output=0, characters=15_000_000)
+
+
+def tariff(prices: Prices) -> Tariff:
+    return Tariff(PriceVersion(price_version="m@1", valid_from=AT, prices=prices), PLAN)
+
+
+@pytest.fixture
+async def catalogue() -> Catalogue:
+    known = Catalogue("nowhere:9092", "t")
+    known._apply("plan:standard", encode(PlanRecord(plan="standard", versions=(PLAN,))))
+    for name, prices in (("chat", CHAT), ("speech", SPEECH)):
+        record = ModelRecord(model=name, provider="openai", versions=(tariff(prices).price,))
+        known._apply(f"model:{name}", encode(record))
+    return known
+
+
+@pytest.mark.parametrize(
+    ("model", "uses", "is_sold"),
+    [
+        ("chat", ("input", "output"), True),
+        ("chat", ("images",), False),
+        ("chat", ("input", "output", "searches"), False),
+        ("speech", ("characters",), True),
+        # Its tokens have no price: a chat with it would be free.
+        ("speech", ("input", "output"), False),
+    ],
+)
+async def test_what_has_no_price_is_not_sold(
+    catalogue: Catalogue, model: str, uses: tuple[str, ...], is_sold: bool
+) -> None:
+    assert (catalogue.tariff(catalogue.models[model], "standard", AT, uses) is not None) == is_sold
+
+
+async def test_text_is_what_an_endpoint_uses_unless_it_says_otherwise(catalogue: Catalogue) -> None:
+    assert catalogue.tariff(catalogue.models["chat"], "standard", AT) is not None
+    assert catalogue.tariff(catalogue.models["speech"], "standard", AT) is None
+
+
+def test_a_unit_that_nobody_foresaw_is_said_aloud_and_the_rest_is_charged(caplog: pytest.LogCaptureFixture) -> None:
+    used = TokenCounts(input=1, output=1, searches=2)
+    assert tariff(CHAT).amount_nano(used) == 5
+    assert "m@1: searches have no price, and were used" in caplog.text
