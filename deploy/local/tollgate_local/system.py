@@ -152,8 +152,10 @@ class System:
             environment["TOLLGATE_CLICKHOUSE_URL"] = with_path(engines.clickhouse_url, self.name)
         if service.kind == "edge":
             environment |= self._edge_environment()
-        if service.name == "billing":
+        if service.name in ("accounts", "billing"):
             environment |= self._operators_environment()
+        if service.name == "accounts":
+            environment["TOLLGATE_SIGNING_SECRET"] = self.secret("signing-secret")
         return environment | dict(self.settings)
 
     def _common_environment(self) -> dict[str, str]:

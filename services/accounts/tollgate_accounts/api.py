@@ -4,8 +4,10 @@ from collections.abc import Callable
 
 import psycopg
 from fastapi import FastAPI, Request, Response
+from pydantic import SecretStr
 
 from tollgate_accounts import problems
+from tollgate_accounts.access.operators import OfOperators, OfServices
 from tollgate_accounts.access.permissions import Access
 from tollgate_accounts.audit import api as audit
 from tollgate_accounts.identity import api as identity
@@ -13,11 +15,31 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import api as keys
 from tollgate_accounts.organisations import api as organisations
 from tollgate_accounts.promo import api as promo
+from tollgate_accounts.tokens import api as tokens
+from tollgate_accounts.tokens.handlers import Issuer
 from tollgate_common.http import create_app, problem_response
 from tollgate_common.postgres import Pool
 
 
-def build_app(pool: Pool, passwords: Passwords, ready: Callable[[], str | None]) -> FastAPI:
+def build_app(
+    pool: Pool,
+    passwords: Passwords,
+    ready: Callable[[], str | None],
+    *,
+    issuer: Issuer | None = None,
+    internal_token: SecretStr | None = None,
+    operator_token: SecretStr | None = None,
+) -> FastAPI:
+    """Put it together.
+
+    Args:
+        pool: of the database.
+        passwords: hashes them.
+        ready: None when the service can work, otherwise what it waits for.
+        issuer: signs access tokens; without it none are given.
+        internal_token: the secret of services; without it none is let in.
+        operator_token: the secret of operators; without it only persons who are operators are let in.
+    """
     app = create_app("Tollgate accounts", ready=ready)
     app.add_exception_handler(psycopg.OperationalError, _render_unavailable)
     access = Access(pool)
@@ -26,6 +48,8 @@ def build_app(pool: Pool, passwords: Passwords, ready: Callable[[], str | None])
     app.include_router(keys.routes(pool, access))
     app.include_router(promo.routes(pool, access))
     app.include_router(audit.routes(pool, access))
+    operators = OfOperators(pool, operator_token)
+    app.include_router(tokens.routes(issuer or Issuer(pool, None), access, OfServices(internal_token), operators))
     return app
 
 

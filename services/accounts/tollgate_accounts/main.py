@@ -1,5 +1,7 @@
 """Builds and starts the accounts service."""
 
+from collections.abc import Awaitable, Callable
+
 from argon2 import PasswordHasher
 
 from tollgate_accounts.api import build_app
@@ -7,6 +9,9 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.promo import command as promo_command
 from tollgate_accounts.readiness import Readiness
 from tollgate_accounts.settings import AccountsSettings
+from tollgate_accounts.tokens import command as tokens_command
+from tollgate_accounts.tokens.handlers import Issuer
+from tollgate_accounts.tokens.seal import Seal
 from tollgate_common import cli, postgres
 from tollgate_common.http import run_service
 from tollgate_common.outbox import Publisher
@@ -19,13 +24,24 @@ async def serve(settings: AccountsSettings) -> None:
     publisher = Publisher(settings.kafka_bootstrap, dsn, settings.topic_prefix, "accounts")
     async with postgres.create_pool(dsn) as pool:
         readiness = Readiness(pool, *PACKAGES)
-        app = build_app(pool, Passwords(PasswordHasher()), readiness.waiting_for)
-        await run_service(app, settings.host, settings.port, readiness.run(), _publish(publisher, readiness))
+        seal = Seal(settings.signing_secret.get_secret_value()) if settings.signing_secret else None
+        issuer = Issuer(pool, seal)
+        app = build_app(
+            pool,
+            Passwords(PasswordHasher()),
+            readiness.waiting_for,
+            issuer=issuer,
+            internal_token=settings.internal_token,
+            operator_token=settings.operator_token,
+        )
+        workers = (readiness.run(), _after(readiness, publisher.run), _after(readiness, issuer.run))
+        await run_service(app, settings.host, settings.port, *workers)
 
 
-async def _publish(publisher: Publisher, readiness: Readiness) -> None:
+async def _after(readiness: Readiness, work: Callable[[], Awaitable[None]]) -> None:
+    """Work once the tables are there."""
     await readiness.once()
-    await publisher.run()
+    await work()
 
 
 async def migrate(settings: AccountsSettings) -> list[str]:
@@ -33,4 +49,4 @@ async def migrate(settings: AccountsSettings) -> list[str]:
 
 
 if __name__ == "__main__":
-    cli.run("accounts", AccountsSettings, serve, migrate, promo_command.CREATE)
+    cli.run("accounts", AccountsSettings, serve, migrate, promo_command.CREATE, tokens_command.ROTATE)

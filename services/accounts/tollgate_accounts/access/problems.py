@@ -29,6 +29,16 @@ def organisation_not_found() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "organisation_not_found", detail, field="Tollgate-Organisation")
 
 
+def operators_only() -> Problem:
+    detail = "this is for those who run the deployment; an operator can make another person one"
+    return Problem(HTTPStatus.FORBIDDEN, "operators_only", detail)
+
+
+def service_unknown() -> Problem:
+    detail = "expected the header Authorization: Bearer and TOLLGATE_INTERNAL_TOKEN, which must be set here too"
+    return Problem(HTTPStatus.UNAUTHORIZED, "service_unknown", detail, headers=_BEARER)
+
+
 # What a route can answer that needs a session, and one that needs a role in an organisation too.
 OF_PERSONS = (session_missing(), session_invalid())
 OF_MEMBERS = (
@@ -37,3 +47,5 @@ OF_MEMBERS = (
     organisation_not_found(),
     invalid_input("Tollgate-Organisation"),
 )
+OF_OPERATORS = (*OF_PERSONS, operators_only())
+OF_SERVICES = (service_unknown(),)

@@ -32,3 +32,7 @@ async def find_session(connection: Connection, token_hash: str, account_id: str 
 
 async def mark_seen(connection: Connection, session_id: str, address: str) -> None:
     await connection.execute(SQL["mark_seen"], {"id": session_id, "address": address})
+
+
+async def is_operator(connection: Connection, person_id: str) -> bool:
+    return await rows.one(connection, SQL["find_operator"], person_id=person_id) is not None
