@@ -175,10 +175,33 @@ async def test_a_balance_that_is_not_the_sum_of_its_postings(world: World) -> No
     planted = await world.plant(
         world.sql("UPDATE accounts SET posted_nano = 5, held_nano = 2 WHERE account_id = 'acc-with-stale-sums'")
     )
-    assert planted.differences == {"stale_sums": 2}
+    assert planted.differences == {"stale_sums": 3}
     found = [(stale.drift.what, stale.drift.stored, stale.drift.rows) for stale in planted.new("stale_sums")]
-    assert found == [("held_nano of accounts", 2, 0), ("posted_nano of accounts", 5, 0)]
+    assert found == [
+        ("held_nano of accounts", 2, 0),
+        ("posted_nano and unburned_nano of accounts", 5, 0),
+        ("posted_nano of accounts", 5, 0),
+    ]
     assert {stale.drift.where for stale in planted.new("stale_sums")} == {"account acc-with-stale-sums"}
+
+
+async def test_a_grant_that_did_not_burn_as_the_ledger_says(world: World) -> None:
+    account = request_of("acc-with-stale-grants")
+    await world.send(world.edge.used(account, 5))
+    planted = await world.plant(
+        world.sql(
+            "INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, expired_nano, expired_at, source,"
+            " reason, priority, granted_at)"
+            " VALUES ('stale', 'acc-with-stale-grants', 9, 7, 2, now(), 'promo', '', 100, now())"
+        )
+    )
+    assert planted.differences == {"stale_sums": 3}
+    found = [(stale.drift.what, stale.drift.stored, stale.drift.rows) for stale in planted.new("stale_sums")]
+    assert found == [
+        ("expired_nano of grants", 2, 0),
+        ("expiring_nano of accounts", 0, 7),
+        ("posted_nano and unburned_nano of accounts", 0, 7),
+    ]
 
 
 async def test_a_request_that_never_closed_is_listed(world: World) -> None:

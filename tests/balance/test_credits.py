@@ -1,8 +1,10 @@
 """Credit: once by its id, taken back only from what is available."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
@@ -51,14 +53,17 @@ async def test_what_can_never_be_credited_goes_to_the_dead_letters(world: World)
         granted("b", 0),
         granted("b", 10**19),
         granted("nul \0", 1),
+        granted("b", 1, expires_at=datetime(2020, 1, 1, tzinfo=UTC)),
+        msgspec.structs.replace(granted("b", 1), at=datetime(2020, 1, 1)),
         adjusted("b", 0),
+        msgspec.structs.replace(adjusted("b", 1), reason=" "),
         known,
         granted("a", 2, grant_id=known.grant_id),
         granted("a", 10),
     )
     async with world.crediting():
         await until(lambda: has_posted(world, "a", 11))
-        await until(lambda: has_letters(world, 8))
+        await until(lambda: has_letters(world, 11))
 
     reasons = sorted(reason.split(";")[0].split(":")[0] for _, reason in await world.dead_letters(Topic.CREDITS))
     assert reasons == sorted(
@@ -70,7 +75,10 @@ async def test_what_can_never_be_credited_goes_to_the_dead_letters(world: World)
             "amount_nano is 10000000000000000000",
             "account_id is 'nul \\x00'",
             "amount_nano is 0",
-            f"{known.grant_id} is known with another account or amount",
+            f"{known.grant_id} is known with another account, amount or source",
+            "expires_at is 2020-01-01 00",
+            "at is 2020-01-01 00",
+            "reason is empty",
         ]
     )
     assert await world.account("b") == {}

@@ -18,8 +18,8 @@ from tollgate_balance.leases import (
 from tollgate_balance.ledger import Account
 
 
-def account(posted_nano: int, held_nano: int = 0) -> Account:
-    return Account("a", posted_nano, held_nano)
+def account(posted_nano: int, held_nano: int = 0, *, unburned_nano: int = 0) -> Account:
+    return Account("a", posted_nano, held_nano, unburned_nano=unburned_nano)
 
 
 def lease(authorised_nano: int, settled_nano: int = 0, state: LeaseState = LeaseState.OPEN, rev: int = 1) -> Lease:
@@ -79,7 +79,7 @@ def test_a_closed_lease_holds_exactly_the_usage_on_its_way() -> None:
     assert closed == Answer(Outcome.DONE, account(100, 30), lease(30, state=LeaseState.CLOSED, rev=2))
     assert closed.lease is not None
     charged, [settled] = settle(closed.account, {"l": closed.lease}, {"l": 30})
-    assert charged == (account(70), 0)
+    assert charged == (account(70, unburned_nano=30), 0)
     assert settled.hold_nano == 0
 
 
@@ -113,7 +113,7 @@ def test_usage_is_covered_by_its_own_lease_then_by_what_is_available() -> None:
     leases = {"l": lease(30), "m": lease(20)._replace(lease_id="m"), "x": lease(9)._replace(account_id="x")}
     charged, settled = settle(account(60, 50), leases, {"l": 35, "m": 5, None: 2, "x": 1, "unknown": 1})
     # Beyond its lease's 30: 5; without a lease: 4; available: 10.
-    assert charged == (account(60 - 44, 50 - 35), 0)
+    assert charged == (account(60 - 44, 50 - 35, unburned_nano=44), 0)
     assert [(item.lease_id, item.settled_nano) for item in settled] == [("l", 35), ("m", 5)]
 
 
@@ -121,5 +121,5 @@ def test_usage_after_the_release_finds_no_hold() -> None:
     released, [gone] = release(account(100, 50), [lease(50)])
     assert released == account(100, 0)
     charged, [settled] = settle(released._replace(posted_nano=20), {"l": gone}, {"l": 50})
-    assert charged == (account(0), 30)
+    assert charged == (account(0, unburned_nano=20), 30)
     assert settled.settled_nano == 50

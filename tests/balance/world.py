@@ -13,6 +13,7 @@ from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.handlers.boots import Renewal, renew
 from tollgate_balance.handlers.credits import grant_credit
+from tollgate_balance.handlers.expiry import expire_credit
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Grant, Lease, LeaseCall
 from tollgate_common import postgres
@@ -81,9 +82,21 @@ class Books:
         async with self.pool.connection() as connection:
             await connection.execute(statement, parameters)
 
-    async def credit(self, account_id: str, amount_nano: int) -> None:
-        """Put credit into an account without Kafka."""
-        await grant_credit(self.pool, granted(account_id, amount_nano))
+    async def credit(self, account_id: str, amount_nano: int, **options: Any) -> str:
+        """Put credit into an account without Kafka; gives the grant's id."""
+        grant = granted(account_id, amount_nano, **options)
+        await grant_credit(self.pool, grant)
+        return grant.grant_id
+
+    async def pass_expiry(self, *grant_ids: str) -> None:
+        """Let the time of grants have come, and expire them."""
+        await self.execute("UPDATE grants SET expires_at = now() WHERE grant_id = ANY(%s)", list(grant_ids))
+        await expire_credit(self.pool)
+
+    async def remaining(self, account_id: str) -> dict[str, int]:
+        """Of each grant, before what was taken since has burned."""
+        rows = await self.query("SELECT grant_id, remaining_nano FROM grants WHERE account_id = %s", account_id)
+        return {row["grant_id"]: row["remaining_nano"] for row in rows}
 
     async def renew(self, boot_id: str, named: list[str] | None = None) -> Renewal:
         return await renew(self.pool, boot_id, "edge", named)
@@ -95,9 +108,14 @@ class Books:
     async def lease(self, boot_id: str, account_id: str, amount_nano: int) -> Lease:
         """A new lease of a boot that is alive."""
         await self.renew(boot_id)
+        lease = await self.try_lease(boot_id, account_id, amount_nano)
+        assert lease is not None
+        return lease
+
+    async def try_lease(self, boot_id: str, account_id: str, amount_nano: int) -> Lease | None:
+        """A new lease, if the account has so much."""
         [answer] = await self.ask(Grant(new_id(), account_id, boot_id, amount_nano, 0))
         assert isinstance(answer, Answer)
-        assert answer.lease is not None
         return answer.lease
 
     async def account(self, account_id: str) -> dict[str, int]:
@@ -132,6 +150,15 @@ class Books:
             " WHERE held_nano <> coalesce(holds_nano, 0)"
         )
         assert unheld == []
+        unburned = await self.query(
+            "SELECT account_id, posted_nano, unburned_nano, expiring_nano, remaining_nano FROM accounts LEFT JOIN ("
+            "  SELECT account_id, sum(remaining_nano) AS remaining_nano,"
+            "    sum(remaining_nano) FILTER (WHERE expired_at IS NOT NULL) AS expired_nano"
+            "    FROM grants GROUP BY account_id) AS credit USING (account_id)"
+            " WHERE posted_nano + unburned_nano <> coalesce(remaining_nano, 0)"
+            "   OR expiring_nano <> coalesce(expired_nano, 0)"
+        )
+        assert unburned == []
 
 
 @dataclass
@@ -224,9 +251,16 @@ class World(Books):
             await consumer.stop()
 
 
-def granted(account_id: str, amount_nano: int, *, source: str = "promo", grant_id: str | None = None) -> CreditGranted:
+def granted(
+    account_id: str, amount_nano: int, *, source: str = "promo", grant_id: str | None = None, **options: Any
+) -> CreditGranted:
     return CreditGranted(
-        grant_id=grant_id or new_id(), account_id=account_id, at=utc_now(), amount_nano=amount_nano, source=source
+        grant_id=grant_id or new_id(),
+        account_id=account_id,
+        at=utc_now(),
+        amount_nano=amount_nano,
+        source=source,
+        **options,
     )
 
 

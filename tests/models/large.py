@@ -18,6 +18,8 @@ LARGE_WORLDS = [
     Bounds(false_alarms=1),
     Bounds(requests=(2, 1), leases=3, outages=1),
     Bounds(lost_answers=1, outages=1),
+    Bounds(promo=1, reduction=1),
+    Bounds(promo=2, false_alarms=1, crashes=0, outages=1),
 ]
 SHORT_SINKS = SinkBounds(late=0, runs=0, window=2)
 LARGE_SINK_WORLDS = [

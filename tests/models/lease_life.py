@@ -1,4 +1,5 @@
-"""Leases through the life and death of edges: crashes, spools, resends, the fence, the release, a reduction of credit.
+"""Leases through the life and death of edges: crashes, spools, resends, the fence, the release, a reduction of credit,
+an expiry of it.
 
 The arithmetic is the code's own. A call and its answer are one step here, or the answer is lost and the edge repeats
 the call; what a network does to calls is the other model. Every lease is of one unit and every request spends one.
@@ -6,13 +7,18 @@ Nothing is assumed of time: an edge may be fenced while it still works, and may 
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from models.explorer import Exploration, explore
+from tollgate_balance.grants import Collected, CreditGrant, Purse, add, burn, collect_all, expire, open_purse, take
 from tollgate_balance.leases import Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant, release, settle
 from tollgate_balance.ledger import Account, collect
 
 ACCOUNT = "account"
+# The grant that may expire burns first: it is the one with an end.
+PROMO = "promo"
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class LifeRules(NamedTuple):
@@ -31,6 +37,12 @@ class LifeRules(NamedTuple):
     fence_the_silent: bool = True
     collect_what_is_due: bool = True
     reduce_only_available: bool = True
+    expire_only_available: bool = True
+    burn_before_expiry: bool = True
+    """What was taken before an expiry burns before it, so that no more expires than is left."""
+    burn_while_expiring: bool = True
+    """Usage of held credit that has expired burns it, so that no more expires later than is left then."""
+    expire_what_comes_back: bool = True
 
 
 class Bounds(NamedTuple):
@@ -48,6 +60,8 @@ class Bounds(NamedTuple):
     lost_spools: int = 0
     lost_answers: int = 0
     reduction: int = 0
+    promo: int = 0
+    """So much of the credit may expire."""
 
 
 class Usage(NamedTuple):
@@ -76,7 +90,7 @@ class Edge(NamedTuple):
 
 
 class State(NamedTuple):
-    account: Account
+    purse: Purse
     leases: tuple[Lease | None, ...]
     boots: tuple[Boot, ...]
     edges: tuple[Edge, ...]
@@ -87,18 +101,26 @@ class State(NamedTuple):
     seen: frozenset[Usage]
     reduction: int
     reduced: int
+    may_expire: bool
     written_off: int
     uncovered: int
     """Usage that reached the log after its boot was fenced: all that may have to be written off."""
     left: Bounds
     """What may still go wrong."""
 
+    @property
+    def account(self) -> Account:
+        return self.purse.account
+
+    def with_account(self, account: Account) -> "State":
+        return self._replace(purse=self.purse._replace(account=account))
+
 
 def explore_life(rules: LifeRules, bounds: Bounds, max_states: int = 200_000) -> Exploration[State]:
     """Every interleaving within the bounds."""
     edges = tuple(Edge(boot, requests) for boot, requests in enumerate(bounds.requests))
     initial = State(
-        account=Account(ACCOUNT, bounds.credit, 0),
+        purse=_credited(bounds),
         leases=(None,) * bounds.leases,
         boots=(Boot(),) * len(edges),
         edges=edges,
@@ -107,6 +129,7 @@ def explore_life(rules: LifeRules, bounds: Bounds, max_states: int = 200_000) ->
         seen=frozenset(),
         reduction=bounds.reduction,
         reduced=0,
+        may_expire=bounds.promo > 0,
         written_off=0,
         uncovered=0,
         left=bounds,
@@ -130,6 +153,8 @@ class LeaseLife:
             yield "the ledger consumes", self._consume(state)
         if state.reduction:
             yield "credit is reduced", self._reduce(state)
+        if state.may_expire:
+            yield "the promo credit expires", self._expire(state)
 
     # --- edges --------------------------------------------------------------------------------------------------------
 
@@ -160,7 +185,7 @@ class LeaseLife:
             return
         call = Grant(str(lease), ACCOUNT, str(edge.boot), 1, 0)
         answer = grant(state.account, state.leases[lease], call, 1)
-        after = state._replace(account=answer.account)
+        after = state.with_account(answer.account)
         if answer.lease is not None:
             after = _put_lease(after, lease, answer.lease)
         if answer.outcome is Outcome.DONE:
@@ -232,11 +257,12 @@ class LeaseLife:
         charged, settled = settle(state.account, {lease.lease_id: lease}, {lease.lease_id: 1})
         if not self._rules.write_off and charged.written_off_nano:
             charged = charged._replace(account=charged.account._replace(posted_nano=state.account.posted_nano - 1))
-        return _put_lease(state, usage.lease, settled[0])._replace(
-            account=charged.account,
-            seen=state.seen | {usage},
-            written_off=state.written_off + charged.written_off_nano,
+        state = _put_lease(state.with_account(charged.account), usage.lease, settled[0])._replace(
+            seen=state.seen | {usage}, written_off=state.written_off + charged.written_off_nano
         )
+        if state.account.expiring_nano and self._rules.burn_while_expiring:
+            return self._collect(state, take(state.purse))
+        return state
 
     def _boot_steps(self, state: State, number: int) -> Iterator[tuple[str, State]]:
         boot = state.boots[number]
@@ -268,16 +294,37 @@ class LeaseLife:
     def _reduce(self, state: State) -> State:
         account = state.account._replace(due_nano=state.reduction)
         if not self._rules.reduce_only_available:
-            account = account._replace(posted_nano=account.posted_nano - state.reduction, due_nano=0)
-            return state._replace(account=account, reduced=state.reduction, reduction=0)
-        account, taken = collect(account)
-        return state._replace(account=account, reduced=state.reduced + taken, reduction=0)
+            left_nano, unburned_nano = account.posted_nano - state.reduction, account.unburned_nano + state.reduction
+            account = account._replace(posted_nano=left_nano, unburned_nano=unburned_nano, due_nano=0)
+            return state.with_account(account)._replace(reduced=state.reduction, reduction=0)
+        return self._collect(state, take(state.purse._replace(account=account)))._replace(reduction=0)
+
+    def _expire(self, state: State) -> State:
+        purse = state.purse
+        if not self._rules.burn_before_expiry:
+            # As if nothing had been taken since.
+            purse = purse._replace(account=purse.account._replace(unburned_nano=0))
+        purse = expire(purse, {PROMO})
+        if not self._rules.expire_only_available:
+            left_nano = purse.account.expiring_nano
+            account = purse.account._replace(posted_nano=purse.account.posted_nano - left_nano, expiring_nano=0)
+            grants = (
+                one._replace(remaining_nano=0, expired_nano=one.remaining_nano) if one.is_expired else one
+                for one in purse.grants
+            )
+            return state._replace(purse=open_purse(account, grants), may_expire=False)
+        return self._collect(state, collect_all(purse))._replace(may_expire=False)
 
     def _give_back(self, state: State, account: Account) -> State:
         if not self._rules.collect_what_is_due:
-            return state._replace(account=account)
-        account, taken = collect(account)
-        return state._replace(account=account, reduced=state.reduced + taken)
+            return state.with_account(account)
+        if not self._rules.expire_what_comes_back:
+            account, taken = collect(account)
+            return state.with_account(account)._replace(reduced=state.reduced + taken)
+        return self._collect(state, take(state.purse._replace(account=account)))
+
+    def _collect(self, state: State, collected: Collected) -> State:
+        return state._replace(purse=collected.purse, reduced=state.reduced + collected.taken_nano)
 
     # --- what must hold -----------------------------------------------------------------------------------------------
 
@@ -288,9 +335,13 @@ class LeaseLife:
             return f"{account} with holds of {holds}"
         if account.due_nano and account.available_nano:
             return f"{account.available_nano} are available while {account.due_nano} are due"
-        posted = self._bounds.credit - len(state.seen) + state.written_off - state.reduced
+        expired = sum(grant.expired_nano for grant in state.purse.grants)
+        posted = self._bounds.credit - len(state.seen) + state.written_off - state.reduced - expired
         if account.posted_nano != posted:
             return f"{account.posted_nano} posted, expected {posted}"
+        return _wrong_grants(state.purse) or self._wrong_write_off(state)
+
+    def _wrong_write_off(self, state: State) -> str | None:
         if state.written_off > state.uncovered:
             return f"{state.written_off} written off, but only {state.uncovered} came after its boot was fenced"
         return None
@@ -298,6 +349,29 @@ class LeaseLife:
     def is_at_rest(self, state: State) -> bool:
         """All usage is in the ledger, and nothing is held for nobody."""
         return not state.log and not any(state.spools) and state.account.held_nano == 0
+
+
+def _wrong_grants(purse: Purse) -> str | None:
+    account = purse.account
+    remaining = sum(grant.remaining_nano for grant in purse.grants) - account.unburned_nano
+    if account.posted_nano != remaining:
+        return f"{account.posted_nano} posted, {remaining} remain of the grants"
+    if account.expiring_nano and account.available_nano:
+        return f"{account.available_nano} are available while {account.expiring_nano} are expiring"
+    expiring_nano = burn(purse).account.expiring_nano
+    if account.expiring_nano != expiring_nano:
+        return f"{account.expiring_nano} count as expiring, {expiring_nano} remain"
+    return None
+
+
+def _credited(bounds: Bounds) -> Purse:
+    """The account with its credit, of which the promo is a part."""
+    purse = open_purse(Account(ACCOUNT, 0, 0), ())
+    if bounds.promo:
+        purse = add(purse, CreditGrant(PROMO, ACCOUNT, PROMO, bounds.promo, 100, BEGINNING, BEGINNING))
+    if bounds.credit > bounds.promo:
+        purse = add(purse, CreditGrant("paid", ACCOUNT, "payment", bounds.credit - bounds.promo, 100, BEGINNING))
+    return purse
 
 
 def _unused(state: State) -> int | None:

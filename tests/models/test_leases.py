@@ -36,6 +36,9 @@ SMALL_WORLDS = {
     "an edge that is paused, and an outage": Bounds(credit=1, crashes=0, false_alarms=1, outages=1),
     "an edge that is paused, and a reduction": Bounds(crashes=0, false_alarms=1, reduction=1),
     "a crash and a reduction": Bounds(reduction=1),
+    "a crash and credit that expires": Bounds(requests=(1,), promo=1),
+    "an edge that is paused, and credit that expires": Bounds(credit=1, crashes=0, false_alarms=1, outages=1, promo=1),
+    "a reduction, and all credit expires": Bounds(requests=(1,), reduction=1, promo=2),
     "a crash and a lost answer": Bounds(credit=1, lost_answers=1),
     "a spool that is lost": Bounds(credit=1, outages=1, lost_spools=1),
     "a second lease of a paused edge": Bounds(credit=1, requests=(2, 1), crashes=0, false_alarms=1),
@@ -63,6 +66,10 @@ PAUSED = Bounds(credit=1, crashes=0, false_alarms=1)
         ("fence_the_silent", Bounds(credit=1), "stuck"),
         ("collect_what_is_due", Bounds(reduction=1), "1 are available while 1 are due"),
         ("reduce_only_available", Bounds(reduction=1), "held_nano=2"),
+        ("expire_only_available", Bounds(promo=2), "with holds of 1"),
+        ("burn_before_expiry", Bounds(requests=(1,), crashes=0, promo=1), "remain of the grants"),
+        ("burn_while_expiring", Bounds(requests=(1,), crashes=0, promo=2), "1 count as expiring, 0 remain"),
+        ("expire_what_comes_back", Bounds(promo=1, requests=(1,), credit=1), "1 are available while 1 are expiring"),
     ],
 )
 def test_without_each_rule_of_life_something_goes_wrong(rule: str, bounds: Bounds, violation: str) -> None:

@@ -19,6 +19,8 @@ class LedgerAccount(StrEnum):
     PAYMENTS = "payments"
     ADJUSTMENTS = "adjustments"
     WRITE_OFF = "write_off"
+    BREAKAGE = "breakage"
+    """Paid credit that expired unused."""
 
 
 # Where the credit of a grant comes from, by the grant's `source`.
@@ -27,6 +29,8 @@ GRANTED_FROM = {
     "payment": LedgerAccount.PAYMENTS,
     "manual": LedgerAccount.ADJUSTMENTS,
 }
+# Where what is left of it goes when it expires. Only what was paid for is income.
+EXPIRED_TO = GRANTED_FROM | {"payment": LedgerAccount.BREAKAGE}
 
 
 class Kind(StrEnum):
@@ -36,6 +40,7 @@ class Kind(StrEnum):
     WRITE_OFF = "write_off"
     GRANT = "grant"
     ADJUSTMENT = "adjustment"
+    EXPIRY = "expiry"
 
 
 class Posting(NamedTuple):
@@ -56,13 +61,19 @@ class Posting(NamedTuple):
 
 
 class Account(NamedTuple):
-    """What an account has. While something is due, nothing is available: it has been taken for what is due."""
+    """What an account has. While something is due or expiring, nothing is available: it has been taken for that.
+
+    `unburned_nano` was taken from the account and not yet from its grants; `expiring_nano` is what remains of grants
+    that have expired. While there is some, `unburned_nano` is 0 between transactions: `tollgate_balance.grants`.
+    """
 
     account_id: str
     posted_nano: int
     held_nano: int
     due_nano: int = 0
     version: int = 0
+    unburned_nano: int = 0
+    expiring_nano: int = 0
 
     @property
     def available_nano(self) -> int:
@@ -88,8 +99,11 @@ def charge(account: Account, amount_nano: int, covered_nano: int) -> Charged:
         covered_nano: the part of it that leases' holds cover; those holds end with it.
     """
     written_off_nano = max(0, amount_nano - covered_nano - account.available_nano)
+    taken_nano = amount_nano - written_off_nano
     charged = account._replace(
-        posted_nano=account.posted_nano - amount_nano + written_off_nano, held_nano=account.held_nano - covered_nano
+        posted_nano=account.posted_nano - taken_nano,
+        held_nano=account.held_nano - covered_nano,
+        unburned_nano=account.unburned_nano + taken_nano,
     )
     return Charged(charged, written_off_nano)
 
@@ -97,5 +111,9 @@ def charge(account: Account, amount_nano: int, covered_nano: int) -> Charged:
 def collect(account: Account) -> Collected:
     """Take what is due from what is available: after every change that may have made some available."""
     taken_nano = min(account.due_nano, account.available_nano)
-    collected = account._replace(posted_nano=account.posted_nano - taken_nano, due_nano=account.due_nano - taken_nano)
+    collected = account._replace(
+        posted_nano=account.posted_nano - taken_nano,
+        due_nano=account.due_nano - taken_nano,
+        unburned_nano=account.unburned_nano + taken_nano,
+    )
     return Collected(collected, taken_nano)

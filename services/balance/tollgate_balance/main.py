@@ -7,6 +7,7 @@ from tollgate_balance.api import audit as audit_api
 from tollgate_balance.api import leases as leases_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
+from tollgate_balance.expirer import Expirer
 from tollgate_balance.settings import BalanceSettings
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_balance.sweeper import Sweeper
@@ -46,7 +47,7 @@ async def serve(settings: BalanceSettings) -> None:
     token = settings.internal_token.get_secret_value() if settings.internal_token else None
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)
-    workers = [usage.run(), credit.run(), publisher.run(), sweeper.run(), keys.topic.run()]
+    workers = [usage.run(), credit.run(), publisher.run(), sweeper.run(), Expirer(pool).run(), keys.topic.run()]
     if tokens:
         workers.append(tokens.run())
     await producer.start()

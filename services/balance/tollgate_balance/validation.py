@@ -1,6 +1,7 @@
 """What an event must hold beyond its type before it touches the ledger: one bad event must not stop its batch."""
 
 import re
+from datetime import datetime
 
 from tollgate_balance.ledger import GRANTED_FROM, MAX_CHARGE_NANO, MAX_CREDIT_NANO
 from tollgate_common.errors import Poison
@@ -31,7 +32,7 @@ def check_grant(grant: CreditGranted) -> None:
     """Refuse a grant that the ledger cannot hold.
 
     Raises:
-        Poison: an id that is none, an unknown source, an amount out of range.
+        Poison: an id that is none, an unknown source, an amount out of range, a time that is none or comes too early.
     """
     check_id("grant_id", grant.grant_id)
     check_id("account_id", grant.account_id)
@@ -39,18 +40,30 @@ def check_grant(grant: CreditGranted) -> None:
         raise Poison(f"source is {grant.source[:200]!r}; expected one of {', '.join(GRANTED_FROM)}")
     if not 0 < grant.amount_nano <= MAX_CREDIT_NANO:
         raise Poison(f"amount_nano is {grant.amount_nano}; a grant is 1 to {MAX_CREDIT_NANO}")
+    check_time("at", grant.at)
+    check_time("expires_at", grant.expires_at)
+    if grant.expires_at is not None and grant.expires_at <= grant.at:
+        raise Poison(f"expires_at is {grant.expires_at}, which is not after {grant.at}, when it was granted")
 
 
 def check_adjustment(adjustment: CreditAdjusted) -> None:
     """Refuse an adjustment that the ledger cannot hold.
 
     Raises:
-        Poison: an id that is none, an amount out of range.
+        Poison: an id that is none, an amount out of range, no reason.
     """
     check_id("adjustment_id", adjustment.adjustment_id)
     check_id("account_id", adjustment.account_id)
     if not 0 < abs(adjustment.amount_nano) <= MAX_CREDIT_NANO:
         raise Poison(f"amount_nano is {adjustment.amount_nano}; an adjustment is ±1 to ±{MAX_CREDIT_NANO}")
+    check_time("at", adjustment.at)
+    if not adjustment.reason.strip():
+        raise Poison("reason is empty; an adjustment says why")
+
+
+def check_time(name: str, value: datetime | None) -> None:
+    if value is not None and value.utcoffset() is None:
+        raise Poison(f"{name} is {value} without an offset from UTC, so it is no moment")
 
 
 def check_id(name: str, value: str) -> None:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from prometheus_client import Counter
 
 from tollgate_balance.handlers.leases import boot_fenced
+from tollgate_balance.handlers.purses import save_taken
 from tollgate_balance.leases import Lease, release
-from tollgate_balance.ledger import collect
 from tollgate_balance.store import leases, ledger
 from tollgate_common.postgres import Pool
 
@@ -80,11 +80,7 @@ async def _release_some(pool: Pool, boot_id: str) -> bool:
         by_account = _by_account(await leases.read_unreleased(connection, boot_id, account_ids))
         results = [release(accounts[account_id], own) for account_id, own in by_account.items()]
         await leases.save_leases(connection, [lease for result in results for lease in result.leases])
-        collected = [collect(result.account) for result in results]
-        taken_nano = {account.account_id: taken for account, taken in collected if taken}
-        if taken_nano:
-            await ledger.take_due(connection, taken_nano)
-        await ledger.save_accounts(connection, [account for account, _ in collected])
+        await save_taken(connection, [result.account for result in results])
     released_nano = sum(lease.hold_nano for own in by_account.values() for lease in own)
     log.warning("boot %s: %d nano-units on %d accounts released", boot_id, released_nano, len(by_account))
     RELEASED.inc(released_nano)

@@ -6,8 +6,10 @@ from http import HTTPStatus
 
 from prometheus_client import Counter
 
+from tollgate_balance.grants import Collected, Purse, open_purse, take
+from tollgate_balance.handlers.purses import Grants, read_expiring, save_collected
 from tollgate_balance.leases import Answer, Authorise, Grant, Lease, LeaseCall, Outcome, authorise, grant, is_extension
-from tollgate_balance.ledger import Account, collect
+from tollgate_balance.ledger import Account
 from tollgate_balance.store import leases, ledger
 from tollgate_balance.store.leases import Boots
 from tollgate_common.errors import Problem
@@ -30,25 +32,26 @@ async def answer_calls(pool: Pool, calls: Sequence[LeaseCall]) -> list[Answer | 
         boots = await leases.share_boots(connection, {call.boot_id for call in calls})
         accounts = await ledger.lock_accounts(connection, {call.account_id for call in calls})
         known = await leases.read_leases(connection, {call.lease_id for call in calls})
-        desks = {account_id: Desk(account, known, boots) for account_id, account in accounts.items()}
+        grants = await read_expiring(connection, accounts.values())
+        desks = {
+            account_id: Desk(open_purse(account, grants.get(account_id, ())), known, boots)
+            for account_id, account in accounts.items()
+        }
         answers = [desks[call.account_id].answer(call) for call in calls]
-        await _save(connection, desks.values())
+        await _save(connection, desks.values(), grants)
     for call, answer in zip(calls, answers, strict=True):
         outcome = answer.outcome if isinstance(answer, Answer) else answer.code
         ANSWERS.labels(type(call).__name__.lower(), outcome).inc()
     return answers
 
 
-async def _save(connection: Connection, desks: Collection["Desk"]) -> None:
+async def _save(connection: Connection, desks: Collection["Desk"], grants: Grants) -> None:
     changed = [lease for desk in desks for lease in desk.changed.values()]
     if changed:
         await leases.save_leases(connection, changed)
-    taken_nano = {desk.account.account_id: desk.taken_nano for desk in desks if desk.taken_nano}
-    if taken_nano:
-        await ledger.take_due(connection, taken_nano)
-    accounts = [desk.account for desk in desks if desk.account != desk.before]
-    if accounts:
-        await ledger.save_accounts(connection, accounts)
+    collected = [Collected(desk.purse, desk.taken_nano) for desk in desks if desk.purse != desk.before]
+    if collected:
+        await save_collected(connection, collected, grants)
     short = [desk.account.account_id for desk in desks if desk.is_short]
     if short:
         await leases.note_shortages(connection, short, SHORTAGE_LASTS)
@@ -57,8 +60,8 @@ async def _save(connection: Connection, desks: Collection["Desk"]) -> None:
 class Desk:
     """Answers calls one after another on a locked account and its leases, and gathers what they change."""
 
-    def __init__(self, account: Account, known: dict[str, Lease], boots: Boots) -> None:
-        self.before = self.account = account
+    def __init__(self, purse: Purse, known: dict[str, Lease], boots: Boots) -> None:
+        self.before = self.purse = purse
         self.is_short = False
         self.changed: dict[str, Lease] = {}
         self.taken_nano = 0
@@ -75,9 +78,13 @@ class Desk:
         if answer.lease is not None and answer.lease != lease:
             self._leases[call.lease_id] = self.changed[call.lease_id] = answer.lease
         # What came back is taken for what is due, before the next call sees it.
-        self.account, taken_nano = collect(answer.account)
+        self.purse, taken_nano = take(self.purse._replace(account=answer.account))
         self.taken_nano += taken_nano
         return answer._replace(account=self.account)
+
+    @property
+    def account(self) -> Account:
+        return self.purse.account
 
     def _apply(self, call: LeaseCall, lease: Lease | None) -> Answer:
         match call:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 from prometheus_client import Counter
 
+from tollgate_balance.handlers.purses import save_taken
 from tollgate_balance.leases import settle
 from tollgate_balance.ledger import Account, Kind, LedgerAccount, Posting
 from tollgate_balance.store import leases, ledger, positions
@@ -74,7 +75,7 @@ async def _post(connection: Connection, batch: UsageBatch) -> int:
     settled = [lease for result in results for lease in result.leases]
     if settled:
         await leases.save_leases(connection, settled)
-    await ledger.save_accounts(connection, [result.charged.account for result in results])
+    await save_taken(connection, [result.charged.account for result in results])
     reference = f"{batch.partition.topic}:{batch.partition.partition}:{batch.position.next}-{batch.end}"
     write_offs = [
         _write_off_posting(charged.account, charged.written_off_nano, reference)

@@ -1,7 +1,8 @@
--- No row back means that the grant is known.
-INSERT INTO grants (grant_id, account_id, amount_nano, source, reason, priority, granted_at, expires_at)
+-- No row back means that the grant is known. Nothing of it has burned yet.
+INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, source, reason, priority, granted_at, expires_at)
 VALUES (
-    %(grant_id)s, %(account_id)s, %(amount_nano)s, %(source)s, %(reason)s, %(priority)s, %(at)s, %(expires_at)s
+    %(grant_id)s, %(account_id)s, %(amount_nano)s, %(amount_nano)s, %(source)s, %(reason)s, %(priority)s, %(at)s,
+    %(expires_at)s
 )
 ON CONFLICT (grant_id) DO NOTHING
 RETURNING grant_id

@@ -1,5 +1,6 @@
--- Accounts whose row is not the sum of their postings or of their leases' holds, in one snapshot. It reads the whole
--- ledger: a stored sum can only be proven from all of its rows.
+-- Accounts whose row is not the sum of their postings, of what remains of their grants and is due, or of their leases'
+-- holds, and grants whose expiry is not what was posted; in one snapshot. It reads the whole ledger: a stored sum can
+-- only be proven from all of its rows.
 WITH ledger AS (
     SELECT account_id, sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END) AS posted_nano
     FROM postings
@@ -10,13 +11,46 @@ holds AS (
     FROM leases
     WHERE state <> 'released'
     GROUP BY account_id
+),
+credit AS (
+    SELECT account_id, sum(remaining_nano) AS remaining_nano,
+        sum(remaining_nano) FILTER (WHERE expired_at IS NOT NULL) AS expiring_nano
+    FROM grants
+    GROUP BY account_id
+),
+reductions AS (
+    SELECT account_id, sum(due_nano) AS due_nano FROM adjustments WHERE due_nano > 0 GROUP BY account_id
+),
+expiries AS (
+    SELECT account_id, reference AS grant_id, sum(amount_nano) AS expired_nano
+    FROM postings
+    WHERE kind = 'expiry'
+    GROUP BY account_id, reference
 )
-SELECT 'posted_nano' AS what, account_id, coalesce(a.posted_nano, 0) AS stored, coalesce(l.posted_nano, 0) AS rows
+SELECT 'posted_nano of accounts' AS what, 'account ' || account_id AS "where", coalesce(a.posted_nano, 0) AS stored,
+    coalesce(l.posted_nano, 0) AS rows
 FROM accounts AS a FULL JOIN ledger AS l USING (account_id)
 WHERE coalesce(a.posted_nano, 0) <> coalesce(l.posted_nano, 0)
 UNION ALL
-SELECT 'held_nano', account_id, a.held_nano, coalesce(h.held_nano, 0)
+SELECT 'held_nano of accounts', 'account ' || account_id, a.held_nano, coalesce(h.held_nano, 0)
 FROM accounts AS a LEFT JOIN holds AS h USING (account_id)
 WHERE a.held_nano <> coalesce(h.held_nano, 0)
-ORDER BY account_id, what
+UNION ALL
+SELECT 'posted_nano and unburned_nano of accounts', 'account ' || account_id, a.posted_nano + a.unburned_nano,
+    coalesce(c.remaining_nano, 0)
+FROM accounts AS a LEFT JOIN credit AS c USING (account_id)
+WHERE a.posted_nano + a.unburned_nano <> coalesce(c.remaining_nano, 0)
+UNION ALL
+SELECT 'expiring_nano of accounts', 'account ' || account_id, a.expiring_nano, coalesce(c.expiring_nano, 0)
+FROM accounts AS a LEFT JOIN credit AS c USING (account_id)
+WHERE a.expiring_nano <> coalesce(c.expiring_nano, 0)
+UNION ALL
+SELECT 'due_nano of accounts', 'account ' || account_id, a.due_nano, coalesce(r.due_nano, 0)
+FROM accounts AS a LEFT JOIN reductions AS r USING (account_id)
+WHERE a.due_nano <> coalesce(r.due_nano, 0)
+UNION ALL
+SELECT 'expired_nano of grants', 'grant ' || grant_id, coalesce(g.expired_nano, 0), coalesce(e.expired_nano, 0)
+FROM grants AS g FULL JOIN expiries AS e USING (account_id, grant_id)
+WHERE coalesce(g.expired_nano, 0) <> coalesce(e.expired_nano, 0)
+ORDER BY what, "where"
 LIMIT %(limit)s

@@ -1,8 +1,10 @@
 -- The caller holds the rows' locks and has computed the values from them.
 UPDATE accounts
 SET posted_nano = changed.posted_nano, held_nano = changed.held_nano, due_nano = changed.due_nano,
-    version = changed.version, changed_at = now()
+    version = changed.version, unburned_nano = changed.unburned_nano, expiring_nano = changed.expiring_nano,
+    changed_at = now()
 FROM unnest(
-    %(account_ids)s::text[], %(posted)s::bigint[], %(held)s::bigint[], %(due)s::bigint[], %(versions)s::bigint[]
-) AS changed (account_id, posted_nano, held_nano, due_nano, version)
+    %(account_ids)s::text[], %(posted)s::bigint[], %(held)s::bigint[], %(due)s::bigint[], %(versions)s::bigint[],
+    %(unburned)s::bigint[], %(expiring)s::bigint[]
+) AS changed (account_id, posted_nano, held_nano, due_nano, version, unburned_nano, expiring_nano)
 WHERE accounts.account_id = changed.account_id

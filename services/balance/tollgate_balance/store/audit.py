@@ -60,8 +60,8 @@ class LedgerBooks:
     async def drifts(self, since: datetime) -> Sequence[Drift]:  # noqa: ARG002 - a balance has no beginning but the first
         return [
             Drift(
-                what=f"{row['what']} of accounts",
-                where=f"account {row['account_id']}",
+                what=row["what"],
+                where=row["where"],
                 stored=int(row["stored"]),
                 rows=int(row["rows"]),
             )

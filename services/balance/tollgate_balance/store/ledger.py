@@ -1,4 +1,4 @@
-"""Accounts, postings, grants and adjustments."""
+"""Accounts, postings and adjustments."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,7 +9,7 @@ from tollgate_balance.ledger import Account, Posting
 from tollgate_balance.store.rows import SQL, one
 from tollgate_common import outbox
 from tollgate_common.clock import utc_now
-from tollgate_common.events import BalanceRecord, CreditAdjusted, CreditGranted, encode
+from tollgate_common.events import BalanceRecord, CreditAdjusted, encode
 from tollgate_common.postgres import Connection
 from tollgate_common.topics import Topic
 
@@ -46,6 +46,8 @@ async def save_accounts(connection: Connection, accounts: Sequence[Account]) -> 
             "held": [account.held_nano for account in changed],
             "due": [account.due_nano for account in changed],
             "versions": [account.version for account in changed],
+            "unburned": [account.unburned_nano for account in changed],
+            "expiring": [account.expiring_nano for account in changed],
         },
     )
     at = utc_now()
@@ -70,24 +72,6 @@ async def read_postings(connection: Connection, account_id: str, before: int, li
     return await cursor.fetchall()
 
 
-async def add_grant(connection: Connection, grant: CreditGranted) -> bool:
-    """False if a grant of this id is there already."""
-    cursor = await connection.execute(
-        SQL["add_grant"],
-        {
-            "grant_id": grant.grant_id,
-            "account_id": grant.account_id,
-            "amount_nano": grant.amount_nano,
-            "source": grant.source,
-            "reason": grant.reason,
-            "priority": grant.priority,
-            "at": grant.at,
-            "expires_at": grant.expires_at,
-        },
-    )
-    return await cursor.fetchone() is not None
-
-
 async def add_adjustment(connection: Connection, adjustment: CreditAdjusted, due_nano: int) -> bool:
     """False if an adjustment of this id is there already."""
     cursor = await connection.execute(
@@ -102,12 +86,6 @@ async def add_adjustment(connection: Connection, adjustment: CreditAdjusted, due
         },
     )
     return await cursor.fetchone() is not None
-
-
-async def read_grant(connection: Connection, grant_id: str) -> tuple[str, int]:
-    """Account and amount."""
-    row = await one(await connection.execute(SQL["read_grant"], {"id": grant_id}))
-    return row["account_id"], row["amount_nano"]
 
 
 async def read_adjustment(connection: Connection, adjustment_id: str) -> tuple[str, int]:

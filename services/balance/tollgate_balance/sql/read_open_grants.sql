@@ -1,0 +1,6 @@
+-- Of which something remains, before what was taken since has burned. The caller holds the locks of their accounts,
+-- under which alone grants change.
+SELECT grant_id, account_id, source, remaining_nano, priority, granted_at, expires_at,
+    expired_at IS NOT NULL AS is_expired, expired_nano
+FROM grants
+WHERE account_id = ANY(%(account_ids)s) AND remaining_nano > 0

@@ -1,0 +1,8 @@
+-- Under the locks of their accounts. A grant expires once, at the time of the first transaction that finds it so.
+UPDATE grants
+SET remaining_nano = changed.remaining_nano, expired_nano = changed.expired_nano,
+    expired_at = CASE WHEN changed.is_expired THEN coalesce(grants.expired_at, now()) END
+FROM unnest(
+    %(grant_ids)s::text[], %(remaining)s::bigint[], %(expired)s::bigint[], %(are_expired)s::boolean[]
+) AS changed (grant_id, remaining_nano, expired_nano, is_expired)
+WHERE grants.grant_id = changed.grant_id
