@@ -64,6 +64,45 @@ async def test_an_expelled_member_cannot_commit_to_a_group_that_nobody_is_in(
         await asyncio.gather(running, return_exceptions=True)
 
 
+class Idler:
+    """A handler that never commits, as one of a partition that no record ever comes to."""
+
+    def __init__(self) -> None:
+        self.assignments = 0
+
+    async def assigned(self, _partition: TopicPartition) -> int:
+        self.assignments += 1
+        return 0
+
+    async def handle(self, _batches: Batches) -> None:
+        raise AssertionError("there are no records")
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        pass
+
+
+async def test_members_come_and_go_before_anything_was_committed(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """Each rebalance meets a member that is just reading, and the client then knows no offset of a partition."""
+    await create_topics(kafka_bootstrap, topic_prefix, partitions=4, replication=1)
+    topic, group = Topic.USAGE.named(topic_prefix), f"{topic_prefix}.idlers"
+    idler = Idler()
+    running = asyncio.create_task(Consumer(kafka_bootstrap, group, [topic]).run(idler))
+    try:
+        for _ in range(4):
+            before = idler.assignments
+            other = AIOKafkaConsumer(topic, bootstrap_servers=kafka_bootstrap, group_id=group, enable_auto_commit=False)
+            async with other:
+                while not other.assignment():
+                    await asyncio.sleep(0.02)
+            async with asyncio.timeout(30):
+                while idler.assignments < before + 4 and not running.done():
+                    await asyncio.sleep(0.02)
+            assert not running.done(), running.exception()
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def successor_commits(bootstrap: str, group: str, topic: str, offset: int) -> None:
     successor = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     async with successor:

@@ -12,7 +12,13 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, OffsetOutOfRangeError, UnknownMemberIdError
+from aiokafka.errors import (
+    CommitFailedError,
+    IllegalStateError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnknownMemberIdError,
+)
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
@@ -76,7 +82,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             auto_offset_reset="none",
             isolation_level="read_committed",
             session_timeout_ms=session_timeout_ms,
-            heartbeat_interval_ms=session_timeout_ms // 5,
+            heartbeat_interval_ms=heartbeat_interval_ms(session_timeout_ms),
             max_partition_fetch_bytes=8 << 20,
             fetch_max_wait_ms=100,
         )
@@ -134,12 +140,22 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             await self._take(handler)
             assignment = self._assignments
         # Outside the lock: while a rebalance is under way this waits for it, and the rebalance waits for the lock.
-        batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
+        batches = await self._read()
         async with self._busy:
             # What was read under an assignment that has ended since is read again under the next.
             if batches and assignment == self._assignments:
                 await handler.handle(batches)
                 self._positions |= {partition: records[-1].offset + 1 for partition, records in batches.items()}
+
+    async def _read(self) -> Batches:
+        try:
+            batches: Batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
+        except NoOffsetForPartitionError:
+            # Of a partition that was assigned meanwhile and that nobody has ever committed; it is to be taken next.
+            if not self._to_take:
+                raise
+            return {}
+        return batches
 
     async def _take(self, handler: Handler) -> None:
         for partition in sorted(self._to_take):
@@ -219,6 +235,11 @@ def _refuse_commits_of_the_expelled(kafka: AIOKafkaConsumer) -> None:
         await send(assignment, offsets)
 
     coordinator._do_commit_offsets = send_as_member  # noqa: SLF001 - likewise
+
+
+def heartbeat_interval_ms(session_timeout_ms: int) -> int:
+    """Some may be late or lost before the group gives a member up."""
+    return session_timeout_ms // 5
 
 
 def sent_at(record: Record) -> datetime:
