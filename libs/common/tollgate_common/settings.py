@@ -27,6 +27,17 @@ class ServiceSettings(Settings):
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
 
+class ConsumerSettings(ServiceSettings):
+    # Kafka's brokers allow no less than 6 s and no more than 30 min, unless they are set otherwise.
+    session_timeout_s: float = Field(
+        10, ge=6, le=1800, description="how long a consumer may be silent before its partitions go to another"
+    )
+
+    @property
+    def session_timeout_ms(self) -> int:
+        return int(self.session_timeout_s * 1000)
+
+
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 

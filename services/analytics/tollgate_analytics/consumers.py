@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_analytics.rows import COLUMNS, AnyEvent, check, columns_of
-from tollgate_common.consumer import Consumer, Record
+from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer, Record
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import decode_request, decode_usage
 from tollgate_common.sink import Sink, Table
@@ -29,9 +29,9 @@ def request_events_table(prefix: str) -> Table[AnyEvent]:
     return Table("request_events", COLUMNS, decode, columns_of)
 
 
-def create_consumer(bootstrap: str, prefix: str) -> Consumer:
+def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
     topics = [Topic.REQUESTS.named(prefix), Topic.USAGE.named(prefix)]
-    return Consumer(bootstrap, f"{prefix}.analytics", topics, linger_s=LINGER_S)
+    return Consumer(bootstrap, f"{prefix}.analytics", topics, linger_s=LINGER_S, session_timeout_ms=session_timeout_ms)
 
 
 def create_sink(

@@ -15,7 +15,7 @@ from tollgate_common.producer import create_producer
 async def serve(settings: AnalyticsSettings) -> None:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     keys = KeyDirectory(bootstrap, prefix)
-    consumer = create_consumer(bootstrap, prefix)
+    consumer = create_consumer(bootstrap, prefix, session_timeout_ms=settings.session_timeout_ms)
     producer = create_producer(bootstrap)
     await producer.start()
     try:

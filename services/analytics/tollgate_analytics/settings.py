@@ -3,10 +3,10 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from tollgate_common.settings import ENV_PREFIX, ServiceSettings
+from tollgate_common.settings import ENV_PREFIX, ConsumerSettings
 
 
-class AnalyticsSettings(ServiceSettings):
+class AnalyticsSettings(ConsumerSettings):
     # A variable that is set but empty, as compose files make them, is one that is not set.
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 

@@ -35,10 +35,20 @@ async def serve(settings: BalanceSettings) -> None:
     producer = create_producer(bootstrap)
     dead_letters = DeadLetters(producer, prefix, group)
     keys = KeyDirectory(bootstrap, prefix)
-    consumer = Consumer(bootstrap, group, [usage_topic], max_records=BATCH_RECORDS)
+    session_timeout_ms = settings.session_timeout_ms
+    consumer = Consumer(
+        bootstrap, group, [usage_topic], max_records=BATCH_RECORDS, session_timeout_ms=session_timeout_ms
+    )
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A group of its own: a rebalance of one topic is no business of the other.
-    credit = CreditsConsumer(bootstrap, f"{group}.credits", Topic.CREDITS.named(prefix), pool, dead_letters)
+    credit = CreditsConsumer(
+        bootstrap,
+        f"{group}.credits",
+        Topic.CREDITS.named(prefix),
+        pool,
+        dead_letters,
+        session_timeout_ms=session_timeout_ms,
+    )
     publisher = Publisher(bootstrap, dsn, prefix, "balance")
     sweeper = Sweeper(bootstrap, usage_topic, pool, settings.lease)
     app = create_app("balance", ready=first_of(consumer.waiting_for, credit.waiting_for, keys.topic.waiting_for))

@@ -5,10 +5,10 @@ from datetime import timedelta
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from tollgate_common.settings import ENV_PREFIX, ServiceSettings
+from tollgate_common.settings import ENV_PREFIX, ConsumerSettings
 
 
-class BalanceSettings(ServiceSettings):
+class BalanceSettings(ConsumerSettings):
     # A variable that is set but empty, as compose files make them, is one that is not set.
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 

@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_billing.catalogue import Catalogue, Rating
-from tollgate_common.consumer import Batches, Consumer, Record
+from tollgate_common.consumer import SESSION_TIMEOUT_MS, Batches, Consumer, Record
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Poison
 from tollgate_common.events import (
@@ -91,8 +91,14 @@ COLUMNS: dict[str, Callable[[Charge], Any]] = {
 }
 
 
-def create_consumer(bootstrap: str, prefix: str) -> Consumer:
-    return Consumer(bootstrap, f"{prefix}.billing", [Topic.USAGE.named(prefix)], linger_s=LINGER_S)
+def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
+    return Consumer(
+        bootstrap,
+        f"{prefix}.billing",
+        [Topic.USAGE.named(prefix)],
+        linger_s=LINGER_S,
+        session_timeout_ms=session_timeout_ms,
+    )
 
 
 def create_handler(

@@ -45,7 +45,8 @@ async def serve(settings: BillingSettings) -> None:
     dsn = settings.postgres_dsn.get_secret_value()
     keys = KeyDirectory(bootstrap, prefix)
     publisher = Publisher(bootstrap, dsn, prefix, "billing")
-    consumer = create_consumer(bootstrap, prefix)
+    session_timeout_ms = settings.session_timeout_ms
+    consumer = create_consumer(bootstrap, prefix, session_timeout_ms=session_timeout_ms)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         seeded = await handlers.seed(pool, settings.price_provider_ids, utc_now())
@@ -68,7 +69,7 @@ async def serve(settings: BillingSettings) -> None:
         workers = [publisher.run(), keys.topic.run(), consumer.run(charges)]
         if tokens:
             workers.append(tokens.run())
-        letters = create_letters_consumer(bootstrap, prefix)
+        letters = create_letters_consumer(bootstrap, prefix, session_timeout_ms=session_timeout_ms)
         workers.append(letters.run(LetterHandler(letters, pool)))
         dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token, tokens)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))

@@ -3,10 +3,10 @@
 from pydantic import Field, SecretStr, field_validator
 
 from tollgate_billing.genai import provider_ids
-from tollgate_common.settings import ServiceSettings
+from tollgate_common.settings import ConsumerSettings
 
 
-class BillingSettings(ServiceSettings):
+class BillingSettings(ConsumerSettings):
     postgres_dsn: SecretStr = Field(description="the catalogue's database, postgresql://user:password@host:port/name")
     clickhouse_url: SecretStr = Field(description="the charges' database, http://user:password@host:port/name")
     operator_token: SecretStr | None = Field(

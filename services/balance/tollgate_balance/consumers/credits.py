@@ -23,7 +23,7 @@ from prometheus_client import Counter
 
 from tollgate_balance.handlers.credits import adjust_credit, grant_credit
 from tollgate_balance.retries import until_stored
-from tollgate_common.consumer import STALE_AFTER_S, Record
+from tollgate_common.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, Record, heartbeat_interval_ms
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditEvent, CreditGranted, decode_credit
@@ -40,12 +40,22 @@ GRACE_S = 5.0
 class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not typed
     """One member of the group that consumes credits.v1; see the module for its guarantee."""
 
-    def __init__(self, bootstrap: str, group: str, topic: str, pool: Pool, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        group: str,
+        topic: str,
+        pool: Pool,
+        dead_letters: DeadLetters,
+        *,
+        session_timeout_ms: int = SESSION_TIMEOUT_MS,
+    ) -> None:
         self._bootstrap = bootstrap
         self._group = group
         self._topic = topic
         self._pool = pool
         self._dead_letters = dead_letters
+        self._session_timeout_ms = session_timeout_ms
         self._has_joined = False
         self._busy_since: float | None = None
 
@@ -91,6 +101,8 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
             ack_policy=AckPolicy.NACK_ON_ERROR,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=heartbeat_interval_ms(self._session_timeout_ms),
             listener=self,
             no_reply=True,
         )

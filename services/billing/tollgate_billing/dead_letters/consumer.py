@@ -15,7 +15,7 @@ from aiokafka import TopicPartition
 
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Letter, Source
-from tollgate_common.consumer import Batches, Consumer, Record, sent_at
+from tollgate_common.consumer import SESSION_TIMEOUT_MS, Batches, Consumer, Record, sent_at
 from tollgate_common.postgres import Pool
 from tollgate_common.sequence import MAX_SEQ
 from tollgate_common.topics import WITH_DEAD_LETTERS
@@ -47,9 +47,16 @@ class _Event(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Event)
 
 
-def create_consumer(bootstrap: str, prefix: str) -> Consumer:
+def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
     topics = [topic.dead_letters(prefix) for topic in WITH_DEAD_LETTERS]
-    return Consumer(bootstrap, f"{prefix}.billing.dead-letters", topics, linger_s=LINGER_S, max_records=500)
+    return Consumer(
+        bootstrap,
+        f"{prefix}.billing.dead-letters",
+        topics,
+        linger_s=LINGER_S,
+        max_records=500,
+        session_timeout_ms=session_timeout_ms,
+    )
 
 
 class LetterHandler:
