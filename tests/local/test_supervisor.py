@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from local.children import FAILS, SLEEPS, spec, until
-from tollgate_local import supervisor as supervisor_module
 from tollgate_local.errors import LocalError, ProcessError
 from tollgate_local.processes import Reaper
-from tollgate_local.supervisor import Part, Supervisor
+from tollgate_local.supervisor import Part, Patience, Supervisor
 
 
 @pytest.fixture
@@ -77,23 +76,34 @@ async def test_a_killed_part_is_told_and_started_again(tmp_path: Path, reaper: R
     assert "starting billing again in 0.5 s" in told_of_death
 
 
-async def test_gives_up_on_a_part_that_keeps_dying(
-    tmp_path: Path, reaper: Reaper, told: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(supervisor_module, "FIRST_DELAY_S", 0.01)
+async def test_gives_up_on_a_part_that_keeps_dying(tmp_path: Path, reaper: Reaper, told: list[str]) -> None:
     # It must be ready once: a first start that fails is not tried again.
     marker = tmp_path / "was-ready"
     lives_once = f"from pathlib import Path; Path({str(marker)!r}).touch(exist_ok=False); {SLEEPS}"
 
-    async with Supervisor(
-        [Part("edge", partial(spec, tmp_path, lives_once, "edge"))], reaper, told.append
-    ) as supervisor:
+    parts = [Part("edge", partial(spec, tmp_path, lives_once, "edge"))]
+    async with Supervisor(parts, reaper, told.append, Patience(first_delay_s=0.01)) as supervisor:
         await supervisor.wait_ready()
         first = supervisor.pid("edge")
         assert first is not None
         os.kill(first, signal.SIGKILL)
         with pytest.raises(ProcessError, match="gave up on edge, which failed 6 times in a row"):
             await supervisor.wait_failure()
+
+
+async def test_never_gives_up_where_it_is_told_so(tmp_path: Path, reaper: Reaper, told: list[str]) -> None:
+    patience = Patience(first_delay_s=0.01, longest_delay_s=0.02, quick_deaths_allowed=None)
+    marker = tmp_path / "was-ready"
+    lives_once = f"from pathlib import Path; Path({str(marker)!r}).touch(exist_ok=False); {SLEEPS}"
+    parts = [Part("edge", partial(spec, tmp_path, lives_once, "edge"))]
+    async with Supervisor(parts, reaper, told.append, patience) as supervisor:
+        await supervisor.wait_ready()
+        first = supervisor.pid("edge")
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: sum("starting edge again in 0.0 s" in line for line in told) > 6, "it was tried often")
+        marker.unlink()
+        await until(lambda: "edge is ready" in told[-1], "edge is ready again")
 
 
 async def test_a_first_start_that_fails_is_not_tried_again(tmp_path: Path, reaper: Reaper, told: list[str]) -> None:

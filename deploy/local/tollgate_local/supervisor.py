@@ -11,12 +11,19 @@ from tollgate_local.errors import ProcessError
 from tollgate_local.processes import ManagedProcess, ProcessSpec, Reaper, Tell
 from tollgate_local.tasks import end_tasks
 
-FIRST_DELAY_S = 0.5
-LONGEST_DELAY_S = 30.0
 # One that lived this long is started again as if it had never failed.
 SETTLED_AFTER_S = 60.0
-QUICK_DEATHS_ALLOWED = 5
 TELL_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """With a part that dies again and again: the delay doubles from death to death."""
+
+    first_delay_s: float = 0.5
+    longest_delay_s: float = 30.0
+    # None never gives up.
+    quick_deaths_allowed: int | None = 5
 
 
 async def nothing_to_prepare() -> None: ...
@@ -42,10 +49,11 @@ class Part:
 class Supervisor:
     """Enter to start, leave to stop. `tell` gets a line a person can read for everything that happens."""
 
-    def __init__(self, parts: Sequence[Part], reaper: Reaper, tell: Tell) -> None:
+    def __init__(self, parts: Sequence[Part], reaper: Reaper, tell: Tell, patience: Patience | None = None) -> None:
         self._parts = parts
         self._reaper = reaper
         self._tell = tell
+        self._patience = patience or Patience()
         self._ready = {part.name: asyncio.Event() for part in parts}
         self._processes: dict[str, ManagedProcess] = {}
         self._tasks: list[asyncio.Task[Never]] = []
@@ -98,7 +106,7 @@ class Supervisor:
             await self._keep_alive(part.name, part.spec)
 
     async def _keep_alive(self, name: str, spec: Callable[[], ProcessSpec]) -> Never:
-        quick_deaths = 0
+        quick_deaths, patience = 0, self._patience
         while True:
             process = self._processes[name] = ManagedProcess(spec(), self._reaper)
             failure = await self._live(process)
@@ -106,9 +114,9 @@ class Supervisor:
                 # What is wrong at the first start is wrong with the machine or the settings, and stays wrong.
                 raise failure
             quick_deaths = 1 if process.uptime_s > SETTLED_AFTER_S else quick_deaths + 1
-            if quick_deaths > QUICK_DEATHS_ALLOWED:
+            if patience.quick_deaths_allowed is not None and quick_deaths > patience.quick_deaths_allowed:
                 raise ProcessError(f"gave up on {name}, which failed {quick_deaths} times in a row: {failure}")
-            delay_s = min(FIRST_DELAY_S * 2 ** (quick_deaths - 1), LONGEST_DELAY_S)
+            delay_s = min(patience.first_delay_s * 2 ** min(quick_deaths - 1, 20), patience.longest_delay_s)
             self._tell(f"{failure}\nstarting {name} again in {delay_s:.1f} s")
             await asyncio.sleep(delay_s)
 

@@ -36,6 +36,8 @@ class Service:
     depends_on: tuple[str, ...] = ("topics",)
     # Whose program it runs: its own, or that of the service that it is one more of.
     program: str = ""
+    # Which balance service it asks, where there are several.
+    asks: str = "balance"
 
     @property
     def kind(self) -> str:
@@ -145,6 +147,7 @@ class System:
         """What the service reads its settings from."""
         engines = self.engines()
         environment = self._common_environment()
+        environment["TOLLGATE_BALANCE_URL"] = self.url(service.asks)
         environment |= {"TOLLGATE_HOST": HOST, "TOLLGATE_PORT": str(self.ports[service.name])}
         if service.uses_postgres:
             environment["TOLLGATE_POSTGRES_DSN"] = with_path(engines.postgres_dsn, self._database(service))
@@ -152,9 +155,9 @@ class System:
             environment["TOLLGATE_CLICKHOUSE_URL"] = with_path(engines.clickhouse_url, self.name)
         if service.kind == "edge":
             environment |= self._edge_environment()
-        if service.name in ("accounts", "billing"):
+        if service.kind in ("accounts", "billing"):
             environment |= self._operators_environment()
-        if service.name == "accounts":
+        if service.kind == "accounts":
             environment["TOLLGATE_SIGNING_SECRET"] = self.secret("signing-secret")
         return environment | dict(self.settings)
 
@@ -164,7 +167,6 @@ class System:
             "TOLLGATE_TOPIC_PREFIX": self.name,
             "TOLLGATE_INTERNAL_TOKEN": self.secret("internal-token"),
             "TOLLGATE_ACCOUNTS_URL": self.url("accounts"),
-            "TOLLGATE_BALANCE_URL": self.url("balance"),
             "TOLLGATE_ANALYTICS_URL": self.url("analytics"),
             "PYTHONUNBUFFERED": "1",
         }
@@ -185,7 +187,7 @@ class System:
         }
 
     def _database(self, service: Service) -> str:
-        return f"{self.name}_{service.name}"
+        return f"{self.name}_{service.kind}"
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
