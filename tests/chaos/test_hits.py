@@ -1,166 +1,114 @@
-"""`kill -9` of each consumer in the middle of a load: ledger = charges = usage = what the clients received."""
+"""Every process of a running Tollgate is killed and paused under load; afterwards every call is accounted for once.
+
+Two of each service that has state of its own in Kafka's groups, so that whoever is paused is replaced, and wakes up as
+a zombie.
+"""
 
 import asyncio
-import json
 import os
 import random
-import signal
-from fractions import Fraction
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
-from e2e.running import Customer, Tollgate, until
-from tollgate_common import clickhouse
+from chaos.callers import Callers
+from chaos.hits import Hitman, draw
+from chaos.newcomers import Newcomers
+from chaos.recount import differences, read_books
+from e2e.running import Tollgate, running_tollgate, until
+from tollgate_local.engines import EngineAddresses
+from tollgate_local.supervisor import Patience
+from tollgate_local.system import Service
 
-pytestmark = [
-    pytest.mark.chaos,
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.xdist_group("e2e"),
-    pytest.mark.timeout(3600),
-]
+pytestmark = [pytest.mark.chaos, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(7200)]
 
 # The long form is `make chaos`.
 IS_LONG = os.environ.get("TOLLGATE_CHAOS") == "long"
-REQUESTS, ROUNDS = (30_000, 5) if IS_LONG else (3_000, 2)
-CONCURRENCY = 24
-PATIENCE_S = 120
-CONSUMERS = ("balance", "billing", "analytics")
-CREDIT_NANO = 100 * 10**9
-# USD for a million tokens as OpenAI publishes them: an oracle of its own, not the catalogue's.
-USD = {
-    "gpt-4o": {"input": Fraction("2.5"), "cached": Fraction("1.25"), "output": Fraction(10)},
-    "gpt-4o-mini": {"input": Fraction("0.15"), "cached": Fraction("0.075"), "output": Fraction("0.6")},
-}
+HITS = 200 if IS_LONG else 20
+EVERY_S = 1.5
+CLIENTS = 12
+SESSION_S = 6
+LEASE_S = 6
+SETTLED_WITHIN_S = 300
+MORE = (
+    Service("edge-2", program="edge", asks="balance-2"),
+    Service("balance-2", program="balance", uses_postgres=True, depends_on=("balance",)),
+    Service("billing-2", program="billing", uses_postgres=True, uses_clickhouse=True, depends_on=("billing",)),
+    Service("analytics-2", program="analytics", uses_clickhouse=True, depends_on=("analytics",)),
+)
+EDGES = ("edge", "edge-2")
+PARTS = (*EDGES, "balance", "balance-2", "billing", "billing-2", "analytics", "analytics-2", "accounts")
 
 
-def cost_nano(model: str, usage: dict[str, Any]) -> int:
-    """What an answer cost, from the usage that the client was told, without any of the system's code."""
-    price = USD[model]
-    cached = usage["prompt_tokens_details"]["cached_tokens"]
-    micro_usd = (
-        (usage["prompt_tokens"] - cached) * price["input"]
-        + cached * price["cached"]
-        + usage["completion_tokens"] * price["output"]
-    )
-    return int(micro_usd * 1_000 + Fraction(1, 2))
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
+    settings = {
+        "TOLLGATE_SESSION_TIMEOUT_S": str(SESSION_S),
+        "TOLLGATE_LEASE_S": str(LEASE_S),
+        "TOLLGATE_UNCLOSED_AFTER_S": "0",
+    }
+    patience = Patience(first_delay_s=0.1, longest_delay_s=0.3, quick_deaths_allowed=None)
+    folder = tmp_path_factory.mktemp("tollgate")
+    async with running_tollgate(engines, folder, more=MORE, settings=settings, patience=patience) as tollgate:
+        yield tollgate
 
 
-class Load:
-    """Some thousand calls of one customer, streamed and not, and the cost of each that was answered."""
-
-    def __init__(self, tollgate: Tollgate, customer: Customer, seed: int) -> None:
-        self._tollgate, self._customer = tollgate, customer
-        self._random = random.Random(seed)
-        self.costs_nano = [cost_nano("gpt-4o-mini", usage) for usage in customer.received]
-        self.tokens = customer.received_tokens("total_tokens")
-
-    async def run(self, requests: int) -> None:
-        calls = asyncio.Semaphore(CONCURRENCY)
-
-        async def one(model: str, *, stream: bool, number: int) -> None:
-            async with calls:
-                usage = await self._call(model, stream=stream, number=number)
-            self.costs_nano.append(cost_nano(model, usage))
-            self.tokens += usage["total_tokens"]
-
-        async with asyncio.TaskGroup() as group:
-            for number in range(requests):
-                group.create_task(
-                    one(self._random.choice(list(USD)), stream=self._random.random() < 0.5, number=number)
-                )
-
-    async def _call(self, model: str, *, stream: bool, number: int) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": [{"role": "user", "content": f"Say {number}"}],
-            "max_tokens": 8,
-        }
-        if stream:
-            body |= {"stream": True, "stream_options": {"include_usage": True}}
-        answer = await self._answer(body)
-        assert answer.status_code == 200, answer.text
-        usage: dict[str, Any]
-        if stream:
-            *_, last, done = [line for line in answer.text.split("\n\n") if line]
-            assert done == "data: [DONE]"
-            usage = json.loads(last.removeprefix("data: "))["usage"]
-        else:
-            usage = answer.json()["usage"]
-        return usage
-
-    async def _answer(self, body: dict[str, Any]) -> httpx.Response:
-        """While nobody can grant credit, the edge refuses, records nothing, and asks to come again."""
-        url = f"{self._tollgate.base_url}/chat/completions"
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                answer = await self._tollgate.http.post(url, json=body, headers=self._customer.with_key)
-                if answer.status_code != 503 or answer.json()["error"]["code"] != "balance_unavailable":
-                    return answer
-                await asyncio.sleep(float(answer.headers["retry-after"]))
-
-
-async def kill_each(tollgate: Tollgate, rounds: int, seed: int) -> None:
-    """Each consumer in turn, at a random moment of its work; the supervisor starts it again."""
-    moments = random.Random(seed)
-    for _ in range(rounds):
-        for name in CONSUMERS:
-            await asyncio.sleep(moments.uniform(0.2, 1.5))
-            pid = tollgate.supervisor.pid(name)
-            if pid is not None:
-                os.kill(pid, signal.SIGKILL)
-
-
-async def test_no_request_is_lost_or_doubled(tollgate: Tollgate) -> None:
+async def test_whatever_is_hit_every_request_is_accounted_for_once(tollgate: Tollgate) -> None:
     seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    customer = await tollgate.sign_up(credit_usd="100")
-    load = Load(tollgate, customer, seed)
+    chance = random.Random(seed)
+    customer = await tollgate.sign_up(credit_usd="1000")
+    callers = Callers([tollgate.system.url(edge) for edge in EDGES], customer.key, seed, CLIENTS)
+    newcomers = Newcomers(tollgate, await tollgate.create_promo_code("3"))
+    hitman = Hitman(tollgate.supervisor, chance, zombie_after_s=SESSION_S)
     async with asyncio.TaskGroup() as group:
-        group.create_task(load.run(REQUESTS))
-        group.create_task(kill_each(tollgate, ROUNDS, seed))
-    expected = {"requests": len(load.costs_nano), "cost_nano": sum(load.costs_nano), "tokens": load.tokens}
-    assert expected["requests"] == REQUESTS + len(customer.received)
+        group.create_task(callers.run())
+        group.create_task(newcomers.run())
+        await hitman.hit_all(draw(PARTS, HITS, chance), every_s=EVERY_S)
+        callers.is_over = newcomers.is_over = True
+    print(f"seed {seed}: {callers.outcomes()}, {len(newcomers.known)} newcomers\n" + "\n".join(hitman.done))
 
-    await until(lambda: agrees(tollgate, customer, expected), within_s=100)
-    # Whatever came twice would still be on its way.
-    await asyncio.sleep(2)
-    assert await numbers(tollgate, customer) == {
-        "usage": expected,
-        "charges": expected,
-        "ledger": expected["cost_nano"],
-    }
+    report = await settled_report(tollgate)
+    assert report["is_clean"], report
+    assert report["is_complete"]
+    assert report["totals"]["write_off_nano"] == 0
 
-
-async def agrees(tollgate: Tollgate, customer: Customer, expected: dict[str, int]) -> bool:
-    try:
-        found = await numbers(tollgate, customer)
-    except httpx.TransportError:
-        return False  # a service that was killed is starting again
-    return found == {"usage": expected, "charges": expected, "ledger": expected["cost_nano"]}
+    books = await read_books(tollgate, customer.key_id)
+    await forget_first_calls(tollgate, books)
+    assert differences(callers.calls, books) == []
+    never_closed = {held.opened[0] for held in books.values() if held.opened and not held.closed}
+    assert report["totals"]["unclosed_requests"] == len(never_closed)
+    assert len([call for call in callers.calls if call.is_answered]) > HITS
+    await newcomers.check([tollgate.system.url(edge) for edge in EDGES])
 
 
-async def numbers(tollgate: Tollgate, customer: Customer) -> dict[str, Any]:
-    total = (await tollgate.usage(customer))["total"]
-    return {
-        "usage": {"requests": total["requests"], "cost_nano": total["cost_nano"], "tokens": total["total_tokens"]},
-        "charges": await charged(tollgate, customer),
-        "ledger": CREDIT_NANO - (await tollgate.balance(customer))["posted_nano"],
-    }
+async def forget_first_calls(tollgate: Tollgate, books: Any) -> None:
+    """Those with which the customer tried whether they are let in: they name no user."""
+    first = books.pop("")
+    assert len(first.opened) == len(first.closed) == len(first.charges)
 
 
-async def charged(tollgate: Tollgate, customer: Customer) -> dict[str, int]:
-    """Straight from the rows, one by one."""
-    client = await clickhouse.connect(tollgate.clickhouse_url("billing"))
-    try:
-        found = await client.query(
-            "SELECT count(), sum(amount_nano), "
-            "sum(input_tokens + cached_input_tokens + output_tokens + reasoning_tokens) "
-            "FROM charges WHERE kind = 'charge' AND key_id = {key_id:String}",
-            parameters={"key_id": customer.key_id},
-        )
-    finally:
-        await client.close()
-    ((requests, cost_nano, tokens),) = found.result_rows
-    return {"requests": requests, "cost_nano": cost_nano, "tokens": tokens}
+async def settled_report(tollgate: Tollgate) -> dict[str, Any]:
+    """The audit once every event has reached everyone: no spool has one left, and nobody lags."""
+    report: dict[str, Any] = {}
+
+    async def is_settled() -> bool:
+        nonlocal report
+        spools = (tollgate.system.data / "spool").glob("*.spool")
+        if any(spool.stat().st_size for spool in spools):
+            return False
+        try:
+            answer = await tollgate.http.post(f"{tollgate.system.url('billing')}/v1/audits", headers=operator(tollgate))
+        except httpx.TransportError:
+            return False
+        report = answer.json()
+        return answer.is_success and not report["lag"]
+
+    await until(is_settled, within_s=SETTLED_WITHIN_S)
+    return report
+
+
+def operator(tollgate: Tollgate) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tollgate.system.secret('operator-token')}"}

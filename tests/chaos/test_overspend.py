@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from e2e.running import Customer, Tollgate, running_tollgate, until
 from tollgate_common.money import NANO_PER_UNIT, decimal_from_nano
 from tollgate_local.engines import EngineAddresses
+from tollgate_local.system import Service
 
 pytestmark = [
     pytest.mark.chaos,
@@ -43,8 +44,9 @@ TRIES = 6
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
     folder = tmp_path_factory.mktemp("tollgate")
+    more = [Service(name, program="edge") for name in EDGES[1:]]
     settings = {"TOLLGATE_LEASE_S": str(LEASE_S)}
-    async with running_tollgate(engines, folder, more_edges=len(EDGES) - 1, settings=settings) as tollgate:
+    async with running_tollgate(engines, folder, more=more, settings=settings) as tollgate:
         yield tollgate
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from tollgate_local.demo import ACCOUNTS, expect_created
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port, free_ports
 from tollgate_local.processes import Reaper, run_to_end
-from tollgate_local.supervisor import Supervisor
+from tollgate_local.supervisor import Patience, Supervisor
 from tollgate_local.system import SERVICES, Service, System, python
 
 PATIENCE_S = 30.0
@@ -59,8 +59,14 @@ class Tollgate:
 
     def clickhouse_url(self, service: str) -> str:
         """For a look at the rows themselves."""
-        environment = self.system.environment(next(found for found in SERVICES if found.name == service))
-        return environment["TOLLGATE_CLICKHOUSE_URL"]
+        return self._environment(service)["TOLLGATE_CLICKHOUSE_URL"]
+
+    def postgres_dsn(self, service: str) -> str:
+        """Likewise."""
+        return self._environment(service)["TOLLGATE_POSTGRES_DSN"]
+
+    def _environment(self, service: str) -> dict[str, str]:
+        return self.system.environment(next(found for found in SERVICES if found.name == service))
 
     async def sign_up(self, credit_usd: str | None = "10") -> Customer:
         """A new customer with a key that the edge knows; None leaves them without credit."""
@@ -126,29 +132,34 @@ async def until(condition: Callable[[], Awaitable[bool]], within_s: float = PATI
 
 @asynccontextmanager
 async def running_tollgate(
-    engines: EngineAddresses, folder: Path, *, more_edges: int = 0, settings: Mapping[str, str] | None = None
+    engines: EngineAddresses,
+    folder: Path,
+    *,
+    more: Sequence[Service] = (),
+    settings: Mapping[str, str] | None = None,
+    patience: Patience | None = None,
 ) -> AsyncIterator[Tollgate]:
     """All services over the shared engines, under a name of their own; the name's topics are deleted after.
 
     Args:
         engines: shared with other tests.
         folder: for data and logs.
-        more_edges: `edge-2` and so on, beside `edge`.
+        more: beside one of each.
         settings: further variables for every service.
+        patience: with services that are killed.
     """
-    more = tuple(Service(f"edge-{number + 2}", program="edge") for number in range(more_edges))
     system = System(
         lambda: engines,
         free_ports() | {service.name: free_port() for service in more},
         folder / "data",
         folder / "logs",
         name=unique_name(),
-        more=more,
+        more=tuple(more),
         settings=settings or {},
     )
     system.logs.mkdir(parents=True)
     with Reaper() as reaper:
-        async with Supervisor(system.parts(), reaper, print) as supervisor:
+        async with Supervisor(system.parts(), reaper, print, patience) as supervisor:
             await supervisor.wait_ready()
             async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=200)) as client:
                 yield Tollgate(system, supervisor, client)
