@@ -53,7 +53,7 @@ async def test_the_life_of_a_lease(books: Books, client: httpx.AsyncClient) -> N
     assert (unknown.status_code, unknown.json()["code"]) == (409, "boot_unknown")
 
     renewed = await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
-    assert renewed.json() == {"lease_ms": 30_000, "shrink": [], "orphans": []}
+    assert renewed.json() == {"lease_ms": 30_000, "shrink": [], "orphans": [], "edges": 1}
 
     granted = await client.put(lease, json=wanting(10, 70))
     assert granted.status_code == 200

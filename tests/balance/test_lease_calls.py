@@ -10,6 +10,7 @@ import pytest
 
 from balance.world import Books
 from tollgate_balance.combiner import Combiner
+from tollgate_balance.handlers.boots import Renewal
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, Outcome
 from tollgate_common.errors import Problem
@@ -166,12 +167,12 @@ async def test_a_shortage_asks_the_others_to_shrink(books: Books) -> None:
     await books.credit("b", 100)
     idle, elsewhere = await books.lease("idle", "a", 90), await books.lease("idle", "b", 90)
     named = [idle.lease_id, elsewhere.lease_id]
-    assert await books.renew("idle", named) == ([], [])
+    assert await books.renew("idle", named) == Renewal([], [], edges=1)
 
     await books.renew("busy")
     [refused] = await books.ask(Grant(new_id(), "a", "busy", 50, 0))
     assert outcome(refused) == "retry"
-    assert await books.renew("idle", named) == ([idle.lease_id], [])
+    assert await books.renew("idle", named) == Renewal([idle.lease_id], [], edges=2)
     await books.ask(Authorise(idle.lease_id, "a", "idle", 20, 0, close=False, rev=2))
     [granted] = await books.ask(Grant(new_id(), "a", "busy", 50, 0))
     assert outcome(granted) == "done"
@@ -180,10 +181,10 @@ async def test_a_shortage_asks_the_others_to_shrink(books: Books) -> None:
 async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: Books) -> None:
     await books.credit("a", 100)
     known, orphan = await books.lease("boot", "a", 1), await books.lease("boot", "a", 2)
-    assert await books.renew("boot", [known.lease_id]) == ([], [orphan.lease_id])
-    assert await books.renew("boot", None) == ([], [])
+    assert await books.renew("boot", [known.lease_id]) == Renewal([], [orphan.lease_id], edges=1)
+    assert await books.renew("boot", None) == Renewal([], [], edges=1)
     await books.ask(Authorise(orphan.lease_id, "a", "boot", 0, 0, close=True, rev=2))
-    assert await books.renew("boot", [known.lease_id]) == ([], [])
+    assert await books.renew("boot", [known.lease_id]) == Renewal([], [], edges=1)
 
 
 async def test_random_calls_from_many_boots_keep_the_books(books: Books) -> None:

@@ -35,12 +35,21 @@ def run(
     serve: Callable[[SettingsT], Coroutine[Any, Any, None]],
     migrate: Callable[[SettingsT], Coroutine[Any, Any, list[str]]] | None = None,
     *commands: Command[SettingsT],
+    check: Callable[[SettingsT], None] | None = None,
 ) -> None:
-    """Parse the command line, read the settings, and do what was asked for."""
+    """Parse the command line, read the settings, and do what was asked for.
+
+    `check` looks at what the settings only name, such as a file; it raises CommandError.
+    """
     if migrate is not None:
         commands = (_migration(migrate), *commands)
     arguments = _parser(service, commands).parse_args()
     settings = load(settings_class)
+    if check is not None:
+        try:
+            check(settings)
+        except CommandError as error:
+            sys.exit(f"{service}: {error}")
     if getattr(arguments, "check_config", False):
         sys.stdout.write(f"{service}: the settings are right\n")
         return

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Generator
 from http import HTTPStatus
 from typing import Any
@@ -21,6 +22,7 @@ PROBLEM_TYPE = "application/problem+json"
 # Longer than clients and load balancers keep an idle connection (5 s in httpx, 60 s in most balancers): a server that
 # closes first breaks the request that a client is just sending on it.
 KEEP_ALIVE_S = 75
+READY_POLL_S = 0.05
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +101,18 @@ async def _render_http_exception(request: Request, error: Exception) -> JSONResp
 
 
 async def run_service(
-    app: Callable[..., Any], host: str, port: int, *workers: Coroutine[None, None, None], drain_s: float = 10.0
+    app: Callable[..., Any],
+    host: str,
+    port: int,
+    *workers: Coroutine[None, None, None],
+    drain_s: float = 10.0,
+    listening: socket.socket | None = None,
+    waiting_for: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let requests finish for at most `drain_s` and cancel the workers.
+
+    With a bound socket in `listening`, serve on that; and only once there is nothing to wait for, because it shares its
+    port with others that can serve already.
 
     Raises:
         whatever a worker raises, or RuntimeError if one just ends. The end of any worker is the end of the process: a
@@ -125,7 +136,7 @@ async def run_service(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve_when_ready(listening, waiting_for))
     working = [asyncio.create_task(worker) for worker in workers]
     try:
         await asyncio.wait([serving, *working], return_when=asyncio.FIRST_COMPLETED)
@@ -148,6 +159,12 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+    async def serve_when_ready(self, listening: socket.socket | None, waiting_for: Callable[[], str | None]) -> None:
+        while waiting_for() is not None and not self.should_exit:  # noqa: ASYNC110 - it waits for things of many kinds
+            await asyncio.sleep(READY_POLL_S)
+        if not self.should_exit:
+            await self.serve(None if listening is None else [listening])
 
     def stop(self) -> None:
         self.should_exit = True

@@ -82,6 +82,11 @@ class Size(NamedTuple):
         limit = self.context_tokens if self.limit_tokens is None else min(self.limit_tokens, self.context_tokens)
         return limit * self.choices
 
+    @property
+    def likely_tokens(self) -> int:
+        """What a rate limit takes before the answer is known, as OpenAI's do: the prompt and the client's own limit."""
+        return self.prompt_tokens // BYTES_PER_TOKEN + self.at_most(self.limit_tokens or 0)
+
     def at_most(self, tokens: int) -> int:
         """Output tokens of all choices, `tokens` each unless they can only have less."""
         return min(tokens * self.choices, self.output_tokens)

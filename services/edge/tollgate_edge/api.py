@@ -1,6 +1,6 @@
 """What is not hot: the models, health, and errors in OpenAI's shape for every path that does not exist."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -14,17 +14,20 @@ from tollgate_common.keys import KeyDirectory
 from tollgate_edge.auth import authenticate
 from tollgate_edge.catalogue import Catalogue
 from tollgate_edge.errors import ApiError, unknown_model, unknown_path, wrong_method
+from tollgate_edge.limits.gate import Gate
+from tollgate_edge.routing.router import Router
 
 
 def create_api(
-    keys: KeyDirectory, catalogue: Catalogue, providers: Mapping[str, object], ready: Callable[[], str | None]
+    keys: KeyDirectory, catalogue: Catalogue, router: Router, gate: Gate, ready: Callable[[], str | None]
 ) -> FastAPI:
     """The application behind the hot endpoint.
 
     Args:
         keys: who may ask.
         catalogue: what there is.
-        providers: those that this edge can reach, by name.
+        router: which targets answer for a model.
+        gate: what each key may do.
         ready: None when the edge can serve, otherwise what it waits for.
     """
     app = create_app("Tollgate edge", ready=ready)
@@ -35,10 +38,13 @@ def create_api(
         """The models that the caller's key may call now."""
         now = utc_now()
         key = authenticate(keys, request.headers.get("authorization", "").encode("latin-1"), now)
+        gate.check(key, request.scope)
         return {
             name: model
             for name, model in sorted(catalogue.models.items())
-            if model.provider in providers and _may_call(key, name) and catalogue.tariff(model, key.plan, now)
+            if _may_call(key, name)
+            and catalogue.tariff(model, key.plan, now)
+            and router.routes.find(name, model.provider)
         }
 
     @app.get("/v1/models")
@@ -47,7 +53,7 @@ def create_api(
 
     @app.get("/v1/models/{name:path}")
     async def show_model(request: Request, name: str) -> dict[str, Any]:
-        model = offered(request).get(name)
+        model = offered(request).get(router.routes.canonical(name))
         if model is None:
             raise unknown_model(name)
         return _listing(model)

@@ -23,8 +23,11 @@ class Exchange:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.request_id = new_id()
         self.arrived_at = utc_now()
+        self.scope = scope
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        # Called when the answer begins, for what it tells of the caller's limits then.
+        self.extra_headers: Callable[[], Sequence[Header]] = tuple
         self.started = False
         self.first_byte_ms: int | None = None
         self._arrived = time.perf_counter()
@@ -67,6 +70,7 @@ class Exchange:
         common = [
             (b"content-type", content_type),
             *request_headers(self.request_id, self.first_byte_ms),
+            *self.extra_headers(),
             *headers,
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": common})

@@ -41,12 +41,15 @@ class Renewal(NamedTuple):
     lease_s: float
     shrink: frozenset[str]
     orphans: tuple[str, ...]
+    # How many edge processes live, this one among them.
+    edges: int
 
 
 class _Renewal(msgspec.Struct):
     lease_ms: int
     shrink: list[str]
     orphans: list[str]
+    edges: int = 1
 
 
 class _Lease(msgspec.Struct):
@@ -109,7 +112,7 @@ class LeaseClient:
         """
         body = {"edge": self._edge, "leases": leases}
         answer = _renewal_decoder.decode(await self._send("POST", f"/boots/{boot_id}/renew", body))
-        return Renewal(answer.lease_ms / 1000, frozenset(answer.shrink), tuple(answer.orphans))
+        return Renewal(answer.lease_ms / 1000, frozenset(answer.shrink), tuple(answer.orphans), answer.edges)
 
     async def ask(self, call: Call) -> Answer:
         """Make one call.

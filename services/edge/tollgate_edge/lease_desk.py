@@ -63,6 +63,11 @@ class LeaseDesk:
         self._renewed = asyncio.Event()
         self._renew_now = asyncio.Event()
         self._has_renewed = False
+        self._edges = 1
+
+    def edges(self) -> int:
+        """How many edge processes lived at the last renewal: they share every key's limits."""
+        return self._edges
 
     def waiting_for(self) -> str | None:
         """None once leases could be had; a balance service that goes away later does not make this edge unready."""
@@ -266,6 +271,7 @@ class LeaseDesk:
     def _note_renewal(self, renewal: Renewal, sent_at_s: float) -> None:
         self._alive_until_s = sent_at_s + renewal.lease_s * (1 - MARGIN)
         self._has_renewed = True
+        self._edges = max(1, renewal.edges)
         for wallet in self._wallets.values():
             wallet.fade()
             wallet.is_short = wallet.lease is not None and wallet.lease.lease_id in renewal.shrink

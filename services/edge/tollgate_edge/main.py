@@ -1,11 +1,16 @@
 """Builds and starts the edge: `python -m tollgate_edge.main`."""
 
+import asyncio
 import logging
+import signal
 import sys
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
 from typing import NamedTuple
 
 from tollgate_common import cli
+from tollgate_common.errors import CommandError
+from tollgate_common.events import KeyLimits
 from tollgate_common.http import run_service
 from tollgate_common.ids import new_id
 from tollgate_common.keys import KeyDirectory
@@ -17,12 +22,16 @@ from tollgate_edge.catalogue import Catalogue
 from tollgate_edge.event_log import EventLog
 from tollgate_edge.lease_client import LeaseClient
 from tollgate_edge.lease_desk import LeaseDesk
-from tollgate_edge.providers.base import Provider
-from tollgate_edge.providers.openai import OpenAIProvider
+from tollgate_edge.limits.gate import Gate
 from tollgate_edge.providers.transport import Timeouts
 from tollgate_edge.recorder import Recorder
 from tollgate_edge.rotation import RotatingRecorder
+from tollgate_edge.routing.config import GatewayConfig
+from tollgate_edge.routing.document import WrongDocument
+from tollgate_edge.routing.protocols import PROTOCOLS
+from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
 from tollgate_edge.settings import EdgeSettings
+from tollgate_edge.workers import Supervisor, end_with_supervisor, is_worker, listen
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +69,53 @@ def start_boot(settings: EdgeSettings) -> Recorder:
     return Recorder(open_event_log(settings, boot_id), boot_id=boot_id, edge=settings.edge_name)
 
 
+def read_routes(settings: EdgeSettings) -> RouteSource:
+    """What the routes are made of: the file, or OpenAI's API alone.
+
+    Raises:
+        WrongDocument, OSError: the file is wrong, or not there.
+    """
+    if settings.gateway_file is not None:
+        return read_file(settings.gateway_file, PROTOCOLS)
+    assert settings.openai_api_key is not None
+    timeouts = Timeouts(settings.connect_timeout_s, settings.read_timeout_s)
+    openai = ProviderSource("openai", "openai", settings.openai_url, (settings.openai_api_key,), timeouts)
+    return RouteSource(GatewayConfig(), (openai,))
+
+
+def check_routes(settings: EdgeSettings) -> None:
+    """Raise CommandError if `gateway.yaml` is wrong."""
+    try:
+        read_routes(settings)
+    except WrongDocument as error:
+        lines = [f"{settings.gateway_file}: {problem}" for problem in error.problems]
+        raise CommandError("\n".join(lines)) from error
+    except OSError as error:
+        raise CommandError(f"TOLLGATE_GATEWAY_FILE: {settings.gateway_file}: {error.strerror}") from error
+
+
+def make_gate(settings: EdgeSettings, leases: Leases | None) -> Gate:
+    return Gate(
+        max_body_bytes=settings.max_body_bytes,
+        defaults=KeyLimits(
+            requests_per_minute=settings.key_requests_per_minute,
+            tokens_per_minute=settings.key_tokens_per_minute,
+            max_in_flight=settings.key_max_in_flight,
+        ),
+        trusted_proxies=settings.trusted_networks,
+        # Without the balance service nobody knows of other edges than the workers of this one.
+        edges=leases.desk.edges if leases else lambda: settings.workers,
+    )
+
+
 async def serve(settings: EdgeSettings) -> None:
+    if settings.workers > 1 and not is_worker():
+        await Supervisor(settings.workers, settings.host, settings.port, drain_s=settings.drain_s).run()
+    else:
+        await serve_here(settings)
+
+
+async def serve_here(settings: EdgeSettings) -> None:
     # First: a spool that cannot be written ends the start before anything is opened.
     recorder = RotatingRecorder(lambda: start_boot(settings))
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
@@ -68,12 +123,8 @@ async def serve(settings: EdgeSettings) -> None:
     catalogue = Catalogue(bootstrap, prefix)
     balances = Balances(bootstrap, prefix)
     leases = open_leases(settings)
-    openai = OpenAIProvider(
-        settings.openai_url,
-        settings.openai_api_key.get_secret_value(),
-        Timeouts(settings.connect_timeout_s, settings.read_timeout_s),
-    )
-    providers: dict[str, Provider] = {openai.name: openai}
+    router = Router(PROTOCOLS, lambda: read_routes(settings), settings.gateway_file)
+    gate = make_gate(settings, leases)
     admission = (
         LeasedCredit(leases.desk, balances, fail_open_above_nano=settings.fail_open_above_nano)
         if leases
@@ -84,8 +135,8 @@ async def serve(settings: EdgeSettings) -> None:
         catalogue,
         admission,
         recorder,
-        providers,
-        max_body_bytes=settings.max_body_bytes,
+        router=router,
+        gate=gate,
         first_output_tokens=settings.first_output_tokens,
     )
     topics = (keys.topic, catalogue.topic, balances.topic)
@@ -94,15 +145,22 @@ async def serve(settings: EdgeSettings) -> None:
         waits = [topic.waiting_for() for topic in topics]
         return next(filter(None, (*waits, leases.desk.waiting_for() if leases else None)), None) or recorder.refusal()
 
-    app = EdgeApp(calls, create_api(keys, catalogue, providers, waiting_for))
-    workers = [recorder.run(calls.until_idle), *(topic.run() for topic in topics)]
+    app = EdgeApp(calls, create_api(keys, catalogue, router, gate, waiting_for))
+    workers = [recorder.run(calls.until_idle), router.watch(), *(topic.run() for topic in topics)]
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, router.reload_soon)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(aclosing(openai))
+        await stack.enter_async_context(aclosing(router))
         if leases is not None:
             await stack.enter_async_context(aclosing(leases.client))
             workers.append(leases.desk.run(calls.until_idle))
-        await run_service(app, settings.host, settings.port, *workers, drain_s=settings.drain_s)
+        if is_worker():
+            end_with_supervisor()
+            listening = stack.enter_context(listen(settings.host, settings.port))
+            serving = partial(run_service, listening=listening, waiting_for=waiting_for)
+        else:
+            serving = partial(run_service)
+        await serving(app, settings.host, settings.port, *workers, drain_s=settings.drain_s)
 
 
 if __name__ == "__main__":
-    cli.run("edge", EdgeSettings, serve)
+    cli.run("edge", EdgeSettings, serve, check=check_routes)

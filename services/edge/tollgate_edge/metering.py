@@ -15,9 +15,11 @@ from tollgate_common.topics import Topic
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.exchange import Exchange
 from tollgate_edge.leases import Reservation
+from tollgate_edge.limits.gate import Ticket
 from tollgate_edge.recorder import Flush
 from tollgate_edge.request import MAX_MODEL_CHARS
 from tollgate_edge.rotation import RotatingRecorder
+from tollgate_edge.routing.attempts import Attempts
 
 _MAX_CLIENT_CHARS = 64
 # The provider's words, cut so that an event stays small whatever it sends.
@@ -46,7 +48,10 @@ class RequestMeter:
         exchange: Exchange,
         tariff: Tariff,
         dimensions: RequestDimensions,
+        *,
         reservation: Reservation,
+        attempts: Attempts,
+        ticket: Ticket,
     ) -> None:
         self.closed = False
         self._opening: Flush
@@ -55,6 +60,8 @@ class RequestMeter:
         self._tariff = tariff
         self._dimensions = dimensions
         self._reservation = reservation
+        self._attempts = attempts
+        self._ticket = ticket
 
     def open(self) -> None:
         """Record that the request goes to the provider."""
@@ -83,6 +90,7 @@ class RequestMeter:
                 lambda stamp: self._used(stamp, now, dimensions, ending, amount_nano),
             )
         self._reservation.settle(amount_nano)
+        self._ticket.settle_tokens(0 if ending.tokens is None else ending.tokens.total)
         # The last one's flush is enough: flushes become durable one after another.
         return self._recorder.record(
             Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
@@ -126,6 +134,9 @@ class RequestMeter:
             first_token_ms=first_token_ms,
             error_code=ending.error_code[:_MAX_WORD_CHARS],
             finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
+            attempts=max(1, self._attempts.count),
+            target=self._attempts.target.name,
+            failed_attempts=self._attempts.failed,
         )
 
 

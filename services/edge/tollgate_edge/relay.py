@@ -14,7 +14,8 @@ from tollgate_edge.endpoints.base import AnswerStream, ModelRequest, Reading
 from tollgate_edge.errors import ApiError, ClientGone, CutOff, internal_error
 from tollgate_edge.exchange import Exchange
 from tollgate_edge.metering import Ending, RequestMeter
-from tollgate_edge.providers.base import AnswerChunks, Provider, ProviderRequest
+from tollgate_edge.providers.base import AnswerChunks, ProviderRequest
+from tollgate_edge.routing.attempts import Attempts
 from tollgate_edge.sse import CUT_OFF_REASON
 
 # A proxy in between must not hold back a stream in order to cache or to compress it.
@@ -27,7 +28,7 @@ class Call:
 
     request: ModelRequest
     upstream: ProviderRequest
-    provider: Provider
+    provider: Attempts
     meter: RequestMeter
     allowance: Allowance
 

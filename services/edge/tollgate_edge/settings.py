@@ -4,10 +4,12 @@ import socket
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import SettingsConfigDict
 
 from tollgate_common.settings import ENV_PREFIX, ServiceSettings
+from tollgate_edge.limits.addresses import Network, networks
 
 
 class EdgeSettings(ServiceSettings):
@@ -16,10 +18,13 @@ class EdgeSettings(ServiceSettings):
 
     edge_name: str = Field(default_factory=socket.gethostname, description="this edge's name in its heartbeats")
 
+    gateway_file: Path | None = Field(
+        None, description="gateway.yaml, which names providers and routes; without it there is only `openai_url`"
+    )
     openai_url: str = Field(
         "https://api.openai.com/v1", pattern="^https?://", description="OpenAI's API or one that speaks its protocol"
     )
-    openai_api_key: SecretStr = Field(description="the operator's key for it")
+    openai_api_key: SecretStr | None = Field(None, validate_default=True, description="the operator's key for it")
     connect_timeout_s: float = Field(10, gt=0, description="how long to wait for a connection to a provider")
     read_timeout_s: float = Field(600, gt=0, description="the longest silence of a provider")
 
@@ -48,10 +53,39 @@ class EdgeSettings(ServiceSettings):
         description="without the balance service, let accounts in that had more than this; unset refuses them",
     )
 
+    key_requests_per_minute: int | None = Field(None, ge=1, description="for keys without a limit of their own")
+    key_tokens_per_minute: int | None = Field(None, ge=1, description="for keys without a limit of their own")
+    key_max_in_flight: int | None = Field(None, ge=1, description="for keys without a limit of their own")
+    trusted_proxies: str = Field(
+        "", description="networks in CIDR notation, separated by commas, whose X-Forwarded-For is believed"
+    )
+
+    workers: int = Field(1, ge=1, le=256, description="processes that share the port, one for each core at most")
     drain_s: float = Field(30, ge=0, description="how long open streams may go on after SIGTERM")
+
+    @field_validator("openai_api_key")
+    @classmethod
+    def _check_openai_api_key(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if key is None and info.data.get("gateway_file") is None:
+            raise PydanticCustomError("missing", "Field required")
+        return key
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_trusted_proxies(cls, texts: str) -> str:
+        _parse_networks(texts)
+        return texts
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        return _parse_networks(self.trusted_proxies)
 
     @model_validator(mode="after")
     def _check_balance(self) -> Self:
         if (self.balance_url is None) != (self.internal_token is None):
             raise ValueError("TOLLGATE_BALANCE_URL and TOLLGATE_INTERNAL_TOKEN are set both or not at all")
         return self
+
+
+def _parse_networks(texts: str) -> tuple[Network, ...]:
+    return networks(tuple(text.strip() for text in texts.split(",") if text.strip()))

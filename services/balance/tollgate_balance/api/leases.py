@@ -55,6 +55,7 @@ class RenewAnswer(BaseModel):
     lease_ms: int
     shrink: list[str]
     orphans: list[str]
+    edges: int
 
 
 class LeaseView(BaseModel):
@@ -97,7 +98,7 @@ def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta, to
     async def renew_boot(boot_id: PathId, body: RenewBody) -> RenewAnswer:
         renewal = await renew(pool, boot_id, body.edge, body.leases)
         lease_ms = lease // timedelta(milliseconds=1)
-        return RenewAnswer(lease_ms=lease_ms, shrink=renewal.shrink, orphans=renewal.orphans)
+        return RenewAnswer(lease_ms=lease_ms, shrink=renewal.shrink, orphans=renewal.orphans, edges=renewal.edges)
 
     @router.put("/leases/{lease_id}")
     async def grant_lease(lease_id: PathId, body: GrantBody) -> LeaseAnswer:

@@ -25,10 +25,12 @@ ACCOUNTS_TOGETHER = 200
 
 
 class Renewal(NamedTuple):
-    """`shrink` are the boot's leases on accounts that ran short; `orphans` are open leases that it did not name."""
+    """`shrink` are the boot's leases on accounts that ran short; `orphans` are open leases that it did not name;
+    `edges` is how many boots live."""
 
     shrink: list[str]
     orphans: list[str]
+    edges: int
 
 
 async def renew(pool: Pool, boot_id: str, edge: str, named: Collection[str] | None) -> Renewal:
@@ -42,12 +44,12 @@ async def renew(pool: Pool, boot_id: str, edge: str, named: Collection[str] | No
             raise boot_fenced()
     async with pool.connection() as connection:
         shrink = await leases.read_to_shrink(connection, boot_id)
+        edges = await leases.count_edges(connection)
         if named is None:
-            return Renewal(shrink, [])
+            return Renewal(shrink, [], edges)
         known = set(named)
-        return Renewal(
-            shrink, [lease_id for lease_id in await leases.read_open(connection, boot_id) if lease_id not in known]
-        )
+        orphans = [lease_id for lease_id in await leases.read_open(connection, boot_id) if lease_id not in known]
+        return Renewal(shrink, orphans, edges)
 
 
 async def fence_silent_boots(pool: Pool, lease: timedelta) -> None:

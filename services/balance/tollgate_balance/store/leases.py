@@ -73,6 +73,12 @@ async def read_to_shrink(connection: Connection, boot_id: str) -> list[str]:
     return [row["lease_id"] for row in await cursor.fetchall()]
 
 
+async def count_edges(connection: Connection) -> int:
+    cursor = await connection.execute(SQL["count_edges"])
+    row = await cursor.fetchone()
+    return int(row["edges"]) if row is not None else 0
+
+
 async def fence_silent(connection: Connection, lease: timedelta) -> dict[str, str]:
     """Fence the boots that have not renewed for `lease`; gives each one's edge."""
     cursor = await connection.execute(SQL["fence_silent_boots"], {"lease": lease})

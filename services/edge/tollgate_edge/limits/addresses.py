@@ -1,0 +1,54 @@
+"""Where a request comes from, and whether a key may be used there.
+
+`X-Forwarded-For` is believed only as far as trusted proxies wrote it: read from its end, the first address that is not
+one of theirs is the client's. Anybody can write what stands before.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_FORWARDED = b"x-forwarded-for"
+
+
+@lru_cache(maxsize=4096)
+def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    """Parse networks in CIDR notation, or single addresses.
+
+    Raises:
+        ValueError: one of them is neither.
+    """
+    return tuple(ip_network(text, strict=False) for text in texts)
+
+
+def client_address(scope: Mapping[str, Any], trusted: tuple[Network, ...]) -> Address | None:
+    """The client's address; None if it cannot be known, as over a Unix socket.
+
+    Args:
+        scope: ASGI's, of the request.
+        trusted: networks of the proxies in front of this edge.
+    """
+    peer = scope.get("client")
+    address = _parse(str(peer[0])) if peer else None
+    hops = [hop for name, value in scope["headers"] if name == _FORWARDED for hop in value.decode("latin-1").split(",")]
+    while address is not None and hops and is_within(address, trusted):
+        address = _parse(hops.pop())
+    return address
+
+
+def is_within(address: Address | None, allowed: tuple[Network, ...]) -> bool:
+    return address is not None and any(address in network for network in allowed)
+
+
+def _parse(text: str) -> Address | None:
+    try:
+        address = ip_address(text.strip())
+    except ValueError:
+        return None
+    # A socket that listens for both families shows IPv4 clients so.
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address

@@ -1,0 +1,257 @@
+"""Retries, fallback and circuit breakers, with providers that do as they are told and no real time."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.untimed import untimed
+from tollgate_edge.errors import ProviderError, ProviderFailed, ProviderRefused
+from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
+from tollgate_edge.routing.attempts import Attempts
+from tollgate_edge.routing.breaker import Breaker
+from tollgate_edge.routing.config import RetriesPart
+from tollgate_edge.routing.routes import Connection, Target, in_order
+
+REQUEST = ProviderRequest(Operation.CHAT, "gpt-4o", b'{"model":"gpt-4o"}')
+UNSENT = ProviderFailed(502, "unreachable", sent=False)
+TIMED_OUT = ProviderFailed(504, "silent", code="provider_timeout")
+
+
+def refused(status: int, retry_after_s: float | None = None) -> ProviderRefused:
+    return ProviderRefused(
+        status, "no", error_type="server_error", param=None, code="busy", retry_after_s=retry_after_s
+    )
+
+
+def not_accepted(status: int) -> ProviderFailed:
+    return ProviderFailed(502, "not ours", upstream_status=status)
+
+
+class Chunks:
+    content_type = "text/event-stream"
+
+    async def read(self) -> bytes | None:
+        return None
+
+    async def read_to_end(self) -> None:
+        pass
+
+
+class ScriptedProvider:
+    """Does one after the other; at the end of its script it serves."""
+
+    operations = frozenset({Operation.CHAT})
+
+    def __init__(self, name: str, *script: ProviderError) -> None:
+        self.name = name
+        self.script = list(script)
+        self.asked: list[str] = []
+
+    async def complete(self, request: ProviderRequest) -> Answer:
+        self.asked.append(request.model)
+        if self.script:
+            raise self.script.pop(0)
+        return Answer(self.name.encode(), "application/json")
+
+    @asynccontextmanager
+    async def stream(self, request: ProviderRequest) -> AsyncIterator[AnswerChunks]:
+        await self.complete(request)
+        yield Chunks()
+
+    async def aclose(self) -> None:
+        pass
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+        self.slept: list[float] = []
+
+    def clock(self) -> float:
+        return self.now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+
+
+def target(provider: ScriptedProvider, *, priority: int = 0, weight: float = 1, failures: int = 5) -> Target:
+    name = f"{provider.name}/gpt-4o"
+    return Target(Connection(provider.name, 1, provider), "gpt-4o", weight, priority, Breaker(failures, 10), name)
+
+
+def attempts(targets: Sequence[Target], time: Time | None = None, *, most: int = 3) -> Attempts:
+    time = time or Time()
+    return Attempts(targets, RetriesPart(attempts=most), clock=time.clock, sleep=time.sleep)
+
+
+async def test_the_next_target_serves_where_the_first_cannot() -> None:
+    first, second = ScriptedProvider("first", refused(503)), ScriptedProvider("second")
+    time = Time()
+    made = attempts([target(first), target(second, priority=1)], time)
+    assert (await made.complete(REQUEST)).body == b"second"
+    assert (made.count, made.target.name) == (2, "second/gpt-4o")
+    (failed,) = made.failed
+    assert (failed.target, failed.provider, failed.status, failed.error_code) == (
+        "first/gpt-4o",
+        "first",
+        503,
+        "busy",
+    )
+    assert time.slept == []
+
+
+@pytest.mark.parametrize("error", [UNSENT, refused(429), refused(500), refused(529)])
+async def test_a_target_alone_is_asked_again_after_a_pause(error: ProviderError) -> None:
+    provider, time = ScriptedProvider("only", error, error), Time()
+    made = attempts([target(provider)], time)
+    await made.complete(REQUEST)
+    assert (made.count, len(made.failed)) == (3, 2)
+    first, second = time.slept
+    assert 0.1 <= first <= 0.2
+    assert 0.2 <= second <= 0.4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TIMED_OUT,
+        refused(400),
+        refused(404),
+        ProviderFailed(502, "broke off"),
+        ProviderFailed(502, "garbage", upstream_status=200),
+    ],
+)
+async def test_what_may_have_been_processed_or_never_will_be_is_not_repeated(error: ProviderError) -> None:
+    first, second = ScriptedProvider("first", error), ScriptedProvider("second")
+    made = attempts([target(first), target(second, priority=1)])
+    with pytest.raises(ProviderError) as caught:
+        await made.complete(REQUEST)
+    assert caught.value is error
+    assert second.asked == []
+    assert (made.count, len(made.failed)) == (1, 1)
+
+
+async def test_attempts_are_bounded_and_the_last_error_is_told() -> None:
+    errors = [refused(500), refused(502), refused(503)]
+    providers = [ScriptedProvider(str(number), error) for number, error in enumerate(errors)]
+    made = attempts([target(provider, priority=number) for number, provider in enumerate(providers)], most=2)
+    with pytest.raises(ProviderRefused) as caught:
+        await made.complete(REQUEST)
+    assert caught.value is errors[1]
+    assert [failed.status for failed in made.failed] == [500, 502]
+    assert providers[2].asked == []
+
+
+async def test_who_does_not_take_our_key_is_not_asked_again() -> None:
+    provider = ScriptedProvider("only", not_accepted(401))
+    made = attempts([target(provider)])
+    with pytest.raises(ProviderFailed):
+        await made.complete(REQUEST)
+    assert len(provider.asked) == 1
+    other = ScriptedProvider("other")
+    made = attempts([target(ScriptedProvider("only", not_accepted(401))), target(other, priority=1)])
+    assert (await made.complete(REQUEST)).body == b"other"
+
+
+async def test_a_provider_that_asks_for_a_long_pause_is_not_waited_for() -> None:
+    provider, time = ScriptedProvider("only", refused(429, retry_after_s=20)), Time()
+    made = attempts([target(provider)], time)
+    with pytest.raises(ProviderRefused):
+        await made.complete(REQUEST)
+    assert time.slept == []
+
+
+async def test_a_provider_that_asks_for_a_short_pause_gets_it() -> None:
+    provider, time = ScriptedProvider("only", refused(429, retry_after_s=1)), Time()
+    await attempts([target(provider)], time).complete(REQUEST)
+    assert 1.1 <= time.slept[0] <= 1.2
+
+
+async def test_a_model_is_asked_for_by_the_targets_own_name() -> None:
+    provider = ScriptedProvider("other")
+    renamed = Target(Connection("other", 1, provider), "gpt-4o-2024", 1, 0, Breaker(5, 10), "other/gpt-4o-2024")
+    await attempts([renamed]).complete(REQUEST)
+    assert provider.asked == ["gpt-4o-2024"]
+
+
+async def test_a_stream_falls_back_before_it_begins_and_not_after() -> None:
+    first, second = ScriptedProvider("first", refused(503)), ScriptedProvider("second")
+    made = attempts([target(first), target(second, priority=1)])
+    async with made.stream(REQUEST) as chunks:
+        assert await chunks.read() is None
+    assert made.target.name == "second/gpt-4o"
+    made = attempts([target(second), target(first, priority=1)])
+    broken = ProviderFailed(502, "broke off")
+    with pytest.raises(ProviderFailed):
+        async with made.stream(REQUEST):
+            raise broken
+    assert (made.count, made.failed) == (1, ())
+    assert len(first.asked) == 1
+
+
+async def test_a_target_that_fails_in_a_row_is_avoided_and_comes_back() -> None:
+    ill, well, time = ScriptedProvider("ill", *[refused(500)] * 5), ScriptedProvider("well"), Time()
+    targets = [target(ill, failures=3), target(well, priority=1, failures=3)]
+    for _ in range(6):
+        await attempts(targets, time).complete(REQUEST)
+    assert len(ill.asked) == 3
+    time.now_s += 12.1
+    # One more failure is enough now.
+    for _ in range(3):
+        await attempts(targets, time).complete(REQUEST)
+    assert len(ill.asked) == 4
+    time.now_s += 12.1
+    ill.script.clear()
+    for _ in range(3):
+        assert (await attempts(targets, time).complete(REQUEST)).body == b"ill"
+
+
+async def test_a_target_is_avoided_for_as_long_as_it_asks() -> None:
+    storm, calm, time = ScriptedProvider("storm", refused(429, retry_after_s=50)), ScriptedProvider("calm"), Time()
+    targets = [target(storm), target(calm, priority=1)]
+    await attempts(targets, time).complete(REQUEST)
+    time.now_s += 49
+    await attempts(targets, time).complete(REQUEST)
+    assert len(storm.asked) == 1
+    time.now_s += 2
+    assert (await attempts(targets, time).complete(REQUEST)).body == b"storm"
+
+
+async def test_what_the_client_asks_wrongly_opens_no_breaker() -> None:
+    provider, time = ScriptedProvider("only", *[refused(400)] * 9), Time()
+    only = target(provider, failures=1)
+    for _ in range(9):
+        with pytest.raises(ProviderRefused):
+            await attempts([only], time).complete(REQUEST)
+    assert only.breaker.open_for_s(time.now_s) == 0
+
+
+async def test_where_all_are_avoided_one_is_asked_nevertheless() -> None:
+    provider, time = ScriptedProvider("only", *[TIMED_OUT] * 3), Time()
+    only = target(provider, failures=1)
+    for _ in range(3):
+        with pytest.raises(ProviderFailed):
+            await attempts([only], time).complete(REQUEST)
+    assert (await attempts([only], time).complete(REQUEST)).body == b"only"
+    assert only.breaker.open_for_s(time.now_s) == 0
+
+
+@untimed
+@given(priorities=st.lists(st.integers(0, 3), min_size=1, max_size=6))
+def test_priorities_come_before_weights(priorities: list[int]) -> None:
+    targets = [target(ScriptedProvider(str(n)), priority=p, weight=n + 1) for n, p in enumerate(priorities)]
+    ordered = in_order(targets, 0.0)
+    assert sorted(map(id, ordered)) == sorted(map(id, targets))
+    assert [one.priority for one in ordered] == sorted(priorities)
+
+
+def test_equals_share_as_their_weights_say() -> None:
+    targets = [target(ScriptedProvider("heavy"), weight=3), target(ScriptedProvider("light"), weight=1)]
+    first = Counter(in_order(targets, 0.0)[0].connection.name for _ in range(20_000))
+    # Six standard deviations to either side.
+    assert 14_630 < first["heavy"] < 15_370

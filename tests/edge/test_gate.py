@@ -1,0 +1,220 @@
+"""What a key may do: the decisions of the gate, on a clock of the test's own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tollgate_common.events import KeyLimits, KeyRecord
+from tollgate_edge.errors import ApiError
+from tollgate_edge.exchange import Exchange
+from tollgate_edge.limits.addresses import networks
+from tollgate_edge.limits.gate import Gate, Ticket
+
+MAX_BODY_BYTES = 1000
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 50_000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def gate(clock: Clock) -> Gate:
+    return gate_of(clock)
+
+
+def gate_of(clock: Clock, *, edges: Callable[[], int] = lambda: 1, **options: Any) -> Gate:
+    return Gate(max_body_bytes=MAX_BODY_BYTES, edges=edges, clock=clock, **options)
+
+
+def exchange(peer: str = "203.0.113.7", *forwarded: str) -> Exchange:
+    async def unused(*_: Any) -> Any:
+        raise AssertionError
+
+    headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+    client = (peer, 5000) if peer else None
+    return Exchange({"path": "/v1/models", "headers": headers, "client": client}, unused, unused)
+
+
+def key(*, allowed_ips: tuple[str, ...] | None = None, is_suspended: bool = False, **limits: int) -> KeyRecord:
+    return KeyRecord(
+        key_id="key-1",
+        account_id="account-1",
+        name="one",
+        plan="standard",
+        allowed_ips=allowed_ips,
+        suspended=is_suspended,
+        limits=KeyLimits(**limits),
+    )
+
+
+def refused(call: Callable[[], object], status: int, code: str) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        call()
+    assert (caught.value.status, caught.value.code) == (status, code)
+    return caught.value
+
+
+def shown(ticket: Ticket) -> dict[str, str]:
+    return {name.decode().removeprefix("x-ratelimit-"): value.decode() for name, value in ticket.headers()}
+
+
+def test_a_key_without_limits_is_let_through_and_told_nothing(gate: Gate) -> None:
+    ticket = gate.enter(key(), exchange())
+    ticket.take_tokens(10**9)
+    ticket.settle_tokens(10**9)
+    ticket.leave()
+    assert ticket.max_body_bytes == MAX_BODY_BYTES
+    assert shown(ticket) == {}
+
+
+def test_requests_a_minute(gate: Gate, clock: Clock) -> None:
+    limited = key(requests_per_minute=3)
+    tickets = [gate.enter(limited, exchange()) for _ in range(3)]
+    assert shown(tickets[-1]) == {"limit-requests": "3", "remaining-requests": "0", "reset-requests": "1m0s"}
+    error = refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+    assert (b"retry-after", b"20") in error.headers
+    clock.now_s += 20
+    gate.enter(limited, exchange())
+
+
+def test_a_refusal_tells_the_limits_too(gate: Gate) -> None:
+    limited = key(requests_per_minute=1)
+    gate.enter(limited, exchange())
+    second = exchange()
+    refused(lambda: gate.enter(limited, second), 429, "rate_limit_exceeded")
+    assert (b"x-ratelimit-remaining-requests", b"0") in second.extra_headers()
+
+
+def test_tokens_a_minute_are_corrected_by_what_was_used(gate: Gate, clock: Clock) -> None:
+    limited = key(tokens_per_minute=600)
+    first = gate.enter(limited, exchange())
+    first.take_tokens(500)
+    assert shown(first) == {"limit-tokens": "600", "remaining-tokens": "100", "reset-tokens": "50s"}
+    second = gate.enter(limited, exchange())
+    refused(lambda: second.take_tokens(200), 429, "rate_limit_exceeded")
+    first.settle_tokens(200)
+    second.take_tokens(200)
+    # More than it asked for: the next one waits for it.
+    second.settle_tokens(1000)
+    assert shown(second)["remaining-tokens"] == "0"
+    clock.now_s += 60
+    third = gate.enter(limited, exchange())
+    refused(lambda: third.take_tokens(1), 429, "rate_limit_exceeded")
+    clock.now_s += 1
+    third.take_tokens(1)
+
+
+def test_more_tokens_than_the_limit_are_had_from_a_full_bucket(gate: Gate, clock: Clock) -> None:
+    limited = key(tokens_per_minute=600)
+    gate.enter(limited, exchange()).take_tokens(1_000_000)
+    late = gate.enter(limited, exchange())
+    refused(lambda: late.take_tokens(1_000_000), 429, "rate_limit_exceeded")
+    clock.now_s += 60
+    late.take_tokens(1_000_000)
+
+
+def test_requests_in_flight(gate: Gate) -> None:
+    limited = key(max_in_flight=2)
+    first, _second = gate.enter(limited, exchange()), gate.enter(limited, exchange())
+    error = refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+    assert (b"retry-after", b"1") in error.headers
+    first.leave()
+    first.leave()
+    gate.enter(limited, exchange())
+    refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+
+
+def test_one_that_is_refused_for_its_rate_takes_no_place(gate: Gate, clock: Clock) -> None:
+    limited = key(requests_per_minute=1, max_in_flight=1)
+    gate.enter(limited, exchange()).leave()
+    for _ in range(3):
+        refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+    clock.now_s += 60
+    gate.enter(limited, exchange())
+
+
+def test_edges_share_a_limit(clock: Clock) -> None:
+    edges = [gate_of(clock, edges=lambda: 3) for _ in range(3)]
+    limited = key(requests_per_minute=30)
+    for gate in edges:
+        for _ in range(10):
+            gate.enter(limited, exchange())
+        refused(lambda gate=gate: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")  # type: ignore[misc]
+
+
+def test_an_edge_that_comes_takes_its_part_at_once(clock: Clock) -> None:
+    count = 1
+    gate = gate_of(clock, edges=lambda: count)
+    limited = key(requests_per_minute=60)
+    for _ in range(30):
+        gate.enter(limited, exchange())
+    count = 2
+    # Half of its share is left, as half of the whole was.
+    assert shown(gate.enter(limited, exchange()))["remaining-requests"] == "14"
+
+
+def test_a_smaller_body_limit_of_the_key_counts(gate: Gate) -> None:
+    assert gate.enter(key(max_body_bytes=10), exchange()).max_body_bytes == 10
+    assert gate.enter(key(max_body_bytes=10**9), exchange()).max_body_bytes == MAX_BODY_BYTES
+
+
+def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> None:
+    gate = gate_of(clock, defaults=KeyLimits(requests_per_minute=1))
+    assert shown(gate.enter(key(requests_per_minute=100), exchange()))["limit-requests"] == "100"
+    clock.now_s += 60
+    assert shown(gate.enter(key(tokens_per_minute=9), exchange())) == {
+        "limit-requests": "1",
+        "remaining-requests": "0",
+        "reset-requests": "1m0s",
+        "limit-tokens": "9",
+        "remaining-tokens": "9",
+        "reset-tokens": "0ms",
+    }
+    refused(lambda: gate.enter(key(), exchange()), 429, "rate_limit_exceeded")
+
+
+def test_a_suspended_key_may_do_nothing(gate: Gate) -> None:
+    refused(lambda: gate.enter(key(is_suspended=True), exchange()), 403, "account_suspended")
+
+
+OFFICE = ("203.0.113.0/24", "2001:db8::/32")
+PROXIES = networks(("10.0.0.0/8",))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "is_allowed"),
+    [
+        ("203.0.113.7", (), True),
+        ("2001:db8::7", (), True),
+        ("::ffff:203.0.113.7", (), True),
+        ("198.51.100.1", (), False),
+        ("", (), False),
+        # Written by somebody who is not trusted.
+        ("198.51.100.1", ("203.0.113.7",), False),
+        ("10.0.0.1", ("203.0.113.7",), True),
+        ("10.0.0.1", ("198.51.100.1",), False),
+        # The client wrote the first; the proxies added the others.
+        ("10.0.0.1", ("203.0.113.7, 198.51.100.1, 10.9.9.9",), False),
+        ("10.0.0.1", ("203.0.113.7", "198.51.100.1", "10.9.9.9"), False),
+        ("10.0.0.1", ("198.51.100.1, 203.0.113.7",), True),
+        ("10.0.0.1", ("nonsense",), False),
+        ("10.0.0.1", (), False),
+    ],
+)
+def test_allowed_addresses(clock: Clock, peer: str, forwarded: tuple[str, ...], is_allowed: bool) -> None:
+    gate = gate_of(clock, trusted_proxies=PROXIES)
+    restricted = key(allowed_ips=OFFICE)
+    if is_allowed:
+        gate.enter(restricted, exchange(peer, *forwarded))
+    else:
+        refused(lambda: gate.enter(restricted, exchange(peer, *forwarded)), 403, "ip_not_allowed")

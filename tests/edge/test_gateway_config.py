@@ -1,0 +1,115 @@
+"""`gateway.yaml`: what is wrong in it is told with its line and its name; the documented example loads."""
+
+from pathlib import Path
+
+import pytest
+
+from tollgate_edge.routing.config import GatewayConfig, read_config
+from tollgate_edge.routing.document import WrongDocument
+from tollgate_edge.routing.protocols import PROTOCOLS
+
+EXAMPLE = Path(__file__).parents[2] / "deploy" / "gateway.yaml"
+GOOD = """\
+providers:
+  openai:
+    protocol: openai
+    base_url: https://api.openai.com/v1
+    keys:
+      - env: FIRST_KEY
+      - env: SECOND_KEY
+  spare:
+    protocol: openai
+    base_url: http://spare.internal/v1
+    keys: [{env: FIRST_KEY}]
+models:
+  gpt-4o:
+    aliases: [newest]
+    targets:
+      - provider: openai
+        weight: 3
+      - provider: spare
+        model: gpt-4o-spare
+        priority: 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def keys_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST_KEY", "sk-first")
+    monkeypatch.setenv("SECOND_KEY", "sk-second")
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(WrongDocument) as caught:
+        read_config(text, PROTOCOLS)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_good_file() -> None:
+    config = read_config(GOOD, PROTOCOLS)
+    assert [key.read().get_secret_value() for key in config.providers["openai"].keys] == ["sk-first", "sk-second"]
+    assert [(target.provider, target.model, target.weight) for target in config.models["gpt-4o"].targets] == [
+        ("openai", None, 3),
+        ("spare", "gpt-4o-spare", 1),
+    ]
+
+
+SECOND = "      - env: SECOND_KEY"
+TARGETS = "models.gpt-4o.targets"
+WRONG = {
+    "weight: 3 > weight: 0": f"line 17: {TARGETS}[0].weight: Input should be greater than or equal to 1, but it is 0",
+    "weight: 3 > wieght: 3": f"line 17: {TARGETS}[0].wieght: there is no such field",
+    "provider: spare > provider: spear": f"line 18: {TARGETS}[1].provider: there is no provider 'spear'; there are: ",
+    f"{SECOND} >       - env: THIRD_KEY": "line 7: providers.openai.keys[1]: the environment variable THIRD_KEY is not",
+    f"{SECOND} >       - file: /no/such": "line 7: providers.openai.keys[1]: /no/such cannot be read: No such file",
+    f"{SECOND} >       - {{}}": "line 7: providers.openai.keys[1]: either env or file says where the key is",
+    "    keys: [{env: FIRST_KEY}]\n > ": "line 8: providers.spare.keys: is missing",
+    "http://spare.internal/v1 > spare.internal": "line 10: providers.spare.base_url: ",
+    "aliases: [newest] > aliases: [gpt-4o]": "line 14: models.gpt-4o.aliases[0]: 'gpt-4o' is another model's name",
+    "aliases: [newest] > aliases: newest": "line 14: models.gpt-4o.aliases: Input should be a valid tuple, but it is",
+    "  spare:\n >   openai:\n": "line 8: providers.openai: stands here a second time",
+    "models: > models: {": "no YAML: ",
+}
+
+
+@pytest.mark.parametrize(("change", "told"), WRONG.items())
+def test_what_is_wrong_is_told_with_its_line(change: str, told: str) -> None:
+    old, new = change.split(" > ")
+    assert old in GOOD
+    assert any(told in problem for problem in problems(GOOD.replace(old, new))), problems(GOOD.replace(old, new))
+
+
+def test_a_protocol_that_is_not_spoken() -> None:
+    (told,) = problems(GOOD.replace("protocol: openai\n    base_url: http:", "protocol: smoke\n    base_url: http:"))
+    assert told.startswith("line 9: providers.spare.protocol: 'smoke' is none of: ")
+
+
+def test_everything_wrong_is_told_at_once() -> None:
+    told = problems(GOOD.replace("provider: spare", "provider: spear").replace("SECOND_KEY", "THIRD_KEY"))
+    assert [line.partition(":")[0] for line in told] == ["line 7", "line 18"]
+
+
+@pytest.mark.parametrize("text", ["", "providers: {}", "models: {}"])
+def test_a_file_without_providers(text: str) -> None:
+    assert problems(text) == ["line 1: providers: names no provider, so that nothing could be served"]
+
+
+@pytest.mark.parametrize("text", ["- a", "just text", "providers: 5"])
+def test_a_file_of_another_shape(text: str) -> None:
+    assert len(problems(text)) == 1
+
+
+@pytest.mark.parametrize("pasted", ["- sk-secret", "- env: sk-secret", "- {key: sk-secret}"])
+def test_a_key_never_stands_in_what_is_told(pasted: str) -> None:
+    text = GOOD.replace("- env: SECOND_KEY", pasted)
+    assert not any("sk-secret" in line for line in problems(text)), problems(text)
+
+
+def test_the_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SPARE_API_KEY"):
+        monkeypatch.setenv(name, "sk-example")
+    protocols = {**PROTOCOLS, "anthropic": None, "gemini": None}
+    config = read_config(EXAMPLE.read_text(), protocols)
+    for part in (GatewayConfig, *(type(value) for value in (config.retries, config.breaker))):
+        for field in part.model_fields:
+            assert f"{field}:" in EXAMPLE.read_text(), field
