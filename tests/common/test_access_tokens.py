@@ -54,7 +54,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         {"aud": "another-product"},
         {"role": "emperor"},
         {"exp": utc_now() - timedelta(minutes=1)},
-        {"iat": utc_now() + timedelta(minutes=1)},
+        {"iat": utc_now() + timedelta(days=1)},
         {"sub": 7},
     ],
     ids=lambda wrong: next(iter(wrong)),
