@@ -7,7 +7,6 @@ import pytest
 
 from analytics.conftest import Analytics
 from analytics.traffic import traffic
-from tollgate_analytics.queries import NEWEST
 from tollgate_common import apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, RequestClosed, TokensUsed, encode
@@ -43,13 +42,17 @@ async def test_a_refusal_names_the_field_and_what_is_allowed(analytics: Analytic
     _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
     for path, status, field, says in (
         ("/v1/usage?group_by=user", 400, "group_by", "allowed are model, api_key"),
-        ("/v1/usage?granularity=week", 400, "granularity", "allowed are hour, day"),
+        ("/v1/usage?granularity=second", 400, "granularity", "allowed are minute, hour, day"),
+        ("/v1/usage?time_zone=Mars", 400, "time_zone", "Europe/Berlin"),
+        ("/v1/usage?cursor=x", 400, "cursor", "next_cursor of an answer"),
+        ("/v1/usage?top=1000", 422, "top", "less than or equal to 100"),
+        ("/v1/usage?compare=next", 422, "compare", "^previous$"),
         ("/v1/usage?start=yesterday", 400, "start", "expected one such as 2026-11-01T00:00:00Z"),
         ("/v1/usage?start=2026-11-01T00:00:00%2B00:00&end=2026-10-01T00:00:00Z", 400, "start", "not before the end"),
         ("/v1/usage?account_id=acc-b", 400, "account_id", "no such parameter"),
         ("/v1/requests?limit=1000", 422, "limit", "less than or equal to 200"),
         ("/v1/requests?limit=many", 422, "limit", "valid integer"),
-        ("/v1/requests?cursor=x", 400, "cursor", "next_cursor of an earlier answer"),
+        ("/v1/requests?cursor=x", 400, "cursor", "next_cursor of an answer"),
     ):
         answer = await analytics.http.get(path, headers=headers)
         problem = answer.json()
@@ -98,13 +101,15 @@ def check_entry(entry: dict[str, Any], closed: RequestClosed, used: TokensUsed |
     assert entry["api_key"] == {"id": closed.request.key_id} | known
 
 
-async def test_a_cursor_of_another_account_shows_nothing_of_it(analytics: Analytics) -> None:
+async def test_a_cursor_of_another_account_is_refused(analytics: Analytics) -> None:
     sent = traffic(seed=22, requests=20, accounts=["acc-a"])
     await analytics.send(sent)
     await analytics.until_rows(len(sent))
+    _, mine = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
     _, stranger = await analytics.add_key("acc-c", "acc-c-key-0", "stranger")
-    answer = await analytics.http.get("/v1/requests", params={"cursor": NEWEST.text()}, headers=stranger)
-    assert answer.json() == {"data": [], "next_cursor": None}
+    cursor = (await analytics.http.get("/v1/requests?limit=1", headers=mine)).json()["next_cursor"]
+    answer = await analytics.http.get("/v1/requests", params={"cursor": cursor}, headers=stranger)
+    assert (answer.status_code, answer.json()["field"]) == (400, "cursor")
 
 
 async def test_freshness_tells_the_newest_events_and_the_lag(analytics: Analytics) -> None:

@@ -9,7 +9,7 @@ import pytest
 from analytics.traffic import Edge, seeded
 from tollgate_analytics.rows import CHARGE, CLOSE, COLUMNS, ENDING, UINT32_MAX, AnyEvent, check, columns_of, row_of
 from tollgate_common.errors import Poison
-from tollgate_common.events import EdgeHeartbeat, RequestClosed, TokensUsed
+from tollgate_common.events import EdgeHeartbeat, RequestClosed, TokensUsed, encode
 from tollgate_common.rating import QUANTITY_COLUMNS, TokenCounts
 
 AT = datetime(2026, 11, 23, 5, 51, 16, 123_000, tzinfo=UTC)
@@ -46,6 +46,7 @@ def test_a_row_carries_what_its_event_says_and_nothing_else() -> None:
         }
         if isinstance(event, RequestClosed):
             expected |= {name: getattr(event, name) for name in (*ENDING, *CLOSE)}
+            expected["failed_attempts"] = encode(event.failed_attempts).decode() if event.failed_attempts else ""
         if isinstance(event, TokensUsed):
             expected |= {name: getattr(event, name) for name in (*ENDING, *CHARGE)}
             expected |= {QUANTITY_COLUMNS[name]: count for name, count in msgspec.structs.asdict(event.tokens).items()}

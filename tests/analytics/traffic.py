@@ -2,10 +2,11 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from aiokafka import AIOKafkaProducer
 
@@ -13,6 +14,7 @@ from tollgate_analytics.rows import AnyEvent
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     EdgeHeartbeat,
+    FailedAttempt,
     LeaseClosed,
     Outcome,
     RequestClosed,
@@ -28,6 +30,7 @@ from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
 
 PARTITIONS = 2
+OK = 200
 MODELS = ("gpt-4o", "gpt-4o-mini", "claude-sonnet", "odd \"model', {name:String} \\ ünïcode")
 
 
@@ -69,31 +72,47 @@ class Edge:
             key_id=key_id,
             endpoint="/v1/chat/completions",
             model=chance.choice(MODELS),
-            provider="simulated",
+            provider=chance.choice(("simulated", "other")),
+            served_model=chance.choice(("m-2026-01", "m-2026-02")),
             stream=chance.random() < 0.5,
-            client="openai-python/3.54.0",
+            project_id=f"{account_id}-project-{key_id[-1]}",
+            end_user=chance.choice(("", "user-1", "user-2")),
+            client=chance.choice(("openai-python/3.54.0", "curl/8.5.0")),
         )
         latency_ms = chance.randrange(5_000)
         closed_at = opened_at + timedelta(milliseconds=latency_ms)
         outcome = chance.choice(list(Outcome))
+        # Broken answers of either kind: a stream's status had been sent before it broke.
+        status = {Outcome.REFUSED: 429, Outcome.BROKEN: chance.choice((200, 502))}.get(outcome, 200)
+        error_code = "" if status == OK else "rate_limit_exceeded"
+        finish_reason = chance.choice(("stop", "length")) if outcome is Outcome.COMPLETED else ""
+        failed = tuple(
+            FailedAttempt(target="second", provider="other", latency_ms=9, status=503)
+            for _ in range(chance.choice((0, 0, 1, 2)))
+        )
         yield self.send(
             Topic.REQUESTS, account_id, lambda stamp: RequestOpened(stamp=stamp, at=opened_at, request=request)
         )
         if outcome is not Outcome.REFUSED:
-            tokens = TokenCounts(*(chance.choice((0, chance.randrange(10_000))) for _ in range(8)))
+            tokens = TokenCounts(*(chance.choice((0, chance.randrange(10_000))) for _ in TokenCounts.__struct_fields__))
             amount_nano = chance.randrange(10**12)
+            provider_cost_nano = chance.choice((None, chance.randrange(10**12)))
             yield self.send(
                 Topic.USAGE,
                 account_id,
                 lambda stamp: TokensUsed(
                     stamp=stamp,
-                    at=closed_at - timedelta(milliseconds=min(latency_ms, 3)),
+                    at=closed_at,
                     request=request,
                     tokens=tokens,
                     amount_nano=amount_nano,
                     price_version="p1",
                     plan_version="standard@1",
                     outcome=outcome,
+                    status=status,
+                    error_code=error_code,
+                    finish_reason=finish_reason,
+                    provider_cost_nano=provider_cost_nano,
                 ),
             )
         yield self.send(
@@ -104,7 +123,12 @@ class Edge:
                 at=closed_at,
                 request=request,
                 outcome=outcome,
-                status=429 if outcome is Outcome.REFUSED else 200,
+                status=status,
+                error_code=error_code,
+                finish_reason=finish_reason,
+                attempts=1 + len(failed),
+                target="first",
+                failed_attempts=failed,
                 opened_at=opened_at,
                 latency_ms=latency_ms,
                 first_token_ms=None if outcome is Outcome.REFUSED else latency_ms // 2,
@@ -152,16 +176,48 @@ async def produce(producer: AIOKafkaProducer, prefix: str, sent: Sequence[Sent])
     await producer.flush()
 
 
-Group = tuple[str | None, str | None, str | None]
+Group = tuple[str | None, ...]
+"""The bucket's beginning, and the values of what it was grouped by."""
 SUMS = (
     "requests",
+    "errors",
+    "attempts",
     "input_tokens",
     "cached_input_tokens",
+    "cache_write_tokens",
     "output_tokens",
     "reasoning_tokens",
     "total_tokens",
+    "images",
+    "searches",
     "cost_nano",
 )
+VALUE: dict[str, Callable[[RequestClosed | TokensUsed], str]] = {
+    "model": lambda event: event.request.model,
+    "api_key": lambda event: event.request.key_id,
+    "project": lambda event: event.request.project_id,
+    "served_model": lambda event: event.request.served_model,
+    "provider": lambda event: event.request.provider,
+    "endpoint": lambda event: event.request.endpoint,
+    "stream": lambda event: str(event.request.stream).lower(),
+    "client": lambda event: event.request.client,
+    "status_class": lambda event: f"{event.status // 100}xx",
+    "status": lambda event: str(event.status),
+    "outcome": lambda event: event.outcome.value,
+    "error_code": lambda event: event.error_code,
+    "finish_reason": lambda event: event.finish_reason,
+    "end_user": lambda event: event.request.end_user,
+}
+
+
+def counted(sent: Sequence[Sent], account_id: str, start: datetime, end: datetime) -> list[RequestClosed | TokensUsed]:
+    return [
+        event
+        for _, event in sent
+        if isinstance(event, RequestClosed | TokensUsed)
+        and event.request.account_id == account_id
+        and start <= event.at < end
+    ]
 
 
 def recount(
@@ -172,49 +228,66 @@ def recount(
     end: datetime,
     group_by: Sequence[str] = ("model", "api_key"),
     granularity: str | None = None,
-    models: Sequence[str] = (),
-    api_keys: Sequence[str] = (),
+    time_zone: str = "UTC",
+    filters: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[Group, dict[str, int]]:
-    """What GET /v1/usage should answer: sums by (time, model, key)."""
+    """What GET /v1/usage should answer: sums by time and group."""
     groups: dict[Group, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
-    for _, event in sent:
-        if not isinstance(event, RequestClosed | TokensUsed):
+    for event in counted(sent, account_id, start, end):
+        if any(VALUE[name](event) not in values for name, values in (filters or {}).items()):
             continue
-        request = event.request
-        if request.account_id != account_id or not start <= event.at < end:
-            continue
-        if (models and request.model not in models) or (api_keys and request.key_id not in api_keys):
-            continue
-        group = groups[
-            _bucket(event.at, granularity),
-            request.model if "model" in group_by else None,
-            request.key_id if "api_key" in group_by else None,
-        ]
+        values = (VALUE[name](event) for name in group_by)
+        group = groups[_bucket(event.at, granularity, time_zone), *values]
         if isinstance(event, RequestClosed):
             group["requests"] += 1
+            group["errors"] += event.status >= 400
+            group["attempts"] += event.attempts
         else:
-            tokens = event.tokens
-            prompt = tokens.input + tokens.cached_input + tokens.cache_write + tokens.audio_input + tokens.image_input
-            completion = tokens.output + tokens.reasoning + tokens.audio_output
-            group["input_tokens"] += prompt
-            group["cached_input_tokens"] += tokens.cached_input
-            group["output_tokens"] += completion
-            group["reasoning_tokens"] += tokens.reasoning
-            group["total_tokens"] += prompt + completion
+            add_tokens(group, event.tokens)
             group["cost_nano"] += event.amount_nano
     return dict(groups)
 
 
-def _bucket(at: datetime, granularity: str | None) -> str | None:
+def add_tokens(group: dict[str, int], tokens: TokenCounts) -> None:
+    cached = tokens.cached_input + tokens.cached_audio_input + tokens.cached_image_input
+    written = tokens.cache_write + tokens.cache_write_1h
+    prompt = tokens.input + cached + written + tokens.audio_input + tokens.image_input
+    completion = tokens.output + tokens.reasoning + tokens.audio_output + tokens.image_output
+    group["input_tokens"] += prompt
+    group["cached_input_tokens"] += cached
+    group["cache_write_tokens"] += written
+    group["output_tokens"] += completion
+    group["reasoning_tokens"] += tokens.reasoning
+    group["total_tokens"] += prompt + completion
+    group["images"] += tokens.images
+    group["searches"] += tokens.searches
+
+
+def _bucket(at: datetime, granularity: str | None, time_zone: str) -> str | None:
     if granularity is None:
         return None
-    at = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return (at if granularity == "hour" else at.replace(hour=0)).isoformat().replace("+00:00", "Z")
+    local = at.astimezone(ZoneInfo(time_zone)).replace(second=0, microsecond=0)
+    match granularity:
+        case "hour":
+            local = local.replace(minute=0)
+        case "day":
+            local = local.replace(minute=0, hour=0)
+        case "week":
+            local = (local - timedelta(days=local.weekday())).replace(minute=0, hour=0)
+        case "month":
+            local = local.replace(minute=0, hour=0, day=1)
+    return local.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def groups_of(answer: dict[str, Any]) -> dict[Group, dict[str, int]]:
+def groups_of(answer: dict[str, Any], group_by: Sequence[str] = ("model", "api_key")) -> dict[Group, dict[str, int]]:
     """An answer of GET /v1/usage in the shape of `recount`."""
     return {
-        (row.get("time"), row.get("model"), row.get("api_key", {}).get("id")): {name: row[name] for name in SUMS}
+        (row.get("time"), *(_text(row[name]) for name in group_by)): {name: row[name] for name in SUMS}
         for row in answer["data"]
     }
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return str(value["id"])
+    return str(value).lower() if isinstance(value, bool) else str(value)

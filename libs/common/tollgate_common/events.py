@@ -128,6 +128,9 @@ class TokensUsed(StampedEvent, frozen=True, kw_only=True, tag="tokens_used"):
     lease_id: str | None = None
     provider_cost_nano: int | None = None
     """What the provider asks for it, by the price version's `cost`; None where the catalogue knows none."""
+    status: int = 200
+    """HTTP status of the answer, and `error_code`: as on its `RequestClosed`, so that both are counted alike."""
+    error_code: str = ""
 
 
 class LeaseClosed(StampedEvent, frozen=True, kw_only=True, tag="lease_closed"):

@@ -1,12 +1,30 @@
 """HTTP: who asks, what for, and the answer."""
 
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
+from pydantic import BaseModel, Field
 
-from tollgate_analytics.handlers import list_requests, report_freshness, report_usage
-from tollgate_analytics.queries import check_names, parse_cursor, parse_usage
+from tollgate_analytics.cursors import mark_of_list, mark_of_usage, parse_group_cursor, parse_request_cursor, text_of
+from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.handlers import UsageReporter, list_requests, report_freshness
+from tollgate_analytics.queries import (
+    DEFAULT_GROUPS,
+    EARLIEST,
+    LATEST,
+    MAX_GROUPS,
+    MAX_TOP,
+    UsageQuery,
+    check_names,
+    parse_filters,
+    parse_granularity,
+    parse_group_by,
+    parse_range,
+    parse_time_zone,
+)
 from tollgate_analytics.schemas import Freshness, RequestPage, Usage
+from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
 from tollgate_common.access_tokens import Verifier
 from tollgate_common.callers import Caller, customers
@@ -18,52 +36,118 @@ from tollgate_common.keys import KeyDirectory
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "a parameter is wrong; `field` names it"},
     401: {"description": "no valid API key or access token"},
+    429: {"description": "as many of the account's questions as may are being answered"},
 }
+
+BEFORE_LATEST = LATEST.replace(year=2099, month=12, day=31).isoformat()
+
+Values = Annotated[list[str], Field(description="only these; may be repeated")]
+
+
+class FilterParameters(BaseModel):
+    """One for each dimension."""
+
+    model: Values = []
+    api_key: Values = []
+    project: Values = []
+    served_model: Values = []
+    provider: Values = []
+    endpoint: Values = []
+    stream: Values = []
+    client: Values = []
+    status_class: Values = []
+    status: Values = []
+    outcome: Values = []
+    error_code: Values = []
+    finish_reason: Values = []
+    end_user: Values = []
+
+    def given(self) -> dict[Dimension, list[str]]:
+        return {dimension: getattr(self, dimension) for dimension in Dimension}
+
+
+class RangeParameters(FilterParameters):
+    start: str | None = Field(None, description="RFC 3339; default 30 days before the end")
+    end: str | None = Field(None, description="RFC 3339, not included; default now")
+
+
+class UsageParameters(RangeParameters):
+    group_by: list[str] = Field([], description=f"{', '.join(Dimension)}, or `none`; default `model,api_key`")
+    granularity: str | None = Field(None, description="`minute`, `hour`, `day`, `week` or `month`; default totals")
+    time_zone: str = Field("UTC", description="IANA name of the zone whose days and hours are meant")
+    top: int = Field(0, ge=0, le=MAX_TOP, description="add up the groups beyond these many, by cost; 0 keeps all")
+    compare: str | None = Field(None, pattern="^previous$", description="`previous`: the range before beside it")
+    percentiles: bool = Field(False, description="of the latencies too; these are read from the single requests")
+    limit: int = Field(DEFAULT_GROUPS, ge=1, le=MAX_GROUPS)
+    cursor: str | None = Field(None, description="`next_cursor` of the page before")
+
+
+class RequestParameters(RangeParameters):
+    start: str | None = Field(None, description="RFC 3339; default the first request")
+    limit: int = Field(50, ge=1, le=200)
+    cursor: str | None = Field(None, description="`next_cursor` of the page before")
 
 
 def build_app(store: Store, keys: KeyDirectory, consumer: Consumer, tokens: Verifier | None = None) -> FastAPI:
     app = create_app("Tollgate analytics", ready=lambda: keys.topic.waiting_for() or consumer.waiting_for())
-    Customer = Annotated[Caller, Depends(customers(keys, tokens))]  # noqa: N806 - a type
+    scope_of = scopes(customers(keys, tokens))
+    Whose = Annotated[Scope, Depends(scope_of)]  # noqa: N806 - a type
 
     @app.get("/v1/usage", responses=ERRORS, response_model_exclude_unset=True)
-    async def usage(
-        *,
-        request: Request,
-        caller: Customer,
-        start: Annotated[str | None, Query(description="RFC 3339; default 30 days before the end")] = None,
-        end: Annotated[str | None, Query(description="RFC 3339, not included; default now")] = None,
-        group_by: Annotated[list[str] | None, Query(description="`model`, `api_key`, or `model,api_key`")] = None,
-        granularity: Annotated[str | None, Query(description="`hour` or `day` of UTC; default totals")] = None,
-        model: Annotated[list[str] | None, Query(description="only this model; may be repeated")] = None,
-        api_key: Annotated[list[str] | None, Query(description="only the key of this id; may be repeated")] = None,
-    ) -> Usage:
-        """What the caller's account has used and what it cost, by model and API key."""
-        check_names(request.query_params, ("start", "end", "group_by", "granularity", "model", "api_key"))
-        query = parse_usage(
-            start=start,
-            end=end,
-            group_by=group_by or [],
-            granularity=granularity,
-            models=model or [],
-            api_keys=api_key or [],
-            now=utc_now(),
+    async def usage(request: Request, scope: Whose, asked: Annotated[UsageParameters, Query()]) -> Usage:
+        """What the caller's account has used and what it cost, by time and any dimensions."""
+        check_names(request.query_params, UsageParameters.model_fields)
+        query, offset = read_usage(asked, scope)
+        return await UsageReporter(store, keys, scope).report(
+            query,
+            limit=asked.limit,
+            offset=offset,
+            percentiles=asked.percentiles,
+            with_previous=asked.compare is not None,
         )
-        return await report_usage(store, keys, caller.account_id, query)
 
     @app.get("/v1/requests", responses=ERRORS, response_model_exclude_unset=True)
-    async def requests(
-        request: Request,
-        caller: Customer,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
-    ) -> RequestPage:
+    async def requests(request: Request, scope: Whose, asked: Annotated[RequestParameters, Query()]) -> RequestPage:
         """The requests of the caller's account that have ended, the newest first."""
-        check_names(request.query_params, ("limit", "cursor"))
-        return await list_requests(store, keys, caller.account_id, parse_cursor(cursor), limit)
+        check_names(request.query_params, RequestParameters.model_fields)
+        filters = parse_filters(asked.given())
+        mark = mark_of_list(scope, filters, asked.start, asked.end)
+        over = parse_range(asked.start or EARLIEST.isoformat(), asked.end or BEFORE_LATEST, utc_now())
+        before = parse_request_cursor(asked.cursor, mark)
+        page, more = await list_requests(
+            store, keys, scope, over=over, filters=filters, before=before, limit=asked.limit
+        )
+        return page.model_copy(update={"next_cursor": text_of(more, mark) if more else None})
 
     @app.get("/v1/freshness", responses=ERRORS)
-    async def freshness(_caller: Customer) -> Freshness:
+    async def freshness(_scope: Whose) -> Freshness:
         """How far the reports are behind the events."""
         return await report_freshness(store, consumer.lag())
 
     return app
+
+
+def scopes(
+    customer: Callable[[Request], Coroutine[None, None, Caller]],
+) -> Callable[[Request], Coroutine[None, None, Scope]]:
+    async def scope(request: Request) -> Scope:
+        return Scope.of(await customer(request))
+
+    return scope
+
+
+def read_usage(asked: UsageParameters, scope: Scope) -> tuple[UsageQuery, int]:
+    """What is asked for, and how many groups of it came before."""
+    over = parse_range(asked.start, asked.end, utc_now())
+    query = UsageQuery(
+        range=over,
+        group_by=parse_group_by(asked.group_by),
+        granularity=parse_granularity(asked.granularity, over),
+        filters=parse_filters(asked.given()),
+        time_zone=parse_time_zone(asked.time_zone),
+        top=asked.top,
+    )
+    if asked.cursor is None:
+        return query, 0
+    cursor = parse_group_cursor(asked.cursor, mark_of_usage(scope, query))
+    return query._replace(range=cursor.range), cursor.offset

@@ -1,14 +1,18 @@
-"""One report a function. An account sees its own rows only: its id comes from the caller's key, never from input."""
+"""One report a function. A caller sees what its scope lets it; that comes from its key or token, never from input."""
 
 from collections.abc import Mapping
 
 from aiokafka import TopicPartition
 
-from tollgate_analytics.queries import Cursor, Dimension, UsageQuery
+from tollgate_analytics.cursors import GroupCursor, RequestCursor, mark_of_usage, text_of
+from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.queries import Filters, Range, UsageQuery, milliseconds
 from tollgate_analytics.schemas import (
     ApiKey,
     Freshness,
     PartitionLag,
+    Percentiles,
+    Period,
     RequestEntry,
     RequestPage,
     Usage,
@@ -16,38 +20,118 @@ from tollgate_analytics.schemas import (
     UsageTotal,
     consumption,
 )
-from tollgate_analytics.store import NO_USAGE, ClosedRequest, RequestUsage, Store, UsageSum
+from tollgate_analytics.scopes import Scope
+from tollgate_analytics.store import (
+    NO_USAGE,
+    ClosedRequest,
+    Latencies,
+    Measures,
+    Place,
+    RequestUsage,
+    Store,
+    UsageSum,
+)
 from tollgate_common.keys import KeyDirectory
-from tollgate_common.rating import TOKEN_CLASSES, TokenCounts
 
 
-async def report_usage(store: Store, keys: KeyDirectory, account_id: str, query: UsageQuery) -> Usage:
-    """An account's usage by the dimensions asked for; the total is the sum of the groups."""
-    sums = await store.usage(account_id, query)
-    return Usage(
-        start=query.start,
-        end=query.end,
-        group_by=query.group_by,
-        granularity=query.granularity,
-        data=[_group(keys, account_id, query, part) for part in sums],
-        total=_total(sums),
-    )
+class UsageReporter:
+    """Answers GET /v1/usage for one caller."""
+
+    def __init__(self, store: Store, keys: KeyDirectory, scope: Scope) -> None:
+        self._store = store
+        self._keys = keys
+        self._scope = scope
+
+    async def report(
+        self, query: UsageQuery, *, limit: int, offset: int, percentiles: bool, with_previous: bool
+    ) -> Usage:
+        """A page of groups; the total is of all of them, whatever page it is."""
+        named = await self._named(query)
+        period, more = await self._period(query, limit, offset, named, percentiles=percentiles)
+        previous = None
+        if with_previous:
+            # The same groups beside those of now, however they did before.
+            before = query._replace(range=query.range.before)
+            previous, _ = await self._period(before, limit, 0, named, percentiles=percentiles)
+        cursor = GroupCursor(offset + limit, milliseconds(query.range.start), milliseconds(query.range.end))
+        asked: dict[str, object] = {"previous": previous} if with_previous else {}
+        return Usage(
+            **{name: getattr(period, name) for name in Period.model_fields},
+            group_by=query.group_by,
+            granularity=query.granularity,
+            time_zone=query.time_zone,
+            next_cursor=text_of(cursor, mark_of_usage(self._scope, query)) if more else None,
+            **asked,
+        )
+
+    async def _named(self, query: UsageQuery) -> list[tuple[str, ...]] | None:
+        """The dearest groups of the whole range, if the others are to be added up as one."""
+        if not query.top:
+            return None
+        dearest = await self._store.usage(self._scope, query._replace(granularity=None), limit=query.top)
+        return [part.values for part in dearest]
+
+    async def _period(
+        self, query: UsageQuery, limit: int, offset: int, named: list[tuple[str, ...]] | None, *, percentiles: bool
+    ) -> tuple[Period, bool]:
+        # One more than asked for tells whether there is a next page.
+        sums = await self._store.usage(self._scope, query, limit=limit + 1, offset=offset, named=named)
+        more = len(sums) > limit
+        latencies = await self._store.percentiles(self._scope, query) if percentiles and sums else {}
+        if more or offset:
+            whole = await self._store.usage(self._scope, query._replace(group_by=(), granularity=None), limit=1)
+        else:
+            whole = sums
+        period = Period(
+            start=query.range.start,
+            end=query.range.end,
+            data=[self._group(query, part, latencies, percentiles=percentiles) for part in sums[:limit]],
+            total=UsageTotal.model_validate(measured(Measures.total([part.measures for part in whole]))),
+        )
+        return period, more
+
+    def _group(
+        self, query: UsageQuery, part: UsageSum, latencies: Mapping[Place, Latencies], *, percentiles: bool
+    ) -> UsageGroup:
+        asked: dict[str, object] = {}
+        if query.granularity is not None:
+            asked["time"] = part.bucket
+        if query.top:
+            asked["other"] = part.is_other
+        if not part.is_other:
+            for dimension, value in zip(query.group_by, part.values, strict=True):
+                asked[dimension.value] = self._value(dimension, value)
+            if percentiles and (found := latencies.get(part.place)):
+                asked["latency_ms"] = _percentiles(found.latency_ms)
+                asked["first_token_ms"] = found.first_token_ms and _percentiles(found.first_token_ms)
+        return UsageGroup.model_validate(asked | measured(part.measures))
+
+    def _value(self, dimension: Dimension, value: str) -> object:
+        match dimension:
+            case Dimension.API_KEY:
+                return api_key(self._keys, self._scope, value)
+            case Dimension.STREAM:
+                return value == "true"
+            case Dimension.STATUS:
+                return int(value)
+            case _:
+                return value
 
 
-async def list_requests(store: Store, keys: KeyDirectory, account_id: str, before: Cursor, limit: int) -> RequestPage:
-    """The requests that ended before the cursor, the newest first.
+async def list_requests(
+    store: Store, keys: KeyDirectory, scope: Scope, *, over: Range, filters: Filters, before: RequestCursor, limit: int
+) -> tuple[RequestPage, RequestCursor | None]:
+    """The requests that ended before the cursor, the newest first, and the cursor of the next page.
 
     Usage and close come on two topics, so that a request may show for a moment before its tokens and cost do.
     """
     # One more than asked for tells whether there is a next page.
-    requests = await store.requests(account_id, before, limit + 1)
+    requests = await store.requests(scope, over, filters, before, limit + 1)
     page = requests[:limit]
-    usage = await store.request_usage(account_id, [request.request_id for request in page]) if page else {}
-    more = len(requests) > limit
-    return RequestPage(
-        data=[_entry(keys, account_id, request, usage.get(request.request_id, NO_USAGE)) for request in page],
-        next_cursor=Cursor.after(page[-1].at, page[-1].request_id).text() if more else None,
-    )
+    usage = await store.request_usage(scope, page) if page else {}
+    data = [entry(keys, scope, request, usage.get(request.request_id, NO_USAGE)) for request in page]
+    more = RequestCursor.after(page[-1].at, page[-1].request_id) if len(requests) > limit else None
+    return RequestPage(data=data, next_cursor=None), more
 
 
 async def report_freshness(store: Store, lag: Mapping[TopicPartition, int]) -> Freshness:
@@ -60,37 +144,42 @@ async def report_freshness(store: Store, lag: Mapping[TopicPartition, int]) -> F
     )
 
 
-def _group(keys: KeyDirectory, account_id: str, query: UsageQuery, part: UsageSum) -> UsageGroup:
-    asked: dict[str, object] = {}
-    if query.granularity is not None:
-        asked["time"] = part.bucket
-    if Dimension.MODEL in query.group_by:
-        asked["model"] = part.model
-    if Dimension.API_KEY in query.group_by:
-        asked["api_key"] = _api_key(keys, account_id, part.key_id)
-    return UsageGroup.model_validate(asked | consumption(part.tokens, part.amount_nano) | {"requests": part.requests})
+def measured(measures: Measures) -> dict[str, object]:
+    """The fields of `UsageTotal`."""
+    counts = measures.counts
+    return {
+        **consumption(measures.tokens, measures.amount_nano),
+        "requests": counts.requests,
+        "errors": counts.errors,
+        "attempts": counts.attempts,
+        "estimated": counts.estimated,
+        "mean_latency_ms": _mean(counts.latency_ms, counts.requests),
+        "mean_first_token_ms": _mean(counts.first_token_ms, counts.first_tokens),
+        "output_tokens_per_second": _mean(measures.tokens.completion * 1000, counts.latency_ms),
+    }
 
 
-def _total(sums: list[UsageSum]) -> UsageTotal:
-    tokens = TokenCounts(**{name: sum(getattr(part.tokens, name) for part in sums) for name in TOKEN_CLASSES})
-    amount_nano = sum(part.amount_nano for part in sums)
-    return UsageTotal.model_validate(
-        consumption(tokens, amount_nano) | {"requests": sum(part.requests for part in sums)}
-    )
-
-
-def _entry(keys: KeyDirectory, account_id: str, request: ClosedRequest, usage: RequestUsage) -> RequestEntry:
+def entry(keys: KeyDirectory, scope: Scope, request: ClosedRequest, usage: RequestUsage) -> RequestEntry:
     fields = request._asdict()
     fields |= {
         "id": fields.pop("request_id"),
         "time": fields.pop("at"),
-        "api_key": _api_key(keys, account_id, fields.pop("key_id")),
+        "project": fields.pop("project_id"),
+        "api_key": api_key(keys, scope, fields.pop("key_id")),
     }
     return RequestEntry.model_validate(fields | consumption(usage.tokens, usage.amount_nano))
 
 
-def _api_key(keys: KeyDirectory, account_id: str, key_id: str) -> ApiKey:
+def api_key(keys: KeyDirectory, scope: Scope, key_id: str) -> ApiKey:
     record = keys.find_id(key_id)
-    if record is None or record.account_id != account_id:
+    if record is None or record.account_id != scope.account_id:
         return ApiKey(id=key_id)
     return ApiKey(id=key_id, name=record.name)
+
+
+def _percentiles(values: tuple[float, ...]) -> Percentiles:
+    return Percentiles(**dict(zip(Percentiles.model_fields, (round(value, 1) for value in values), strict=True)))
+
+
+def _mean(total: int, count: int) -> float | None:
+    return round(total / count, 3) if count else None

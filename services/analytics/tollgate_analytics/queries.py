@@ -3,15 +3,16 @@
 Each function raises `Problem` with status 400 that names the field, what was wrong and what would be right.
 """
 
-import base64
-import binascii
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
+from tollgate_analytics.dimensions import IN_PROJECTION, VALUES, Dimension
 from tollgate_common.errors import Problem
 
 DEFAULT_RANGE = timedelta(days=30)
@@ -19,21 +20,66 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 # Well within what the store's times can hold.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 MAX_FILTER_VALUES = 100
+# The slots of the statements.
+MAX_DIMENSIONS = 6
+MAX_TOP = 100
+MAX_GROUPS = 10_000
+DEFAULT_GROUPS = 1_000
 
-
-class Dimension(StrEnum):
-    MODEL = "model"
-    API_KEY = "api_key"
+Filters = Mapping[Dimension, Sequence[str]]
+NO_FILTERS: Filters = MappingProxyType({})
 
 
 class Granularity(StrEnum):
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
 
 
 # The longest range, so that an answer stays small enough to read and to send.
-MAX_RANGE = {Granularity.HOUR: timedelta(days=31), Granularity.DAY: timedelta(days=366), None: timedelta(days=366)}
+MAX_RANGE = {
+    Granularity.MINUTE: timedelta(days=1),
+    Granularity.HOUR: timedelta(days=31),
+    Granularity.DAY: timedelta(days=366),
+    Granularity.WEEK: timedelta(days=366 * 3),
+    Granularity.MONTH: timedelta(days=366 * 10),
+    None: timedelta(days=366 * 10),
+}
+
+
+class Range(NamedTuple):
+    """`[start, end)`, in UTC and whole milliseconds."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def before(self) -> "Range":
+        """The range of the same length that ends where this one begins."""
+        return Range(max(EARLIEST, self.start - (self.end - self.start)), self.start)
+
+
+class UsageQuery(NamedTuple):
+    """Which usage to add up, and by what. `filters` lets through what has one of the values of each dimension in it."""
+
+    range: Range
+    group_by: tuple[Dimension, ...] = ()
+    granularity: Granularity | None = None
+    filters: Filters = NO_FILTERS
+    time_zone: str = "UTC"
+    top: int = 0
+    """Groups beyond these many, by cost, are added up as one; 0 keeps all apart."""
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether sums by UTC hour cannot answer it: minutes, other dimensions, days that begin within an hour."""
+        if self.granularity is Granularity.MINUTE or not IN_PROJECTION.issuperset({*self.group_by, *self.filters}):
+            return True
+        return self.granularity is not None and not _has_whole_hours(self.time_zone, self.range)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -41,32 +87,8 @@ def milliseconds(moment: datetime) -> int:
     return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
 
 
-class UsageQuery(NamedTuple):
-    """Which of an account's usage to add up, and by what. Empty filters let everything through."""
-
-    start: datetime
-    end: datetime
-    group_by: tuple[Dimension, ...]
-    granularity: Granularity | None
-    models: list[str]
-    key_ids: list[str]
-
-
-class Cursor(NamedTuple):
-    """The place of a request in its account's list: the next page holds what closed before it."""
-
-    at_ms: int
-    request_id: str
-
-    @staticmethod
-    def after(at: datetime, request_id: str) -> "Cursor":
-        return Cursor(milliseconds(at), request_id)
-
-    def text(self) -> str:
-        return base64.urlsafe_b64encode(f"{self.at_ms}.{self.request_id}".encode()).decode().rstrip("=")
-
-
-NEWEST = Cursor.after(LATEST, "")
+def from_milliseconds(count: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=count)
 
 
 def wrong(field: str, detail: str) -> Problem:
@@ -80,40 +102,50 @@ def check_names(given: Collection[str], allowed: Collection[str]) -> None:
             raise wrong(name, f"no such parameter; allowed are {', '.join(allowed)}")
 
 
-def parse_usage(
-    *,
-    start: str | None,
-    end: str | None,
-    group_by: list[str],
-    granularity: str | None,
-    models: list[str],
-    api_keys: list[str],
-    now: datetime,
-) -> UsageQuery:
+def parse_range(start: str | None, end: str | None, now: datetime) -> Range:
     until = now if end is None else _parse_time("end", end)
     since = until - DEFAULT_RANGE if start is None else _parse_time("start", start)
-    step = None if granularity is None else Granularity(_choice("granularity", granularity, Granularity))
     if since >= until:
         raise wrong("start", f"{_text(since)} is not before the end, {_text(until)}")
-    if until - since > MAX_RANGE[step]:
+    return Range(since, until)
+
+
+def parse_granularity(text: str | None, over: Range) -> Granularity | None:
+    step = None if text is None else Granularity(_choice("granularity", text, Granularity))
+    if over.end - over.start > MAX_RANGE[step]:
         by = f"with granularity={step}" if step else "for totals"
         raise wrong("start", f"the range is too long: {by} it may span {MAX_RANGE[step].days} days at most")
-    return UsageQuery(
-        since, until, _parse_group_by(group_by), step, _filter("model", models), _filter("api_key", api_keys)
-    )
+    return step
 
 
-def parse_cursor(text: str | None) -> Cursor:
-    if text is None:
-        return NEWEST
+def parse_group_by(texts: Sequence[str]) -> tuple[Dimension, ...]:
+    """`model,api_key` in one, or one each; nothing is by model and key, `none` is one group of all."""
+    if not texts:
+        return (Dimension.MODEL, Dimension.API_KEY)
+    if list(texts) == ["none"]:
+        return ()
+    names = [_choice("group_by", name.strip(), Dimension) for text in texts for name in text.split(",")]
+    if len(set(names)) > MAX_DIMENSIONS:
+        raise wrong("group_by", f"{len(set(names))} dimensions; {MAX_DIMENSIONS} at most in one question")
+    return tuple(dimension for dimension in Dimension if dimension in names)
+
+
+def parse_filters(given: Mapping[Dimension, Sequence[str]]) -> Filters:
+    filters = {dimension: _filter(dimension, values) for dimension, values in given.items() if values}
+    if len(filters) > MAX_DIMENSIONS:
+        last = list(filters)[-1]
+        raise wrong(last, f"{len(filters)} dimensions are filtered; {MAX_DIMENSIONS} at most in one question")
+    return filters
+
+
+def parse_time_zone(text: str) -> str:
     try:
-        at_ms, request_id = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode().split(".")
-        cursor = Cursor(int(at_ms), request_id)
-    except (binascii.Error, ValueError) as error:
-        raise wrong("cursor", "not a cursor; pass the next_cursor of an earlier answer as it came") from error
-    if not 0 <= cursor.at_ms <= NEWEST.at_ms:
-        raise wrong("cursor", "not a cursor; pass the next_cursor of an earlier answer as it came")
-    return cursor
+        ZoneInfo(text)
+    except (ValueError, OSError, LookupError) as error:
+        raise wrong(
+            "time_zone", f"{text!r} is no IANA time zone; expected one such as UTC, Europe/Berlin or America/New_York"
+        ) from error
+    return text
 
 
 def _parse_time(field: str, text: str) -> datetime:
@@ -131,24 +163,37 @@ def _parse_time(field: str, text: str) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
-def _parse_group_by(texts: list[str]) -> tuple[Dimension, ...]:
-    """`model,api_key` in one, or one each."""
-    if not texts:
-        return tuple(Dimension)
-    names = [_choice("group_by", name.strip(), Dimension) for text in texts for name in text.split(",")]
-    return tuple(dimension for dimension in Dimension if dimension in names)
-
-
-def _choice(field: str, value: str, allowed: type[StrEnum]) -> str:
-    if value not in list(allowed):
+def _choice(field: str, value: str, allowed: Iterable[str]) -> str:
+    if value not in [*allowed]:
         raise wrong(field, f"{value!r} is unknown; allowed are {', '.join(allowed)}")
     return value
 
 
-def _filter(field: str, values: list[str]) -> list[str]:
+def _filter(dimension: Dimension, values: Sequence[str]) -> list[str]:
     if len(values) > MAX_FILTER_VALUES:
-        raise wrong(field, f"{len(values)} values; {MAX_FILTER_VALUES} at most")
-    return values
+        raise wrong(dimension, f"{len(values)} values; {MAX_FILTER_VALUES} at most")
+    if dimension in VALUES:
+        return [_choice(dimension, value, VALUES[dimension]) for value in values]
+    if dimension is Dimension.STATUS and not all(value.isascii() and value.isdigit() for value in values):
+        raise wrong(dimension, f"{values} has what is no HTTP status; expected numbers such as 429")
+    return list(values)
+
+
+def _has_whole_hours(time_zone: str, over: Range) -> bool:
+    """Whether local hours begin with UTC's throughout a range: half-hour zones' do not."""
+    zone = ZoneInfo(time_zone)
+    # A zone changes its offset for months at least.
+    steps = (over.end - over.start) // timedelta(days=28) + 1
+    moments = [over.start + (over.end - over.start) * step / steps for step in range(steps + 1)]
+    return all((moment.astimezone(zone).utcoffset() or timedelta()) % HOUR == timedelta() for moment in moments)
+
+
+def whole_hours(over: Range) -> Range:
+    """The whole hours within a range; without one, the empty range at its end, so that everything is before them."""
+    first = over.start.replace(minute=0, second=0, microsecond=0)
+    first = first if first == over.start else first + HOUR
+    last = over.end.replace(minute=0, second=0, microsecond=0)
+    return Range(first, last) if first < last else Range(over.end, over.end)
 
 
 def _text(moment: datetime) -> str:

@@ -29,15 +29,15 @@ Row = tuple[Any, ...]
 
 # The groups of columns. Those of a request and of its tokens are named, and follow each other, as on the event.
 DIMENSIONS = RequestDimensions.__struct_fields__
-ENDING = ("outcome", "finish_reason")
-CLOSE = ("opened_at", "status", "error_code", "latency_ms", "first_token_ms", "attempts")
+ENDING = ("outcome", "finish_reason", "status", "error_code")
+CLOSE = ("opened_at", "latency_ms", "first_token_ms", "attempts", "target", "failed_attempts")
 TOKENS = tuple(QUANTITY_COLUMNS[name] for name in TokenCounts.__struct_fields__)
-CHARGE = ("amount_nano", "estimated", "price_version", "plan_version")
+CHARGE = ("amount_nano", "estimated", "price_version", "plan_version", "provider_cost_nano")
 COLUMNS = ("kind", "at", *DIMENSIONS, *ENDING, *CLOSE, *TOKENS, *CHARGE, "sent")
 
-NO_ENDING = ("", "")
-NO_CLOSE = (datetime.fromtimestamp(0, UTC), 0, "", 0, None, 0)
-NO_USAGE = (*astuple(TokenCounts()), 0, False, "", "")
+NO_ENDING = ("", "", 0, "")
+NO_CLOSE = (datetime.fromtimestamp(0, UTC), 0, None, 0, "", "")
+NO_USAGE = (*astuple(TokenCounts()), 0, False, "", "", None)
 NOT_SENT = ("",)
 
 UINT32_MAX = (1 << 32) - 1
@@ -66,17 +66,17 @@ def columns_of(events: Sequence[AnyEvent]) -> Sequence[Sequence[Any]]:
 
 
 def _ending(event: RequestClosed | TokensUsed) -> Row:
-    return (event.outcome.value, event.finish_reason)
+    return (event.outcome.value, event.finish_reason, event.status, event.error_code)
 
 
 def _close(event: RequestClosed) -> Row:
     return (
         event.opened_at,
-        event.status,
-        event.error_code,
         event.latency_ms,
         event.first_token_ms,
         event.attempts,
+        event.target,
+        encode(event.failed_attempts).decode() if event.failed_attempts else "",
     )
 
 
@@ -87,6 +87,7 @@ def _usage(event: TokensUsed) -> Row:
         event.estimated,
         event.price_version,
         event.plan_version,
+        event.provider_cost_nano,
     )
 
 
@@ -107,7 +108,9 @@ def check(event: AnyEvent) -> None:
         _check_range("first_token_ms", event.first_token_ms or 0, UINT32_MAX)
         _check_range("attempts", event.attempts, UINT32_MAX)
     elif isinstance(event, TokensUsed):
+        _check_range("status", event.status, UINT32_MAX)
         _check_range("amount_nano", event.amount_nano, INT64_MAX)
+        _check_range("provider_cost_nano", event.provider_cost_nano or 0, INT64_MAX)
         for name, count in zip(TOKENS, astuple(event.tokens), strict=True):
             _check_range(name, count, UINT32_MAX)
 

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tollgate_analytics.queries import Dimension, Granularity
+from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.queries import Granularity
 from tollgate_common.money import decimal_from_nano
 from tollgate_common.rating import TokenCounts
 
@@ -20,10 +21,19 @@ class ApiKey(Answer):
 
 class Consumption(Answer):
     input_tokens: int = Field(description="everything sent, the cached tokens included")
-    cached_input_tokens: int
+    cached_input_tokens: int = Field(description="of text, audio and images")
+    cache_write_tokens: int
+    input_audio_tokens: int = Field(description="without the cached ones")
+    input_image_tokens: int = Field(description="without the cached ones")
     output_tokens: int = Field(description="everything generated, the reasoning tokens included")
     reasoning_tokens: int
+    output_audio_tokens: int
+    output_image_tokens: int
     total_tokens: int
+    images: int = Field(description="generated; this and the next three are no tokens")
+    audio_seconds: int
+    characters: int
+    searches: int
     cost_nano: int = Field(description="nano-units of the deployment's currency: 1 USD is 1000000000")
     cost: str = Field(description="the same, exactly, as a decimal number", examples=["0.001234"])
 
@@ -32,10 +42,19 @@ def consumption(tokens: TokenCounts, amount_nano: int) -> dict[str, int | str]:
     """The fields of `Consumption`, in the sense of OpenAI's usage: input with the cached, output with the reasoning."""
     return {
         "input_tokens": tokens.prompt,
-        "cached_input_tokens": tokens.cached_input,
+        "cached_input_tokens": tokens.cached_input + tokens.cached_audio_input + tokens.cached_image_input,
+        "cache_write_tokens": tokens.cache_write + tokens.cache_write_1h,
+        "input_audio_tokens": tokens.audio_input,
+        "input_image_tokens": tokens.image_input,
         "output_tokens": tokens.completion,
         "reasoning_tokens": tokens.reasoning,
+        "output_audio_tokens": tokens.audio_output,
+        "output_image_tokens": tokens.image_output,
         "total_tokens": tokens.total,
+        "images": tokens.images,
+        "audio_seconds": tokens.audio_seconds,
+        "characters": tokens.characters,
+        "searches": tokens.searches,
         "cost_nano": amount_nano,
         "cost": decimal_from_nano(amount_nano),
     }
@@ -43,21 +62,55 @@ def consumption(tokens: TokenCounts, amount_nano: int) -> dict[str, int | str]:
 
 class UsageTotal(Consumption):
     requests: int = Field(description="requests that ended, whatever came of them")
+    errors: int = Field(description="those of them that ended with a status of 400 or more")
+    attempts: int = Field(description="calls of providers, repeated ones included")
+    estimated: int = Field(description="requests whose tokens the provider did not tell, so that they were counted")
+    mean_latency_ms: float | None = Field(description="to the last byte; null without a request")
+    mean_first_token_ms: float | None = Field(description="to the first byte of the answer; null without an answer")
+    output_tokens_per_second: float | None = Field(description="output over the time that its requests took")
+
+
+class Percentiles(Answer):
+    p50: float
+    p90: float
+    p95: float
+    p99: float
 
 
 class UsageGroup(UsageTotal):
-    time: datetime | None = Field(None, description="where the hour or day begins; only with a granularity")
-    model: str | None = Field(None, description="as the client named it; only if grouped by it")
-    api_key: ApiKey | None = Field(None, description="only if grouped by it")
+    time: datetime | None = Field(None, description="where the bucket begins; only with a granularity")
+    other: bool | None = Field(None, description="true in the sum of the groups beyond `top`")
+    model: str | None = Field(None, description="as the client named it; this and the next only if grouped by it")
+    api_key: ApiKey | None = None
+    project: str | None = None
+    served_model: str | None = None
+    provider: str | None = None
+    endpoint: str | None = None
+    stream: bool | None = None
+    client: str | None = None
+    status_class: str | None = None
+    status: int | None = None
+    outcome: str | None = None
+    error_code: str | None = None
+    finish_reason: str | None = None
+    end_user: str | None = None
+    latency_ms: Percentiles | None = Field(None, description="only with percentiles")
+    first_token_ms: Percentiles | None = Field(None, description="only with percentiles; null without an answer")
 
 
-class Usage(Answer):
+class Period(Answer):
     start: datetime
     end: datetime
-    group_by: tuple[Dimension, ...]
-    granularity: Granularity | None
     data: list[UsageGroup]
     total: UsageTotal
+
+
+class Usage(Period):
+    group_by: tuple[Dimension, ...]
+    granularity: Granularity | None
+    time_zone: str
+    next_cursor: str | None = Field(description="pass it as `cursor` for the groups that follow; null at the end")
+    previous: Period | None = Field(None, description="the range of the same length before; only if compared")
 
 
 class RequestEntry(Consumption):
@@ -69,6 +122,9 @@ class RequestEntry(Consumption):
     provider: str
     endpoint: str
     stream: bool
+    client: str
+    end_user: str
+    project: str
     api_key: ApiKey
     status: int
     outcome: str
@@ -76,6 +132,8 @@ class RequestEntry(Consumption):
     finish_reason: str
     latency_ms: int
     first_token_ms: int | None
+    attempts: int
+    target: str = Field(description="the route's target that served, or was tried last")
 
 
 class RequestPage(Answer):

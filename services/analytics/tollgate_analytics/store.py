@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -10,7 +10,11 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import Error as ServerError
 
-from tollgate_analytics.queries import Cursor, Dimension, UsageQuery, milliseconds
+from tollgate_analytics.cursors import RequestCursor
+from tollgate_analytics.dimensions import COLUMN
+from tollgate_analytics.gate import Gate
+from tollgate_analytics.queries import MAX_DIMENSIONS, Filters, Range, UsageQuery, milliseconds, whole_hours
+from tollgate_analytics.scopes import Scope
 from tollgate_common.errors import Problem
 from tollgate_common.rating import TokenCounts
 from tollgate_common.statements import Statements
@@ -30,29 +34,80 @@ LIMITS: Mapping[str, int | str] = {
 }
 # TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}
-HOUR = timedelta(hours=1)
+
+# What the statements call a slot that is not used.
+NOTHING = "nothing"
+QUANTITIES = TokenCounts.__struct_fields__
+
+
+class Counts(NamedTuple):
+    requests: int
+    errors: int
+    attempts: int
+    latency_ms: int
+    first_token_ms: int
+    first_tokens: int
+    estimated: int
+
+
+class Measures(NamedTuple):
+    """What is added up; a sum of them is the measures of both."""
+
+    counts: Counts
+    tokens: TokenCounts
+    amount_nano: int
+
+    @staticmethod
+    def of_row(row: Sequence[Any]) -> "Measures":
+        *numbers, amount_nano = row
+        counts, tokens = numbers[: len(Counts._fields)], numbers[len(Counts._fields) :]
+        return Measures(Counts(*counts), TokenCounts(**dict(zip(QUANTITIES, tokens, strict=True))), amount_nano)
+
+    @staticmethod
+    def total(parts: "Sequence[Measures]") -> "Measures":
+        return Measures(
+            Counts(*(sum(part.counts[place] for part in parts) for place in range(len(Counts._fields)))),
+            TokenCounts(**{name: sum(getattr(part.tokens, name) for part in parts) for name in QUANTITIES}),
+            sum(part.amount_nano for part in parts),
+        )
 
 
 class UsageSum(NamedTuple):
     """One group of a report. What was not grouped by is empty, the bucket then 1970."""
 
     bucket: datetime
-    model: str
-    key_id: str
-    requests: int
-    tokens: TokenCounts
-    amount_nano: int
+    is_other: bool
+    values: tuple[str, ...]
+    """Of the dimensions of `UsageQuery.group_by`, in their order."""
+    measures: Measures
+
+    @property
+    def place(self) -> "Place":
+        return self.bucket, self.values
+
+
+Place = tuple[datetime, tuple[str, ...]]
+
+
+class Latencies(NamedTuple):
+    """The 50th, 90th, 95th and 99th percentile of each, in milliseconds."""
+
+    latency_ms: tuple[float, ...]
+    first_token_ms: tuple[float, ...] | None
 
 
 class ClosedRequest(NamedTuple):
     at: datetime
     request_id: str
     key_id: str
+    project_id: str
     model: str
     served_model: str
     provider: str
     endpoint: str
     stream: bool
+    client: str
+    end_user: str
     opened_at: datetime
     status: int
     outcome: str
@@ -60,6 +115,8 @@ class ClosedRequest(NamedTuple):
     finish_reason: str
     latency_ms: int
     first_token_ms: int | None
+    attempts: int
+    target: str
 
 
 class RequestUsage(NamedTuple):
@@ -73,44 +130,86 @@ NO_USAGE = RequestUsage(TokenCounts(), 0)
 class Store:
     def __init__(self, clickhouse: AsyncClient) -> None:
         self._clickhouse = clickhouse
+        self._gate = Gate()
 
-    async def usage(self, account_id: str, query: UsageQuery) -> list[UsageSum]:
-        whole_start, whole_end = whole_hours(query.start, query.end)
-        rows = await self._query(
+    async def usage(
+        self,
+        scope: Scope,
+        query: UsageQuery,
+        *,
+        limit: int,
+        offset: int = 0,
+        named: Sequence[tuple[str, ...]] | None = None,
+    ) -> list[UsageSum]:
+        """Groups by time, then the dearest first. With `named`, all groups but those are added up as one."""
+        whole = Range(query.range.end, query.range.end) if query.needs_rows else whole_hours(query.range)
+        rows = await self._of(
+            scope,
             "usage",
-            account_id=account_id,
-            start_ms=milliseconds(query.start),
-            whole_start_ms=milliseconds(whole_start),
-            whole_end_ms=milliseconds(whole_end),
-            end_ms=milliseconds(query.end),
-            granularity=query.granularity or "",
-            by_model=Dimension.MODEL in query.group_by,
-            by_api_key=Dimension.API_KEY in query.group_by,
-            models=query.models,
-            key_ids=query.key_ids,
+            **_question(query),
+            whole_start_ms=milliseconds(whole.start),
+            whole_end_ms=milliseconds(whole.end),
+            has_top=named is not None,
+            named=[[*values, *[""] * (MAX_DIMENSIONS - len(values))] for values in named or ()],
+            limit=limit,
+            offset=offset,
         )
         return [
-            UsageSum(bucket.replace(tzinfo=UTC), model, key_id, requests, TokenCounts(*tokens), amount_nano)
-            for bucket, model, key_id, requests, *tokens, amount_nano in rows
+            UsageSum(
+                datetime.fromtimestamp(bucket, UTC),
+                bool(is_other),
+                tuple(rest[: len(query.group_by)]),
+                Measures.of_row(rest[MAX_DIMENSIONS:]),
+            )
+            for bucket, is_other, *rest in rows
         ]
 
-    async def requests(self, account_id: str, before: Cursor, limit: int) -> list[ClosedRequest]:
-        rows = await self._query(
-            "requests", account_id=account_id, before_ms=before.at_ms, before_id=before.request_id, limit=limit
+    async def requests(
+        self, scope: Scope, over: Range, filters: Filters, before: RequestCursor, limit: int
+    ) -> list[ClosedRequest]:
+        rows = await self._of(
+            scope,
+            "requests",
+            **_filtered(filters),
+            start_ms=milliseconds(over.start),
+            end_ms=milliseconds(over.end),
+            before_ms=before.at_ms,
+            before_id=before.request_id,
+            limit=limit,
         )
         requests = [ClosedRequest(*row) for row in rows]
         return [
             row._replace(at=row.at.replace(tzinfo=UTC), opened_at=row.opened_at.replace(tzinfo=UTC)) for row in requests
         ]
 
-    async def request_usage(self, account_id: str, request_ids: Sequence[str]) -> dict[str, RequestUsage]:
-        rows = await self._query("request_usage", account_id=account_id, request_ids=list(request_ids))
+    async def percentiles(self, scope: Scope, query: UsageQuery) -> dict[Place, Latencies]:
+        rows = await self._of(scope, "percentiles", **_question(query))
+        return {
+            (datetime.fromtimestamp(bucket, UTC), tuple(rest[: len(query.group_by)])): Latencies(
+                tuple(rest[MAX_DIMENSIONS]), tuple(rest[MAX_DIMENSIONS + 1]) if rest[MAX_DIMENSIONS + 2] else None
+            )
+            for bucket, *rest in rows
+        }
+
+    async def request_usage(self, scope: Scope, requests: Sequence[ClosedRequest]) -> dict[str, RequestUsage]:
+        rows = await self._of(
+            scope,
+            "request_usage",
+            from_ms=milliseconds(min(request.at for request in requests)),
+            to_ms=milliseconds(max(request.at for request in requests)),
+            request_ids=[request.request_id for request in requests],
+        )
         return {
             request_id: RequestUsage(TokenCounts(*tokens), amount_nano) for request_id, *tokens, amount_nano in rows
         }
 
     async def newest(self) -> dict[str, datetime]:
         return {kind: at.replace(tzinfo=UTC) for kind, at in await self._query("newest")}
+
+    async def _of(self, scope: Scope, statement: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Run a statement about an account, in its turn and bound to what the caller may see."""
+        async with self._gate.enter(scope.account_id):
+            return await self._query(statement, **scope._asdict(), **parameters)
 
     async def _query(self, statement: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """Run one statement within the limits.
@@ -144,9 +243,23 @@ def unavailable(error: Exception) -> Problem:
     )
 
 
-def whole_hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """The whole hours within `[start, end)`; without one, `(end, end)`, so that everything is before them."""
-    first = start.replace(minute=0, second=0, microsecond=0)
-    first = first if first == start else first + HOUR
-    last = end.replace(minute=0, second=0, microsecond=0)
-    return (first, last) if first < last else (end, end)
+def _question(query: UsageQuery) -> dict[str, Any]:
+    return {
+        "start_ms": milliseconds(query.range.start),
+        "end_ms": milliseconds(query.range.end),
+        "granularity": query.granularity or "",
+        "time_zone": query.time_zone,
+        **{f"group_{slot}": COLUMN[dimension] for slot, dimension in enumerate(query.group_by, 1)},
+        **{f"group_{slot}": NOTHING for slot in range(len(query.group_by) + 1, MAX_DIMENSIONS + 1)},
+        **_filtered(query.filters),
+    }
+
+
+def _filtered(filters: Filters) -> dict[str, Any]:
+    used = [(COLUMN[dimension], list(values)) for dimension, values in filters.items()]
+    slots = enumerate([*used, *[(NOTHING, [""])] * (MAX_DIMENSIONS - len(used))], 1)
+    return {
+        name: bound
+        for slot, (column, values) in slots
+        for name, bound in ((f"filter_{slot}", column), (f"values_{slot}", values))
+    }

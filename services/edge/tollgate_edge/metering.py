@@ -115,6 +115,8 @@ class RequestMeter:
             outcome=ending.outcome,
             finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
             lease_id=self._reservation.lease_id,
+            status=ending.status,
+            error_code=ending.error_code[:_MAX_WORD_CHARS],
         )
 
     def _closed(self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:

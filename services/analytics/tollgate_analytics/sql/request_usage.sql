@@ -1,4 +1,5 @@
 -- What the requests of a page used and cost. Their own statement, because usage comes on another topic than the close.
+-- Both events of a request carry the same time, which is what keeps this from reading all that the account ever used.
 SELECT
     request_id,
     sum(input_tokens),
@@ -9,7 +10,21 @@ SELECT
     sum(output_tokens),
     sum(reasoning_tokens),
     sum(audio_output_tokens),
+    sum(cache_write_1h_tokens),
+    sum(cached_audio_input_tokens),
+    sum(cached_image_input_tokens),
+    sum(image_output_tokens),
+    sum(images),
+    sum(audio_seconds),
+    sum(characters),
+    sum(searches),
     sum(amount_nano)
 FROM request_events
-WHERE account_id = {account_id:String} AND kind = 'used' AND request_id IN {request_ids:Array(String)}
+WHERE account_id = {account_id:String}
+    AND ({only_key:String} = '' OR key_id = {only_key:String})
+    AND ({only_project:String} = '' OR project_id = {only_project:String})
+    AND kind = 'used'
+    AND at >= fromUnixTimestamp64Milli({from_ms:Int64}, 'UTC') - INTERVAL 1 MINUTE
+    AND at <= fromUnixTimestamp64Milli({to_ms:Int64}, 'UTC') + INTERVAL 1 MINUTE
+    AND request_id IN {request_ids:Array(String)}
 GROUP BY request_id

@@ -1,12 +1,26 @@
--- A page of an account's closed requests, the newest first, from below a cursor (time, id). The order is the table's own,
--- backwards, so that the engine reads the page and little more, however long the list is.
+-- A page of an account's closed requests within a range, the newest first, from below a cursor (time, id). The order is
+-- the table's own, backwards, so that the engine reads the page and little more, however long the list is. Filters are
+-- bound as in usage.sql.
+WITH
+    '' AS nothing,
+    concat(toString(intDiv(status, 100)), 'xx') AS status_class
 SELECT
-    at, request_id, key_id, model, served_model, provider, endpoint, stream, opened_at,
-    status, outcome, error_code, finish_reason, latency_ms, first_token_ms
+    at, request_id, key_id, project_id, model, served_model, provider, endpoint, stream, client, end_user, opened_at,
+    status, outcome, error_code, finish_reason, latency_ms, first_token_ms, attempts, target
 FROM request_events
 WHERE account_id = {account_id:String}
+    AND ({only_key:String} = '' OR key_id = {only_key:String})
+    AND ({only_project:String} = '' OR project_id = {only_project:String})
     AND kind = 'closed'
+    AND at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
+    AND at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
     AND at <= fromUnixTimestamp64Milli({before_ms:Int64}, 'UTC')
     AND (at < fromUnixTimestamp64Milli({before_ms:Int64}, 'UTC') OR request_id < {before_id:String})
+    AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
+    AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
+    AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
+    AND has({values_4:Array(String)}, toString({filter_4:Identifier}))
+    AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
+    AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
 ORDER BY account_id DESC, kind DESC, at DESC, request_id DESC
 LIMIT {limit:UInt32}

@@ -1,0 +1,23 @@
+"""Whose usage a caller may see. It comes from the caller's own key or token, never from input."""
+
+from typing import NamedTuple
+
+from tollgate_common.callers import Caller
+from tollgate_common.events import UsageScope
+
+
+class Scope(NamedTuple):
+    """An account, and the one key or project of it that the caller is held to; empty is all of them."""
+
+    account_id: str
+    only_key: str = ""
+    only_project: str = ""
+
+    @staticmethod
+    def of(caller: Caller) -> "Scope":
+        if caller.key is None or caller.usage_scope is UsageScope.ACCOUNT:
+            return Scope(caller.account_id)
+        if caller.usage_scope is UsageScope.PROJECT and caller.key.project_id:
+            return Scope(caller.account_id, only_project=caller.key.project_id)
+        # A key that may see its project's usage and belongs to none sees its own.
+        return Scope(caller.account_id, only_key=caller.key.key_id)
