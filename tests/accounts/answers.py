@@ -2,13 +2,18 @@
 
 import argparse
 from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
 from typing import Any
 
 import httpx
 
 from tollgate_accounts.promo import command
+from tollgate_accounts.rules import Rules
 
 PASSWORD = "correct horse battery staple"
+CONSOLE = "http://console.example"
+# As `make up` has them: whoever signs up may sign in at once, and all tests come from one address.
+RULES = Rules(email_must_be_verified=False, console_url=CONSOLE, unlimited=(ip_network("127.0.0.0/8"),))
 
 # An e-mail to the headers that carry its session.
 SignedUp = Callable[[str], Awaitable[dict[str, str]]]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from accounts.answers import PASSWORD, SignedUp
+from accounts.answers import PASSWORD, RULES, SignedUp
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
@@ -29,7 +29,7 @@ def passwords() -> Passwords:
 
 @pytest.fixture
 async def client(pool: Pool, passwords: Passwords) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None))
+    transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None, rules=RULES))
     async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
         yield client
 

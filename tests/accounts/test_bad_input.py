@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from accounts.answers import PASSWORD, assert_problem, parse_promo_code
+from accounts.answers import PASSWORD, RULES, assert_problem, parse_promo_code
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.readiness import Readiness
@@ -15,7 +15,7 @@ from tollgate_common import postgres
 
 @pytest.fixture
 def app(passwords: Passwords) -> FastAPI:
-    return build_app(postgres.create_pool("postgresql://unused"), passwords, lambda: None)
+    return build_app(postgres.create_pool("postgresql://unused"), passwords, lambda: None, rules=RULES)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from accounts.answers import SignedUp, assert_problem
+from accounts.answers import RULES, SignedUp, assert_problem
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.settings import AccountsSettings
@@ -41,6 +41,7 @@ def transport(pool: Pool, passwords: Passwords, issuer: Issuer) -> httpx.ASGITra
         pool,
         passwords,
         lambda: None,
+        rules=RULES,
         issuer=issuer,
         internal_token=SecretStr(INTERNAL_TOKEN),
         operator_token=SecretStr(OPERATOR_TOKEN),
@@ -153,7 +154,7 @@ async def test_an_operators_token(
 
 
 async def test_without_a_secret_no_token_is_given(pool: Pool, passwords: Passwords, ada: dict[str, str]) -> None:
-    transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None))
+    transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None, rules=RULES))
     async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
         assert_problem(await client.post("/v1/tokens", headers=ada), 503, "tokens_not_configured")
         assert (await client.get(JWKS_PATH)).json() == {"keys": []}

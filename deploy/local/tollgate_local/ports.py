@@ -23,6 +23,8 @@ DEFAULT_PORTS = {
     "kafka-controller": 19093,
     "postgres": 15432,
     "clickhouse": 18123,
+    "mails": 8091,
+    "smtp": 8092,
 }
 BASE_VARIABLE = "TOLLGATE_PORT_BASE"
 HIGHEST_PORT = 65_535

@@ -99,6 +99,7 @@ class System:
     def parts(self) -> list[Part]:
         steps = [Part("topics", spec=None, prepare=self._create_topics)]
         simulated = [] if self.provider else [Part("provider", self._provider_spec)]
+        simulated.append(Part("mails", self._mails_spec))
         services = [
             Part(
                 service.name,
@@ -143,6 +144,17 @@ class System:
             is_ready=partial(answers_well, f"{self.url('provider')}/v1/models"),
         )
 
+    def _mails_spec(self) -> ProcessSpec:
+        return ProcessSpec(
+            name="mails",
+            argv=python(
+                "tollgate_local.mails", "--smtp-port", str(self.ports["smtp"]), "--port", str(self.ports["mails"])
+            ),
+            env={},
+            log_file=self.logs / "mails.log",
+            is_ready=partial(answers_well, f"{self.url('mails')}/v1/mails"),
+        )
+
     def environment(self, service: Service) -> dict[str, str]:
         """What the service reads its settings from."""
         engines = self.engines()
@@ -159,6 +171,7 @@ class System:
             environment |= self._operators_environment()
         if service.kind == "accounts":
             environment["TOLLGATE_SIGNING_SECRET"] = self.secret("signing-secret")
+            environment |= self._mail_environment()
         return environment | dict(self.settings)
 
     def _common_environment(self) -> dict[str, str]:
@@ -175,6 +188,17 @@ class System:
         # Whoever has set one of their own keeps it.
         own = "TOLLGATE_OPERATOR_TOKEN" in os.environ
         return {} if own else {"TOLLGATE_OPERATOR_TOKEN": self.secret("operator-token")}
+
+    def _mail_environment(self) -> dict[str, str]:
+        # The mails are caught and shown, and whoever tries the system out need not open one before they sign in. All
+        # calls come from this machine, so a limit by address would meet the wrong ones.
+        return {
+            "TOLLGATE_EMAIL_VERIFICATION": "optional",
+            "TOLLGATE_SMTP_HOST": HOST,
+            "TOLLGATE_SMTP_PORT": str(self.ports["smtp"]),
+            "TOLLGATE_SMTP_SECURITY": "none",
+            "TOLLGATE_UNLIMITED_ADDRESSES": "127.0.0.0/8",
+        }
 
     def _edge_environment(self) -> dict[str, str]:
         # The simulated provider takes any key.

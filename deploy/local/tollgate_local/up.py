@@ -115,6 +115,7 @@ Tollgate is ready after {took_s:.0f} s. Ctrl-C stops it; its data stays.
   API for any OpenAI SDK   {system.url("edge")}/v1
   accounts                 {system.url("accounts")}/docs
   usage                    {system.url("analytics")}/docs
+  mails that are sent      {system.url("mails")}
   model provider           {provider}
   demo account             {demo_file}
   logs                     {system.logs}

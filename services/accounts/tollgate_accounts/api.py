@@ -4,17 +4,22 @@ from collections.abc import Callable
 
 import psycopg
 from fastapi import FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from tollgate_accounts import problems
 from tollgate_accounts.access.operators import OfOperators, OfServices
 from tollgate_accounts.access.permissions import Access
 from tollgate_accounts.audit import api as audit
 from tollgate_accounts.identity import api as identity
+from tollgate_accounts.identity import proofs_api
+from tollgate_accounts.identity.handlers import Entrance
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import api as keys
 from tollgate_accounts.organisations import api as organisations
 from tollgate_accounts.promo import api as promo
+from tollgate_accounts.rules import Rules
 from tollgate_accounts.tokens import api as tokens
 from tollgate_accounts.tokens.handlers import Issuer
 from tollgate_common.http import create_app, problem_response
@@ -26,6 +31,7 @@ def build_app(
     passwords: Passwords,
     ready: Callable[[], str | None],
     *,
+    rules: Rules,
     issuer: Issuer | None = None,
     internal_token: SecretStr | None = None,
     operator_token: SecretStr | None = None,
@@ -36,14 +42,19 @@ def build_app(
         pool: of the database.
         passwords: hashes them.
         ready: None when the service can work, otherwise what it waits for.
+        rules: what the operator has decided about the entrance.
         issuer: signs access tokens; without it none are given.
         internal_token: the secret of services; without it none is let in.
         operator_token: the secret of operators; without it only persons who are operators are let in.
     """
     app = create_app("Tollgate accounts", ready=ready)
     app.add_exception_handler(psycopg.OperationalError, _render_unavailable)
+    app.state.rules = rules
+    _let_browsers_in(app, rules)
     access = Access(pool)
-    app.include_router(identity.routes(pool, passwords, access))
+    entrance = Entrance(pool, passwords, rules)
+    app.include_router(identity.routes(entrance, access))
+    app.include_router(proofs_api.routes(entrance, access))
     app.include_router(organisations.routes(pool, access))
     app.include_router(keys.routes(pool, access))
     app.include_router(promo.routes(pool, access))
@@ -51,6 +62,20 @@ def build_app(
     operators = OfOperators(pool, operator_token)
     app.include_router(tokens.routes(issuer or Issuer(pool, None), access, OfServices(internal_token), operators))
     return app
+
+
+def _let_browsers_in(app: FastAPI, rules: Rules) -> None:
+    """Addresses from proxies that are trusted, and the console's pages, whose origin may be another than ours."""
+    if rules.console_origin is not None:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=[rules.console_origin],
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["Authorization", "Content-Type", "Tollgate-Organisation"],
+        )
+    if rules.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(rules.trusted_proxies))
 
 
 async def _render_unavailable(request: Request, _: Exception) -> Response:

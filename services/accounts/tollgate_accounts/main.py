@@ -6,6 +6,8 @@ from argon2 import PasswordHasher
 
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
+from tollgate_accounts.mails.courier import Courier
+from tollgate_accounts.mails.smtp import Smtp
 from tollgate_accounts.promo import command as promo_command
 from tollgate_accounts.readiness import Readiness
 from tollgate_accounts.settings import AccountsSettings
@@ -30,11 +32,18 @@ async def serve(settings: AccountsSettings) -> None:
             pool,
             Passwords(PasswordHasher()),
             readiness.waiting_for,
+            rules=settings.rules(),
             issuer=issuer,
             internal_token=settings.internal_token,
             operator_token=settings.operator_token,
         )
-        workers = (readiness.run(), _after(readiness, publisher.run), _after(readiness, issuer.run))
+        courier = Courier(pool, Smtp(settings).send, settings.mail_from, settings.console_url)
+        workers = (
+            readiness.run(),
+            _after(readiness, publisher.run),
+            _after(readiness, issuer.run),
+            _after(readiness, courier.run),
+        )
         await run_service(app, settings.host, settings.port, *workers)
 
 

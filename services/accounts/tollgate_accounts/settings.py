@@ -1,7 +1,11 @@
 """What the accounts service reads from the environment."""
 
-from pydantic import Field, SecretStr
+from ipaddress import ip_network
+from typing import Literal, Self
 
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from tollgate_accounts.rules import Networks, Rules
 from tollgate_common.settings import ServiceSettings
 
 
@@ -16,3 +20,43 @@ class AccountsSettings(ServiceSettings):
     operator_token: SecretStr | None = Field(
         None, min_length=16, description="bearer secret of operators; without it only persons who are operators are"
     )
+    email_verification: Literal["required", "optional"] = Field(
+        "required", description="whether nobody signs in before they have opened the link in their mail"
+    )
+    smtp_host: str | None = Field(None, description="the mail server; without one mails wait")
+    smtp_port: int = Field(587, ge=1, le=65535, description="port of the mail server")
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="how mails are sent in secret")
+    smtp_username: str | None = Field(None, description="name at the mail server, if it asks for one")
+    smtp_password: SecretStr | None = Field(None, description="password at the mail server")
+    mail_from: str = Field("Tollgate <no-reply@localhost>", description="sender of mails")
+    console_url: str | None = Field(
+        None, pattern=r"^https?://[^/\s]+[^\s]*$", description="the web console: mails link there, it may use cookies"
+    )
+    trusted_proxies: str = Field("", description="networks whose X-Forwarded-For is believed, separated by commas")
+    unlimited_addresses: str = Field("", description="networks that no limit by address counts, separated by commas")
+
+    @field_validator("trusted_proxies", "unlimited_addresses")
+    @classmethod
+    def _networks(cls, text: str) -> str:
+        parse_networks(text)
+        return text
+
+    @model_validator(mode="after")
+    def _can_be_verified(self) -> Self:
+        if self.email_verification == "required" and self.smtp_host is None:
+            raise ValueError(
+                "TOLLGATE_EMAIL_VERIFICATION is 'required' (the default) and TOLLGATE_SMTP_HOST is not set"
+            )
+        return self
+
+    def rules(self) -> Rules:
+        return Rules(
+            email_must_be_verified=self.email_verification == "required",
+            console_url=self.console_url.rstrip("/") if self.console_url else None,
+            trusted_proxies=tuple(str(network) for network in parse_networks(self.trusted_proxies)),
+            unlimited=parse_networks(self.unlimited_addresses),
+        )
+
+
+def parse_networks(text: str) -> Networks:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())

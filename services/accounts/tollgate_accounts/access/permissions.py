@@ -6,17 +6,41 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Header, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from tollgate_accounts.access import problems, store
 from tollgate_accounts.access.roles import EVERYONE, Role
 from tollgate_accounts.audit.store import Actor
+from tollgate_accounts.rules import Rules
 from tollgate_common.postgres import Pool
 
 SESSION_PREFIX = "tgs_"
+SESSION_COOKIE = "tollgate_session"
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 _bearer = HTTPBearer(auto_error=False, description="a session's token, `tgs_...`, from POST /v1/sessions")
-Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+_cookie = APIKeyCookie(name=SESSION_COOKIE, auto_error=False, description="the console's own form of it")
+
+
+async def session_credentials(
+    request: Request,
+    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    cookie: Annotated[str | None, Depends(_cookie)],
+) -> HTTPAuthorizationCredentials | None:
+    """What the caller shows, in the header or, from the console's pages alone, in the cookie.
+
+    Raises:
+        Problem: a cookie came with a call that changes something, and not from a page of the console. A browser sends
+            cookies along with what any page asks for, and it always tells which page's origin that was.
+    """
+    if bearer is not None or cookie is None:
+        return bearer
+    if request.method not in SAFE_METHODS:
+        require_console(request)
+    return HTTPAuthorizationCredentials(scheme="Bearer", credentials=cookie)
+
+
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(session_credentials)]
 Organisation = Annotated[
     UUID | None,
     Header(
@@ -152,6 +176,17 @@ def token_hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def require_console(request: Request) -> None:
+    """Refuse what a page of another origin than the console's asks for.
+
+    Raises:
+        Problem: the call comes from elsewhere, or nobody has said where the console is.
+    """
+    rules: Rules = request.app.state.rules
+    if rules.console_origin is None or request.headers.get("Origin") != rules.console_origin:
+        raise problems.origin_refused()
+
+
 def address_of(request: Request) -> str:
-    # Behind a proxy this is the proxy's address.
+    # Behind a proxy that is trusted, the application has put the client's own address here.
     return request.client.host if request.client else ""

@@ -39,8 +39,13 @@ def service_unknown() -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, "service_unknown", detail, headers=_BEARER)
 
 
+def origin_refused() -> Problem:
+    detail = "a session cookie changes something only from a page of the console; send the token in a header instead"
+    return Problem(HTTPStatus.FORBIDDEN, "origin_refused", detail)
+
+
 # What a route can answer that needs a session, and one that needs a role in an organisation too.
-OF_PERSONS = (session_missing(), session_invalid())
+OF_PERSONS = (session_missing(), session_invalid(), origin_refused())
 OF_MEMBERS = (
     *OF_PERSONS,
     role_insufficient("owner"),

@@ -5,17 +5,27 @@ from http import HTTPStatus
 from tollgate_common.errors import Problem
 
 
-def email_taken() -> Problem:
-    detail = "an account with this e-mail exists; sign in, or use another e-mail"
-    return Problem(HTTPStatus.CONFLICT, "email_taken", detail, field="email")
-
-
 def credentials_wrong() -> Problem:
-    """The same for an unknown e-mail and for a wrong password: it must not tell which."""
-    return Problem(HTTPStatus.UNAUTHORIZED, "credentials_wrong", "no account has this e-mail and password")
+    """The same for an unknown e-mail, a wrong password and an unverified e-mail: it must not tell which."""
+    detail = "nobody who may sign in has this e-mail and password; a new account waits for the link in its mail"
+    return Problem(HTTPStatus.UNAUTHORIZED, "credentials_wrong", detail)
+
+
+def password_wrong() -> Problem:
+    detail = "this is not your current password"
+    return Problem(HTTPStatus.FORBIDDEN, "password_wrong", detail, field="current_password")
+
+
+def token_invalid() -> Problem:
+    detail = "this token never was, has expired, or was used before; ask for another mail"
+    return Problem(HTTPStatus.NOT_FOUND, "token_invalid", detail, field="token")
+
+
+def session_not_found() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "session_not_found", "you have no such session", field="session_id")
 
 
 def too_many_attempts(retry_after_s: int) -> Problem:
-    detail = f"too many attempts to sign in; try again in {retry_after_s} seconds"
+    detail = f"too many attempts; try again in {retry_after_s} seconds"
     headers = {"Retry-After": str(retry_after_s)}
     return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts", detail, headers=headers)

@@ -1,9 +1,12 @@
 """Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tollgate_accounts import rows
+from tollgate_accounts.emails import fold
+from tollgate_accounts.rules import Limit
 from tollgate_common.postgres import Connection
 from tollgate_common.statements import Statements
 
@@ -12,53 +15,107 @@ SQL = Statements("tollgate_accounts.identity")
 
 class Credentials(NamedTuple):
     person_id: str
+    email: str
     password_hash: str
+    is_verified: bool
 
 
 class Attempts(NamedTuple):
-    """Attempts to sign in within a window of time, and when that ends."""
+    """Attempts of an action within a window of time, and when that ends."""
 
+    action: str
     attempts: int
     ends_in: timedelta
 
 
-def fold_email(email: str) -> str:
-    """What is the same for two spellings of one e-mail. No provider in use tells capitals apart."""
-    return email.lower()
+class SessionOfPerson(NamedTuple):
+    id: str
+    user_agent: str
+    address: str
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
 
 
-async def insert_person(connection: Connection, person_id: str, email: str, password_hash: str) -> bool:
+class Verified(NamedTuple):
+    email: str
+    promo_code: str | None
+
+
+async def insert_person(
+    connection: Connection, *, person_id: str, email: str, password_hash: str, promo_code: str | None
+) -> bool:
     """False if the e-mail is taken."""
     row = await rows.one(
         connection,
         SQL["insert_person"],
         id=person_id,
         email=email,
-        email_folded=fold_email(email),
+        email_folded=fold(email),
         password_hash=password_hash,
+        promo_code=promo_code,
     )
     return row is not None
 
 
 async def find_credentials(connection: Connection, email: str) -> Credentials | None:
-    row = await rows.one(connection, SQL["find_credentials"], email_folded=fold_email(email))
+    row = await rows.one(connection, SQL["find_credentials"], email_folded=fold(email))
     return Credentials(**row) if row else None
 
 
-async def count_sign_in_attempt(connection: Connection, email: str, address: str, window: timedelta) -> Attempts:
-    row = await rows.one(
-        connection, SQL["count_sign_in_attempt"], email_folded=fold_email(email), address=address, window=window
+async def find_password(connection: Connection, person_id: str) -> str:
+    row = await rows.one(connection, SQL["find_password"], id=person_id)
+    assert row is not None, "persons are never deleted"
+    password_hash: str = row["password_hash"]
+    return password_hash
+
+
+async def set_password(connection: Connection, person_id: str, password_hash: str) -> str:
+    """The person's e-mail."""
+    row = await rows.one(connection, SQL["set_password"], id=person_id, password_hash=password_hash)
+    assert row is not None, "persons are never deleted"
+    email: str = row["email"]
+    return email
+
+
+async def count_attempts(connection: Connection, tries: Sequence[tuple[Limit, str]]) -> list[Attempts]:
+    found = await rows.every(
+        connection,
+        SQL["count_attempts"],
+        actions=[limit.action for limit, _ in tries],
+        subjects=[subject for _, subject in tries],
+        windows=[limit.window for limit, _ in tries],
     )
-    assert row is not None, "an upsert returns its row"
-    return Attempts(**row)
+    return [Attempts(**row) for row in found]
 
 
-async def purge_sign_in_attempts(connection: Connection, window: timedelta) -> None:
-    await connection.execute(SQL["purge_sign_in_attempts"], {"window": window})
+async def purge_attempts(connection: Connection) -> None:
+    await connection.execute(SQL["purge_attempts"])
 
 
-async def forget_sign_in_attempts(connection: Connection, email: str, address: str) -> None:
-    await connection.execute(SQL["forget_sign_in_attempts"], {"email_folded": fold_email(email), "address": address})
+async def forget_attempts(connection: Connection, limit: Limit, subject: str) -> None:
+    await connection.execute(SQL["forget_attempts"], {"action": limit.action, "subject": subject})
+
+
+async def take_token(connection: Connection, token_hash: str, purpose: str) -> str | None:
+    """Whose token it was; None if it does not work, or not any more."""
+    row = await rows.one(connection, SQL["take_token"], token_hash=token_hash, purpose=purpose)
+    return row["person_id"] if row else None
+
+
+async def purge_tokens(connection: Connection, person_id: str, purpose: str) -> None:
+    await connection.execute(SQL["purge_tokens"], {"person_id": person_id, "purpose": purpose})
+
+
+async def verify_email(connection: Connection, person_id: str) -> Verified:
+    row = await rows.one(connection, SQL["verify_email"], id=person_id)
+    assert row is not None, "persons are never deleted"
+    return Verified(**row)
+
+
+async def first_organisation(connection: Connection, person_id: str) -> str | None:
+    row = await rows.one(connection, SQL["first_organisation"], person_id=person_id)
+    return row["account_id"] if row else None
 
 
 async def insert_session(
@@ -87,9 +144,20 @@ async def insert_session(
     return expires_at
 
 
+async def list_sessions(connection: Connection, person_id: str) -> list[SessionOfPerson]:
+    """Used last first."""
+    found = await rows.every(connection, SQL["list_sessions"], person_id=person_id)
+    return [SessionOfPerson(**row) for row in found]
+
+
 async def delete_expired_sessions(connection: Connection, person_id: str) -> None:
     await connection.execute(SQL["delete_expired_sessions"], {"person_id": person_id})
 
 
-async def delete_session(connection: Connection, person_id: str, session_id: str) -> None:
-    await connection.execute(SQL["delete_session"], {"person_id": person_id, "id": session_id})
+async def delete_other_sessions(connection: Connection, person_id: str, kept: str | None) -> None:
+    await connection.execute(SQL["delete_other_sessions"], {"person_id": person_id, "kept": kept})
+
+
+async def delete_session(connection: Connection, person_id: str, session_id: str) -> bool:
+    """False if the person has no such session."""
+    return await rows.one(connection, SQL["delete_session"], person_id=person_id, id=session_id) is not None

@@ -1,0 +1,31 @@
+"""Limits on attempts, by e-mail and by address. They count whether such an account exists or not."""
+
+import math
+
+from tollgate_accounts.identity import problems, store
+from tollgate_accounts.rules import Limit, Rules
+from tollgate_common.postgres import Pool
+
+Try = tuple[Limit, str]
+
+
+async def count(pool: Pool, rules: Rules, tries: list[Try], *by_address: Try) -> None:
+    """Count an attempt, in a transaction of its own, before it is looked at.
+
+    Args:
+        pool: of the database.
+        rules: say which addresses are not limited.
+        tries: the limits that it counts for, each with whose attempt it is.
+        by_address: further ones, whose second part is the address alone.
+
+    Raises:
+        Problem: one of the limits is passed.
+    """
+    counted = [*tries, *(one for one in by_address if rules.counts(one[1]))]
+    most = {limit.action: limit.most for limit, _ in counted}
+    async with pool.connection() as connection:
+        found = await store.count_attempts(connection, counted)
+        await store.purge_attempts(connection)
+    passed = [attempts.ends_in for attempts in found if attempts.attempts > most[attempts.action]]
+    if passed:
+        raise problems.too_many_attempts(math.ceil(max(passed).total_seconds()))

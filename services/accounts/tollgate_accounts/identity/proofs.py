@@ -1,0 +1,110 @@
+"""The use cases of e-mail verification and of passwords, one function each; each is one transaction, unless it says why
+not.
+"""
+
+from tollgate_accounts.access.permissions import Person, token_hash
+from tollgate_accounts.audit import store as audit
+from tollgate_accounts.audit.store import Actor
+from tollgate_accounts.emails import fold
+from tollgate_accounts.identity import limits, problems, store
+from tollgate_accounts.identity.handlers import Entrance
+from tollgate_accounts.mails import store as mails
+from tollgate_accounts.mails.kinds import MailKind
+from tollgate_accounts.promo import handlers as promo
+from tollgate_accounts.promo.store import Grant
+from tollgate_common.errors import Problem
+from tollgate_common.postgres import Connection
+
+
+async def ask_for_mail(entrance: Entrance, kind: MailKind, email: str, address: str) -> None:
+    """Let a mail with a token go to an e-mail, if somebody has it: who asks does not learn whether.
+
+    Raises:
+        Problem: too many attempts.
+    """
+    rules = entrance.rules
+    await limits.count(
+        entrance.pool, rules, [(rules.limits.mail_email, fold(email))], (rules.limits.mail_address, address)
+    )
+    async with entrance.pool.connection() as connection:
+        await mails.add(connection, kind, email)
+
+
+async def verify_email(entrance: Entrance, token: str, address: str) -> tuple[str, Grant | None]:
+    """Take the token of a mail; the e-mail that it proves, and the credit of the sign-up's promo code.
+
+    Raises:
+        Problem: too many attempts, or the token does not work.
+    """
+    await limits.count(entrance.pool, entrance.rules, [], (entrance.rules.limits.token_address, address))
+    async with entrance.pool.connection() as connection:
+        person_id = await _take(connection, token, "verify_email")
+        return await _mark_verified(connection, Actor("person", person_id, address))
+
+
+async def reset_password(entrance: Entrance, token: str, password: str, address: str) -> None:
+    """Take the token of a mail and a new password; whoever was signed in is out. Two steps, because no connection is
+    held while the password is hashed. The mail was read, so the e-mail is verified too.
+
+    Raises:
+        Problem: too many attempts, or the token does not work.
+    """
+    await limits.count(entrance.pool, entrance.rules, [], (entrance.rules.limits.token_address, address))
+    password_hash = await entrance.passwords.hash(password)
+    async with entrance.pool.connection() as connection:
+        person_id = await _take(connection, token, "reset_password")
+        actor = Actor("person", person_id, address)
+        await _mark_verified(connection, actor)
+        await _change_password(connection, actor, password_hash, kept_session=None)
+
+
+async def change_password(entrance: Entrance, caller: Person, current: str, password: str) -> None:
+    """Three steps, because no connection is held while passwords are hashed. Attempts count as those to sign in do:
+    a stolen session must not be a place to guess the password at.
+
+    Raises:
+        Problem: too many attempts, or the current password is wrong.
+    """
+    rules = entrance.rules
+    tries = [(rules.limits.sign_in, f"{fold(caller.email)} {caller.address}")]
+    await limits.count(entrance.pool, rules, tries, (rules.limits.sign_in_address, caller.address))
+    async with entrance.pool.connection() as connection:
+        current_hash = await store.find_password(connection, caller.person_id)
+    if not await entrance.passwords.fits(current, current_hash):
+        raise problems.password_wrong()
+    password_hash = await entrance.passwords.hash(password)
+    async with entrance.pool.connection() as connection:
+        await _change_password(connection, caller.actor, password_hash, kept_session=caller.session_id)
+
+
+async def _take(connection: Connection, token: str, purpose: str) -> str:
+    person_id = await store.take_token(connection, token_hash(token), purpose)
+    if person_id is None:
+        raise problems.token_invalid()
+    await store.purge_tokens(connection, person_id, purpose)
+    return person_id
+
+
+async def _mark_verified(connection: Connection, actor: Actor) -> tuple[str, Grant | None]:
+    verified = await store.verify_email(connection, actor.id)
+    await audit.record(connection, actor, "person.email_verified", ("person", actor.id), account_id=None)
+    account_id = await store.first_organisation(connection, actor.id)
+    if verified.promo_code is None or account_id is None:
+        return verified.email, None
+    try:
+        async with connection.transaction():
+            grant = await promo.redeem_within(connection, actor, account_id, verified.promo_code, field="promo_code")
+    except Problem:
+        # It was valid at the sign-up and is not any more; that is no reason not to let the person in.
+        return verified.email, None
+    return verified.email, grant
+
+
+async def _change_password(
+    connection: Connection, actor: Actor, password_hash: str, *, kept_session: str | None
+) -> None:
+    email = await store.set_password(connection, actor.id, password_hash)
+    await store.delete_other_sessions(connection, actor.id, kept_session)
+    await store.purge_tokens(connection, actor.id, "reset_password")
+    await audit.record(connection, actor, "person.password_changed", ("person", actor.id), account_id=None)
+    await mails.add(connection, MailKind.PASSWORD_CHANGED, email, {"address": actor.address})

@@ -1,0 +1,10 @@
+-- Counted before anything is looked at, and in one statement, so that guesses sent all at once count too. In one
+-- order, so that two who count the same rows do not wait for each other.
+INSERT INTO attempts AS counted (action, subject, attempts, ends_at)
+SELECT action, subject, 1, now() + window_length
+FROM unnest(%(actions)s::text[], %(subjects)s::text[], %(windows)s::interval[]) AS tried (action, subject, window_length)
+ORDER BY action, subject
+ON CONFLICT (action, subject) DO UPDATE SET
+    attempts = CASE WHEN counted.ends_at <= now() THEN 1 ELSE counted.attempts + 1 END,
+    ends_at = CASE WHEN counted.ends_at <= now() THEN excluded.ends_at ELSE counted.ends_at END
+RETURNING action, attempts, ends_at - now() AS ends_in

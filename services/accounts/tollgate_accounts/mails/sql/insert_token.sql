@@ -1,0 +1,6 @@
+-- No row comes back for an e-mail that nobody has, or that is verified already.
+INSERT INTO mail_tokens (token_hash, person_id, purpose, expires_at)
+SELECT %(token_hash)s, id, %(purpose)s, now() + %(lifetime)s
+FROM persons
+WHERE email_folded = %(recipient)s AND (%(purpose)s <> 'verify_email' OR email_verified_at IS NULL)
+RETURNING person_id

@@ -1,0 +1,63 @@
+"""Runs the statements of `sql/`: mails that wait, and the tokens that they carry."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from psycopg.types.json import Jsonb
+
+from tollgate_accounts import rows
+from tollgate_accounts.mails.kinds import MailKind
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import Connection
+from tollgate_common.statements import Statements
+
+SQL = Statements("tollgate_accounts.mails")
+
+
+class Mail(NamedTuple):
+    id: str
+    kind: str
+    recipient: str
+    details: dict[str, Any]
+    tries: int
+    age: timedelta
+
+
+async def add(
+    connection: Connection, kind: MailKind, recipient: str, details: Mapping[str, str | int] | None = None
+) -> None:
+    """Let a mail be sent once the caller's transaction is committed."""
+    await connection.execute(
+        SQL["add_mail"],
+        {"id": new_id(), "kind": kind.value, "recipient": recipient, "details": Jsonb(dict(details or {}))},
+    )
+
+
+async def take(connection: Connection) -> Mail | None:
+    """The mail that is due longest, locked until the transaction ends."""
+    row = await rows.one(connection, SQL["take_mail"])
+    return Mail(**row) if row else None
+
+
+async def delete(connection: Connection, mail_id: str) -> None:
+    await connection.execute(SQL["delete_mail"], {"id": mail_id})
+
+
+async def put_off(connection: Connection, mail_id: str, delay: timedelta) -> None:
+    await connection.execute(SQL["put_off_mail"], {"id": mail_id, "delay": delay})
+
+
+async def insert_token(
+    connection: Connection, *, token_hash: str, recipient: str, purpose: str, lifetime: timedelta
+) -> bool:
+    """False if nobody has this e-mail, or nothing is left to prove."""
+    row = await rows.one(
+        connection,
+        SQL["insert_token"],
+        token_hash=token_hash,
+        recipient=recipient,
+        purpose=purpose,
+        lifetime=lifetime,
+    )
+    return row is not None

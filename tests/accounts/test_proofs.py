@@ -1,0 +1,170 @@
+"""E-mail verification, password reset, and sessions that a person can see and end."""
+
+import dataclasses
+from email.message import EmailMessage
+
+import httpx
+import pytest
+
+from accounts.answers import PASSWORD, RULES, assert_problem
+from accounts.mailbox import Mailbox
+from tollgate_accounts.api import build_app
+from tollgate_accounts.identity.passwords import Passwords
+from tollgate_accounts.mails.courier import Courier
+from tollgate_accounts.promo import store as promo
+from tollgate_common.errors import Retryable
+from tollgate_common.postgres import Pool
+
+pytestmark = pytest.mark.engines
+
+ADA = {"email": "ada@example.com", "password": PASSWORD}
+NEW = "another long password"
+
+
+@pytest.fixture
+def mailbox(pool: Pool) -> Mailbox:
+    return Mailbox(pool)
+
+
+@pytest.fixture
+def strict(pool: Pool, passwords: Passwords) -> httpx.AsyncClient:
+    """Where an e-mail must be verified before anybody signs in with it."""
+    app = build_app(pool, passwords, lambda: None, rules=dataclasses.replace(RULES, email_must_be_verified=True))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://accounts")
+
+
+async def counted(pool: Pool, table: str) -> int:
+    async with pool.connection() as connection:
+        (row,) = await (await connection.execute(f"SELECT count(*) FROM {table}")).fetchall()  # noqa: S608
+    return int(row["count"])
+
+
+async def sign_in(client: httpx.AsyncClient, password: str = PASSWORD) -> dict[str, str]:
+    answer = await client.post("/v1/sessions", json=ADA | {"password": password})
+    assert answer.status_code == 201, answer.text
+    return {"Authorization": f"Bearer {answer.json()['token']}"}
+
+
+async def test_nobody_signs_in_before_the_mail_was_read(
+    strict: httpx.AsyncClient, pool: Pool, mailbox: Mailbox
+) -> None:
+    await make_welcome_code(pool)
+    answer = await strict.post("/v1/accounts", json=ADA | {"promo_code": "WELCOME"})
+    assert answer.status_code == 201, answer.text
+    early = await strict.post("/v1/sessions", json=ADA)
+    unknown = await strict.post("/v1/sessions", json=ADA | {"email": "bob@example.com"})
+    assert_problem(early, 401, "credentials_wrong")
+    assert early.content == unknown.content
+    assert await counted(pool, "promo_redemptions") == 0, "an invented e-mail uses up no code"
+
+    token = await mailbox.token("ada@example.com")
+    verified = await strict.post("/v1/email-verifications", json={"token": token})
+    assert (verified.status_code, verified.json()["email"]) == (200, "ada@example.com")
+    assert verified.json()["grant"]["amount"] == "10.00"
+    session = await sign_in(strict)
+    assert (await strict.get("/v1/person", headers=session)).json()["email_is_verified"] is True
+    assert await counted(pool, "promo_redemptions") == 1
+    assert_problem(await strict.post("/v1/email-verifications", json={"token": token}), 404, "token_invalid", "token")
+
+
+async def make_welcome_code(pool: Pool) -> None:
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO promo_codes (id, code, amount_nano) VALUES (gen_random_uuid(), 'WELCOME', 10000000000)"
+        )
+        assert await promo.find_redeemable(connection, "WELCOME") is not None
+
+
+async def test_a_code_that_ended_meanwhile_does_not_keep_its_person_out(
+    strict: httpx.AsyncClient, pool: Pool, mailbox: Mailbox
+) -> None:
+    await make_welcome_code(pool)
+    await strict.post("/v1/accounts", json=ADA | {"promo_code": "WELCOME"})
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE promo_codes SET ends_at = now()")
+    verified = await strict.post("/v1/email-verifications", json={"token": await mailbox.token("ada@example.com")})
+    assert (verified.status_code, verified.json()["grant"]) == (200, None)
+
+
+async def test_a_mail_may_be_asked_for_again_until_one_was_read(client: httpx.AsyncClient, mailbox: Mailbox) -> None:
+    await client.post("/v1/accounts", json=ADA)
+    first = await mailbox.token("ada@example.com")
+    await client.post("/v1/email-verifications/requests", json={"email": "ADA@example.com"})
+    second = await mailbox.token("ADA@example.com")
+    assert first != second
+    assert (await client.post("/v1/email-verifications", json={"token": first})).status_code == 200
+    assert_problem(await client.post("/v1/email-verifications", json={"token": second}), 404, "token_invalid", "token")
+    await client.post("/v1/email-verifications/requests", json={"email": "ada@example.com"})
+    assert await mailbox.fetch() == [], "nothing is left to prove"
+
+
+async def test_a_reset_ends_every_session(client: httpx.AsyncClient, mailbox: Mailbox, ada: dict[str, str]) -> None:
+    await mailbox.fetch()
+    for email in ("ada@example.com", "nobody@example.com"):
+        answer = await client.post("/v1/password-resets/requests", json={"email": email})
+        assert answer.status_code == 202
+    assert await mailbox.fetch() == [("ada@example.com", "Choose a new password")]
+    token = await mailbox.token("ada@example.com")
+    refused = await client.post("/v1/email-verifications", json={"token": token})
+    assert_problem(refused, 404, "token_invalid", "token")
+
+    reset = {"token": token, "password": NEW}
+    assert (await client.post("/v1/password-resets", json=reset)).status_code == 204
+    assert_problem(await client.post("/v1/password-resets", json=reset), 404, "token_invalid", "token")
+    assert_problem(await client.get("/v1/person", headers=ada), 401, "session_invalid")
+    assert_problem(await client.post("/v1/sessions", json=ADA), 401, "credentials_wrong")
+    session = await sign_in(client, NEW)
+    assert (await client.get("/v1/person", headers=session)).json()["email_is_verified"] is True
+    assert await mailbox.fetch() == [("ada@example.com", "Your password was changed")]
+
+
+async def test_a_token_expires(client: httpx.AsyncClient, pool: Pool, mailbox: Mailbox, ada: dict[str, str]) -> None:
+    token = await mailbox.token("ada@example.com")
+    async with pool.connection() as connection:
+        assert token not in str(await (await connection.execute("SELECT * FROM mail_tokens")).fetchall())
+        await connection.execute("UPDATE mail_tokens SET expires_at = now()")
+    assert_problem(await client.post("/v1/email-verifications", json={"token": token}), 404, "token_invalid", "token")
+
+
+async def test_changing_the_password_ends_the_other_sessions(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
+    other = await sign_in(client)
+    wrong = {"current_password": NEW, "password": NEW}
+    assert_problem(await client.put("/v1/password", json=wrong, headers=ada), 403, "password_wrong", "current_password")
+    change = {"current_password": PASSWORD, "password": NEW}
+    assert (await client.put("/v1/password", json=change, headers=ada)).status_code == 204
+    assert (await client.get("/v1/person", headers=ada)).status_code == 200
+    assert_problem(await client.get("/v1/person", headers=other), 401, "session_invalid")
+    await sign_in(client, NEW)
+
+
+async def test_a_person_sees_their_sessions_and_ends_one(
+    client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]
+) -> None:
+    answer = await client.post("/v1/sessions", json=ADA, headers={"User-Agent": "a phone"})
+    phone = {"Authorization": f"Bearer {answer.json()['token']}"}
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE sessions SET last_seen_at = now() - interval '1 hour', address = '192.0.2.1'")
+    listed = (await client.get("/v1/sessions", headers=ada)).json()["sessions"]
+    assert [(one["is_current"], one["address"]) for one in listed] == [(True, "127.0.0.1"), (False, "192.0.2.1")]
+    assert listed[1]["user_agent"] == "a phone"
+    assert listed[0]["last_seen_at"] > listed[1]["last_seen_at"]
+
+    assert (await client.delete(f"/v1/sessions/{listed[1]['id']}", headers=ada)).status_code == 204
+    assert_problem(await client.get("/v1/person", headers=phone), 401, "session_invalid")
+    again = await client.delete(f"/v1/sessions/{listed[1]['id']}", headers=ada)
+    assert_problem(again, 404, "session_not_found", "session_id")
+
+
+async def test_a_mail_waits_for_the_mail_server(pool: Pool, ada: dict[str, str]) -> None:
+    async def busy(_: EmailMessage) -> None:
+        raise Retryable("busy")
+
+    courier = Courier(pool, busy, "Tollgate <no-reply@example.com>", None)
+    assert await courier.send_one()
+    assert not await courier.send_one(), "it waits now"
+    assert (await counted(pool, "mails"), await counted(pool, "mail_tokens")) == (1, 0)
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE mails SET next_try_at = now()")
+    mailbox = Mailbox(pool)
+    assert await mailbox.fetch() == [("ada@example.com", "Confirm your e-mail")]
+    assert (await counted(pool, "mails"), await counted(pool, "mail_tokens")) == (0, 1)
