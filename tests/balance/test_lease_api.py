@@ -70,6 +70,8 @@ async def test_the_life_of_a_lease(books: Books, client: httpx.AsyncClient) -> N
         },
         "account": {"posted_nano": 100, "held_nano": 50, "available_nano": 50},
         "retry_after_ms": None,
+        "budget": None,
+        "period_ends_in_ms": None,
     }
     assert (await client.put(lease, json=wanting(10, 70))).json() == granted.json()
 
@@ -147,3 +149,32 @@ async def test_a_database_that_is_away_asks_to_repeat(books: Books, client: http
     await books.pool.close()
     answer = await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(1))
     assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+
+
+async def test_a_lease_under_budgets(books: Books, client: httpx.AsyncClient) -> None:
+    await books.credit("a", 1_000)
+    await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
+    budgets = [
+        {"budget_id": "key:k1", "period": "day", "amount_nano": 100},
+        {"budget_id": "project:p1", "period": "total", "amount_nano": 90},
+    ]
+    granted = (await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(80, budgets=budgets))).json()
+    assert (granted["outcome"], granted["budget"]) == ("done", None)
+    assert 0 < granted["period_ends_in_ms"] <= 86_400_000
+
+    waits = (await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(20, budgets=budgets))).json()
+    assert (waits["outcome"], waits["retry_after_ms"], waits["lease"]) == ("retry", 250, None)
+    refused = (await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(91, budgets=budgets))).json()
+    assert refused["outcome"] == "budget_exceeded"
+    assert refused["budget"] == {
+        "budget_id": "project:p1",
+        "period": "total",
+        "amount_nano": 90,
+        "spent_nano": 0,
+        "held_nano": 80,
+        "resets_at": None,
+    }
+
+    for wrong in ({"period": "week"}, {"amount_nano": -1}, {"amount_nano": 1.5}, {"budget_id": ""}):
+        answer = await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(1, budgets=[budgets[0] | wrong]))
+        assert (answer.status_code, answer.json()["field"]) == (422, f"budgets.0.{next(iter(wrong))}")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tollgate_balance.budgets import Allotment, ends_in_ms
 from tollgate_balance.leases import (
     Answer,
     Authorise,
@@ -78,7 +79,7 @@ def test_a_closed_lease_holds_exactly_the_usage_on_its_way() -> None:
     closed = authorise(account(100, 50), lease(50), setting(30, close=True), 1)
     assert closed == Answer(Outcome.DONE, account(100, 30), lease(30, state=LeaseState.CLOSED, rev=2))
     assert closed.lease is not None
-    charged, [settled] = settle(closed.account, {"l": closed.lease}, {"l": 30})
+    charged, [settled], _ = settle(closed.account, {"l": closed.lease}, {"l": 30})
     assert charged == (account(70, unburned_nano=30), 0)
     assert settled.hold_nano == 0
 
@@ -111,15 +112,81 @@ def test_a_call_changes_a_lease_only_from_the_rev_before_it(known: Lease, call: 
 
 def test_usage_is_covered_by_its_own_lease_then_by_what_is_available() -> None:
     leases = {"l": lease(30), "m": lease(20)._replace(lease_id="m"), "x": lease(9)._replace(account_id="x")}
-    charged, settled = settle(account(60, 50), leases, {"l": 35, "m": 5, None: 2, "x": 1, "unknown": 1})
+    charged, settled, _ = settle(account(60, 50), leases, {"l": 35, "m": 5, None: 2, "x": 1, "unknown": 1})
     # Beyond its lease's 30: 5; without a lease: 4; available: 10.
     assert charged == (account(60 - 44, 50 - 35, unburned_nano=44), 0)
     assert [(item.lease_id, item.settled_nano) for item in settled] == [("l", 35), ("m", 5)]
 
 
 def test_usage_after_the_release_finds_no_hold() -> None:
-    released, [gone] = release(account(100, 50), [lease(50)])
+    released, [gone], _ = release(account(100, 50), [lease(50)])
     assert released == account(100, 0)
-    charged, [settled] = settle(released._replace(posted_nano=20), {"l": gone}, {"l": 50})
+    charged, [settled], _ = settle(released._replace(posted_nano=20), {"l": gone}, {"l": 50})
     assert charged == (account(0, unburned_nano=20), 30)
     assert settled.settled_nano == 50
+
+
+def allotment(
+    amount_nano: int, spent_nano: int = 0, held_nano: int = 0, *, number: int = 1, ends_in_ms: int | None = None
+) -> Allotment:
+    return Allotment(number, "a", f"key:{number}", "day", amount_nano, spent_nano, held_nano, None, ends_in_ms)
+
+
+def test_a_grant_has_room_in_each_of_its_budgets_and_counts_there() -> None:
+    under = (allotment(50, 10, 10), allotment(100, 80, 5, number=2))
+    answer = grant(account(100), None, wanting(10, 90), 1, under)
+    # Of the second 15 are left, and half of them are another edge's share; the request needs more.
+    assert answer.allotments == (allotment(50, 10, 20), allotment(100, 80, 15, number=2))
+    assert answer.lease is not None
+    assert (answer.account, answer.lease.authorised_nano) == (account(100, 10), 10)
+    assert answer.lease.allotment_ids == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("posted", "held", "needed", "expected", "refused_by"),
+    [
+        (100, 0, 15, Outcome.DONE, None),
+        (100, 0, 16, Outcome.RETRY, 2),  # its leases hold 5 of it
+        (100, 0, 20, Outcome.RETRY, 2),
+        (100, 0, 21, Outcome.BUDGET_EXCEEDED, 2),
+        (100, 0, 41, Outcome.BUDGET_EXCEEDED, 1),
+        (100, 95, 6, Outcome.RETRY, None),  # the account's own shortage
+        (10, 0, 11, Outcome.INSUFFICIENT, None),  # with no credit a budget does not matter
+    ],
+)
+def test_which_refuses_the_account_or_a_budget(
+    posted: int, held: int, needed: int, expected: Outcome, refused_by: int | None
+) -> None:
+    under = (allotment(50, 10), allotment(100, 80, 5, number=2))
+    answer = grant(account(posted, held), None, wanting(needed), 1, under)
+    assert answer.outcome is expected
+    assert (answer.refused_by and answer.refused_by.allotment_id) == refused_by
+
+
+def test_extending_needs_room_in_the_budget_and_closing_does_not() -> None:
+    under = (allotment(50, 10, 30),)
+    one = lease(30)._replace(allotment_ids=(1,))
+    grown = authorise(account(100, 30), one, setting(40), 1, under)
+    assert (grown.outcome, grown.allotments) == (Outcome.DONE, (allotment(50, 10, 40),))
+    assert authorise(account(100, 30), one, setting(41), 1, under).outcome is Outcome.BUDGET_EXCEEDED
+    shrunk = authorise(account(100, 30), one, setting(5), 1, under)
+    assert (shrunk.outcome, shrunk.allotments) == (Outcome.DONE, (allotment(50, 10, 5),))
+    closed = authorise(account(100, 30), one, setting(60, close=True), 1, under)
+    assert (closed.outcome, closed.allotments) == (Outcome.DONE, (allotment(50, 10, 60),))
+
+
+def test_usage_and_release_count_where_the_lease_was_granted() -> None:
+    under = {1: allotment(50, 0, 30), 2: allotment(90, 0, 30, number=2), 3: allotment(7, number=3)}
+    one = lease(30)._replace(allotment_ids=(1, 2))
+    charged, [settled], counted = settle(account(100, 30), {"l": one}, {"l": 20, None: 5}, under)
+    assert counted == [allotment(50, 20, 10), allotment(90, 20, 10, number=2)]
+    _, _, counted = release(charged.account, [settled], under | {one.allotment_id: one for one in counted})
+    assert counted == [allotment(50, 20), allotment(90, 20, number=2)]
+    # What comes late is counted in full.
+    _, _, counted = settle(account(100), {"l": settled._replace(state=LeaseState.RELEASED)}, {"l": 60}, under)
+    assert [(one.spent_nano, one.held_nano) for one in counted] == [(60, 30), (60, 30)]
+
+
+def test_the_first_period_that_ends_is_told() -> None:
+    assert ends_in_ms((allotment(1), allotment(1, ends_in_ms=9), allotment(1, ends_in_ms=5))) == 5
+    assert ends_in_ms((allotment(1),)) is None

@@ -23,10 +23,11 @@ from tollgate_edge.allowance import (
 )
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Lease, Reservation, Wallet
+from tollgate_edge.leases import Lease, Payer, Reservation, Wallet
 from tollgate_edge.request import limited_body, parse_chat
 from tollgate_edge.tokens import count_prompt
 
+PAYER = Payer("account")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PRICES = st.builds(
     Prices,
@@ -57,11 +58,11 @@ class Purse:
     def __init__(self, nano: int) -> None:
         self.nano = nano
 
-    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         nano = self._take(least_nano, most_nano)
         # A lease that has nothing else: to grow, the purse must be asked.
-        lease = Lease(Wallet(account_id, lambda _: None), "lease", "boot", nano, 1)
-        reservation = Reservation(account_id, lease, 0)
+        lease = Lease(Wallet(payer, lambda _: None), "lease", "boot", nano, 1)
+        reservation = Reservation(payer, lease, 0)
         assert reservation.try_extend(nano)
         return reservation
 
@@ -126,7 +127,7 @@ def test_the_longest_answer(limits: dict[str, int], expected: int) -> None:
 
 async def test_a_stream_grows_by_steps_until_the_credit_is_spent() -> None:
     purse = Purse(25)
-    allowance = await reserve_stream(purse, "account", tariff(CHEAP), Size(0, 1, None, 1_000), 10)
+    allowance = await reserve_stream(purse, PAYER, tariff(CHEAP), Size(0, 1, None, 1_000), 10)
     assert allowance.covered_tokens == 10
     assert allowance.take(TEXT * 10)
     assert not allowance.take(TEXT)
@@ -145,7 +146,7 @@ async def test_a_stream_grows_by_steps_until_the_credit_is_spent() -> None:
 
 
 async def test_only_what_is_covered_of_a_large_piece_is_handed_on() -> None:
-    allowance = await reserve_stream(Purse(10), "account", tariff(CHEAP), Size(0, 1, None, 1_000), 10)
+    allowance = await reserve_stream(Purse(10), PAYER, tariff(CHEAP), Size(0, 1, None, 1_000), 10)
     assert not allowance.take(TEXT * 30)
     with pytest.raises(CreditSpent):
         await allowance.extend()
@@ -153,14 +154,14 @@ async def test_only_what_is_covered_of_a_large_piece_is_handed_on() -> None:
 
 
 async def test_a_clients_own_limit_is_never_exceeded_and_never_extended() -> None:
-    allowance = await reserve_stream(Purse(12), "account", tariff(CHEAP), Size(0, 2, 6, 1_000), 256)
+    allowance = await reserve_stream(Purse(12), PAYER, tariff(CHEAP), Size(0, 2, 6, 1_000), 256)
     assert allowance.covered_tokens == 12
     # The provider keeps to the limit; what comes more are roles, reasons and the usage.
     assert allowance.take(TEXT * 40)
 
 
 def test_large_events_hold_several_tokens() -> None:
-    reservation = Reservation("account", None, 0)
+    reservation = Reservation(PAYER, None, 0)
     size = Size(0, 1, None, 1_000)
     allowance = Allowance(Purse(0), Quote(tariff(CHEAP)), size, reservation, covered_tokens=1, step_tokens=1)
     allowance.take(TEXT)
@@ -170,16 +171,16 @@ def test_large_events_hold_several_tokens() -> None:
 
 @pytest.mark.parametrize(("nano", "limit_tokens"), [(10**9, None), (ROOMY_TOKENS + 100, ROOMY_TOKENS + 50), (200, 150)])
 async def test_an_answer_without_a_limit_gets_what_credit_affords(nano: int, limit_tokens: int | None) -> None:
-    allowance = await reserve_whole(Purse(nano), "account", tariff(CHEAP), Size(100, 1, None, 100_000), 10)
+    allowance = await reserve_whole(Purse(nano), PAYER, tariff(CHEAP), Size(100, 1, None, 100_000), 10)
     assert allowance.limit_tokens == limit_tokens
 
 
 async def test_an_answer_with_a_limit_is_reserved_as_a_whole() -> None:
     size = Size(100, 2, 60, 1_000)
-    allowance = await reserve_whole(Purse(170), "account", tariff(CHEAP), size, 10)
+    allowance = await reserve_whole(Purse(170), PAYER, tariff(CHEAP), size, 10)
     assert (allowance.reservation.nano, allowance.limit_tokens) == (170, None)
     with pytest.raises(CreditSpent, match=r"may cost up to 0\.00000017 and 0\.000000169 is left"):
-        await reserve_whole(Purse(169), "account", tariff(CHEAP), size, 10)
+        await reserve_whole(Purse(169), PAYER, tariff(CHEAP), size, 10)
 
 
 def test_a_limit_is_written_into_the_body() -> None:

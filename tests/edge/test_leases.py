@@ -18,12 +18,15 @@ from tollgate_edge.leases import (
     Grant,
     LeaseView,
     Outcome,
+    Payer,
+    Refusal,
     Reservation,
     Wallet,
     Want,
 )
 
 ACCOUNT = "account"
+PAYER = Payer(ACCOUNT)
 POSTED_NANO = 1_000
 EDGES = 3
 AMOUNTS = st.integers(0, 400)
@@ -70,7 +73,7 @@ class Bank:
 
 def wallet_with(bank: Bank, nano: int) -> tuple[Wallet, Reservation]:
     """A wallet whose first reservation has been granted."""
-    wallet = Wallet(ACCOUNT, lambda _: None)
+    wallet = Wallet(PAYER, lambda _: None)
     want = ask(wallet, nano)
     work(bank, wallet)
     assert want.reserved is not None
@@ -105,7 +108,7 @@ class Edges(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.bank = Bank()
-        self.wallets = [Wallet(ACCOUNT, lambda _: None) for _ in range(EDGES)]
+        self.wallets = [Wallet(PAYER, lambda _: None) for _ in range(EDGES)]
         self.reservations: list[Reservation] = []
         self.wants: list[tuple[Wallet, Want]] = []
         self.spent_nano = 0
@@ -113,7 +116,7 @@ class Edges(RuleBasedStateMachine):
 
     @rule(edge=st.integers(0, EDGES - 1), nano=AMOUNTS)
     def reserve(self, edge: int, nano: int) -> None:
-        reservation = self.wallets[edge].try_reserve(nano)
+        reservation = self.wallets[edge].try_reserve(nano, self.now_s)
         if reservation is not None:
             self.reservations.append(reservation)
 
@@ -264,12 +267,12 @@ def test_more_than_the_account_has_is_refused_at_once() -> None:
     wallet, _ = wallet_with(bank, 60)
     want, as_much = ask(wallet, 101), ask(wallet, 150)
     work(bank, wallet)
-    assert want.refused_at_nano == as_much.refused_at_nano == 100
+    assert want.refusal == as_much.refusal == Refusal(100)
     assert wallet.waiting == []
 
 
 def test_less_than_is_liked_once_there_is_no_more() -> None:
-    want = ask(wallet := Wallet(ACCOUNT, lambda _: None), 10, 500)
+    want = ask(wallet := Wallet(PAYER, lambda _: None), 10, 500)
     work(Bank(100), wallet)
     assert want.reserved is not None
     assert 10 <= want.reserved.nano < 100
@@ -305,7 +308,7 @@ def test_a_short_account_gets_back_what_is_idle() -> None:
 async def test_whoever_waits_is_woken() -> None:
     bank, decided = Bank(100), asyncio.Event()
     woken: list[Wallet] = []
-    wallet = Wallet(ACCOUNT, woken.append)
+    wallet = Wallet(PAYER, woken.append)
     held = ask(wallet, 90)
     work(bank, wallet)
     want = Want(50, 50, decided.set)

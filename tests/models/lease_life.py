@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from models.explorer import Exploration, explore
+from tollgate_balance.budgets import Allotment
 from tollgate_balance.grants import Collected, CreditGrant, Purse, add, burn, collect_all, expire, open_purse, take
 from tollgate_balance.leases import Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant, release, settle
 from tollgate_balance.ledger import Account, collect
@@ -43,6 +44,9 @@ class LifeRules(NamedTuple):
     burn_while_expiring: bool = True
     """Usage of held credit that has expired burns it, so that no more expires later than is left then."""
     expire_what_comes_back: bool = True
+    look_at_budgets: bool = True
+    hold_in_budgets: bool = True
+    release_in_budgets: bool = True
 
 
 class Bounds(NamedTuple):
@@ -62,6 +66,8 @@ class Bounds(NamedTuple):
     reduction: int = 0
     promo: int = 0
     """So much of the credit may expire."""
+    budget: int | None = None
+    """Of all leases together, if they have one."""
 
 
 class Usage(NamedTuple):
@@ -91,6 +97,7 @@ class Edge(NamedTuple):
 
 class State(NamedTuple):
     purse: Purse
+    allotments: tuple[Allotment, ...]
     leases: tuple[Lease | None, ...]
     boots: tuple[Boot, ...]
     edges: tuple[Edge, ...]
@@ -121,6 +128,7 @@ def explore_life(rules: LifeRules, bounds: Bounds, max_states: int = 200_000) ->
     edges = tuple(Edge(boot, requests) for boot, requests in enumerate(bounds.requests))
     initial = State(
         purse=_credited(bounds),
+        allotments=() if bounds.budget is None else (Allotment(0, ACCOUNT, "budget", "total", bounds.budget),),
         leases=(None,) * bounds.leases,
         boots=(Boot(),) * len(edges),
         edges=edges,
@@ -184,8 +192,8 @@ class LeaseLife:
             yield f"edge {number} learns that it is fenced", self._begin_anew(state, number)
             return
         call = Grant(str(lease), ACCOUNT, str(edge.boot), 1, 0)
-        answer = grant(state.account, state.leases[lease], call, 1)
-        after = state.with_account(answer.account)
+        answer = grant(state.account, state.leases[lease], call, 1, self._allotments(state))
+        after = self._count(state.with_account(answer.account), answer.allotments)
         if answer.lease is not None:
             after = _put_lease(after, lease, answer.lease)
         if answer.outcome is Outcome.DONE:
@@ -222,8 +230,9 @@ class LeaseLife:
         lease = state.leases[edge.lease]
         assert lease is not None
         call = Authorise(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
-        answer = authorise(state.account, lease, call, 1)
+        answer = authorise(state.account, lease, call, 1, state.allotments)
         assert answer.lease is not None
+        state = self._count(state, answer.allotments)
         account, closed = answer.account, answer.lease
         if not self._rules.hold_after_close:
             account = account._replace(held_nano=account.held_nano - closed.hold_nano)
@@ -254,9 +263,11 @@ class LeaseLife:
             return state
         lease = state.leases[usage.lease]
         assert lease is not None
-        charged, settled = settle(state.account, {lease.lease_id: lease}, {lease.lease_id: 1})
+        before = dict(enumerate(state.allotments))
+        charged, settled, allotments = settle(state.account, {lease.lease_id: lease}, {lease.lease_id: 1}, before)
         if not self._rules.write_off and charged.written_off_nano:
             charged = charged._replace(account=charged.account._replace(posted_nano=state.account.posted_nano - 1))
+        state = self._count(state, tuple(allotments))
         state = _put_lease(state.with_account(charged.account), usage.lease, settled[0])._replace(
             seen=state.seen | {usage}, written_off=state.written_off + charged.written_off_nano
         )
@@ -285,11 +296,26 @@ class LeaseLife:
             for lease in state.leases
             if lease is not None and lease.boot_id == str(number) and lease.state is not LeaseState.RELEASED
         ]
-        account, released = release(state.account, own)
+        account, released, allotments = release(state.account, own, dict(enumerate(state.allotments)))
         state = self._give_back(state, account)
+        if self._rules.release_in_budgets:
+            state = self._count(state, tuple(allotments))
         for lease in released:
             state = _put_lease(state, int(lease.lease_id), lease)
         return _put_boot(state, number, state.boots[number]._replace(is_released=True))
+
+    def _allotments(self, state: State) -> tuple[Allotment, ...]:
+        if self._rules.look_at_budgets:
+            return state.allotments
+        return tuple(one._replace(amount_nano=self._bounds.credit + one.amount_nano) for one in state.allotments)
+
+    def _count(self, state: State, allotments: tuple[Allotment, ...]) -> State:
+        if not allotments:
+            return state
+        [before], [after] = state.allotments, allotments
+        held_nano = after.held_nano if self._rules.hold_in_budgets else before.held_nano
+        counted = after._replace(amount_nano=before.amount_nano, held_nano=held_nano)
+        return state._replace(allotments=(counted,))
 
     def _reduce(self, state: State) -> State:
         account = state.account._replace(due_nano=state.reduction)
@@ -339,7 +365,7 @@ class LeaseLife:
         posted = self._bounds.credit - len(state.seen) + state.written_off - state.reduced - expired
         if account.posted_nano != posted:
             return f"{account.posted_nano} posted, expected {posted}"
-        return _wrong_grants(state.purse) or self._wrong_write_off(state)
+        return _wrong_grants(state.purse) or _wrong_budget(state, holds) or self._wrong_write_off(state)
 
     def _wrong_write_off(self, state: State) -> str | None:
         if state.written_off > state.uncovered:
@@ -361,6 +387,15 @@ def _wrong_grants(purse: Purse) -> str | None:
     expiring_nano = burn(purse).account.expiring_nano
     if account.expiring_nano != expiring_nano:
         return f"{account.expiring_nano} count as expiring, {expiring_nano} remain"
+    return None
+
+
+def _wrong_budget(state: State, holds: int) -> str | None:
+    for one in state.allotments:
+        if one.spent_nano + one.held_nano > one.amount_nano + state.uncovered:
+            return f"{one.spent_nano} spent and {one.held_nano} held of a budget of {one.amount_nano}"
+        if (one.spent_nano, one.held_nano) != (len(state.seen), holds):
+            return f"a budget counts {one.spent_nano} and {one.held_nano}, of {len(state.seen)} spent and {holds} held"
     return None
 
 

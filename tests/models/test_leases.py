@@ -39,6 +39,8 @@ SMALL_WORLDS = {
     "a crash and credit that expires": Bounds(requests=(1,), promo=1),
     "an edge that is paused, and credit that expires": Bounds(credit=1, crashes=0, false_alarms=1, outages=1, promo=1),
     "a reduction, and all credit expires": Bounds(requests=(1,), reduction=1, promo=2),
+    "a crash, and a budget below the credit": Bounds(requests=(1, 1), budget=1, leases=2),
+    "an edge that is paused, an outage and a budget": Bounds(crashes=0, false_alarms=1, outages=1, budget=1, leases=2),
     "a crash and a lost answer": Bounds(credit=1, lost_answers=1),
     "a spool that is lost": Bounds(credit=1, outages=1, lost_spools=1),
     "a second lease of a paused edge": Bounds(credit=1, requests=(2, 1), crashes=0, false_alarms=1),
@@ -69,6 +71,9 @@ PAUSED = Bounds(credit=1, crashes=0, false_alarms=1)
         ("expire_only_available", Bounds(promo=2), "with holds of 1"),
         ("burn_before_expiry", Bounds(requests=(1,), crashes=0, promo=1), "remain of the grants"),
         ("burn_while_expiring", Bounds(requests=(1,), crashes=0, promo=2), "1 count as expiring, 0 remain"),
+        ("look_at_budgets", Bounds(crashes=0, budget=1), "0 spent and 2 held of a budget of 1"),
+        ("hold_in_budgets", Bounds(crashes=0, budget=1), "of 0 spent and 1 held"),
+        ("release_in_budgets", Bounds(requests=(1,), budget=1), "of 0 spent and 0 held"),
         ("expire_what_comes_back", Bounds(promo=1, requests=(1,), credit=1), "1 are available while 1 are expiring"),
     ],
 )

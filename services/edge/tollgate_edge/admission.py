@@ -7,7 +7,7 @@ from tollgate_common.events import decode_balance
 from tollgate_common.topics import Topic
 from tollgate_edge.errors import BalanceUnavailable, out_of_credit
 from tollgate_edge.lease_desk import LeaseDesk
-from tollgate_edge.leases import Reservation
+from tollgate_edge.leases import Payer, Reservation
 
 
 class Balances:
@@ -27,7 +27,7 @@ class Balances:
 
 
 class Admission(Protocol):
-    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         """Reserve `most_nano` if that can be had, `least_nano` at least.
 
         Raises:
@@ -45,16 +45,18 @@ class Admission(Protocol):
 class KnownBalances:
     """For development and a single edge: lets an account in while its last published balance is above zero.
 
-    Nothing is held, so requests in flight at once may overdraw it.
+    Nothing is held, so requests in flight at once may overdraw it. Keys with budgets are refused: nobody counts those.
     """
 
     def __init__(self, balances: Balances) -> None:
         self._balances = balances
 
-    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:  # noqa: ARG002 - nothing is held
-        if self._balances.available_nano(account_id) <= 0:
+    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:  # noqa: ARG002 - nothing is held
+        if payer.budgets:
+            raise BalanceUnavailable
+        if self._balances.available_nano(payer.account_id) <= 0:
             raise out_of_credit()
-        return Reservation(account_id, None, most_nano)
+        return Reservation(payer, None, most_nano)
 
     async def extend(self, reservation: Reservation, nano: int) -> None:
         reservation.try_extend(nano)
@@ -70,20 +72,21 @@ class LeasedCredit:
             desk: holds the leases.
             balances: the last that was heard of each account.
             fail_open_above_nano: let accounts in that had more than this while the balance service is away. None
-                refuses them; what it lets in may overdraw, and is written off.
+                refuses them; what it lets in may overdraw, and is written off. Keys with budgets are always refused.
         """
         self._desk = desk
         self._balances = balances
         self._fail_open_above_nano = fail_open_above_nano
 
-    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         try:
-            return await self._desk.reserve(account_id, least_nano, most_nano)
+            return await self._desk.reserve(payer, least_nano, most_nano)
         except BalanceUnavailable:
             floor_nano = self._fail_open_above_nano
-            if floor_nano is None or self._balances.available_nano(account_id) <= floor_nano:
+            # What is let in so counts in no budget.
+            if floor_nano is None or payer.budgets or self._balances.available_nano(payer.account_id) <= floor_nano:
                 raise
-            return Reservation(account_id, None, most_nano)
+            return Reservation(payer, None, most_nano)
 
     async def extend(self, reservation: Reservation, nano: int) -> None:
         await self._desk.extend(reservation, nano)

@@ -12,7 +12,7 @@ from tollgate_common.rating import BASIS_POINTS, COMPLETION_CLASSES, PROMPT_CLAS
 from tollgate_edge.admission import Admission
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Reservation
+from tollgate_edge.leases import Payer, Reservation
 from tollgate_edge.request import ChatRequest
 
 # What the dearest known model counts for the largest image: gpt-4o-mini, 2,833 and 5,667 for each of eight tiles.
@@ -203,7 +203,7 @@ class Allowance:
 
 
 async def reserve_stream(
-    admission: Admission, account_id: str, tariff: Tariff, size: Size, first_tokens: int
+    admission: Admission, payer: Payer, tariff: Tariff, size: Size, first_tokens: int
 ) -> Allowance:
     """Reserve the prompt and each choice's first tokens.
 
@@ -212,15 +212,13 @@ async def reserve_stream(
     """
     quote, tokens = Quote(tariff), size.at_most(first_tokens)
     nano = quote.nano(size.prompt_tokens, tokens)
-    reservation = await admission.reserve(account_id, nano, nano)
+    reservation = await admission.reserve(payer, nano, nano)
     return Allowance(
         admission, quote, size, reservation, covered_tokens=tokens, step_tokens=first_tokens * size.choices
     )
 
 
-async def reserve_whole(
-    admission: Admission, account_id: str, tariff: Tariff, size: Size, least_tokens: int
-) -> Allowance:
+async def reserve_whole(admission: Admission, payer: Payer, tariff: Tariff, size: Size, least_tokens: int) -> Allowance:
     """Reserve the prompt and the longest answer; where the client set no limit, as much of it as credit affords.
 
     Raises:
@@ -231,12 +229,12 @@ async def reserve_whole(
     is_limited = size.limit_tokens is not None
     roomy_nano = most_nano if is_limited else quote.nano(size.prompt_tokens, size.at_most(ROOMY_TOKENS))
     try:
-        reservation = await admission.reserve(account_id, roomy_nano, most_nano)
+        reservation = await admission.reserve(payer, roomy_nano, most_nano)
     except CreditSpent:
         if is_limited:
             raise
         least_nano = quote.nano(size.prompt_tokens, size.at_most(least_tokens))
-        reservation = await admission.reserve(account_id, least_nano, roomy_nano)
+        reservation = await admission.reserve(payer, least_nano, roomy_nano)
     covered = size.output_tokens
     if reservation.nano < most_nano:
         covered = min(covered, quote.affordable_tokens(reservation.nano, size.prompt_tokens))

@@ -23,6 +23,7 @@ from tollgate_edge.errors import (
     unknown_model,
 )
 from tollgate_edge.exchange import Exchange, Receive, Scope, Send
+from tollgate_edge.leases import Payer
 from tollgate_edge.limits.gate import Gate, Ticket
 from tollgate_edge.metering import RequestMeter, client_of
 from tollgate_edge.relay import Call, relay_stream, relay_whole
@@ -119,7 +120,7 @@ class ModelCalls:
         ticket.take_tokens(size.likely_tokens)
         dimensions = _dimensions(exchange, key, request, model)
         # The last that can fail: from here on the reservation is the request's to settle.
-        allowance = await self._reserve(request, size, tariff, key.account_id)
+        allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets))
         attempts = Attempts(targets, self._router.routes.retries)
         meter = RequestMeter(
             self._recorder,
@@ -133,9 +134,9 @@ class ModelCalls:
         upstream = request.to_provider(None if request.stream else allowance.limit_tokens)
         return Call(request, upstream, attempts, meter, allowance)
 
-    async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, account_id: str) -> Allowance:
+    async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer) -> Allowance:
         reserve = reserve_stream if request.stream else reserve_whole
-        return await reserve(self._admission, account_id, tariff, size, self._first_output_tokens)
+        return await reserve(self._admission, payer, tariff, size, self._first_output_tokens)
 
     def _find(self, request: ModelRequest, key: KeyRecord) -> tuple[ModelRecord, Sequence[Target]]:
         routes = self._router.routes

@@ -6,6 +6,7 @@ TollgateError
 │   │   ├── ProviderRefused  it answered with an error, which the client gets
 │   │   └── ProviderFailed   it broke off or could not be reached; what it already delivered is still charged
 │   ├── CreditSpent     the account's credit does not cover the request
+│   │   └── BudgetExceeded  it does, but a budget of the key does not
 │   ├── CreditHeld      it would, but requests in flight hold it
 │   ├── BalanceUnavailable  the balance service could not be asked
 │   └── CutOff          one of these three, in the middle of a stream
@@ -19,6 +20,7 @@ import msgspec
 
 from tollgate_common.errors import TollgateError
 from tollgate_common.money import decimal_from_nano
+from tollgate_edge.leases import BudgetView
 
 Header = tuple[bytes, bytes]
 
@@ -111,6 +113,28 @@ class CreditSpent(ApiError):  # noqa: N818 - says what happened
             "Add credit to your account, or ask for fewer tokens.",
             error_type=INSUFFICIENT_QUOTA,
             code=INSUFFICIENT_QUOTA,
+            headers=_NO_RETRY,
+        )
+
+
+_BUDGETS = {"day": "daily budget", "month": "monthly budget", "total": "budget"}
+
+
+class BudgetExceeded(CreditSpent):
+    """`insufficient_quota` would tell to add credit, which would not help."""
+
+    def __init__(self, needed_nano: int, budget: BudgetView) -> None:
+        whose = "this API key's" if budget.budget_id.startswith("key:") else "its project's"
+        needed, amount = decimal_from_nano(needed_nano), decimal_from_nano(budget.amount_nano)
+        left = decimal_from_nano(max(0, budget.amount_nano - budget.spent_nano))
+        resets = f"It resets at {budget.resets_at}." if budget.resets_at else "It does not reset."
+        ApiError.__init__(
+            self,
+            HTTPStatus.PAYMENT_REQUIRED,
+            f"The {_BUDGETS.get(budget.period, 'budget')} of {amount} is used up, {whose} ({budget.budget_id}): this "
+            f"request may cost up to {needed} and {left} of it is not spent. {resets}",
+            error_type=INSUFFICIENT_QUOTA,
+            code="budget_exceeded",
             headers=_NO_RETRY,
         )
 

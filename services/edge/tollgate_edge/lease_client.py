@@ -6,19 +6,28 @@ LeaseError
 └── NotAccepted the call will never do as it is
 """
 
+import time
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import inf
 from typing import Any, NamedTuple
 
 import httpx
 import msgspec
+from msgspec import to_builtins
+from msgspec.structs import astuple
 
 from tollgate_common.errors import TollgateError
-from tollgate_edge.leases import Answer, Authorise, Call, Grant, LeaseView, Outcome
+from tollgate_edge.leases import Answer, Authorise, BudgetView, Call, Grant, LeaseView, Outcome
 
 # An answer takes milliseconds; who has none by then repeats, without harm.
 TIMEOUT_S = 5.0
 CONNECTIONS = 32
+
+
+def boot_clock_s() -> float:
+    """Seconds on a clock that runs through suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LeaseError(TollgateError):
@@ -63,11 +72,21 @@ class _Account(msgspec.Struct):
     posted_nano: int
 
 
+class _Budget(msgspec.Struct):
+    budget_id: str
+    period: str
+    amount_nano: int
+    spent_nano: int
+    resets_at: str | None = None
+
+
 class _Answer(msgspec.Struct):
     outcome: Outcome
     account: _Account
     lease: _Lease | None = None
     retry_after_ms: int | None = None
+    budget: _Budget | None = None
+    period_ends_in_ms: int | None = None
 
 
 class _Problem(msgspec.Struct):
@@ -120,21 +139,29 @@ class LeaseClient:
         Raises:
             NoAnswer, BootFenced, NotAccepted.
         """
+        sent_at_s = boot_clock_s()
         body: dict[str, Any] = {
             "boot_id": call.boot_id,
             "account_id": call.account_id,
             "wanted_nano": call.wanted_nano,
         }
         if isinstance(call, Grant):
-            body |= {"needed_nano": call.needed_nano}
+            body |= {"needed_nano": call.needed_nano, "budgets": [to_builtins(budget) for budget in call.budgets]}
             content = await self._send("PUT", f"/leases/{call.lease_id}", body)
         else:
             assert isinstance(call, Authorise)
             body |= {"authorised_nano": call.authorised_nano, "close": call.close, "rev": call.rev}
             content = await self._send("POST", f"/leases/{call.lease_id}/authorised", body)
         answer = _answer_decoder.decode(content)
+        budget, ends_in_ms = answer.budget, answer.period_ends_in_ms
         return Answer(
-            answer.outcome, _view(answer.lease), answer.account.posted_nano, (answer.retry_after_ms or 0) / 1000
+            answer.outcome,
+            _view(answer.lease),
+            answer.account.posted_nano,
+            (answer.retry_after_ms or 0) / 1000,
+            None if budget is None else BudgetView(*astuple(budget)),
+            # Counted from before it was sent: the edge may think that a period ends a little early, never late.
+            inf if ends_in_ms is None else sent_at_s + ends_in_ms / 1000,
         )
 
     async def _send(self, method: str, path: str, body: dict[str, Any]) -> bytes:

@@ -11,14 +11,14 @@ wrote it, and usage finds its hold by the lease id that it is stamped with.
 
 import asyncio
 import logging
-import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from tollgate_common.ids import new_id
-from tollgate_edge.errors import BalanceUnavailable, CreditHeld, CreditSpent
-from tollgate_edge.lease_client import BootFenced, LeaseClient, LeaseError, NoAnswer, NotAccepted, Renewal
-from tollgate_edge.leases import Authorise, Call, Grant, Outcome, Reservation, Wallet, Want
+from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
+from tollgate_edge.lease_client import BootFenced, LeaseClient, LeaseError, NoAnswer, NotAccepted, Renewal, boot_clock_s
+from tollgate_edge.leases import Authorise, Call, Grant, Lease, Outcome, Payer, Reservation, Wallet, Want, closing
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +37,6 @@ CLOSE_TIMEOUT_S = 5.0
 MOST_REPEATED = 10_000
 
 
-def boot_clock_s() -> float:
-    """Seconds on a clock that runs through suspend."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 class LeaseDesk:
     def __init__(self, client: LeaseClient, *, credit_wait_s: float) -> None:
         """Build it; `run` makes it work.
@@ -54,8 +49,11 @@ class LeaseDesk:
         # Until the balance service declares it dead.
         self._boot_id = new_id()
         self._credit_wait_s = credit_wait_s
-        self._wallets: dict[str, Wallet] = {}
-        self._changed: dict[str, asyncio.Event] = {}
+        self._wallets: dict[Payer, Wallet] = {}
+        self._of_account: defaultdict[str, set[Wallet]] = defaultdict(set)
+        self._changed: dict[Payer, asyncio.Event] = {}
+        # Leases of past periods of their budgets, until the requests on them have ended.
+        self._ended: list[Lease] = []
         # Grants that were sent more than once: an earlier sending may come through when a later one was refused.
         self._sent_twice: dict[str, str] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -78,19 +76,20 @@ class LeaseDesk:
 
     # --- requests -----------------------------------------------------------------------------------------------------
 
-    def try_reserve(self, account_id: str, nano: int) -> Reservation | None:
+    def try_reserve(self, payer: Payer, nano: int) -> Reservation | None:
         """The fast path: reserve from what is held already."""
-        wallet = self._wallets.get(account_id)
-        return wallet.try_reserve(nano) if wallet is not None and self.is_alive() else None
+        wallet, now_s = self._wallets.get(payer), boot_clock_s()
+        return wallet.try_reserve(nano, now_s) if wallet is not None and now_s < self._alive_until_s else None
 
-    async def reserve(self, account_id: str, least_nano: int, most_nano: int) -> Reservation:
+    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         """Reserve `most_nano` if that can be had, `least_nano` at least.
 
         Raises:
             CreditSpent, CreditHeld: the account cannot pay it, or not as long as others hold its credit.
+            BudgetExceeded: a budget is spent.
             BalanceUnavailable: nobody could be asked.
         """
-        return self.try_reserve(account_id, most_nano) or await self._wait(account_id, least_nano, most_nano, None)
+        return self.try_reserve(payer, most_nano) or await self._wait(payer, least_nano, most_nano, None)
 
     async def extend(self, reservation: Reservation, nano: int) -> None:
         """Let the reservation grow.
@@ -99,15 +98,13 @@ class LeaseDesk:
             as `reserve`.
         """
         if not reservation.try_extend(nano):
-            await self._wait(reservation.account_id, nano, nano, reservation)
+            await self._wait(reservation.payer, nano, nano, reservation)
 
-    async def _wait(
-        self, account_id: str, least_nano: int, most_nano: int, extended: Reservation | None
-    ) -> Reservation:
+    async def _wait(self, payer: Payer, least_nano: int, most_nano: int, extended: Reservation | None) -> Reservation:
         decided = asyncio.Event()
         want = Want(least_nano, most_nano, decided.set)
         want.extended = extended
-        wallet = self._wallet(account_id)
+        wallet = self._wallet(payer)
         wallet.enqueue(want)
         self._kick(wallet)
         try:
@@ -121,8 +118,9 @@ class LeaseDesk:
             wallet.withdraw(want)
         if want.reserved is not None:
             return want.reserved
-        if want.refused_at_nano is not None:
-            raise CreditSpent(least_nano, want.refused_at_nano)
+        if want.refusal is not None:
+            left_nano, budget = want.refusal
+            raise CreditSpent(least_nano, left_nano) if budget is None else BudgetExceeded(least_nano, budget)
         raise CreditHeld if want.is_heard else BalanceUnavailable()
 
     async def _until_decided(self, want: Want, decided: asyncio.Event) -> None:
@@ -135,30 +133,32 @@ class LeaseDesk:
                 async with asyncio.timeout(self._credit_wait_s - first_s):
                     await decided.wait()
 
-    def _wallet(self, account_id: str) -> Wallet:
-        wallet = self._wallets.get(account_id)
+    def _wallet(self, payer: Payer) -> Wallet:
+        wallet = self._wallets.get(payer)
         if wallet is None:
-            wallet = self._wallets[account_id] = Wallet(account_id, self._kick)
+            wallet = self._wallets[payer] = Wallet(payer, self._kick)
+            self._of_account[payer.account_id].add(wallet)
         return wallet
 
     # --- the calls of a wallet ----------------------------------------------------------------------------------------
 
     def _kick(self, wallet: Wallet) -> None:
         """Have somebody look at the wallet: its worker, or a new one."""
-        changed = self._changed.get(wallet.account_id)
+        changed = self._changed.get(wallet.payer)
         if changed is not None:
             changed.set()
         elif self._group is not None:
-            self._changed[wallet.account_id] = asyncio.Event()
+            self._changed[wallet.payer] = asyncio.Event()
             self._group.create_task(self._work(wallet))
 
     async def _work(self, wallet: Wallet) -> None:
         """Serve a wallet until nobody waits and nothing is to be given back."""
-        changed = self._changed[wallet.account_id]
+        changed = self._changed[wallet.payer]
         try:
             while True:
                 changed.clear()
                 if self.is_alive():
+                    self._end_period(wallet)
                     wallet.serve(boot_clock_s())
                     call = wallet.next_call(boot_clock_s(), self._boot_id, new_id)
                     if call is not None:
@@ -168,7 +168,24 @@ class LeaseDesk:
                     return
                 await self._until_changed(wallet, changed)
         finally:
-            del self._changed[wallet.account_id]
+            del self._changed[wallet.payer]
+
+    def _end_period(self, wallet: Wallet) -> None:
+        ended = wallet.end_period(boot_clock_s())
+        if ended is not None:
+            self._ended.append(ended)
+
+    async def _close_ended(self) -> None:
+        """Close the leases of past periods that nobody uses any more. What goes wrong is tried again later."""
+        for lease in tuple(self._ended):
+            call = closing(lease)
+            if call is None:
+                continue
+            with suppress(NoAnswer):
+                with suppress(BootFenced, NotAccepted):
+                    await self._client.ask(call)
+                if lease in self._ended:
+                    self._ended.remove(lease)
 
     async def _until_changed(self, wallet: Wallet, changed: asyncio.Event) -> None:
         """Until credit came free, somebody new waits, somebody may ask again, or the boot lives again."""
@@ -199,9 +216,18 @@ class LeaseDesk:
                 return
             else:
                 wallet.take(answer, boot_clock_s())
+                if answer.outcome is Outcome.RETRY:
+                    self._shrink_others(wallet)
                 if wallet.lease is not None and wallet.lease.boot_id != self._boot_id:
                     wallet.drop()
                 return
+
+    def _shrink_others(self, short: Wallet) -> None:
+        """Give back what is idle under other budgets of the account: a renewal would only tell to do so."""
+        for wallet in self._of_account[short.payer.account_id]:
+            if wallet is not short and wallet.lease is not None:
+                wallet.is_short = True
+                self._kick(wallet)
 
     def _note_repeated(self, call: Call) -> None:
         if isinstance(call, Grant):
@@ -228,7 +254,9 @@ class LeaseDesk:
             await until_idle()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    await asyncio.gather(*(self._close(wallet) for wallet in self._wallets.values()))
+                    await asyncio.gather(
+                        self._close_ended(), *(self._close(wallet) for wallet in self._wallets.values())
+                    )
 
     async def _close(self, wallet: Wallet) -> None:
         call = wallet.close()
@@ -292,6 +320,7 @@ class LeaseDesk:
 
     def _lease_ids(self) -> list[str]:
         ids = [wallet.lease.lease_id for wallet in self._wallets.values() if wallet.lease is not None]
+        ids += [lease.lease_id for lease in self._ended]
         return ids + [wallet.call.lease_id for wallet in self._wallets.values() if wallet.call is not None]
 
     def _rise_again(self, boot_id: str) -> None:
@@ -303,15 +332,24 @@ class LeaseDesk:
         log.error("boot %s was fenced; its leases are dropped, boot %s goes on", boot_id, self._boot_id)
         for wallet in self._wallets.values():
             wallet.drop()
+        self._ended.clear()
         self._renew_now.set()
 
     async def _tick_always(self) -> None:
         """Worker: leases that nobody uses are given back, and wallets without a lease forgotten."""
         while True:
             await asyncio.sleep(TICK_S)
+            await self._close_ended()
             for wallet in tuple(self._wallets.values()):
                 wallet.tick()
                 if wallet.lease is not None:
                     self._kick(wallet)
-                elif wallet.is_empty and wallet.account_id not in self._changed:
-                    del self._wallets[wallet.account_id]
+                elif wallet.is_empty and wallet.payer not in self._changed:
+                    self._forget(wallet)
+
+    def _forget(self, wallet: Wallet) -> None:
+        account_id = wallet.payer.account_id
+        del self._wallets[wallet.payer]
+        self._of_account[account_id].discard(wallet)
+        if not self._of_account[account_id]:
+            del self._of_account[account_id]

@@ -1,19 +1,39 @@
 """The edge's half of the credit leases: what is reserved, what is spent, and which call to make next.
 
-Pure and synchronous; `lease_desk` makes the calls. docs/leases.md is the contract. Per account there is one `Wallet`
-with at most one lease and at most one call under way. Guarantee: `reserved + spent` of a lease exceeds what it
-authorises only by usage beyond reservations; its own limit is lowered before its shrink or close is asked for, and
-raised only by an answer.
+Pure and synchronous; `lease_desk` makes the calls. docs/leases.md is the contract. For each `Payer`, an account and the
+budgets that bound it, there is one `Wallet` with at most one lease and at most one call under way. Guarantee:
+`reserved + spent` of a lease exceeds what it authorises only by usage beyond reservations; its own limit is lowered
+before its shrink or close is asked for, and raised only by an answer.
 """
 
 from collections.abc import Callable
 from enum import StrEnum
+from math import inf
 from typing import NamedTuple
+
+from tollgate_common.events import Budget
 
 # A wallet that nobody used for so many ticks of the desk gives its lease back.
 IDLE_TICKS = 5
 # Who waits for other requests of this edge asks again after this, or is served when one of them ends.
 RETRY_AFTER_S = 0.25
+
+
+class Payer(NamedTuple):
+    """Whose credit pays, and which budgets bound how much of it."""
+
+    account_id: str
+    budgets: tuple[Budget, ...] = ()
+
+
+class BudgetView(NamedTuple):
+    """A budget as the balance service has it: what of it is settled, and when its period ends (RFC 3339)."""
+
+    budget_id: str
+    period: str
+    amount_nano: int
+    spent_nano: int
+    resets_at: str | None
 
 
 class Outcome(StrEnum):
@@ -22,6 +42,7 @@ class Outcome(StrEnum):
     DONE = "done"
     RETRY = "retry"
     INSUFFICIENT = "insufficient"
+    BUDGET_EXCEEDED = "budget_exceeded"
     CONFLICT = "conflict"
 
 
@@ -33,6 +54,7 @@ class Grant(NamedTuple):
     account_id: str
     needed_nano: int
     wanted_nano: int
+    budgets: tuple[Budget, ...] = ()
 
 
 class Authorise(NamedTuple):
@@ -64,12 +86,47 @@ class Answer(NamedTuple):
     lease: LeaseView | None
     posted_nano: int
     retry_after_s: float
+    budget: BudgetView | None = None
+    """The one that refuses."""
+    period_ends_s: float = inf
+    """On the edge's clock: when the first period ends that the lease was granted under."""
+
+    @property
+    def most_nano(self) -> int:
+        """All that could ever be had, were nothing held."""
+        return self.posted_nano if self.budget is None else self.budget.amount_nano - self.budget.spent_nano
+
+
+class Refusal(NamedTuple):
+    """`left_nano` is what was posted, or left of the budget that refuses."""
+
+    left_nano: int
+    budget: BudgetView | None = None
 
 
 class Lease:
-    __slots__ = ("boot_id", "is_dropped", "lease_id", "limit_nano", "reserved_nano", "rev", "spent_nano", "wallet")
+    __slots__ = (
+        "boot_id",
+        "is_dropped",
+        "lease_id",
+        "limit_nano",
+        "period_ends_s",
+        "reserved_nano",
+        "rev",
+        "spent_nano",
+        "wallet",
+    )
 
-    def __init__(self, wallet: "Wallet", lease_id: str, boot_id: str, limit_nano: int, rev: int) -> None:
+    def __init__(
+        self,
+        wallet: "Wallet",
+        lease_id: str,
+        boot_id: str,
+        limit_nano: int,
+        rev: int,
+        *,
+        period_ends_s: float = inf,
+    ) -> None:
         self.wallet = wallet
         self.lease_id = lease_id
         self.boot_id = boot_id
@@ -78,7 +135,9 @@ class Lease:
         self.rev = rev
         self.spent_nano = 0
         self.reserved_nano = 0
-        # Its boot is dead for the balance service: nothing more is taken from it.
+        # From then on it counts in a budget's past period.
+        self.period_ends_s = period_ends_s
+        # Its boot is dead for the balance service, or its period is over: nothing more is taken from it.
         self.is_dropped = False
 
     @property
@@ -94,10 +153,10 @@ class Lease:
 class Reservation:
     """A request's part of a lease. Without a lease it holds nothing: the operator lets such requests in."""
 
-    __slots__ = ("account_id", "is_settled", "lease", "nano")
+    __slots__ = ("is_settled", "lease", "nano", "payer")
 
-    def __init__(self, account_id: str, lease: Lease | None, nano: int) -> None:
-        self.account_id = account_id
+    def __init__(self, payer: Payer, lease: Lease | None, nano: int) -> None:
+        self.payer = payer
         self.lease = lease
         self.nano = nano
         self.is_settled = False
@@ -140,7 +199,7 @@ class Want:
         "least_nano",
         "most_nano",
         "not_before_s",
-        "refused_at_nano",
+        "refusal",
         "reserved",
         "wake",
     )
@@ -151,15 +210,15 @@ class Want:
         self.wake = wake
         self.extended: Reservation | None = None
         self.reserved: Reservation | None = None
-        # What was posted when the balance service said that this is more than the account has.
-        self.refused_at_nano: int | None = None
+        # The balance service said that this is more than there is.
+        self.refusal: Refusal | None = None
         # Whether the balance service has answered since this waits.
         self.is_heard = False
         self.not_before_s = 0.0
 
     @property
     def is_decided(self) -> bool:
-        return self.reserved is not None or self.refused_at_nano is not None
+        return self.reserved is not None or self.refusal is not None
 
     def carried_nano(self, lease: Lease | None) -> int:
         """What must be reserved anew because it stands on a lease that is gone."""
@@ -167,14 +226,14 @@ class Want:
 
 
 class Wallet:
-    """What one edge has of one account's credit."""
+    """What one edge has of one payer's credit."""
 
-    def __init__(self, account_id: str, on_change: Callable[["Wallet"], None]) -> None:
+    def __init__(self, payer: Payer, on_change: Callable[["Wallet"], None]) -> None:
         """Start empty; `on_change` is called when credit came free while somebody waits."""
-        self.account_id = account_id
+        self.payer = payer
         self.lease: Lease | None = None
         self.waiting: list[Want] = []
-        # The account is short: the balance service wants back what is idle here.
+        # The account or a budget is short: the balance service wants back what is idle here.
         self.is_short = False
         self.call: Call | None = None
         self._asked_for: Want | None = None
@@ -188,14 +247,16 @@ class Wallet:
 
     # --- reserving and spending ---------------------------------------------------------------------------------------
 
-    def try_reserve(self, nano: int) -> Reservation | None:
+    def try_reserve(self, nano: int, now_s: float) -> Reservation | None:
         """Reserve if that costs no call and nobody waits for it longer."""
         lease = self.lease
         if lease is None or self.waiting or nano > lease.limit_nano - lease.spent_nano - lease.reserved_nano:
             return None
+        if now_s >= lease.period_ends_s:
+            return None
         lease.reserved_nano += nano
         self._idle_ticks = 0
-        return Reservation(self.account_id, lease, nano)
+        return Reservation(self.payer, lease, nano)
 
     def note_spent(self, nano: int) -> None:
         self._burned_nano += nano
@@ -247,7 +308,7 @@ class Wallet:
         lease.reserved_nano += carried_nano + nano
         reservation = want.extended
         if reservation is None:
-            want.reserved = Reservation(self.account_id, lease, nano)
+            want.reserved = Reservation(self.payer, lease, nano)
             return True
         if carried_nano and reservation.lease is not None:
             reservation.lease.reserved_nano -= carried_nano
@@ -283,7 +344,8 @@ class Wallet:
         likes_nano = 0 if self.is_short else self._burned_nano
         wanted_nano = max(sum(one.most_nano + one.carried_nano(lease) for one in self.waiting), likes_nano)
         if lease is None:
-            return Grant(new_id(), boot_id, self.account_id, least_nano, max(least_nano, wanted_nano))
+            account_id, budgets = self.payer
+            return Grant(new_id(), boot_id, account_id, least_nano, max(least_nano, wanted_nano), budgets)
         # More than the limit in any case: an extension to what is there already would be answered without any.
         authorised_nano = max(lease.committed_nano + least_nano, lease.limit_nano + 1)
         wanted_nano = max(lease.committed_nano + wanted_nano, authorised_nano)
@@ -302,7 +364,7 @@ class Wallet:
 
     def _authorise(self, lease: Lease, authorised_nano: int, wanted_nano: int, *, close: bool = False) -> Call:
         return Authorise(
-            lease.lease_id, lease.boot_id, self.account_id, authorised_nano, wanted_nano, close, lease.rev + 1
+            lease.lease_id, lease.boot_id, self.payer.account_id, authorised_nano, wanted_nano, close, lease.rev + 1
         )
 
     def take(self, answer: Answer, now_s: float) -> None:
@@ -324,7 +386,9 @@ class Wallet:
         elif lease is not None and lease.lease_id == call.lease_id:
             lease.limit_nano, lease.rev = view.authorised_nano, view.rev
         elif isinstance(call, Grant) and lease is None:
-            self.lease = Lease(self, call.lease_id, call.boot_id, view.authorised_nano, view.rev)
+            self.lease = Lease(
+                self, call.lease_id, call.boot_id, view.authorised_nano, view.rev, period_ends_s=answer.period_ends_s
+            )
 
     def _refuse(self, refused: Want, answer: Answer, now_s: float) -> None:
         """Who needs as much as the one who was refused need not ask."""
@@ -338,7 +402,7 @@ class Wallet:
             elif answer.outcome is Outcome.RETRY or self._is_held_here(want, answer):
                 want.not_before_s = now_s + (answer.retry_after_s or RETRY_AFTER_S)
             else:
-                want.refused_at_nano = answer.posted_nano
+                want.refusal = Refusal(answer.most_nano, answer.budget)
                 self.waiting.remove(want)
                 want.wake()
 
@@ -350,7 +414,7 @@ class Wallet:
             return False
         own_nano = want.extended.nano if want.extended is not None else 0
         others_nano = lease.reserved_nano - (own_nano - want.carried_nano(lease))
-        left_nano = answer.posted_nano - max(0, lease.spent_nano - view.settled_nano)
+        left_nano = answer.most_nano - max(0, lease.spent_nano - view.settled_nano)
         return others_nano > 0 and own_nano + want.least_nano <= left_nano
 
     def fail(self) -> None:
@@ -358,8 +422,27 @@ class Wallet:
         self.call = self._asked_for = None
         self.drop()
 
+    def end_period(self, now_s: float) -> Lease | None:
+        """The lease whose budgets' period is over, if it is; `closing` ends it when nobody uses it any more.
+
+        Requests under way end on it, unless they grow: then they move to a lease of the new period.
+        """
+        lease = self.lease
+        if lease is None or self.call is not None or now_s < lease.period_ends_s:
+            return None
+        self.drop()
+        return lease
+
     def drop(self) -> None:
-        """The balance service counts the lease's boot as dead. What is reserved on it moves when it grows."""
+        """Take nothing more from the lease. What is reserved on it moves when it grows."""
         if self.lease is not None:
             self.lease.is_dropped = True
             self.lease = None
+
+
+def closing(lease: Lease) -> Authorise | None:
+    """The call that closes a lease whose period is over, once nothing is reserved on it."""
+    if lease.reserved_nano:
+        return None
+    account_id = lease.wallet.payer.account_id
+    return Authorise(lease.lease_id, lease.boot_id, account_id, lease.spent_nano, 0, close=True, rev=lease.rev + 1)

@@ -1,12 +1,13 @@
 """What edges ask: leases. docs/leases.md is the contract."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, Strict, StringConstraints
 
+from tollgate_balance.budgets import Allotment, ends_in_ms
 from tollgate_balance.combiner import Combiner
 from tollgate_balance.handlers.boots import renew
 from tollgate_balance.handlers.leases import answer_calls
@@ -14,10 +15,13 @@ from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, LeaseSt
 from tollgate_balance.ledger import MAX_CREDIT_NANO
 from tollgate_common.access_tokens import Verifier
 from tollgate_common.errors import Problem
+from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.internal import internal_callers
 from tollgate_common.postgres import Pool
 
 RETRY_AFTER_MS = 250
+# A key has a few: its own and its project's, of each period.
+MAX_BUDGETS = 16
 
 ID_PATTERN = "^[!-~]{1,128}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
@@ -35,11 +39,19 @@ class RenewBody(Body):
     leases: list[Id] | None = None
 
 
+class BudgetBody(Body):
+    budget_id: Id
+    # Strict bodies take no text for an enum, but JSON has nothing else.
+    period: Annotated[BudgetPeriod, Strict(strict=False)]
+    amount_nano: Nano
+
+
 class GrantBody(Body):
     boot_id: Id
     account_id: Id
     needed_nano: Nano
     wanted_nano: Nano = 0
+    budgets: Annotated[list[BudgetBody], Field(max_length=MAX_BUDGETS)] = []
 
 
 class AuthoriseBody(Body):
@@ -74,11 +86,26 @@ class AccountView(BaseModel):
     available_nano: int
 
 
+class BudgetView(BaseModel):
+    """`spent_nano` is settled, `held_nano` is held by leases; `resets_at` is null for a total."""
+
+    budget_id: str
+    period: BudgetPeriod
+    amount_nano: int
+    spent_nano: int
+    held_nano: int
+    resets_at: datetime | None
+
+
 class LeaseAnswer(BaseModel):
     outcome: Outcome
     lease: LeaseView | None
     account: AccountView
     retry_after_ms: int | None
+    budget: BudgetView | None
+    """The one that refuses."""
+    period_ends_in_ms: int | None
+    """When the first period ends that the lease was granted under: start nothing new on it then."""
 
 
 def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta, tokens: Verifier | None = None) -> None:
@@ -102,7 +129,8 @@ def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta, to
 
     @router.put("/leases/{lease_id}")
     async def grant_lease(lease_id: PathId, body: GrantBody) -> LeaseAnswer:
-        return await ask(Grant(lease_id, body.account_id, body.boot_id, body.needed_nano, body.wanted_nano))
+        budgets = tuple(Budget(**budget.model_dump()) for budget in body.budgets)
+        return await ask(Grant(lease_id, body.account_id, body.boot_id, body.needed_nano, body.wanted_nano, budgets))
 
     @router.post("/leases/{lease_id}/authorised")
     async def authorise_lease(lease_id: PathId, body: AuthoriseBody) -> LeaseAnswer:
@@ -117,11 +145,24 @@ def add_routes(app: FastAPI, pool: Pool, token: str | None, lease: timedelta, to
 def _render(answer: Answer) -> LeaseAnswer:
     return LeaseAnswer(
         outcome=answer.outcome,
-        lease=None if answer.lease is None else LeaseView(**answer.lease._asdict()),
+        lease=None if answer.lease is None else LeaseView.model_validate(answer.lease, from_attributes=True),
         account=AccountView(
             posted_nano=answer.account.posted_nano,
             held_nano=answer.account.held_nano,
             available_nano=answer.account.available_nano,
         ),
         retry_after_ms=RETRY_AFTER_MS if answer.outcome is Outcome.RETRY else None,
+        budget=None if answer.refused_by is None else _render_budget(answer.refused_by),
+        period_ends_in_ms=None if answer.lease is None else ends_in_ms(answer.allotments),
+    )
+
+
+def _render_budget(allotment: Allotment) -> BudgetView:
+    return BudgetView(
+        budget_id=allotment.budget_id,
+        period=BudgetPeriod(allotment.period),
+        amount_nano=allotment.amount_nano,
+        spent_nano=allotment.spent_nano,
+        held_nano=allotment.held_nano,
+        resets_at=allotment.ends_at,
     )

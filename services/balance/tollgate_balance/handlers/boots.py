@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from tollgate_balance.handlers.leases import boot_fenced
 from tollgate_balance.handlers.purses import save_taken
 from tollgate_balance.leases import Lease, release
-from tollgate_balance.store import leases, ledger
+from tollgate_balance.store import budgets, leases, ledger
 from tollgate_common.postgres import Pool
 
 log = logging.getLogger(__name__)
@@ -80,8 +80,11 @@ async def _release_some(pool: Pool, boot_id: str) -> bool:
             return False
         accounts = await ledger.lock_accounts(connection, account_ids)
         by_account = _by_account(await leases.read_unreleased(connection, boot_id, account_ids))
-        results = [release(accounts[account_id], own) for account_id, own in by_account.items()]
+        numbers = {number for own in by_account.values() for lease in own for number in lease.allotment_ids}
+        allotments = await budgets.read_allotments(connection, numbers)
+        results = [release(accounts[account_id], own, allotments) for account_id, own in by_account.items()]
         await leases.save_leases(connection, [lease for result in results for lease in result.leases])
+        await budgets.save_allotments(connection, [one for result in results for one in result.allotments])
         await save_taken(connection, [result.account for result in results])
     released_nano = sum(lease.hold_nano for own in by_account.values() for lease in own)
     log.warning("boot %s: %d nano-units on %d accounts released", boot_id, released_nano, len(by_account))

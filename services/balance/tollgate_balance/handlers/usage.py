@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from tollgate_balance.handlers.purses import save_taken
 from tollgate_balance.leases import settle
 from tollgate_balance.ledger import Account, Kind, LedgerAccount, Posting
-from tollgate_balance.store import leases, ledger, positions
+from tollgate_balance.store import budgets, leases, ledger, positions
 from tollgate_balance.store.positions import Position
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Fenced
@@ -71,15 +71,17 @@ async def _post(connection: Connection, batch: UsageBatch) -> int:
     accounts = await ledger.lock_accounts(connection, used_nano)
     lease_ids = {event.lease_id for _, event in batch.usage if event.lease_id is not None}
     known = await leases.read_leases(connection, lease_ids) if lease_ids else {}
-    results = [settle(accounts[account_id], known, by_lease) for account_id, by_lease in used_nano.items()]
+    allotments = await budgets.read_allotments(connection, {n for lease in known.values() for n in lease.allotment_ids})
+    results = [settle(accounts[account_id], known, by_lease, allotments) for account_id, by_lease in used_nano.items()]
     settled = [lease for result in results for lease in result.leases]
     if settled:
         await leases.save_leases(connection, settled)
+    await budgets.save_allotments(connection, [one for result in results for one in result.allotments])
     await save_taken(connection, [result.charged.account for result in results])
     reference = f"{batch.partition.topic}:{batch.partition.partition}:{batch.position.next}-{batch.end}"
     write_offs = [
         _write_off_posting(charged.account, charged.written_off_nano, reference)
-        for charged, _ in results
+        for charged, *_ in results
         if charged.written_off_nano
     ]
     if write_offs:

@@ -1,5 +1,6 @@
 -- Accounts whose row is not the sum of their postings, of what remains of their grants and is due, or of their leases'
--- holds, and grants whose expiry is not what was posted; in one snapshot. It reads the whole ledger: a stored sum can
+-- holds; grants whose expiry is not what was posted; budgets that do not count what their leases spent and hold. In one
+-- snapshot. It reads the whole ledger: a stored sum can
 -- only be proven from all of its rows.
 WITH ledger AS (
     SELECT account_id, sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END) AS posted_nano
@@ -17,6 +18,17 @@ credit AS (
         sum(remaining_nano) FILTER (WHERE expired_at IS NOT NULL) AS expiring_nano
     FROM grants
     GROUP BY account_id
+),
+counted AS (
+    SELECT allotment_id, sum(settled_nano) AS spent_nano,
+        sum(CASE state WHEN 'released' THEN 0 ELSE greatest(0, authorised_nano - settled_nano) END) AS held_nano
+    FROM leases CROSS JOIN unnest(allotment_ids) AS allotment_id
+    GROUP BY allotment_id
+),
+budgets AS (
+    SELECT 'budget ' || budget_id || ' of account ' || account_id || ', ' || period || ' from ' || begins_at AS "where",
+        b.spent_nano, b.held_nano, coalesce(c.spent_nano, 0) AS spent_rows, coalesce(c.held_nano, 0) AS held_rows
+    FROM allotments AS b LEFT JOIN counted AS c USING (allotment_id)
 ),
 reductions AS (
     SELECT account_id, sum(due_nano) AS due_nano FROM adjustments WHERE due_nano > 0 GROUP BY account_id
@@ -52,5 +64,9 @@ UNION ALL
 SELECT 'expired_nano of grants', 'grant ' || grant_id, coalesce(g.expired_nano, 0), coalesce(e.expired_nano, 0)
 FROM grants AS g FULL JOIN expiries AS e USING (account_id, grant_id)
 WHERE coalesce(g.expired_nano, 0) <> coalesce(e.expired_nano, 0)
+UNION ALL
+SELECT 'spent_nano of budgets', "where", spent_nano, spent_rows FROM budgets WHERE spent_nano <> spent_rows
+UNION ALL
+SELECT 'held_nano of budgets', "where", held_nano, held_rows FROM budgets WHERE held_nano <> held_rows
 ORDER BY what, "where"
 LIMIT %(limit)s

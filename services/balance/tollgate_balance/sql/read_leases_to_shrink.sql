@@ -1,5 +1,10 @@
--- What a boot has open on accounts that ran short. From the shortages, for they are few.
+-- What a boot has open on accounts, or under budgets, that ran short. From the shortages, for they are few.
 SELECT lease_id FROM shortages
 JOIN leases ON leases.account_id = shortages.account_id AND leases.boot_id = %(boot_id)s AND leases.state = 'open'
 WHERE shortages.until > now()
+UNION
+SELECT lease_id FROM allotments
+JOIN leases ON leases.account_id = allotments.account_id AND leases.boot_id = %(boot_id)s AND leases.state = 'open'
+    AND allotments.allotment_id = ANY(leases.allotment_ids)
+WHERE allotments.short_until > now()
 ORDER BY lease_id

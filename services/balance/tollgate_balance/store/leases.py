@@ -44,6 +44,7 @@ async def save_leases(connection: Connection, leases: Collection[Lease]) -> None
             "authorised": [lease.authorised_nano for lease in leases],
             "settled": [lease.settled_nano for lease in leases],
             "revs": [lease.rev for lease in leases],
+            "allotments": ["{" + ",".join(map(str, lease.allotment_ids)) + "}" for lease in leases],
         },
     )
     if cursor.rowcount != len(leases):
@@ -114,5 +115,5 @@ async def mark_released(connection: Connection, boot_id: str) -> None:
     await connection.execute(SQL["mark_released"], {"boot_id": boot_id})
 
 
-def _lease(*, state: str, **columns: str | int) -> Lease:
-    return Lease(state=LeaseState(state), **columns)  # type: ignore[arg-type] # the columns' types are the table's
+def _lease(*, state: str, allotment_ids: list[int], **columns: str | int) -> Lease:
+    return Lease(state=LeaseState(state), allotment_ids=tuple(allotment_ids), **columns)  # type: ignore[arg-type] # the columns' types are the table's

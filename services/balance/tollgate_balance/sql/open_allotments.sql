@@ -1,0 +1,14 @@
+-- The current periods, in UTC, of the budgets that grants name; a budget that has been changed is changed here. The caller
+-- holds the locks of the accounts. Names each budget once.
+INSERT INTO allotments (account_id, budget_id, period, begins_at, ends_at, amount_nano)
+SELECT account_id, budget_id, period,
+    CASE period WHEN 'total' THEN 'epoch' ELSE date_trunc(period, now(), 'UTC') END,
+    CASE period
+        WHEN 'day' THEN (date_trunc('day', now() AT TIME ZONE 'UTC') + interval '1 day') AT TIME ZONE 'UTC'
+        WHEN 'month' THEN (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
+    END,
+    amount_nano
+FROM unnest(%(account_ids)s::text[], %(budget_ids)s::text[], %(periods)s::text[], %(amounts)s::bigint[])
+    AS named (account_id, budget_id, period, amount_nano)
+ON CONFLICT (account_id, budget_id, period, begins_at) DO UPDATE SET amount_nano = excluded.amount_nano
+WHERE allotments.amount_nano <> excluded.amount_nano

@@ -1,0 +1,204 @@
+"""Budgets at the edge: a wallet for each set of them, leases that end with their period, and 402 that says which."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from balance.world import Books, open_pool, running
+from tollgate_balance.api import leases as leases_api
+from tollgate_common.events import Budget, BudgetPeriod
+from tollgate_common.http import create_app
+from tollgate_edge.admission import KnownBalances, LeasedCredit
+from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld
+from tollgate_edge.lease_client import LeaseClient, boot_clock_s
+from tollgate_edge.lease_desk import LeaseDesk
+from tollgate_edge.leases import Answer, BudgetView, Grant, LeaseView, Outcome, Payer, Refusal, Wallet, Want, closing
+
+TOKEN = "t" * 32
+DAY = Budget(budget_id="key:k1", period=BudgetPeriod.DAY, amount_nano=1_000)
+TOTAL = Budget(budget_id="project:p1", period=BudgetPeriod.TOTAL, amount_nano=5_000)
+PAYER = Payer("a", (DAY, TOTAL))
+
+
+def wallet_with(answer: Answer, least_nano: int = 100) -> tuple[Wallet, Want]:
+    """A wallet that was given this answer to its first call."""
+    wallet, want = Wallet(PAYER, lambda _: None), Want(least_nano, least_nano, lambda: None)
+    wallet.enqueue(want)
+    call = wallet.next_call(0, "boot", lambda: "lease")
+    assert isinstance(call, Grant)
+    assert (call.account_id, call.budgets) == ("a", (DAY, TOTAL))
+    wallet.take(answer, 0)
+    wallet.serve(0)
+    return wallet, want
+
+
+def granted(period_ends_s: float) -> Answer:
+    return Answer(Outcome.DONE, LeaseView(True, 500, 0, 1), 10_000, 0, None, period_ends_s)
+
+
+def test_a_lease_ends_with_its_period_when_its_requests_have_ended() -> None:
+    wallet, want = wallet_with(granted(60))
+    assert want.reserved is not None
+    assert wallet.try_reserve(50, 59.9) is not None
+    assert wallet.try_reserve(50, 60) is None
+    assert wallet.end_period(59.9) is None
+    lease = wallet.end_period(60)
+    assert lease is not None
+    assert wallet.lease is None
+    assert closing(lease) is None
+
+    assert not want.reserved.try_extend(1), "it moves to a lease of the new period when it grows"
+    want.reserved.settle(80)
+    lease.reserved_nano -= 50
+    call = closing(lease)
+    assert call is not None
+    assert (call.lease_id, call.authorised_nano, call.close, call.rev) == ("lease", 80, True, 2)
+
+
+def test_a_period_does_not_end_in_the_middle_of_a_call() -> None:
+    wallet, _ = wallet_with(granted(60))
+    wallet.enqueue(Want(900, 900, lambda: None))
+    assert wallet.next_call(50, "boot", lambda: "other") is not None
+    assert wallet.end_period(61) is None
+
+
+def test_a_refusal_names_the_budget_and_others_that_need_less_may_wait() -> None:
+    budget = BudgetView("key:k1", "day", 1_000, 950, "2026-11-26T00:00:00Z")
+    wallet, want = wallet_with(Answer(Outcome.BUDGET_EXCEEDED, None, 10_000, 0, budget))
+    assert want.refusal == Refusal(50, budget)
+    assert wallet.waiting == []
+
+
+def test_402_says_which_budget_and_when_it_resets() -> None:
+    error = BudgetExceeded(100_000_000, BudgetView("key:k1", "day", 5 * 10**9, 4_950_000_000, "2026-11-26T00:00:00Z"))
+    assert error.status == 402
+    assert (b"x-should-retry", b"false") in error.headers
+    body = json.loads(error.body())["error"]
+    assert (body["type"], body["code"]) == ("insufficient_quota", "budget_exceeded")
+    assert body["message"] == (
+        "The daily budget of 5.00 is used up, this API key's (key:k1): this request may cost up to 0.10 and 0.05 of it "
+        "is not spent. It resets at 2026-11-26T00:00:00Z."
+    )
+    total = BudgetExceeded(1, BudgetView("project:p1", "total", 5, 5, None))
+    assert "its project's (project:p1)" in str(total)
+    assert str(total).endswith("It does not reset.")
+
+
+class Rich:
+    """Every account has plenty, as far as was heard."""
+
+    def available_nano(self, _account_id: str) -> int:
+        return 10**12
+
+
+class Away:
+    async def reserve(self, *_request: object) -> None:
+        raise BalanceUnavailable
+
+
+async def test_a_key_with_budgets_is_never_let_in_without_the_balance_service() -> None:
+    open_for_all = LeasedCredit(Away(), Rich(), fail_open_above_nano=0)  # type: ignore[arg-type]
+    assert (await open_for_all.reserve(Payer("a"), 1, 1)).lease is None
+    for admission in (open_for_all, KnownBalances(Rich())):  # type: ignore[arg-type]
+        with pytest.raises(BalanceUnavailable):
+            await admission.reserve(PAYER, 1, 1)
+
+
+# --- against the balance service ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def books(postgres_dsn: str) -> AsyncIterator[Books]:
+    pool = await open_pool(postgres_dsn)
+    yield Books(postgres_dsn, pool)
+    await pool.close()
+
+
+@asynccontextmanager
+async def edge(books: Books, credit_wait_s: float = 1) -> AsyncIterator[LeaseDesk]:
+    app = create_app("balance", ready=lambda: None)
+    leases_api.add_routes(app, books.pool, TOKEN, timedelta(seconds=30))
+    client = LeaseClient("http://balance", TOKEN, edge="edge")
+    await client._http.aclose()
+    client._http = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url="http://balance/internal/v1",
+        headers={"authorization": f"Bearer {TOKEN}"},
+    )
+    desk = LeaseDesk(client, credit_wait_s=credit_wait_s)
+
+    async def until_idle() -> None:
+        pass
+
+    async with running(desk.run(until_idle)):
+        async with asyncio.timeout(20):
+            while desk.waiting_for() is not None:
+                await asyncio.sleep(0.01)
+        yield desk
+    await client.aclose()
+
+
+async def spend(desk: LeaseDesk, payer: Payer, nano: int, spent: list[int]) -> str:
+    """One request: it reserves, works a while and costs all of it; or the code of its refusal."""
+    try:
+        reservation = await desk.reserve(payer, nano, nano)
+    except (BudgetExceeded, CreditHeld) as error:
+        return error.code
+    await asyncio.sleep(0.01)
+    reservation.settle(nano)
+    spent.append(nano)
+    return "served"
+
+
+@pytest.mark.engines
+async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_of_it(books: Books) -> None:
+    await books.credit("a", 10**9)
+    other = Payer("a", (Budget(budget_id="key:k2", period=BudgetPeriod.DAY, amount_nano=700), TOTAL))
+    spent: dict[Payer, list[int]] = {PAYER: [], other: [], Payer("a"): []}
+    async with edge(books, credit_wait_s=5) as one, edge(books, credit_wait_s=5) as two:
+        requests = [
+            spend(desk, payer, 30, spent[payer]) for _ in range(30) for desk in (one, two) for payer in (PAYER, other)
+        ]
+        served = await asyncio.gather(*requests, spend(one, Payer("a"), 10**6, spent[Payer("a")]))
+        assert set(served) <= {"served", "budget_exceeded", "insufficient_quota"}
+    assert 900 <= sum(spent[PAYER]) <= 1_000
+    assert 600 <= sum(spent[other]) <= 700
+    assert spent[Payer("a")] == [10**6]
+    # Nothing is in the ledger yet, and all of it is held: in the account and in each budget.
+    rows = await books.query("SELECT budget_id, held_nano FROM allotments ORDER BY budget_id")
+    assert {row["budget_id"]: row["held_nano"] for row in rows} == {
+        "key:k1": sum(spent[PAYER]),
+        "key:k2": sum(spent[other]),
+        "project:p1": sum(spent[PAYER]) + sum(spent[other]),
+    }
+    await books.check_books()
+
+
+@pytest.mark.engines
+async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: Books) -> None:
+    await books.credit("a", 10**9)
+    spent: list[int] = []
+    async with edge(books) as desk:
+        under_way = await desk.reserve(PAYER, 600, 600)
+        # As if midnight had come, for the balance service and for the edge.
+        await books.execute(
+            "UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
+            " WHERE period = 'day'"
+        )
+        old = under_way.lease
+        assert old is not None
+        assert boot_clock_s() < old.period_ends_s <= boot_clock_s() + 86_400
+        old.period_ends_s = boot_clock_s()
+        assert await spend(desk, PAYER, 900, spent) == "served"
+        assert under_way.lease is old
+        under_way.settle(500)
+    rows = await books.query("SELECT period, held_nano FROM allotments WHERE period = 'day' ORDER BY begins_at")
+    assert [row["held_nano"] for row in rows] == [500, 900]
+    states = await books.query("SELECT state, count(*) AS count FROM leases GROUP BY state")
+    assert states == [{"state": "closed", "count": 2}]
+    await books.check_books()
