@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from tollgate_balance.api import accounts as accounts_api
 from tollgate_balance.api import audit as audit_api
+from tollgate_balance.api import idempotency as idempotency_api
 from tollgate_balance.api import leases as leases_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
@@ -56,6 +57,7 @@ async def serve(settings: BalanceSettings) -> None:
     accounts_api.add_routes(app, pool, keys, tokens)
     token = settings.internal_token.get_secret_value() if settings.internal_token else None
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
+    idempotency_api.add_routes(app, pool, token, tokens)
     audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)
     workers = [usage.run(), credit.run(), publisher.run(), sweeper.run(), Expirer(pool).run(), keys.topic.run()]
     if tokens:

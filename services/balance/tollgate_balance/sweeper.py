@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollgate_balance.handlers import boots
-from tollgate_balance.store import leases
+from tollgate_balance.store import idempotency, leases
 from tollgate_common.postgres import Pool
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ class Sweeper:
             await asyncio.sleep(self._lease.total_seconds() / TURNS_A_LEASE)
 
     async def sweep(self, *, fences: bool = True) -> None:
+        async with self._pool.connection() as connection:
+            await idempotency.purge(connection)
         if fences:
             await boots.fence_silent_boots(self._pool, self._lease)
         async with self._pool.connection() as connection:

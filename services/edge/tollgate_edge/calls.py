@@ -16,6 +16,7 @@ from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.errors import (
     ApiError,
     ClientGone,
+    Header,
     cannot_record,
     internal_error,
     model_not_priced,
@@ -23,6 +24,8 @@ from tollgate_edge.errors import (
     unknown_model,
 )
 from tollgate_edge.exchange import Exchange, Receive, Scope, Send
+from tollgate_edge.idempotency.claims import Claim, Claims
+from tollgate_edge.idempotency.sealing import KeptAnswer
 from tollgate_edge.leases import Payer
 from tollgate_edge.limits.gate import Gate, Ticket
 from tollgate_edge.metering import RequestMeter, client_of
@@ -47,6 +50,7 @@ class ModelCalls:
         *,
         router: Router,
         gate: Gate,
+        claims: Claims,
         first_output_tokens: int,
     ) -> None:
         """Wire the endpoints.
@@ -58,6 +62,7 @@ class ModelCalls:
             recorder: where events go.
             router: which targets answer for a model.
             gate: what each key may do.
+            claims: who serves an idempotency key.
             first_output_tokens: of a streamed choice, reserved at once and each time after.
         """
         self._keys = keys
@@ -66,6 +71,7 @@ class ModelCalls:
         self._recorder = recorder
         self._router = router
         self._gate = gate
+        self._claims = claims
         self._first_output_tokens = first_output_tokens
         self._running: set[asyncio.Task[Any]] = set()
 
@@ -94,20 +100,31 @@ class ModelCalls:
             await asyncio.wait(set(self._running), timeout=SETTLE_TIMEOUT_S)
 
     async def _serve(self, exchange: Exchange, key: KeyRecord, ticket: Ticket) -> None:
-        call = await self._admit(exchange, key, ticket)
+        body = await exchange.body(ticket.max_body_bytes)
+        api_key = exchange.headers.get(b"authorization", b"")
+        claim = await self._claims.take(exchange, key.account_id, api_key, body)
+        if isinstance(claim, KeptAnswer):
+            await exchange.answer(claim.status, claim.body or b"", claim.content_type, _repeated(claim))
+            return
         try:
-            await (relay_stream if call.request.stream else relay_whole)(exchange, call)
+            call = await self._admit(exchange, key, ticket, body, claim)
+            try:
+                await (relay_stream if call.request.stream else relay_whole)(exchange, call)
+            finally:
+                # A request that was recorded has settled it before; one that could not be must not hold it for ever.
+                call.allowance.reservation.settle(0)
         finally:
-            # A request that was recorded has settled it before; one that could not be must not hold it for ever.
-            call.allowance.reservation.settle(0)
+            if claim is not None:
+                claim.release()
 
-    async def _admit(self, exchange: Exchange, key: KeyRecord, ticket: Ticket) -> Call:
+    async def _admit(
+        self, exchange: Exchange, key: KeyRecord, ticket: Ticket, body: bytes, claim: Claim | None
+    ) -> Call:
         """Let the request in.
 
         Raises:
             ApiError: it may not be served; nothing is recorded of it.
         """
-        body = await exchange.body(ticket.max_body_bytes)
         request = ENDPOINTS[exchange.path].parse(body, exchange.headers.get(b"content-type", b""))
         model, targets = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at)
@@ -132,7 +149,7 @@ class ModelCalls:
             ticket=ticket,
         )
         upstream = request.to_provider(None if request.stream else allowance.limit_tokens)
-        return Call(request, upstream, attempts, meter, allowance)
+        return Call(request, upstream, attempts, meter, allowance, claim)
 
     async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer) -> Allowance:
         reserve = reserve_stream if request.stream else reserve_whole
@@ -151,6 +168,10 @@ class ModelCalls:
                 raise not_offered(request.model, request.operation)
             raise unknown_model(request.model)
         return model, targets
+
+
+def _repeated(kept: KeptAnswer) -> tuple[Header, ...]:
+    return (b"idempotent-replayed", b"true"), (b"x-original-request-id", kept.request_id.encode())
 
 
 def _dimensions(exchange: Exchange, key: KeyRecord, request: ModelRequest, model: ModelRecord) -> RequestDimensions:

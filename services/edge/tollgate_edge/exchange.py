@@ -28,6 +28,9 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         # Called when the answer begins, for what it tells of the caller's limits then.
         self.extra_headers: Callable[[], Sequence[Header]] = tuple
+        # What the client has been sent, if somebody wants to know.
+        self.tape: list[bytes] | None = None
+        self.content_type = b""
         self.started = False
         self.first_byte_ms: int | None = None
         self._arrived = time.perf_counter()
@@ -66,6 +69,7 @@ class Exchange:
 
     async def start(self, status: int, content_type: bytes, headers: Sequence[Header] = ()) -> None:
         self.started = True
+        self.content_type = content_type
         self.first_byte_ms = self.elapsed_ms()
         common = [
             (b"content-type", content_type),
@@ -76,6 +80,8 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": common})
 
     async def write(self, data: bytes) -> None:
+        if self.tape is not None:
+            self.tape.append(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
@@ -90,9 +96,14 @@ class Exchange:
     async def fail(self, error: ApiError) -> None:
         """Answer with an error; in a stream that has begun, as its last event."""
         if self.started:
-            await self.end(b"data: %b\n\n" % error.body())
+            await self.end(error_event(error))
         else:
             await self.answer(error.status, error.body(), headers=error.headers)
+
+
+def error_event(error: ApiError) -> bytes:
+    """An error as the last event of a stream."""
+    return b"data: %b\n\n" % error.body()
 
 
 def request_headers(request_id: str, elapsed_ms: int) -> tuple[Header, Header]:

@@ -130,7 +130,7 @@ class LeaseClient:
             NoAnswer, BootFenced, NotAccepted.
         """
         body = {"edge": self._edge, "leases": leases}
-        answer = _renewal_decoder.decode(await self._send("POST", f"/boots/{boot_id}/renew", body))
+        answer = _renewal_decoder.decode(await self.send("POST", f"/boots/{boot_id}/renew", body))
         return Renewal(answer.lease_ms / 1000, frozenset(answer.shrink), tuple(answer.orphans), answer.edges)
 
     async def ask(self, call: Call) -> Answer:
@@ -147,11 +147,11 @@ class LeaseClient:
         }
         if isinstance(call, Grant):
             body |= {"needed_nano": call.needed_nano, "budgets": [to_builtins(budget) for budget in call.budgets]}
-            content = await self._send("PUT", f"/leases/{call.lease_id}", body)
+            content = await self.send("PUT", f"/leases/{call.lease_id}", body)
         else:
             assert isinstance(call, Authorise)
             body |= {"authorised_nano": call.authorised_nano, "close": call.close, "rev": call.rev}
-            content = await self._send("POST", f"/leases/{call.lease_id}/authorised", body)
+            content = await self.send("POST", f"/leases/{call.lease_id}/authorised", body)
         answer = _answer_decoder.decode(content)
         budget, ends_in_ms = answer.budget, answer.period_ends_in_ms
         return Answer(
@@ -164,7 +164,12 @@ class LeaseClient:
             inf if ends_in_ms is None else sent_at_s + ends_in_ms / 1000,
         )
 
-    async def _send(self, method: str, path: str, body: dict[str, Any]) -> bytes:
+    async def send(self, method: str, path: str, body: dict[str, Any]) -> bytes:
+        """Any call of the service's; its answer's body.
+
+        Raises:
+            NoAnswer, BootFenced, NotAccepted.
+        """
         try:
             response = await self._http.request(method, path, json=body)
         except httpx.TransportError as error:

@@ -63,6 +63,11 @@ class LeaseDesk:
         self._has_renewed = False
         self._edges = 1
 
+    @property
+    def boot_id(self) -> str:
+        """As the balance service knows this edge now."""
+        return self._boot_id
+
     def edges(self) -> int:
         """How many edge processes lived at the last renewal: they share every key's limits."""
         return self._edges

@@ -20,6 +20,7 @@ from tollgate_edge.app import EdgeApp
 from tollgate_edge.calls import ModelCalls
 from tollgate_edge.catalogue import Catalogue
 from tollgate_edge.event_log import EventLog
+from tollgate_edge.idempotency.claims import Claims, NoClaims, SharedClaims
 from tollgate_edge.lease_client import LeaseClient
 from tollgate_edge.lease_desk import LeaseDesk
 from tollgate_edge.limits.gate import Gate
@@ -108,6 +109,17 @@ def make_gate(settings: EdgeSettings, leases: Leases | None) -> Gate:
     )
 
 
+def make_claims(settings: EdgeSettings, leases: Leases | None) -> Claims:
+    if leases is None:
+        return NoClaims()
+    return SharedClaims(
+        leases.client,
+        lambda: leases.desk.boot_id,
+        wait_s=settings.idempotency_wait_s,
+        max_answer_bytes=settings.idempotency_max_bytes,
+    )
+
+
 async def serve(settings: EdgeSettings) -> None:
     if settings.workers > 1 and not is_worker():
         await Supervisor(settings.workers, settings.host, settings.port, drain_s=settings.drain_s).run()
@@ -137,6 +149,7 @@ async def serve_here(settings: EdgeSettings) -> None:
         recorder,
         router=router,
         gate=gate,
+        claims=make_claims(settings, leases),
         first_output_tokens=settings.first_output_tokens,
     )
     topics = (keys.topic, catalogue.topic, balances.topic)

@@ -4,7 +4,7 @@ No byte of an answer leaves before the request's opening is durable, and not the
 request ends, it is closed: by whoever raised, by the client's leaving, or by the server's shutdown.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 from tollgate_common.events import Outcome
@@ -12,13 +12,16 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import Allowance
 from tollgate_edge.endpoints.base import AnswerStream, ModelRequest, Reading
 from tollgate_edge.errors import ApiError, ClientGone, CutOff, internal_error
-from tollgate_edge.exchange import Exchange
+from tollgate_edge.exchange import Exchange, error_event
+from tollgate_edge.idempotency.claims import Claim
 from tollgate_edge.metering import Ending, RequestMeter
 from tollgate_edge.providers.base import AnswerChunks, ProviderRequest
+from tollgate_edge.recorder import Flush
 from tollgate_edge.routing.attempts import Attempts
 from tollgate_edge.sse import CUT_OFF_REASON
 
 # A proxy in between must not hold back a stream in order to cache or to compress it.
+NOT_KEPT = "answer_not_kept"
 _STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
@@ -31,6 +34,21 @@ class Call:
     provider: Attempts
     meter: RequestMeter
     allowance: Allowance
+    claim: Claim | None = None
+
+
+async def _close(call: Call, ending: Ending, rest: bytes) -> Flush:
+    """Record how the request ended. With an idempotency key, what is charged is kept first, and only what is kept is
+    charged.
+
+    Args:
+        call: the request.
+        ending: how it ended.
+        rest: what the client is still going to be sent.
+    """
+    if call.claim is not None and ending.tokens is not None and not await call.claim.keep(rest):
+        ending = replace(ending, tokens=None, error_code=NOT_KEPT)
+    return call.meter.close(ending)
 
 
 async def relay_whole(exchange: Exchange, call: Call) -> None:
@@ -45,7 +63,8 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     try:
         answer = await call.provider.complete(call.upstream)
         ending = _whole_ending(call.request.read(answer.body), Outcome.CANCELLED if client.gone else Outcome.COMPLETED)
-        await call.meter.close(ending).durable()
+        exchange.content_type = answer.content_type.encode("latin-1")
+        await (await _close(call, ending, answer.body)).durable()
     except ApiError as known:
         error = known
         raise
@@ -84,11 +103,12 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
                 await _hand_on(exchange, upstream, stream, call)
             if stream.failure is not None:
                 raise stream.failure
-            await call.meter.close(_paid_ending(call, stream, Outcome.COMPLETED)).durable()
+            ending = _paid_ending(call, stream, Outcome.COMPLETED)
+            await (await _close(call, ending, stream.last_event)).durable()
             await exchange.end(stream.last_event)
             await upstream.read_to_end()
     except ClientGone:
-        call.meter.close(_paid_ending(call, stream, Outcome.CANCELLED))
+        await _close(call, _paid_ending(call, stream, Outcome.CANCELLED), b"")
         raise
     except ApiError as known:
         error = known
@@ -101,7 +121,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
                 if isinstance(error, CutOff)
                 else _failed_ending(exchange, stream, error or internal_error())
             )
-            await call.meter.close(ending).durable()
+            await (await _close(call, ending, error_event(error or internal_error()))).durable()
 
 
 async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStream, call: Call) -> None:

@@ -60,6 +60,13 @@ class EdgeSettings(ServiceSettings):
         "", description="networks in CIDR notation, separated by commas, whose X-Forwarded-For is believed"
     )
 
+    idempotency_wait_s: float = Field(
+        120, gt=0, description="how long a repeat under the same Idempotency-Key may wait for the first one's answer"
+    )
+    idempotency_max_bytes: int = Field(
+        1 << 20, ge=0, le=3 << 20, description="a larger answer is not kept for repeats under the same Idempotency-Key"
+    )
+
     workers: int = Field(1, ge=1, le=256, description="processes that share the port, one for each core at most")
     drain_s: float = Field(30, ge=0, description="how long open streams may go on after SIGTERM")
 
