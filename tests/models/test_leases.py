@@ -6,6 +6,7 @@
 import pytest
 
 from models.explorer import Exploration
+from models.grant_race import RaceRules, explore_race
 from models.lease_calls import CallRules, State, explore_calls
 from models.lease_life import Bounds, LifeRules, explore_life
 
@@ -27,6 +28,20 @@ def test_calls_over_a_network_that_loses_delays_and_repeats() -> None:
 )
 def test_without_each_rule_of_a_call_something_goes_wrong(rule: str, violation: str) -> None:
     found: Exploration[State] = explore_calls(CallRules(**{rule: False}))
+    assert violation in str(found.violation)
+
+
+def test_grants_at_once() -> None:
+    found = explore_race(RaceRules())
+    assert found.violation is None, found
+
+
+@pytest.mark.parametrize(
+    ("rule", "violation"),
+    [("test_the_row", "4 are held of 3"), ("one_transaction", "2 are held, leases hold 0")],
+)
+def test_without_each_rule_of_a_grant_something_goes_wrong(rule: str, violation: str) -> None:
+    found = explore_race(RaceRules(**{rule: False}))
     assert violation in str(found.violation)
 
 
