@@ -56,8 +56,14 @@ class Callers:
     key: str
     seed: int
     clients: int
+    key_id: str
     calls: list[Call] = field(default_factory=list)
+    is_paused: bool = False
     is_over: bool = False
+
+    @property
+    def answered(self) -> int:
+        return sum(call.is_answered for call in self.calls)
 
     def outcomes(self) -> dict[str, int]:
         return dict(Counter(call.outcome for call in self.calls))
@@ -72,6 +78,9 @@ class Callers:
     async def _call_always(self, http: httpx.AsyncClient, client: int, numbers: "count[int]") -> None:
         chance = random.Random(f"{self.seed} {client}")
         while not self.is_over:
+            if self.is_paused:
+                await asyncio.sleep(PAUSE_S)
+                continue
             call = Call(f"caller-{next(numbers)}", chance.choice(list(USD)))
             self.calls.append(call)
             try:

@@ -8,17 +8,16 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
-from typing import Any
 
-import httpx
 import pytest
 import pytest_asyncio
 
+from chaos.aftermath import forget_first_calls, settled_report
 from chaos.callers import Callers
 from chaos.hits import Hitman, draw
 from chaos.newcomers import Newcomers
 from chaos.recount import differences, read_books
-from e2e.running import Tollgate, running_tollgate, until
+from e2e.running import Tollgate, running_tollgate
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.supervisor import Patience
 from tollgate_local.system import Service
@@ -32,7 +31,6 @@ EVERY_S = 1.5
 CLIENTS = 12
 SESSION_S = 6
 LEASE_S = 6
-SETTLED_WITHIN_S = 300
 MORE = (
     Service("edge-2", program="edge", asks="balance-2"),
     Service("balance-2", program="balance", uses_postgres=True, depends_on=("balance",)),
@@ -60,7 +58,7 @@ async def test_whatever_is_hit_every_request_is_accounted_for_once(tollgate: Tol
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     customer = await tollgate.sign_up(credit_usd="1000")
-    callers = Callers([tollgate.system.url(edge) for edge in EDGES], customer.key, seed, CLIENTS)
+    callers = Callers([tollgate.system.url(edge) for edge in EDGES], customer.key, seed, CLIENTS, customer.key_id)
     newcomers = Newcomers(tollgate, await tollgate.create_promo_code("3"))
     hitman = Hitman(tollgate.supervisor, chance, zombie_after_s=SESSION_S)
     async with asyncio.TaskGroup() as group:
@@ -80,35 +78,5 @@ async def test_whatever_is_hit_every_request_is_accounted_for_once(tollgate: Tol
     assert differences(callers.calls, books) == []
     never_closed = {held.opened[0] for held in books.values() if held.opened and not held.closed}
     assert report["totals"]["unclosed_requests"] == len(never_closed)
-    assert len([call for call in callers.calls if call.is_answered]) > HITS
+    assert callers.answered > HITS
     await newcomers.check([tollgate.system.url(edge) for edge in EDGES])
-
-
-async def forget_first_calls(tollgate: Tollgate, books: Any) -> None:
-    """Those with which the customer tried whether they are let in: they name no user."""
-    first = books.pop("")
-    assert len(first.opened) == len(first.closed) == len(first.charges)
-
-
-async def settled_report(tollgate: Tollgate) -> dict[str, Any]:
-    """The audit once every event has reached everyone: no spool has one left, and nobody lags."""
-    report: dict[str, Any] = {}
-
-    async def is_settled() -> bool:
-        nonlocal report
-        spools = (tollgate.system.data / "spool").glob("*.spool")
-        if any(spool.stat().st_size for spool in spools):
-            return False
-        try:
-            answer = await tollgate.http.post(f"{tollgate.system.url('billing')}/v1/audits", headers=operator(tollgate))
-        except httpx.TransportError:
-            return False
-        report = answer.json()
-        return answer.is_success and not report["lag"]
-
-    await until(is_settled, within_s=SETTLED_WITHIN_S)
-    return report
-
-
-def operator(tollgate: Tollgate) -> dict[str, str]:
-    return {"Authorization": f"Bearer {tollgate.system.secret('operator-token')}"}

@@ -15,7 +15,7 @@ from tollgate_local.demo import ACCOUNTS, expect_created
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port, free_ports
 from tollgate_local.processes import Reaper, run_to_end
-from tollgate_local.supervisor import Patience, Supervisor
+from tollgate_local.supervisor import Part, Patience, Supervisor
 from tollgate_local.system import SERVICES, Service, System, python
 
 PATIENCE_S = 30.0
@@ -138,6 +138,7 @@ async def running_tollgate(
     more: Sequence[Service] = (),
     settings: Mapping[str, str] | None = None,
     patience: Patience | None = None,
+    parts: Callable[[System], Sequence[Part]] = System.parts,
 ) -> AsyncIterator[Tollgate]:
     """All services over the shared engines, under a name of their own; the name's topics are deleted after.
 
@@ -147,6 +148,7 @@ async def running_tollgate(
         more: beside one of each.
         settings: further variables for every service.
         patience: with services that are killed.
+        parts: what is run of the system, and how.
     """
     system = System(
         lambda: engines,
@@ -159,7 +161,7 @@ async def running_tollgate(
     )
     system.logs.mkdir(parents=True)
     with Reaper() as reaper:
-        async with Supervisor(system.parts(), reaper, print, patience) as supervisor:
+        async with Supervisor(parts(system), reaper, print, patience) as supervisor:
             await supervisor.wait_ready()
             async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=200)) as client:
                 yield Tollgate(system, supervisor, client)

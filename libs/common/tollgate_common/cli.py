@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import uvloop
 
+from tollgate_common import crash_points
 from tollgate_common.errors import CommandError
 from tollgate_common.settings import ServiceSettings, load
 from tollgate_common.telemetry import configure_logging
@@ -54,6 +55,7 @@ def run(
         sys.stdout.write(f"{service}: the settings are right\n")
         return
     configure_logging(service, settings.log_level)
+    crash_points.arm(settings.crash_at)
     command = next((command for command in commands if command.name == arguments.command), None)
     if command is None:
         uvloop.run(serve(settings))

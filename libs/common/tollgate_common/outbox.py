@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tollgate_common.compacted import VERSION_HEADER
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Connection, connect
 from tollgate_common.producer import create_producer
 from tollgate_common.statements import Statements
@@ -98,6 +99,7 @@ class Publisher:
         rows = await (await connection.execute(SQL["outbox_take"], {"limit": BATCH_ROWS})).fetchall()
         if not rows:
             return 0
+        reach(CrashPoint.BEFORE_PUBLISH)
         async with producer.transaction():
             sent = [
                 await producer.send(
@@ -110,5 +112,8 @@ class Publisher:
             ]
             # The transaction would commit although a send failed; each must be seen to have succeeded.
             await asyncio.gather(*sent)
+            reach(CrashPoint.WHILE_PUBLISHING)
+        reach(CrashPoint.AFTER_PUBLISH)
         await connection.execute(SQL["outbox_delete"], {"ids": [row["id"] for row in rows]})
+        reach(CrashPoint.AFTER_DELETE)
         return len(rows)

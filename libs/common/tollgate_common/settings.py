@@ -6,6 +6,8 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tollgate_common.crash_points import CrashPoint
+
 ENV_PREFIX = "TOLLGATE_"
 
 
@@ -25,6 +27,7 @@ class ServiceSettings(Settings):
         None, pattern="^https?://", description="the accounts service, whose access tokens are then taken"
     )
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    crash_at: CrashPoint | None = Field(None, description="for tests alone: the point at which the process dies")
 
 
 class ConsumerSettings(ServiceSettings):

@@ -30,6 +30,7 @@ from tollgate_common.blocks import Block, build_block
 from tollgate_common.clickhouse import MAX_BLOCK_ROWS
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Batches, Consumer, Record, sent_at
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.events import StampedEvent
@@ -120,14 +121,18 @@ class Sink(Generic[EventT]):
     async def _declare(self, blocks: Sequence[Block[EventT]]) -> None:
         # From before the commit: a process that sleeps right after it must not wake up with time that has passed.
         deadline = self._now() + INSERT_WITHIN
+        reach(CrashPoint.BEFORE_DECLARE)
         await self._consumer.commit(
             {block.partition: OffsetAndMetadata(block.declared.start, block.declared.text()) for block in blocks}
         )
+        reach(CrashPoint.AFTER_DECLARE)
         for block in blocks:
             self._deadlines[block.partition] = deadline
 
     async def _finish(self, blocks: Sequence[Block[EventT]]) -> None:
+        reach(CrashPoint.BEFORE_COMMIT)
         await self._consumer.commit({block.partition: OffsetAndMetadata(block.declared.end, "") for block in blocks})
+        reach(CrashPoint.AFTER_COMMIT)
         for block in blocks:
             block.draft.apply()
             DUPLICATES.labels(self._table.name).inc(block.duplicates)
@@ -157,7 +162,9 @@ class Sink(Generic[EventT]):
     async def _do(self, step: Step, landing: Landing, block: Block[EventT]) -> Landing:
         match step:
             case Step.INSERT:
+                reach(CrashPoint.BEFORE_INSERT)
                 await self._insert(block)
+                reach(CrashPoint.AFTER_INSERT)
                 return landing.answered()
             case Step.READ_BACK:
                 is_final = self._now() > self._deadlines[block.partition] + OVER_AFTER

@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from tollgate_balance.handlers import boots
 from tollgate_balance.store import idempotency, leases
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Pool
 
 log = logging.getLogger(__name__)
@@ -55,8 +56,10 @@ class Sweeper:
         if boot_ids:
             # After the fences are committed: what those boots had acknowledged by then is below these ends.
             ends = await read_ends(self._bootstrap, self._usage_topic)
+            reach(CrashPoint.BEFORE_ENDS)
             async with self._pool.connection() as connection:
                 await leases.save_usage_ends(connection, boot_ids, ends)
+            reach(CrashPoint.AFTER_ENDS)
         await boots.release_drained_boots(self._pool, self._usage_topic)
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.topics import Topic
 from tollgate_edge.delivery import abandon, connect, send_all
 from tollgate_edge.spool import Entry, Spool, adopt_orphans
@@ -109,7 +110,7 @@ class EventLog:
                 entries = await self._send(self._producer, entries)
                 continue
             try:
-                await self._spool.append(entries)
+                await self._append(entries)
             except OSError:
                 # They wait in memory, and so does whoever waits for them: nothing is answered that is not recorded.
                 self._cannot_spool = True
@@ -120,12 +121,19 @@ class EventLog:
                 return
 
     async def _send(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> Sequence[Entry]:
+        reach(CrashPoint.BEFORE_ACKNOWLEDGE, lambda: _hold_usage(entries))
         unacknowledged = await send_all(producer, self._prefix, entries, self._ack_timeout_s)
+        reach(CrashPoint.AFTER_ACKNOWLEDGE, lambda: _hold_usage(entries))
         if unacknowledged:
             log.warning("Kafka did not acknowledge %d events: they go to the spool", len(unacknowledged))
             self._producer, self._given_up = None, producer
             self._needs_producer.set()
         return unacknowledged
+
+    async def _append(self, entries: Sequence[Entry]) -> None:
+        reach(CrashPoint.BEFORE_SPOOL, lambda: _hold_usage(entries))
+        await self._spool.append(entries)
+        reach(CrashPoint.AFTER_SPOOL, lambda: _hold_usage(entries))
 
     async def recover_always(self) -> None:
         """Worker: whenever the producer was given up, replay the spool with a new one, then use that."""
@@ -194,3 +202,7 @@ class EventLog:
             if producer is not None:
                 await abandon(producer)
         self._spool.close()
+
+
+def _hold_usage(entries: Sequence[Entry]) -> bool:
+    return any(entry.topic is Topic.USAGE for entry in entries)

@@ -26,6 +26,7 @@ from tollgate_balance.store.positions import Position
 from tollgate_balance.validation import check_usage
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Batches, Consumer, Record, sent_at
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Fenced, Poison
 from tollgate_common.events import TokensUsed, decode_usage
@@ -80,7 +81,9 @@ class UsageConsumer:
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+        reach(CrashPoint.BEFORE_SHOW_LAG)
         await self._show_lag(batches)
+        reach(CrashPoint.AFTER_SHOW_LAG)
 
     async def _post(self, partition: TopicPartition, records: Sequence[Record]) -> None:
         draft = self._states[partition].draft()

@@ -13,6 +13,7 @@ from tollgate_balance.handlers.leases import boot_fenced
 from tollgate_balance.handlers.purses import save_taken
 from tollgate_balance.leases import Lease, release
 from tollgate_balance.store import budgets, leases, ledger
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Pool
 
 log = logging.getLogger(__name__)
@@ -56,9 +57,13 @@ async def fence_silent_boots(pool: Pool, lease: timedelta) -> None:
     """Declare dead whoever has not renewed for the length of a lease."""
     async with pool.connection() as connection:
         fenced = await leases.fence_silent(connection, lease)
+        if fenced:
+            reach(CrashPoint.BEFORE_FENCE)
     for boot_id, edge in fenced.items():
         log.warning("edge %s, boot %s has been silent for %s: fenced", edge, boot_id, lease)
     FENCED.inc(len(fenced))
+    if fenced:
+        reach(CrashPoint.AFTER_FENCE)
 
 
 async def release_drained_boots(pool: Pool, usage_topic: str) -> None:
@@ -86,6 +91,8 @@ async def _release_some(pool: Pool, boot_id: str) -> bool:
         await leases.save_leases(connection, [lease for result in results for lease in result.leases])
         await budgets.save_allotments(connection, [one for result in results for one in result.allotments])
         await save_taken(connection, [result.account for result in results])
+        reach(CrashPoint.BEFORE_RELEASE)
+    reach(CrashPoint.AFTER_RELEASE)
     released_nano = sum(lease.hold_nano for own in by_account.values() for lease in own)
     log.warning("boot %s: %d nano-units on %d accounts released", boot_id, released_nano, len(by_account))
     RELEASED.inc(released_nano)

@@ -7,6 +7,7 @@ from tollgate_balance.handlers.leases import SHORTAGE_LASTS
 from tollgate_balance.handlers.purses import save_collected
 from tollgate_balance.store import grants as store
 from tollgate_balance.store import leases, ledger
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Pool
 
 log = logging.getLogger(__name__)
@@ -39,5 +40,7 @@ async def _expire_some(pool: Pool) -> bool:
         held = [purse.account.account_id for purse, _ in collected if purse.account.expiring_nano]
         if held:
             await leases.note_shortages(connection, held, SHORTAGE_LASTS)
+        reach(CrashPoint.BEFORE_EXPIRY)
+    reach(CrashPoint.AFTER_EXPIRY)
     log.info("%d grants on %d accounts have expired", len(grant_ids), len(accounts))
     return True

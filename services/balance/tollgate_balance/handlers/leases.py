@@ -15,6 +15,7 @@ from tollgate_balance.ledger import Account
 from tollgate_balance.store import budgets, leases, ledger
 from tollgate_balance.store.budgets import Named
 from tollgate_balance.store.leases import Boots
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Problem
 from tollgate_common.postgres import Connection, Pool
 
@@ -43,6 +44,10 @@ async def answer_calls(pool: Pool, calls: Sequence[LeaseCall]) -> list[Answer | 
         }
         answers = [desks[call.account_id].answer(call) for call in calls]
         await _save(connection, desks.values(), grants)
+        reach(CrashPoint.BEFORE_GRANT, lambda: any(isinstance(call, Grant) for call in calls))
+        reach(CrashPoint.BEFORE_CLOSE, lambda: any(_closes(call) for call in calls))
+    reach(CrashPoint.AFTER_GRANT, lambda: any(isinstance(call, Grant) for call in calls))
+    reach(CrashPoint.AFTER_CLOSE, lambda: any(_closes(call) for call in calls))
     for call, answer in zip(calls, answers, strict=True):
         outcome = answer.outcome if isinstance(answer, Answer) else answer.code
         ANSWERS.labels(type(call).__name__.lower(), outcome).inc()
@@ -77,6 +82,10 @@ async def _read_budgets(connection: Connection, calls: Sequence[LeaseCall], know
     allotments = await budgets.read_allotments(connection, numbers)
     allotments |= {one.allotment_id: one for one in current.values()}
     return Budgets(allotments, {name: one.allotment_id for name, one in current.items()})
+
+
+def _closes(call: LeaseCall) -> bool:
+    return isinstance(call, Authorise) and call.close
 
 
 async def _save(connection: Connection, desks: Collection["Desk"], grants: Grants) -> None:

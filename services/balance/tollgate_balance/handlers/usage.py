@@ -13,6 +13,7 @@ from tollgate_balance.ledger import Account, Kind, LedgerAccount, Posting
 from tollgate_balance.store import budgets, leases, ledger, positions
 from tollgate_balance.store.positions import Position
 from tollgate_common.clock import utc_now
+from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Fenced
 from tollgate_common.events import TokensUsed
 from tollgate_common.postgres import Connection, Pool
@@ -57,6 +58,8 @@ async def post_usage(pool: Pool, batch: UsageBatch) -> Position:
         if batch.boots:
             await positions.save_sequences(connection, batch.partition, batch.boots)
         written_off_nano = await _post(connection, batch) if batch.usage else 0
+        reach(CrashPoint.BEFORE_POST)
+    reach(CrashPoint.AFTER_POST)
     WRITTEN_OFF.inc(written_off_nano)
     return done
 
