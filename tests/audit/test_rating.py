@@ -5,16 +5,17 @@ from collections.abc import AsyncIterator
 
 import pytest
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from msgspec.structs import replace
 
 from engines.stores import ClickHouseDatabase
 from tollgate_billing import handlers, store
 from tollgate_billing.auditor.charge_books import ChargeBooks
-from tollgate_billing.handlers import PriceCommand
+from tollgate_billing.store import NewPrice
 from tollgate_common import clickhouse, postgres
 from tollgate_common.audit import Range
 from tollgate_common.clock import utc_now
 from tollgate_common.postgres import Pool
-from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, TokenCounts, Unpriced, rate
+from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, Tier, TokenCounts, Unpriced, rate
 
 pytestmark = pytest.mark.engines
 
@@ -38,17 +39,24 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
 
 
 async def catalogue(pool: Pool, chance: random.Random) -> dict[str, Prices]:
-    """Models with prices of every kind: free, with and without prices of single classes, with one for the request."""
+    """Models with prices of every kind: free, with and without prices of single classes, one for the request, tiers."""
     await handlers.seed(pool, ["openai"], utc_now())
-    for number in range(12):
-        names = ["input", "output", *chance.sample(CLASSES, chance.randrange(12)), "request_nano"]
-        prices = {name: chance.choice((0, 1, 15, 2_500_000_000, chance.randrange(10**12))) for name in names}
-        command = PriceCommand(
-            f"model-{number}", "openai", None, prices, None, is_new_model=True, is_new_provider=False
-        )
-        await handlers.add_price(pool, command, utc_now())
-    async with pool.connection() as connection:
+    async with pool.connection() as connection, connection.transaction():
+        for number in range(12):
+            new = NewPrice(f"model-{number}", "openai", None, utc_now(), "test", some_prices(chance, number % 4))
+            await store.add_model(connection, new)
+            await store.add_price(connection, new)
         return await store.all_prices(connection)
+
+
+def some_prices(chance: random.Random, tiers: int) -> Prices:
+    names = ["input", "output", *chance.sample(CLASSES, chance.randrange(12)), "request_nano"]
+    bounds = sorted(chance.sample(range(1, 3 * 10**7), tiers))
+    base, *longer = (
+        Prices(**{name: chance.choice((0, 1, 15, 2_500_000_000, chance.randrange(10**12))) for name in names}, tiers=())
+        for _ in range(tiers + 1)
+    )
+    return replace(base, tiers=tuple(map(Tier, bounds, longer)))
 
 
 async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: Pool) -> None:
@@ -78,6 +86,7 @@ async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: 
     await client.insert("charges", rows, column_names=columns)
     books = ChargeBooks(client, pool, "nowhere", "t", "t.billing")
     everything = [Range(partition=0, start=0, end=CHARGES, step=CHARGES)]
+    assert {rate(TokenCounts(*row[12:]), prices[row[9]]).tier_above_tokens > 0 for row in rows} == {False, True}
     assert (await books.rate_again(everything)).charges == 0
 
     await client.command(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 from psycopg.errors import CheckViolation, RestrictViolation
+from psycopg.sql import SQL, Identifier
 
 from billing.conftest import Billing
 from tollgate_billing import genai, handlers, store
@@ -72,7 +73,14 @@ async def test_the_first_record_holds_what_was_imported(pool: Pool) -> None:
     assert (version, model.model, model.provider, model.context_tokens) == (1, "gpt-4o-mini", "openai", 128_000)
     (price,) = model.versions
     assert (price.price_version, price.valid_from) == ("gpt-4o-mini@2026-11-23.1", MIDNIGHT)
-    assert price.prices == Prices(input=150_000_000, cached_input=75_000_000, output=600_000_000)
+    assert (
+        price.prices
+        == price.cost
+        == Prices(input=150_000_000, cached_input=75_000_000, output=600_000_000, searches=10**13)
+    )
+    ((_, tiered),) = records["model:gpt-5.4"]
+    assert isinstance(tiered, ModelRecord)
+    assert [tier.above_tokens for tier in tiered.versions[0].prices.tiers] == [272_000]
     ((version, plan),) = records["plan:standard"]
     assert isinstance(plan, PlanRecord)
     (standard,) = plan.versions
@@ -133,6 +141,16 @@ async def test_the_database_itself_refuses_a_negative_price(postgres_dsn: str, p
                 "INSERT INTO price_versions (price_version, model, valid_from, source, input, output) "
                 "VALUES ('x', 'gpt-4o', now(), 'test', -1, 0)"
             )
+    for column, value in (("cost", '{"input": -1}'), ("tiers", '[{"above_tokens": 5, "prices": {"output": -1}}]')):
+        async with await psycopg.AsyncConnection.connect(postgres_dsn) as connection:
+            with pytest.raises(CheckViolation):
+                await connection.execute(
+                    SQL(
+                        "INSERT INTO price_versions (price_version, model, valid_from, source, input, output, {}) "
+                        "VALUES ('x', 'gpt-4o', now(), 'test', 1, 0, %s)"
+                    ).format(Identifier(column)),
+                    (value,),
+                )
 
 
 async def test_records_carry_versions_for_forty_days_after_they_end(pool: Pool) -> None:

@@ -167,6 +167,32 @@ async def test_units_are_charged_and_one_without_a_price_is_a_dead_letter(billin
     assert found.result_rows == [(3, ["images"], 120_000_000)]
 
 
+async def test_a_charge_has_its_tier_and_its_margin(billing: Billing) -> None:
+    model = await billing.model("gpt-5.4")
+    short, long = TokenCounts(input=272_000), TokenCounts(input=272_001)
+    events = [
+        billing.edge.used(
+            "acc-a",
+            model,
+            tokens=tokens,
+            amount_nano=rate(tokens, model.versions[0].prices).amount_nano,
+            provider_cost_nano=cost_nano,
+        )
+        for tokens, cost_nano in ((short, 680_000_000), (long, 1_000_000_000), (short, None))
+    ]
+    await billing.edge.send(*events)
+    await billing.until_rows(3)
+    found = await billing.clickhouse.query(
+        "SELECT tier_above_tokens, lines.price[1], amount_nano, provider_cost_nano, margin_nano "
+        "FROM charges ORDER BY seq"
+    )
+    assert found.result_rows == [
+        (0, 2_500_000_000, 680_000_000, 680_000_000, 0),
+        (272_000, 5_000_000_000, 1_360_005_000, 1_000_000_000, 360_005_000),
+        (0, 2_500_000_000, 680_000_000, None, None),
+    ]
+
+
 async def test_an_account_sees_its_own_charges_page_by_page(billing: Billing) -> None:
     model = await billing.model("gpt-4o")
     moment = utc_now()

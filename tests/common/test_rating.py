@@ -14,6 +14,7 @@ from tollgate_common.rating import (
     UNIT_CLASSES,
     Line,
     Prices,
+    Tier,
     TokenCounts,
     Unpriced,
     rate,
@@ -28,6 +29,10 @@ GPT_IMAGE = Prices(input=5 * USD, image_input=8 * USD, cached_input=5 * USD // 4
                    output=10 * USD, image_output=32 * USD)  # fmt: skip
 WHISPER = Prices(input=0, output=0, audio_seconds=100_000 * MILLION)
 TTS = Prices(input=0, output=0, characters=15 * USD)
+GEMINI = Prices(input=2 * USD, cached_input=USD // 5, output=12 * USD, tiers=(
+    Tier(200_000, Prices(input=4 * USD, cached_input=2 * USD // 5, output=18 * USD, request_nano=5)),
+    Tier(500_000, Prices(input=8 * USD, output=20 * USD)),
+))  # fmt: skip
 DALL_E = Prices(input=0, output=0, images=USD // 25 * MILLION)
 
 # Worked by hand: (what it shows, tokens, prices, plan in basis points, nano-units).
@@ -61,12 +66,20 @@ EXAMPLES = [
     ("units take the plan, too", TokenCounts(images=2), DALL_E, 5_000, 40_000_000),
     ("an answer with 3 searches at $10 a thousand", TokenCounts(input=1_000, output=200, searches=3), CLAUDE,
      10_000, 3_000_000 + 3_000_000 + 30_000_000),
+    ("a prompt as long as a tier's bound is below it", TokenCounts(input=200_000, output=1), GEMINI, 10_000,
+     400_000_000 + 12_000),
+    ("one token more, and all of it has the tier's prices", TokenCounts(input=200_001, output=1), GEMINI,
+     10_000, 800_004_000 + 18_000 + 5),
+    ("cached tokens count for it", TokenCounts(input=1, cached_input=200_000), GEMINI, 10_000, 4_000 + 80_000_005),
+    ("generated ones do not", TokenCounts(input=1, output=200_000), GEMINI, 10_000, 2_000 + 2_400_000_000),
+    ("the highest tier that is reached, and its own fallbacks", TokenCounts(cached_input=500_001), GEMINI, 10_000,
+     4_000_008_000),
     ("a unit may cost nothing, if that is said", TokenCounts(searches=9), Prices(input=1, output=1, searches=0), 10_000,
      0),
 ]  # fmt: skip
 
 counts = st.builds(TokenCounts, **dict.fromkeys(CLASSES, st.integers(0, 10**9)))
-some_prices = st.builds(
+flat_prices = st.builds(
     Prices,
     input=st.integers(0, 10**12),
     output=st.integers(0, 10**12),
@@ -78,6 +91,15 @@ some_prices = st.builds(
     },
     **dict.fromkeys(UNIT_CLASSES, st.integers(0, 10**15)),
 )  # fmt: skip
+bounds = st.lists(st.integers(1, 8 * 10**9), unique=True, max_size=3).map(sorted)
+some_prices = flat_prices | st.builds(
+    lambda base, above, others: msgspec.structs.replace(
+        base, tiers=tuple(Tier(bound, other) for bound, other in zip(above, others, strict=False))
+    ),
+    flat_prices,
+    bounds,
+    st.lists(flat_prices, min_size=3, max_size=3),
+)
 multipliers = st.integers(0, 50_000)
 
 
@@ -91,7 +113,9 @@ def test_worked_examples(tokens: TokenCounts, prices: Prices, bps: int, amount: 
 @given(counts, some_prices, multipliers)
 def test_the_amount_is_the_exact_one_rounded_half_up(tokens: TokenCounts, prices: Prices, bps: int) -> None:
     rated = rate(tokens, prices, bps)
-    exact = sum((Fraction(line.quantity * line.price, 10**6) for line in rated.lines), Fraction(prices.request_nano))
+    reached = [prices, *(tier.prices for tier in prices.tiers if tokens.prompt > tier.above_tokens)][-1]
+    assert [line.price for line in rated.lines] == [reached.of(line.token_class) for line in rated.lines]
+    exact = sum((Fraction(line.quantity * line.price, 10**6) for line in rated.lines), Fraction(reached.request_nano))
     exact *= Fraction(bps, 10_000)
     assert rated.amount_nano == int(exact + Fraction(1, 2))
     assert rated.amount_nano >= 0
@@ -111,11 +135,14 @@ def test_totals_count_each_token_once_and_no_unit(tokens: TokenCounts) -> None:
     assert tokens.prompt == sum(getattr(tokens, name) for name in PROMPT_CLASSES)
     assert tokens.completion == sum(getattr(tokens, name) for name in COMPLETION_CLASSES)
     assert tokens.total == sum(getattr(tokens, name) for name in TOKEN_CLASSES)
-    assert set(CLASSES) == set(TokenCounts.__struct_fields__) == set(Prices.__struct_fields__) - {"request_nano"}
+    assert (
+        set(CLASSES) == set(TokenCounts.__struct_fields__) == set(Prices.__struct_fields__) - {"request_nano", "tiers"}
+    )
 
 
-@given(st.lists(counts, max_size=5), some_prices)
+@given(st.lists(counts, max_size=5), flat_prices)
 def test_batches_add_up(batch: list[TokenCounts], prices: Prices) -> None:
+    """Of one tier: a batch of short prompts is no long prompt."""
     prices = msgspec.structs.replace(prices, request_nano=0)
     together = TokenCounts(**{name: sum(getattr(part, name) for part in batch) for name in CLASSES})
     apart = sum(rate(part, prices).amount_nano for part in batch)
@@ -155,3 +182,23 @@ def test_a_model_sold_by_units_alone_sells_no_tokens() -> None:
     assert not WHISPER.sells(["audio_seconds", "output"])
     assert CLAUDE.sells(["input", "output", "searches"])
     assert Prices(input=0, output=0).sells(["input", "output"]), "a free model is sold for nothing"
+
+
+@pytest.mark.parametrize(
+    ("tiers", "problem"),
+    [
+        ((Tier(0, GPT_4O),), "bounds rise from 1"),
+        ((Tier(5, GPT_4O), Tier(5, GPT_4O)), "bounds rise from 1"),
+        ((Tier(5, GEMINI),), "has tiers itself"),
+        ((Tier(5, TTS),), "prices other units"),
+    ],
+)
+def test_tiers_that_contradict_themselves_are_refused(tiers: tuple[Tier, ...], problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        Prices(input=1, output=1, tiers=tiers)
+
+
+def test_a_charge_says_which_tier_it_has() -> None:
+    assert rate(TokenCounts(input=200_000), GEMINI).tier_above_tokens == 0
+    rated = rate(TokenCounts(input=200_001), GEMINI)
+    assert (rated.tier_above_tokens, rated.request_nano) == (200_000, 5)

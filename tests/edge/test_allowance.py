@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollgate_common.events import PlanVersion, PriceVersion
-from tollgate_common.rating import TOKEN_CLASSES, Prices, TokenCounts
+from tollgate_common.rating import TOKEN_CLASSES, Prices, Tier, TokenCounts
 from tollgate_edge.allowance import (
     CONTEXT_TOKENS,
     IMAGE_TOKENS,
@@ -38,6 +38,8 @@ PRICES = st.builds(
     reasoning=st.none() | st.integers(0, 10**12),
     audio_output=st.none() | st.integers(0, 10**12),
     request_nano=st.integers(0, 10**9),
+    tiers=st.just(())
+    | st.integers(1, 10**6).map(lambda above: (Tier(above, Prices(input=10**12, output=10**12, request_nano=10**9)),)),
 )
 TOKENS = st.builds(TokenCounts, **dict.fromkeys(TOKEN_CLASSES, st.integers(0, 10**6)))
 # One nano-unit for each token generated, half of one for each sent.
@@ -90,8 +92,13 @@ def test_a_quote_bounds_every_charge(prices: Prices, tokens: TokenCounts, multip
         assert spent <= quote.nano(tokens.prompt, tokens.completion)
 
 
+def test_the_dearest_price_may_be_that_of_a_tier() -> None:
+    long = Tier(200_000, Prices(input=8, output=3, request_nano=2))
+    assert dearest(Prices(input=4, output=8, request_nano=1, tiers=(long,))) == (8, 8, 2)
+
+
 def test_the_dearest_price_may_be_that_of_writing_a_cache() -> None:
-    assert dearest(Prices(input=4, cached_input=1, cache_write=5, output=8, reasoning=9)) == (5, 9)
+    assert dearest(Prices(input=4, cached_input=1, cache_write=5, output=8, reasoning=9)) == (5, 9, 0)
 
 
 @given(text=st.text(max_size=300), count=st.integers(1, 4))

@@ -54,3 +54,13 @@ def test_a_unit_that_nobody_foresaw_is_said_aloud_and_the_rest_is_charged(caplog
     used = TokenCounts(input=1, output=1, searches=2)
     assert tariff(CHAT).amount_nano(used) == 5
     assert "m@1: searches have no price, and were used" in caplog.text
+
+
+def test_the_provider_s_cost_takes_no_plan_and_is_none_where_it_is_not_known() -> None:
+    used = TokenCounts(input=2, output=1)
+    half = PlanVersion(plan_version="half@1", valid_from=AT, multiplier_bps=5_000)
+    cost = Prices(input=1_000_000, output=1_000_000)
+    known = PriceVersion(price_version="m@1", valid_from=AT, prices=CHAT, cost=cost)
+    assert Tariff(known, half).provider_cost_nano(used) == 3
+    assert Tariff(known, half).provider_cost_nano(TokenCounts(searches=1)) is None
+    assert tariff(CHAT).provider_cost_nano(used) is None

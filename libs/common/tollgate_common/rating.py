@@ -111,12 +111,30 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     audio_seconds: int | None = None
     characters: int | None = None
     searches: int | None = None
+    tiers: tuple["Tier", ...] = ()
+    """What a longer prompt costs instead, lowest bound first."""
 
     def __post_init__(self) -> None:
-        for name in self.__struct_fields__:
+        for name in PRICED:
             price = getattr(self, name)
             if price is not None and price < 0:
                 raise ValueError(f"the price of {name} is {price}; a price is zero or more")
+        above_tokens = 0
+        for tier in self.tiers:
+            if tier.above_tokens <= above_tokens:
+                raise ValueError(f"a tier above {tier.above_tokens} tokens follows {above_tokens}; bounds rise from 1")
+            above_tokens = tier.above_tokens
+            if tier.prices.tiers:
+                raise ValueError(f"the tier above {above_tokens} tokens has tiers itself")
+            if [name for name in UNIT_CLASSES if tier.prices.sells([name]) != self.sells([name])]:
+                raise ValueError(f"the tier above {above_tokens} tokens prices other units than its version")
+
+    def at(self, prompt_tokens: int) -> tuple[int, "Prices"]:
+        """What a prompt of so many tokens costs, all of it, and above how many tokens that begins."""
+        for tier in reversed(self.tiers):
+            if prompt_tokens > tier.above_tokens:
+                return tier.above_tokens, tier.prices
+        return 0, self
 
     def of(self, name: str) -> int:
         """Nano-units per million of a class.
@@ -141,6 +159,17 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return sold.issuperset(names)
 
 
+class Tier(msgspec.Struct, frozen=True, gc=False):
+    """The prices of a request whose prompt has more than `above_tokens`: of all its tokens, not of those beyond."""
+
+    above_tokens: int
+    prices: Prices
+
+
+PRICED = (*CLASSES, "request_nano")
+"""The fields of `Prices` that are prices."""
+
+
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One priced part of a charge: `quantity` tokens or units at `price` nano-units per million of them."""
 
@@ -152,11 +181,15 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 class Rated(msgspec.Struct, frozen=True):
     amount_nano: int
     lines: tuple[Line, ...]
+    request_nano: int = 0
+    tier_above_tokens: int = 0
+    """The bound of the tier whose prices these are; 0 is the version's own."""
 
 
 def rate(tokens: TokenCounts, prices: Prices, multiplier_bps: int = BASIS_POINTS) -> Rated:
     """The charge of one request.
 
+    The prices are those of the tier that the prompt's tokens reach.
     `amount = (Σ quantity × price / 10^6 + price of the request) × multiplier / 10^4`, computed in integers and rounded
     half up once, at the end.
 
@@ -171,6 +204,7 @@ def rate(tokens: TokenCounts, prices: Prices, multiplier_bps: int = BASIS_POINTS
     """
     if multiplier_bps < 0:
         raise ValueError(f"a plan's multiplier is {multiplier_bps} basis points; it is zero or more")
+    tier_above_tokens, prices = prices.at(tokens.prompt) if prices.tiers else (0, prices)
     lines = []
     total = prices.request_nano * TOKENS_PER_PRICE
     for name in CLASSES:
@@ -182,4 +216,5 @@ def rate(tokens: TokenCounts, prices: Prices, multiplier_bps: int = BASIS_POINTS
         price = prices.of(name)
         total += quantity * price
         lines.append(Line(name, quantity, price))
-    return Rated(divide_half_up(total * multiplier_bps, TOKENS_PER_PRICE * BASIS_POINTS), tuple(lines))
+    amount_nano = divide_half_up(total * multiplier_bps, TOKENS_PER_PRICE * BASIS_POINTS)
+    return Rated(amount_nano, tuple(lines), prices.request_nano, tier_above_tokens)

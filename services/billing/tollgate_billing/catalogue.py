@@ -25,6 +25,7 @@ class Rating(NamedTuple):
     lines: tuple[Line, ...] = ()
     request_nano: int = 0
     multiplier_bps: int = 0
+    tier_above_tokens: int = 0
 
 
 class Catalogue:
@@ -78,4 +79,4 @@ class Catalogue:
             raise Poison(
                 f"request {event.request.request_id} costs {rated.amount_nano} nano-units: no one can owe that"
             )
-        return Rating(rated.lines, prices.request_nano, multiplier_bps)
+        return Rating(rated.lines, rated.request_nano, multiplier_bps, rated.tier_above_tokens)

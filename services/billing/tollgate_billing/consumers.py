@@ -45,6 +45,7 @@ class Charge(StampedEvent, frozen=True, kw_only=True):
     lease_id: str = ""
     tokens: TokenCounts = TokenCounts()
     amount_nano: int = 0
+    provider_cost_nano: int | None = None
     rating: Rating = Rating()
     price_version: str = ""
     plan_version: str = ""
@@ -86,6 +87,8 @@ COLUMNS: dict[str, Callable[[Charge], Any]] = {
     "lines.price": lambda charge: [line.price for line in charge.rating.lines],
     "request_nano": attrgetter("rating.request_nano"),
     "multiplier_bps": attrgetter("rating.multiplier_bps"),
+    "tier_above_tokens": attrgetter("rating.tier_above_tokens"),
+    "provider_cost_nano": attrgetter("provider_cost_nano"),
     "price_version": attrgetter("price_version"),
     "plan_version": attrgetter("plan_version"),
 }
@@ -140,6 +143,7 @@ def charge_of(record: Record, catalogue: Catalogue) -> Charge:
             lease_id=event.lease_id or "",
             tokens=event.tokens,
             amount_nano=event.amount_nano,
+            provider_cost_nano=event.provider_cost_nano,
             rating=catalogue.rate(event),
             price_version=event.price_version,
             plan_version=event.plan_version,
@@ -166,7 +170,7 @@ def _check_fits(event: UsageEvent, partition: int) -> None:
         raise Poison(f"stamped for partition {event.stamp.partition}, but it came in {partition}")
     counts = {"seq": event.stamp.seq}
     if isinstance(event, TokensUsed):
-        counts |= msgspec.structs.asdict(event.tokens)
+        counts |= msgspec.structs.asdict(event.tokens) | {"provider_cost_nano": event.provider_cost_nano or 0}
     for name, count in counts.items():
         if not 0 <= count <= MAX_COUNT:
             raise Poison(f"{name} is {count}; expected 0 to {MAX_COUNT}")

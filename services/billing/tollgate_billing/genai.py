@@ -1,17 +1,18 @@
 """Prices out of the `genai-prices` package, whose data is bundled: nothing is fetched.
 
-Only what can be charged per token exactly is taken. A price that depends on more than the count of tokens in each of
-our classes (a tier by the prompt's length, the hour of the day, seconds of audio) is left out, with the reason: a model
-without a price is refused before the call, which is better than a wrong bill.
+Only what can be charged exactly is taken. A price that depends on more than the count of each of our classes and the
+length of the prompt (the hour of the day, tokens of video) is left out, with the reason: a model without a price is
+refused before the call, which is better than a wrong bill.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from importlib.metadata import version
 from typing import NamedTuple
 
+import msgspec
 from genai_prices.types import (
     ClauseEquals,
     ClauseOr,
@@ -24,30 +25,39 @@ from genai_prices.types import (
     TieredPrices,
 )
 
-from tollgate_common.money import nano_from_decimal
-from tollgate_common.rating import Prices
+from tollgate_common.money import divide_half_up, nano_from_decimal
+from tollgate_common.rating import TOKENS_PER_PRICE, Prices, Tier
 
+SECONDS_PER_HOUR = 3600
 SOURCE = f"genai-prices {version('genai-prices')}"
 
 FIELDS = {
     "input_mtok": "input",
     "output_mtok": "output",
     "cache_read_mtok": "cached_input",
+    "cache_audio_read_mtok": "cached_audio_input",
+    "cache_image_read_mtok": "cached_image_input",
     "cache_write_mtok": "cache_write",
+    "cache_write_1h_mtok": "cache_write_1h",
     "input_audio_mtok": "audio_input",
     "input_image_mtok": "image_input",
     "output_reasoning_mtok": "reasoning",
     "output_audio_mtok": "audio_output",
+    "output_image_mtok": "image_output",
+    "input_mchars": "characters",
 }
-# A cached token is one class for us, whatever it was made of: exact only where these cost the same.
-CACHE_READS = ("cache_text_read_mtok", "cache_audio_read_mtok", "cache_image_read_mtok")
-# Fees for OpenAI's hosted tools, which chat completions and embeddings do not offer.
-HOSTED_TOOLS = {"openai": {"web_searches_kcount", "storage_searches_kcount"}}
+# An hour has 3,600 seconds, and a price is of a million of them; searches are priced by the thousand.
+AUDIO_HOURS, SEARCHES = "input_audio_hours", "web_searches_kcount"
+# Ways to say a price again that the data has for other readers: they must say the same.
+REPEATED = {"cache_text_read_mtok": "cache_read_mtok", "audio_hours": AUDIO_HOURS}
+# A fee for files that OpenAI hosts and searches, which no endpoint here offers.
+HOSTED_TOOLS = {"openai": {"storage_searches_kcount"}}
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-# Models for other endpoints than chat completions and embeddings, and those whose searches cost a fee on top.
+# Models that are retired, that are spoken with over a WebSocket, that are part of a hosted tool, or whose searches cost
+# a fee that their usage does not state.
 NOT_OFFERED = re.compile(
-    r"^(text-)?(ada|babbage|curie|davinci)\b|instruct|realtime|transcribe|tts|image|computer-use|-live-|moderation"
+    r"^(ada|babbage|curie|davinci)$|^text-(ada|babbage|curie|davinci)|realtime|computer-use|-live(-|$)|moderation"
     r"|(?<!re)search|deep-research"
 )
 
@@ -64,7 +74,7 @@ class Offer(NamedTuple):
 class Offers(NamedTuple):
     offers: list[Offer]
     left_out: dict[str, str]
-    """Model → why it has no exact price per token."""
+    """Model → why it has no exact price."""
 
 
 class _Inexact(Exception):  # noqa: N818 - what such a price is
@@ -127,7 +137,7 @@ def _offer(provider: Provider, model: ModelInfo, name: str, now: datetime) -> Of
     if NAME.fullmatch(name) is None or provider.find_model(name) is not model:
         raise _Inexact("it is no name to call a model by")
     if NOT_OFFERED.search(name):
-        raise _Inexact("it is for another endpoint, or has a fee for each search")
+        raise _Inexact("it is retired, or for another endpoint, or has a fee for each search")
     if "openrouter" in (model.price_comments or "").lower():
         raise _Inexact("the price is another seller's")
     versions = tuple(
@@ -161,19 +171,39 @@ def _prices(provider_id: str, name: str, price: ModelPrice) -> Prices:
     usd = {key: value for key, value in vars(price).items() if value is not None}
     for key in HOSTED_TOOLS.get(provider_id, ()):
         usd.pop(key, None)
-    if any(isinstance(value, TieredPrices) for value in usd.values()):
-        raise _Inexact("its price depends on the length of the prompt")
-    for key in CACHE_READS:
-        if key in usd and usd.pop(key) != usd.get("cache_read_mtok"):
-            raise _Inexact(f"{key} differs from cache_read_mtok")
-    per_request = usd.pop("requests_kcount", Decimal(0))
-    unknown = sorted(usd.keys() - FIELDS.keys())
+    for key, said_as in REPEATED.items():
+        if key in usd and usd.setdefault(said_as, usd[key]) != usd.pop(key):
+            raise _Inexact(f"{key} differs from {said_as}")
+    unknown = sorted(usd.keys() - FIELDS.keys() - {AUDIO_HOURS, SEARCHES, "requests_kcount"})
     if unknown:
         raise _Inexact(f"it is also charged by {', '.join(unknown)}")
-    if "input_mtok" not in usd:
+    if not usd.keys() & {"input_mtok", "input_mchars", AUDIO_HOURS}:
         raise _Inexact("it has no price for input tokens")
     if "audio" in name and "input_audio_mtok" not in usd:
         raise _Inexact("the price of its audio tokens is not in the data")
-    nano = {FIELDS[key]: nano_from_decimal(str(value)) for key, value in usd.items()}
-    # An embedding model has no output, and so no price for it.
-    return Prices(**{"output": 0} | nano, request_nano=nano_from_decimal(str(per_request / 1000)))
+    bounds = sorted({tier.start for value in usd.values() if isinstance(value, TieredPrices) for tier in value.tiers})
+    tiers = tuple(Tier(bound, _prices_above(usd, bound)) for bound in bounds)
+    return msgspec.structs.replace(_prices_above(usd, 0), tiers=tiers)
+
+
+def _prices_above(usd: Mapping[str, Decimal | TieredPrices], bound: int) -> Prices:
+    """The prices of a prompt of just more than `bound` tokens: the package, too, takes a tier for the whole prompt."""
+    flat = {key: _in_tier(value, bound) for key, value in usd.items()}
+    nano = {FIELDS[key]: nano_from_decimal(str(value)) for key, value in flat.items() if key in FIELDS}
+    if AUDIO_HOURS in flat:
+        millionths = nano_from_decimal(str(flat[AUDIO_HOURS])) * TOKENS_PER_PRICE
+        nano["audio_seconds"] = divide_half_up(millionths, SECONDS_PER_HOUR)
+    if SEARCHES in flat:
+        nano["searches"] = nano_from_decimal(str(flat[SEARCHES])) * (TOKENS_PER_PRICE // 1000)
+    # An embedding model has no output, and so no price for it; what is sold by units alone has no tokens.
+    return Prices(
+        **{"input": 0, "output": 0} | nano,
+        tiers=(),
+        request_nano=nano_from_decimal(str(flat.get("requests_kcount", Decimal(0)) / 1000)),
+    )
+
+
+def _in_tier(value: Decimal | TieredPrices, bound: int) -> Decimal:
+    if not isinstance(value, TieredPrices):
+        return value
+    return next((tier.price for tier in reversed(value.tiers) if bound >= tier.start), value.base)

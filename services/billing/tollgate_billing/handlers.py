@@ -14,7 +14,7 @@ from tollgate_common.errors import Problem
 from tollgate_common.events import encode
 from tollgate_common.outbox import Message
 from tollgate_common.postgres import Connection, Pool
-from tollgate_common.rating import BASIS_POINTS, Prices
+from tollgate_common.rating import BASIS_POINTS, PRICED, Prices
 from tollgate_common.topics import Topic
 
 STANDARD_PLAN = "standard"
@@ -138,16 +138,17 @@ async def _import(connection: Connection, provider_ids: Sequence[str], now: date
 def _changes(offer: genai.Offer, known: StoredModel | None, now: datetime) -> list[NewPrice]:
     """The versions that the catalogue lacks: the price in force if it is another one, and those announced since."""
     versions = [] if known is None else known.versions
-    in_force = next((version.prices for version in reversed(versions) if version.valid_from <= now), None)
+    in_force = next((version for version in reversed(versions) if version.valid_from <= now), None)
     announced = {version.valid_from for version in versions if version.valid_from > now}
     (_, prices), *coming = offer.versions
     new = []
-    if prices != in_force:
+    # The list price is what the provider asks.
+    if in_force is None or (prices, prices) != (in_force.prices, in_force.cost):
         # Nothing can have been sold before a model's first price, so that one may begin early enough for every clock.
         new.append((_midnight(now) if in_force is None else now, prices))
     new.extend((valid_from, prices) for valid_from, prices in coming if valid_from not in announced)
     return [
-        NewPrice(offer.model, offer.provider, offer.context_tokens, valid_from, genai.SOURCE, prices)
+        NewPrice(offer.model, offer.provider, offer.context_tokens, valid_from, genai.SOURCE, prices, prices)
         for valid_from, prices in new
     ]
 
@@ -185,12 +186,11 @@ def _moment(valid_from: datetime | None, now: datetime) -> datetime:
 
 def _prices(prices: Mapping[str, int]) -> Prices:
     for field, nano in prices.items():
-        if field not in store.PRICE_FIELDS:
+        if field not in PRICED:
             raise _refusal(
                 "unknown_token_class",
                 f"prices.{field}",
-                f"{field!r} is no token class{_similar(field, store.PRICE_FIELDS)}; "
-                f"there are {', '.join(store.PRICE_FIELDS)}",
+                f"{field!r} is no token class{_similar(field, PRICED)}; there are {', '.join(PRICED)}",
             )
         if not 0 <= nano <= MAX_NANO:
             raise _refusal(
@@ -203,7 +203,7 @@ def _prices(prices: Mapping[str, int]) -> Prices:
             raise _refusal(
                 "price_missing", f"prices.{field}", f"there is no price of {field}; give one, 0 if it costs nothing"
             )
-    return Prices(**prices)
+    return Prices(**prices, tiers=())
 
 
 def _check_names(command: PriceCommand, providers: Mapping[str, str]) -> None:

@@ -3,16 +3,21 @@
 from datetime import datetime
 from typing import Annotated
 
-import msgspec
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
 
 from tollgate_billing.handlers import PriceCommand
 from tollgate_billing.store import StoredCharge, StoredModel, StoredPrice
 from tollgate_common.money import decimal_from_nano
+from tollgate_common.rating import PRICED, Prices
 
 
 class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class Tier(Answer):
+    above_tokens: int = Field(description="for prompts of more tokens than this, for all their tokens")
+    prices: dict[str, int]
 
 
 class Price(Answer):
@@ -24,6 +29,7 @@ class Price(Answer):
         description="nano-units per million tokens by class, and per request in `request_nano`; a class that is not "
         "there costs what its parent does: everything sent `input`, everything generated `output`"
     )
+    tiers: list[Tier] = Field(description="what a longer prompt costs instead, lowest bound first")
 
 
 class PricedModel(Answer):
@@ -82,6 +88,7 @@ class Charge(Answer):
     lines: list[Line]
     request_nano: int
     multiplier_bps: int
+    tier_above_tokens: int = Field(description="the bound of the tier whose prices the lines have; 0 if it has none")
     price_version: str
     plan_version: str
 
@@ -91,14 +98,23 @@ class ChargePage(Answer):
     next_cursor: str | None = Field(description="pass it as `cursor` for what came before; null at the end")
 
 
+def named(prices: Prices) -> dict[str, int]:
+    """The prices that are set, by class."""
+    return {name: nano for name in PRICED if (nano := getattr(prices, name)) is not None}
+
+
+def tiers(prices: Prices) -> list[Tier]:
+    return [Tier(above_tokens=tier.above_tokens, prices=named(tier.prices)) for tier in prices.tiers]
+
+
 def price(stored: StoredPrice) -> Price:
-    prices = {name: nano for name, nano in msgspec.structs.asdict(stored.prices).items() if nano is not None}
     return Price(
         price_version=stored.price_version,
         valid_from=stored.valid_from,
         recorded_at=stored.recorded_at,
         source=stored.source,
-        prices=prices,
+        prices=named(stored.prices),
+        tiers=tiers(stored.prices),
     )
 
 

@@ -3,16 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from psycopg.rows import DictRow
 
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion
 from tollgate_common.postgres import Connection
-from tollgate_common.rating import Prices
+from tollgate_common.rating import PRICED, Prices, Tier
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_billing")
-PRICE_FIELDS = Prices.__struct_fields__
 
 
 class StoredPrice(NamedTuple):
@@ -25,6 +25,8 @@ class StoredPrice(NamedTuple):
     source: str
     """`operator`, or the package and version that it was imported from."""
     prices: Prices
+    cost: Prices | None
+    """What the provider asks; None if that is not known."""
 
 
 class StoredModel(NamedTuple):
@@ -43,6 +45,7 @@ class NewPrice(NamedTuple):
     valid_from: datetime
     source: str
     prices: Prices
+    cost: Prices | None = None
 
 
 class Position(NamedTuple):
@@ -83,8 +86,16 @@ async def add_price(connection: Connection, new: NewPrice) -> StoredPrice:
     Raises:
         psycopg.errors.UniqueViolation: the model has a version with that `valid_from`.
     """
-    prices = {field: getattr(new.prices, field) for field in PRICE_FIELDS}
-    rows = await _rows(connection, "price_add", model=new.model, valid_from=new.valid_from, source=new.source, **prices)
+    rows = await _rows(
+        connection,
+        "price_add",
+        model=new.model,
+        valid_from=new.valid_from,
+        source=new.source,
+        tiers=msgspec.json.encode(new.prices.tiers).decode(),
+        cost=None if new.cost is None else msgspec.json.encode(new.cost).decode(),
+        **{field: getattr(new.prices, field) for field in PRICED},
+    )
     return _price(rows[0])
 
 
@@ -100,7 +111,9 @@ async def models(connection: Connection, *names: str) -> dict[str, StoredModel]:
 async def model_record(connection: Connection, model: str, locked: DictRow, since: datetime) -> ModelRecord:
     rows = await _rows(connection, "prices_to_publish", model=model, since=since)
     versions = (
-        PriceVersion(price_version=price.price_version, valid_from=price.valid_from, prices=price.prices)
+        PriceVersion(
+            price_version=price.price_version, valid_from=price.valid_from, prices=price.prices, cost=price.cost
+        )
         for price in map(_price, rows)
     )
     return ModelRecord(
@@ -148,7 +161,8 @@ def _price(row: DictRow) -> StoredPrice:
         row["valid_from"].astimezone(UTC),
         row["recorded_at"].astimezone(UTC),
         row["source"],
-        Prices(**{field: row[field] for field in PRICE_FIELDS}),
+        Prices(**{field: row[field] for field in PRICED}, tiers=msgspec.convert(row["tiers"], type=tuple[Tier, ...])),
+        None if row["cost"] is None else msgspec.convert(row["cost"], type=Prices),
     )
 
 

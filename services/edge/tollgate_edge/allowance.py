@@ -28,15 +28,22 @@ BYTES_PER_TOKEN = 4
 
 
 class Dearest(NamedTuple):
-    """Nano-units per million tokens sent and generated, whatever class they turn out to be."""
+    """Nano-units per million tokens sent and generated, whatever class they turn out to be, and per request."""
 
     input: int
     output: int
+    request_nano: int
 
 
 @lru_cache(maxsize=1024)
 def dearest(prices: Prices) -> Dearest:
-    return Dearest(max(map(prices.of, PROMPT_CLASSES)), max(map(prices.of, COMPLETION_CLASSES)))
+    """Of all tiers: which one a prompt reaches is the provider's count to say."""
+    every = (prices, *(tier.prices for tier in prices.tiers))
+    return Dearest(
+        max(price.of(name) for price in every for name in PROMPT_CLASSES),
+        max(price.of(name) for price in every for name in COMPLETION_CLASSES),
+        max(price.request_nano for price in every),
+    )
 
 
 class Quote:
@@ -46,7 +53,7 @@ class Quote:
 
     def __init__(self, tariff: Tariff) -> None:
         self._prices = dearest(tariff.price.prices)
-        self._request_nano = tariff.price.prices.request_nano
+        self._request_nano = self._prices.request_nano
         self._bps = tariff.plan.multiplier_bps
 
     def nano(self, prompt_tokens: int, output_tokens: int) -> int:

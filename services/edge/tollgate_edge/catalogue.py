@@ -35,6 +35,14 @@ class Tariff(NamedTuple):
             unpriced = {name: 0 for name in UNIT_CLASSES if not prices.sells([name])}
             return self._rate(replace(tokens, **unpriced))
 
+    def provider_cost_nano(self, tokens: TokenCounts) -> int | None:
+        """What the provider asks for the usage, whatever the plan; None if the catalogue does not know."""
+        cost = self.price.cost
+        try:
+            return None if cost is None else rate(tokens, cost).amount_nano
+        except Unpriced:
+            return None
+
     def _rate(self, tokens: TokenCounts) -> int:
         return rate(tokens, self.price.prices, self.plan.multiplier_bps).amount_nano
 

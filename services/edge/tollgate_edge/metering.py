@@ -117,6 +117,7 @@ class RequestMeter:
             lease_id=self._reservation.lease_id,
             status=ending.status,
             error_code=ending.error_code[:_MAX_WORD_CHARS],
+            provider_cost_nano=self._tariff.provider_cost_nano(ending.tokens),
         )
 
     def _closed(self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:

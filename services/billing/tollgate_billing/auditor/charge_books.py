@@ -11,7 +11,7 @@ from tollgate_billing.auditor.report import Misrated
 from tollgate_billing.store import SQL
 from tollgate_common.audit import MAX_LISTED, Drift, Range
 from tollgate_common.postgres import Pool
-from tollgate_common.rating import CLASSES, Prices
+from tollgate_common.rating import CLASSES, Prices, Unpriced
 from tollgate_common.sink_books import SinkBooks, projection_drifts
 from tollgate_common.topics import Topic
 
@@ -71,16 +71,33 @@ class ChargeBooks(SinkBooks):
                 name: bps for name, bps in (await store.all_multipliers(connection)).items() if name in plans
             }
         return {
-            "price_versions": list(known),
             "plan_versions": list(multipliers),
             "multipliers": list(multipliers.values()),
-            "request_nano": [price.request_nano for price in known.values()],
-            **{name: _column(known, name) for name in CLASSES},
+            **_columns(known),
         }
 
 
-def _column(prices: Mapping[str, Prices], name: str) -> list[int]:
-    return [price.of(name) if price.sells([name]) else UNPRICED for price in prices.values()]
+def _columns(known: Mapping[str, Prices]) -> dict[str, Any]:
+    """Versions, where in the lists of prices each begins, and from which prompts on the places after that hold."""
+    places: list[int] = []
+    flat: list[Prices] = []
+    for prices in known.values():
+        places.append(len(flat) + 1)
+        flat += [prices, *(tier.prices for tier in prices.tiers)]
+    return {
+        "price_versions": list(known),
+        "places": places,
+        "bounds": [[tier.above_tokens for tier in prices.tiers] for prices in known.values()],
+        "request_nano": [prices.request_nano for prices in flat],
+        **{name: [_price(prices, name) for prices in flat] for name in CLASSES},
+    }
+
+
+def _price(prices: Prices, name: str) -> int:
+    try:
+        return prices.of(name)
+    except Unpriced:
+        return UNPRICED
 
 
 def _misrated(row: Mapping[str, Any]) -> Misrated:

@@ -1,10 +1,14 @@
 -- Charges whose amount is not what the catalogue's prices make of their tokens, rated again here, in the engine: a second
 -- implementation of `rating.rate`, which a test holds to be the same. A version that the catalogue does not know (its
--- place is 0) makes nothing of them, nor does one without a price (-1) for a unit that was used. The sums at the end are
--- of all such charges, listed or not.
+-- place is 0) makes nothing of them, nor does one without a price (-1) for a unit that was used. Each version has a place
+-- for its own prices and one after it for each tier, whose bounds its prompt may exceed. The sums at the end are of all
+-- such charges, listed or not.
 WITH
     indexOf({partitions:Array(UInt16)}, partition) AS place,
-    indexOf({price_versions:Array(String)}, price_version) AS price,
+    indexOf({price_versions:Array(String)}, price_version) AS version,
+    input_tokens + cached_input_tokens + cache_write_tokens + audio_input_tokens + image_input_tokens
+        + cache_write_1h_tokens + cached_audio_input_tokens + cached_image_input_tokens AS prompt,
+    {places:Array(UInt32)}[version] + arrayCount(bound -> prompt > bound, {bounds:Array(Array(UInt64))}[version]) AS price,
     indexOf({plan_versions:Array(String)}, plan_version) AS plan,
     toInt256(input_tokens) * {input:Array(Int64)}[price]
         + toInt256(cached_input_tokens) * {cached_input:Array(Int64)}[price]

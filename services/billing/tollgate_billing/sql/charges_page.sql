@@ -5,7 +5,8 @@ SELECT
     outcome, finish_reason, estimated,
     input_tokens, cached_input_tokens, cache_write_tokens, audio_input_tokens, image_input_tokens,
     output_tokens, reasoning_tokens, audio_output_tokens,
-    amount_nano, lines.token_class, lines.quantity, lines.price, request_nano, multiplier_bps, price_version, plan_version
+    amount_nano, lines.token_class, lines.quantity, lines.price, request_nano, multiplier_bps, tier_above_tokens,
+    price_version, plan_version
 FROM charges
 WHERE
     account_id = {account_id:String}

@@ -2,7 +2,8 @@
 INSERT INTO price_versions (
     price_version, model, valid_from, source,
     input, output, cached_input, cache_write, audio_input, image_input, reasoning, audio_output, request_nano,
-    cache_write_1h, cached_audio_input, cached_image_input, image_output, images, audio_seconds, characters, searches
+    cache_write_1h, cached_audio_input, cached_image_input, image_output, images, audio_seconds, characters, searches,
+    tiers, cost
 )
 SELECT
     format('%%s@%%s.%%s', %(model)s::text, to_char(%(valid_from)s::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*) + 1),
@@ -10,7 +11,8 @@ SELECT
     %(input)s, %(output)s, %(cached_input)s, %(cache_write)s, %(audio_input)s, %(image_input)s,
     %(reasoning)s, %(audio_output)s, %(request_nano)s,
     %(cache_write_1h)s, %(cached_audio_input)s, %(cached_image_input)s, %(image_output)s,
-    %(images)s, %(audio_seconds)s, %(characters)s, %(searches)s
+    %(images)s, %(audio_seconds)s, %(characters)s, %(searches)s,
+    %(tiers)s::jsonb, %(cost)s::jsonb
 FROM price_versions
 WHERE
     model = %(model)s
