@@ -38,6 +38,7 @@ from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import CreditGranted
 from tollgate_common.http import create_app
 from tollgate_common.internal import ServiceCredential
+from tollgate_common.outbox import Publisher
 from tollgate_common.postgres import Pool
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
@@ -107,7 +108,13 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
                 headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"},
             )
         )
-        work = (usage.run(), billing.run(charges), sink.run(), given_up.run(LetterHandler(given_up, catalogue)))
+        work = (
+            usage.run(),
+            billing.run(charges),
+            sink.run(),
+            given_up.run(LetterHandler(given_up, catalogue, billing.group)),
+            Publisher(bootstrap, catalogue_dsn, prefix, "billing").run(),
+        )
         workers = [asyncio.create_task(one) for one in work]
         edge = await first_edge(catalogue)
         yield World(bootstrap, prefix, producer, ledger, catalogue, client, auditor, desk, http, edge, workers)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tollgate_billing import command, tables
+from tollgate_billing import client, command, tables
 from tollgate_billing.auditor.report import Gap, Lag, Mismatch, Report, State, Totals
 
 AT = datetime(2026, 11, 23, 5, tzinfo=UTC)
@@ -16,7 +16,7 @@ NOTHING = dict.fromkeys(Totals.model_fields, 0)
 
 
 def report(**found: Any) -> dict[str, Any]:
-    lists = ("lag", "gaps", "doubled", "mismatches", "misrated", "stale_sums", "unclosed", "write_offs")
+    lists = ("lag", "gaps", "doubled", "mismatches", "misrated", "stale_sums", "unclosed", "write_offs", "quarantined")
     totals = Totals(**NOTHING | found.pop("totals", {}))
     fields: dict[str, Any] = dict.fromkeys(lists, ()) | found
     return Report(
@@ -106,11 +106,11 @@ def test_what_is_typed_wrongly_is_explained(
 def test_without_the_secret_or_a_service_it_ends_with_two(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv(command.TOKEN_VARIABLE, raising=False)
+    monkeypatch.delenv(client.TOKEN_VARIABLE, raising=False)
     assert run(monkeypatch, "audit") == 2
     assert "set TOLLGATE_OPERATOR_TOKEN" in capsys.readouterr().err
-    monkeypatch.setenv(command.TOKEN_VARIABLE, "a secret of this test")
-    monkeypatch.setenv(command.URL_VARIABLE, "http://127.0.0.1:9")
+    monkeypatch.setenv(client.TOKEN_VARIABLE, "a secret of this test")
+    monkeypatch.setenv(client.URL_VARIABLE, "http://127.0.0.1:9")
     assert run(monkeypatch, "audit") == 2
     assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().err
 
@@ -131,8 +131,8 @@ def test_a_refusal_is_told_in_the_services_own_words(
     with HTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        monkeypatch.setenv(command.TOKEN_VARIABLE, "a secret of this test")
-        monkeypatch.setenv(command.URL_VARIABLE, f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv(client.TOKEN_VARIABLE, "a secret of this test")
+        monkeypatch.setenv(client.URL_VARIABLE, f"http://127.0.0.1:{server.server_port}")
         assert run(monkeypatch, "audit") == 2
         server.shutdown()
         thread.join()

@@ -250,6 +250,8 @@ class ModelRecord(Event, frozen=True, kw_only=True, tag="model"):
     provider: str
     versions: tuple[PriceVersion, ...]
     context_tokens: int | None = None
+    quarantined: str = ""
+    """Why nobody may call it now: usage of it could not be rated. Empty if everybody may."""
 
 
 class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -263,6 +265,8 @@ class PlanRecord(Event, frozen=True, kw_only=True, tag="plan"):
 
     plan: str
     versions: tuple[PlanVersion, ...]
+    retired_at: datetime | None = None
+    """From then on the plan sells nothing."""
 
 
 CatalogueRecord = ModelRecord | PlanRecord

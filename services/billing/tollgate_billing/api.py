@@ -1,10 +1,10 @@
-"""HTTP: prices for everyone, the setting of prices for operators, an account's charges for its keys."""
+"""HTTP: prices for everyone, an account's charges for its keys; what operators do is in `operator_api`."""
 
 import base64
 import binascii
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -16,10 +16,10 @@ from fastapi.responses import JSONResponse
 from pydantic import SecretStr
 
 from tollgate_billing import handlers, schemas
+from tollgate_billing.operator_api import catalogue_routes
 from tollgate_billing.store import Charges, Position
 from tollgate_common.access_tokens import Verifier
 from tollgate_common.callers import Caller, customers, operators
-from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.http import create_app, problem_response, problems
 from tollgate_common.keys import KeyDirectory
@@ -39,6 +39,7 @@ def build_app(
     waiting_for: Callable[[], str | None],
     *,
     tokens: Verifier | None = None,
+    provider_ids: Sequence[str] = ("openai",),
 ) -> FastAPI:
     """Build the application.
 
@@ -49,12 +50,14 @@ def build_app(
         operator_token: the secret that lets an operator set prices; without it nobody can.
         waiting_for: None when the service can work, otherwise what it waits for.
         tokens: verifies access tokens; without it only API keys and the operators' secret are taken.
+        provider_ids: whose prices an import reads unless it says otherwise.
     """
     app = create_app("Tollgate billing", ready=waiting_for)
     for error in (psycopg.OperationalError, ClickHouseError, OSError):
         app.add_exception_handler(error, _render_unavailable)
     Customer = Annotated[Caller, Depends(customers(keys, tokens))]  # noqa: N806 - a type
-    operator = Depends(operators(operator_token, tokens))
+
+    app.include_router(catalogue_routes(pool, operators(operator_token, tokens), provider_ids))
 
     @app.get("/v1/prices", responses=problems(404, 503))
     async def list_prices(
@@ -63,16 +66,6 @@ def build_app(
         """The price of every model, or of one: what it was, is and will be."""
         found = await handlers.list_prices(pool, model)
         return schemas.PriceList(data=[schemas.priced_model(stored) for stored in found])
-
-    @app.post(
-        "/v1/prices",
-        status_code=HTTPStatus.CREATED,
-        dependencies=[operator],
-        responses=problems(401, 403, 409, 422, 503),
-    )
-    async def add_price(new: schemas.NewPrice) -> schemas.Price:
-        """Set a model's price from now on or from a moment to come. What has been recorded is never changed."""
-        return schemas.price(await handlers.add_price(pool, new.command(), utc_now()))
 
     @app.get("/v1/charges", responses=problems(401, 422, 503))
     async def list_charges(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
@@ -60,23 +61,30 @@ class Catalogue:
         Raises:
             Poison: a version is unknown, or the amount is not what these versions make of these tokens.
         """
-        prices = self._prices.get(event.price_version)
-        if prices is None:
-            raise Poison(f"price version {event.price_version!r} is not in the catalogue")
-        multiplier_bps = self._multipliers.get(event.plan_version)
-        if multiplier_bps is None:
-            raise Poison(f"plan version {event.plan_version!r} is not in the catalogue")
-        try:
-            rated = rate(event.tokens, prices, multiplier_bps)
-        except ValueError as error:
-            raise Poison(str(error)) from error
-        if rated.amount_nano != event.amount_nano:
-            raise Poison(
-                f"request {event.request.request_id} came with {event.amount_nano} nano-units, but "
-                f"{event.price_version} and {event.plan_version} make it {rated.amount_nano}"
-            )
-        if rated.amount_nano > MAX_AMOUNT_NANO:
-            raise Poison(
-                f"request {event.request.request_id} costs {rated.amount_nano} nano-units: no one can owe that"
-            )
-        return Rating(rated.lines, rated.request_nano, multiplier_bps, rated.tier_above_tokens)
+        return check_rating(event, self._prices, self._multipliers)
+
+
+def check_rating(event: TokensUsed, prices: Mapping[str, Prices], multipliers: Mapping[str, int]) -> Rating:
+    """Rate an event by the versions that it names, out of all that there are.
+
+    Raises:
+        Poison: as `Catalogue.rate`.
+    """
+    priced = prices.get(event.price_version)
+    if priced is None:
+        raise Poison(f"price version {event.price_version!r} is not in the catalogue")
+    multiplier_bps = multipliers.get(event.plan_version)
+    if multiplier_bps is None:
+        raise Poison(f"plan version {event.plan_version!r} is not in the catalogue")
+    try:
+        rated = rate(event.tokens, priced, multiplier_bps)
+    except ValueError as error:
+        raise Poison(str(error)) from error
+    if rated.amount_nano != event.amount_nano:
+        raise Poison(
+            f"request {event.request.request_id} came with {event.amount_nano} nano-units, but "
+            f"{event.price_version} and {event.plan_version} make it {rated.amount_nano}"
+        )
+    if rated.amount_nano > MAX_AMOUNT_NANO:
+        raise Poison(f"request {event.request.request_id} costs {rated.amount_nano} nano-units: no one can owe that")
+    return Rating(rated.lines, rated.request_nano, multiplier_bps, rated.tier_above_tokens)

@@ -65,12 +65,13 @@ async def serve(settings: BillingSettings) -> None:
             settings.operator_token,
             lambda: keys.topic.waiting_for() or consumer.waiting_for(),
             tokens=tokens,
+            provider_ids=settings.price_provider_ids,
         )
         workers = [publisher.run(), keys.topic.run(), consumer.run(charges)]
         if tokens:
             workers.append(tokens.run())
         letters = create_letters_consumer(bootstrap, prefix, session_timeout_ms=session_timeout_ms)
-        workers.append(letters.run(LetterHandler(letters, pool)))
+        workers.append(letters.run(LetterHandler(letters, pool, consumer.group)))
         dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token, tokens)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))
         credential = create_credential(settings)

@@ -1,11 +1,9 @@
 """What the APIs take and answer."""
 
 from datetime import datetime
-from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field
 
-from tollgate_billing.handlers import PriceCommand
 from tollgate_billing.store import StoredCharge, StoredModel, StoredPrice
 from tollgate_common.money import decimal_from_nano
 from tollgate_common.rating import PRICED, Prices
@@ -30,6 +28,7 @@ class Price(Answer):
         "there costs what its parent does: everything sent `input`, everything generated `output`"
     )
     tiers: list[Tier] = Field(description="what a longer prompt costs instead, lowest bound first")
+    is_correction: bool = Field(description="what was believed since valid_from, until recorded_at, was wrong")
 
 
 class PricedModel(Answer):
@@ -41,24 +40,6 @@ class PricedModel(Answer):
 
 class PriceList(Answer):
     data: list[PricedModel]
-
-
-class NewPrice(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    model: str = Field(max_length=200)
-    provider: str = Field(max_length=100)
-    prices: dict[str, StrictInt] = Field(
-        description="nano-units per million tokens by class, and per request in `request_nano`",
-        examples=[{"input": 2_500_000_000, "cached_input": 1_250_000_000, "output": 10_000_000_000}],
-    )
-    valid_from: AwareDatetime | None = Field(None, description="default now; with its offset from UTC")
-    context_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = Field(None, description="of a new model")
-    is_new_model: bool = Field(False, description="the catalogue does not know the model, and that is no mistake")
-    is_new_provider: bool = Field(False, description="the same of the provider")
-
-    def command(self) -> PriceCommand:
-        return PriceCommand(**{field: getattr(self, field) for field in PriceCommand._fields})
 
 
 class Line(Answer):
@@ -115,6 +96,7 @@ def price(stored: StoredPrice) -> Price:
         source=stored.source,
         prices=named(stored.prices),
         tiers=tiers(stored.prices),
+        is_correction=stored.is_correction,
     )
 
 

@@ -22,6 +22,7 @@ LISTS = {
     "write_offs": "write-offs",
     "write_off_nano": "written off (nano)",
     "discarded": "events discarded by operators",
+    "quarantined": "models quarantined",
 }
 
 
@@ -34,7 +35,9 @@ def audit(report: Json) -> str:
         [("", name, str(totals[key]), "ok" if not totals[key] else "DIFFERS") for key, name in CHECKS.items()]
     )
     lines += _table([("", name, str(totals[key]), "") for key, name in LISTS.items()])
-    details = [line for part in (_lag, _gaps, _doubled, _mismatches, _misrated, _others) for line in part(report)]
+    details = [
+        line for part in (_quarantined, _lag, _gaps, _doubled, _mismatches, _misrated, _others) for line in part(report)
+    ]
     lines += ["", *details] if details else []
     if not report["is_complete"]:
         lines.append("more was found than is listed here")
@@ -62,6 +65,72 @@ def dead_letter(details: Json) -> str:
         lines.append(f"  it lies at {given_up['lies_at']}")
     lines += ["", details["text"] if details["text"] is not None else f"base64: {details['base64']}"]
     return "\n".join(lines) + "\n"
+
+
+def price_versions(found: Json) -> str:
+    """A line a version: since when, since when it is known, what it costs."""
+    rows = [
+        (
+            version["price_version"],
+            version["valid_from"],
+            version["recorded_at"],
+            version["source"] + (" (correction)" if version["is_correction"] else ""),
+            _prices(version["prices"], version["tiers"]),
+            "-" if version["cost"] is None else _prices(version["cost"], version["cost_tiers"]),
+        )
+        for model in found["data"]
+        for version in model["versions"]
+    ]
+    header = ("VERSION", "VALID FROM", "RECORDED AT", "SOURCE", "PRICES", "COST")
+    return "\n".join(_table([header, *rows]) if rows else ["no prices"]) + "\n"
+
+
+def price_import(result: Json) -> str:
+    lines = []
+    for change in result["added"]:
+        version, before = change["version"], change["before"]
+        was = "new" if before is None else f"was {_prices(before, [])}"
+        lines.append(f"{version['price_version']}: {_prices(version['prices'], version['tiers'])} ({was})")
+    lines += [f"{model} keeps the operator's price" for model in result["kept"]]
+    lines += [f"{model} is left out: {reason}" for model, reason in result["left_out"].items()]
+    done = "would be added" if result["dry_run"] else "added"
+    lines.append(f"{len(result['added'])} versions {done}, {len(result['unchanged'])} models unchanged")
+    return "\n".join(lines) + "\n"
+
+
+def plans(found: Json) -> str:
+    rows = [
+        (
+            version["plan_version"],
+            version["valid_from"],
+            version["recorded_at"],
+            f"{version['multiplier_bps'] / 100:g}%",
+            plan["retired_at"] or "-",
+        )
+        for plan in found["data"]
+        for version in plan["versions"]
+    ]
+    return "\n".join(_table([("VERSION", "VALID FROM", "RECORDED AT", "OF PRICES", "RETIRED"), *rows])) + "\n"
+
+
+def quarantines(found: Json) -> str:
+    rows = [
+        (each["model"], each["since"], each["dead_letter"] or "by an operator", each["reason"])
+        for each in found["data"]
+    ]
+    if not rows:
+        return "no model is quarantined\n"
+    return "\n".join(_table([("MODEL", "SINCE", "DEAD LETTER", "WHY"), *rows])) + "\n"
+
+
+def _prices(prices: Json, tiers: Sequence[Json]) -> str:
+    text = " ".join(f"{name}={nano}" for name, nano in prices.items() if nano or name in {"input", "output"})
+    return "; ".join([text, *(f"above {tier['above_tokens']}: {_prices(tier['prices'], [])}" for tier in tiers)])
+
+
+def _quarantined(report: Json) -> Iterator[str]:
+    for each in report["quarantined"]:
+        yield f"quarantined since {each['since']}: {each['model']}: {each['reason']}"
 
 
 def _lag(report: Json) -> Iterator[str]:

@@ -42,8 +42,9 @@ def create_api(
         return {
             name: model
             for name, model in sorted(catalogue.models.items())
-            if _may_call(key, name)
-            and catalogue.tariff(model, key.plan, now)
+            if not model.quarantined
+            and _may_call(key, name)
+            and catalogue.tariff(model, key.plan, now, uses=())
             and router.routes.find(name, model.provider)
         }
 

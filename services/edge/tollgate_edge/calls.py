@@ -20,6 +20,7 @@ from tollgate_edge.errors import (
     cannot_record,
     internal_error,
     model_not_priced,
+    model_quarantined,
     not_offered,
     unknown_model,
 )
@@ -162,6 +163,8 @@ class ModelCalls:
         model = self._catalogue.models.get(name)
         if model is None or (key.models is not None and name not in key.models):
             raise unknown_model(request.model)
+        if model.quarantined:
+            raise model_quarantined(request.model)
         targets = routes.find(name, model.provider, request.operation)
         if not targets:
             if routes.find(name, model.provider):

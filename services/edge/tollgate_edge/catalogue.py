@@ -54,11 +54,13 @@ class Catalogue:
         self.topic = CompactedTopic(bootstrap, Topic.CATALOGUE.named(prefix), self._apply)
 
     def tariff(self, model: ModelRecord, plan: str, at: datetime, uses: Iterable[str] = TEXT) -> Tariff | None:
-        """What a call of `model` on `plan` costs at `at`. None if either has no version that is valid then, or if the
-        model has no price for a class that the endpoint `uses`."""
+        """What a call of `model` on `plan` costs at `at`. None if either has no version that is valid then, if the
+        plan is retired, or if the model has no price for a class that the endpoint `uses`."""
         record = self._plans.get(plan)
         price = _valid_at(model.versions, at)
         multiplier = _valid_at(record.versions, at) if record is not None else None
+        if record is not None and record.retired_at is not None and record.retired_at <= at:
+            return None
         if price is None or multiplier is None or not price.prices.sells(uses):
             return None
         return Tariff(price, multiplier)

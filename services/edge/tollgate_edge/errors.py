@@ -228,6 +228,18 @@ def model_not_priced(model: str) -> ApiError:
     return ApiError(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_priced")
 
 
+def model_quarantined(model: str) -> ApiError:
+    message = f"The model `{model}` is not available now: the operator of this gateway is looking into its price."
+    return ApiError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        message,
+        error_type=SERVER_ERROR,
+        param="model",
+        code="model_quarantined",
+        headers=_NO_RETRY,
+    )
+
+
 def out_of_credit() -> ApiError:
     message = "You have no credit left. Add credit to your account, then try again."
     return ApiError(

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tollgate_billing import store
 from tollgate_billing.auditor import gaps
 from tollgate_billing.auditor.charge_books import ChargeBooks, RatedAgain
 from tollgate_billing.auditor.comparison import Comparison, Party, compare
 from tollgate_billing.auditor.event_log import Ends, EventLog
 from tollgate_billing.auditor.peers import RemoteBooks
-from tollgate_billing.auditor.report import Doubled, Gap, Lag, Mismatch, Report, StaleSum, State, Totals
+from tollgate_billing.auditor.report import Doubled, Gap, Lag, Mismatch, Quarantined, Report, StaleSum, State, Totals
 from tollgate_billing.dead_letters import store as letter_store
 from tollgate_billing.dead_letters.store import ExplainingLetter
 from tollgate_common.audit import Books, Range, Sent, UnclosedRequests, WriteOffs
@@ -62,6 +63,7 @@ class Findings(NamedTuple):
     stale: list[StaleSum]
     unclosed: UnclosedRequests
     write_offs: WriteOffs
+    quarantined: list[Quarantined]
 
 
 class Auditor:
@@ -123,6 +125,7 @@ class Auditor:
             stale_sums=tuple(found.stale),
             unclosed=found.unclosed.oldest,
             write_offs=found.write_offs.newest,
+            quarantined=tuple(found.quarantined),
             is_complete=_is_complete(found),
         )
 
@@ -144,6 +147,7 @@ class Auditor:
             await self._unclosed(since, min(until, started_at - self._unclosed_after), scene),
             # What was consumed while this audit waited counts, and the ledger's clock may be ahead of ours.
             await self._balance.write_offs(since, end or utc_now() + CLOCK_SKEW),
+            await self._quarantined(),
         )
 
     async def _scene(self, since: datetime) -> Scene:
@@ -249,6 +253,14 @@ class Auditor:
             for drift in drifts
         ]
 
+    async def _quarantined(self) -> list[Quarantined]:
+        async with self._pool.connection() as connection:
+            found = await store.quarantines(connection)
+        return [
+            Quarantined(model=each.model, reason=each.reason, since=each.since, dead_letter=each.source)
+            for each in found
+        ]
+
     async def _unclosed(self, since: datetime, until: datetime, scene: Scene) -> UnclosedRequests:
         """Of the partitions of requests.v1 that are consumed to their ends: elsewhere a close may only be late."""
         partitions = [
@@ -330,4 +342,5 @@ def _totals(found: Findings) -> Totals:
         unclosed_requests=found.unclosed.count,
         write_offs=found.write_offs.count,
         write_off_nano=found.write_offs.amount_nano,
+        quarantined=len(found.quarantined),
     )

@@ -95,6 +95,15 @@ class StaleSum(Part):
     drift: Drift
 
 
+class Quarantined(Part):
+    """A model that nobody may call, because usage of it could not be rated or an operator said so."""
+
+    model: str
+    reason: str
+    since: datetime
+    dead_letter: str | None
+
+
 class Totals(Part):
     """What the metrics show. A sum leaves out what operators have discarded."""
 
@@ -111,6 +120,7 @@ class Totals(Part):
     unclosed_requests: int = Field(description="opened and never closed; no difference: an edge that died leaves them")
     write_offs: int = Field(description="usage that no credit covered; no difference: it is bounded, and published")
     write_off_nano: int
+    quarantined: int = Field(description="models that nobody may call now; no difference")
 
     @property
     def differences(self) -> dict[str, int]:
@@ -147,4 +157,5 @@ class Report(Part):
     stale_sums: tuple[StaleSum, ...]
     unclosed: tuple[Unclosed, ...]
     write_offs: tuple[WriteOff, ...]
+    quarantined: tuple[Quarantined, ...]
     is_complete: bool = Field(description="false if more differences were found than are listed")

@@ -15,6 +15,8 @@ from aiokafka import TopicPartition
 
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Letter, Source
+from tollgate_billing.handlers.quarantine import quarantine_unrateable
+from tollgate_common.clock import utc_now
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, Batches, Consumer, Record, sent_at
 from tollgate_common.postgres import Pool
 from tollgate_common.sequence import MAX_SEQ
@@ -62,9 +64,17 @@ def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SE
 class LetterHandler:
     """Handler of a `Consumer`; see the module for its guarantee."""
 
-    def __init__(self, consumer: Consumer, pool: Pool) -> None:
+    def __init__(self, consumer: Consumer, pool: Pool, rating_group: str) -> None:
+        """Build the handler.
+
+        Args:
+            consumer: of the dead-letter topics.
+            pool: of the catalogue's database.
+            rating_group: the consumer group of those who rate: a model whose usage they give up is quarantined.
+        """
         self._consumer = consumer
         self._pool = pool
+        self._rating_group = rating_group
 
     async def assigned(self, partition: TopicPartition) -> int:
         beginning = await self._consumer.beginning(partition)
@@ -84,8 +94,9 @@ class LetterHandler:
     async def _add(self, letters: Sequence[Letter]) -> None:
         while True:
             try:
-                async with self._pool.connection() as connection:
+                async with self._pool.connection() as connection, connection.transaction():
                     await store.add(connection, letters)
+                    await quarantine_unrateable(connection, letters, self._rating_group, utc_now())
             except psycopg.OperationalError as error:
                 await _wait_for_database(error)
             else:

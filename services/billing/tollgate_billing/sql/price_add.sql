@@ -1,13 +1,14 @@
--- A version, under the lock of its model's row. Versions are never deleted, so their count numbers those of a day.
+-- A version, under the lock of its model's row. Versions are never deleted, so their count numbers those of a day. It is
+-- recorded now, not when the transaction began: one that waited for the lock was decided after the one before it.
 INSERT INTO price_versions (
-    price_version, model, valid_from, source,
+    price_version, model, valid_from, recorded_at, source, is_correction,
     input, output, cached_input, cache_write, audio_input, image_input, reasoning, audio_output, request_nano,
     cache_write_1h, cached_audio_input, cached_image_input, image_output, images, audio_seconds, characters, searches,
     tiers, cost
 )
 SELECT
     format('%%s@%%s.%%s', %(model)s::text, to_char(%(valid_from)s::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD'), count(*) + 1),
-    %(model)s, %(valid_from)s, %(source)s,
+    %(model)s, %(valid_from)s, clock_timestamp(), %(source)s, %(is_correction)s,
     %(input)s, %(output)s, %(cached_input)s, %(cache_write)s, %(audio_input)s, %(image_input)s,
     %(reasoning)s, %(audio_output)s, %(request_nano)s,
     %(cache_write_1h)s, %(cached_audio_input)s, %(cached_image_input)s, %(image_output)s,

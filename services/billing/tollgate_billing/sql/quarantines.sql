@@ -1,0 +1,5 @@
+-- The models that nobody may call now: why, since when, and for which dead letter.
+SELECT DISTINCT ON (model) models.model, models.provider, models.quarantined AS reason, decided_at AS since, source
+FROM models JOIN quarantine_decisions USING (model)
+WHERE models.quarantined IS NOT NULL AND decision = 'quarantined'
+ORDER BY model, decision_id DESC
