@@ -11,6 +11,7 @@ from tollgate_accounts.promo import command
 from tollgate_accounts.rules import Rules
 
 PASSWORD = "correct horse battery staple"
+OPERATOR_TOKEN = "the-operator-token"
 CONSOLE = "http://console.example"
 # As `make up` has them: whoever signs up may sign in at once, and all tests come from one address.
 RULES = Rules(email_must_be_verified=False, console_url=CONSOLE, unlimited=(ip_network("127.0.0.0/8"),))

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from pydantic import SecretStr
 
-from accounts.answers import PASSWORD, RULES, SignedUp
+from accounts.answers import OPERATOR_TOKEN, PASSWORD, RULES, SignedUp
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
@@ -29,7 +30,8 @@ def passwords() -> Passwords:
 
 @pytest.fixture
 async def client(pool: Pool, passwords: Passwords) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None, rules=RULES))
+    app = build_app(pool, passwords, lambda: None, rules=RULES, operator_token=SecretStr(OPERATOR_TOKEN))
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
         yield client
 
@@ -52,3 +54,9 @@ def signed_up(client: httpx.AsyncClient) -> SignedUp:
 @pytest.fixture
 async def ada(signed_up: SignedUp) -> dict[str, str]:
     return await signed_up("ada@example.com")
+
+
+@pytest.fixture
+def operator() -> dict[str, str]:
+    """The headers of whoever knows the operators' secret."""
+    return {"Authorization": f"Bearer {OPERATOR_TOKEN}"}

@@ -52,6 +52,12 @@ def test_the_routes(document: dict[str, Any]) -> None:
         "POST /v1/tokens",
         "POST /internal/v1/tokens",
         "POST /v1/operator/tokens",
+        "POST /v1/operator/campaigns",
+        "GET /v1/operator/campaigns",
+        "GET /v1/operator/campaigns/{campaign_id}",
+        "POST /v1/operator/campaigns/{campaign_id}/stop",
+        "POST /v1/operator/campaigns/{campaign_id}/codes",
+        "GET /v1/operator/campaigns/{campaign_id}/codes",
     }
 
 

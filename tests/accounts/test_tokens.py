@@ -11,7 +11,7 @@ import jwt
 import pytest
 from pydantic import SecretStr
 
-from accounts.answers import RULES, SignedUp, assert_problem
+from accounts.answers import OPERATOR_TOKEN, RULES, SignedUp, assert_problem
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.settings import AccountsSettings
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.engines
 
 SIGNING_SECRET = "the-signing-secret-of-this-test-only"
 INTERNAL_TOKEN = "the-internal-token-of-this-test-only"
-OPERATOR_TOKEN = "the-operator-token"
 
 
 @pytest.fixture
@@ -214,6 +213,7 @@ def settings(postgres_dsn: str) -> AccountsSettings:
     return AccountsSettings(
         kafka_bootstrap="unused:9092",
         port=1,
+        email_verification="optional",
         postgres_dsn=SecretStr(postgres_dsn),
         signing_secret=SecretStr(SIGNING_SECRET),
     )

@@ -19,6 +19,7 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import api as keys
 from tollgate_accounts.organisations import api as organisations
 from tollgate_accounts.promo import api as promo
+from tollgate_accounts.promo import operator_api as campaigns
 from tollgate_accounts.rules import Rules
 from tollgate_accounts.tokens import api as tokens
 from tollgate_accounts.tokens.handlers import Issuer
@@ -61,6 +62,7 @@ def build_app(
     app.include_router(audit.routes(pool, access))
     operators = OfOperators(pool, operator_token)
     app.include_router(tokens.routes(issuer or Issuer(pool, None), access, OfServices(internal_token), operators))
+    app.include_router(campaigns.routes(pool, operators))
     return app
 
 

@@ -63,6 +63,7 @@ Email = Annotated[
 ]
 Password = Annotated[SecretStr, AfterValidator(_encodable)]
 UtcTime = Annotated[datetime, AfterValidator(_utc)]
+AwareTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 FutureTime = Annotated[AwareDatetime, AfterValidator(_utc), AfterValidator(_future)]
 Name = Annotated[
     str,

@@ -7,16 +7,15 @@ from datetime import datetime, timedelta
 from pydantic import TypeAdapter, ValidationError
 
 from tollgate_accounts.promo import store
-from tollgate_accounts.promo.schemas import PromoCodeText
+from tollgate_accounts.promo.schemas import MAX_AMOUNT_NANO, PromoCodeText
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_accounts.settings import AccountsSettings
 from tollgate_common.cli import Command
 from tollgate_common.errors import CommandError
 from tollgate_common.ids import new_id
-from tollgate_common.money import NANO_PER_UNIT, decimal_from_nano, nano_from_decimal
+from tollgate_common.money import decimal_from_nano, nano_from_decimal
 from tollgate_common.postgres import connect
 
-MAX_AMOUNT_NANO = 1_000_000 * NANO_PER_UNIT
 MAX_REDEMPTIONS = 1_000_000_000
 MAX_CREDIT_DAYS = 36_500
 
@@ -51,10 +50,13 @@ async def create(settings: AccountsSettings, arguments: argparse.Namespace) -> s
     )
     if wanted.starts_at and wanted.ends_at and wanted.starts_at >= wanted.ends_at:
         raise CommandError("--ends-at must be later than --starts-at")
-    async with await connect(settings.postgres_dsn.get_secret_value()) as connection:
-        await store.insert_promo_code(connection, new_id(), wanted)
+    async with await connect(settings.postgres_dsn.get_secret_value()) as connection, connection.transaction():
         found = await store.find_promo_code(connection, wanted.code)
-    assert found is not None, "codes are never deleted"
+        if found is None:
+            await store.insert_promo_code(connection, new_id(), wanted)
+            found = await store.find_promo_code(connection, wanted.code)
+    if found is None:
+        raise CommandError(f"there is a campaign named {wanted.code}, which has other codes; choose another code")
     if found != wanted:
         raise CommandError(f"{wanted.code} exists with other values; {_difference(found, wanted)}")
     return f"promo code {found.code} gives {decimal_from_nano(found.amount_nano)} USD"

@@ -1,23 +1,27 @@
 """The use cases of promo codes, one function each; each is one transaction."""
 
+import secrets
 from datetime import UTC, datetime
 
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor, Detail
+from tollgate_accounts.credit import store as credit
 from tollgate_accounts.promo import problems, store
-from tollgate_accounts.promo.store import Grant
-from tollgate_common import outbox
-from tollgate_common.events import CreditGranted, encode
+from tollgate_accounts.promo.store import Campaign, Grant, Terms, UsedCode
+from tollgate_common.events import CreditGranted
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Connection, Pool
-from tollgate_common.topics import Topic
+
+# Without letters and digits that are mistaken for each other. 16 of 32 characters are 80 bits: nobody guesses one.
+_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_GROUPS, _GROUP_LENGTH = 4, 4
 
 
 async def redeem(pool: Pool, actor: Actor, account_id: str, code: str) -> Grant:
     """Turn a promo code into credit, once an account.
 
     Raises:
-        Problem: the code is unknown, not valid now, used up, or was redeemed by this account before.
+        Problem: the code is unknown, not valid now or not for this account, used up, or was redeemed by it before.
     """
     async with pool.connection() as connection:
         return await redeem_within(connection, actor, account_id, code, field="code")
@@ -32,10 +36,15 @@ async def redeem_within(connection: Connection, actor: Actor, account_id: str, c
         raise problems.promo_code_not_started(field)
     if redeemable.is_over:
         raise problems.promo_code_over(field)
-    version = await store.next_credit_version(connection, account_id)
+    # From here on the account's row is locked.
+    version = await credit.next_version(connection, account_id)
     grant = await store.insert_redemption(connection, account_id, new_id(), redeemable)
     if grant is None:
         raise problems.promo_code_already_redeemed(field)
+    if redeemable.for_new_only and version > 1:
+        raise problems.promo_code_for_new_accounts(field)
+    if await store.count_of_account(connection, redeemable.campaign_id, account_id) > redeemable.max_per_account:
+        raise problems.promo_campaign_limit_reached(field)
     event = CreditGranted(
         grant_id=grant.grant_id,
         account_id=account_id,
@@ -45,14 +54,109 @@ async def redeem_within(connection: Connection, actor: Actor, account_id: str, c
         reason=code,
         expires_at=_utc(grant.expires_at),
     )
-    await outbox.add(connection, outbox.Message(Topic.CREDITS, account_id, version, encode(event)))
+    await credit.tell(connection, version, event)
     details: dict[str, Detail] = {"code": code, "amount_nano": grant.amount_nano}
     await audit.record(
         connection, actor, "promo_code.redeemed", ("grant", grant.grant_id), account_id=account_id, details=details
     )
-    if not await store.count_redemption(connection, redeemable.id):
+    if not await store.count_redemption(connection, redeemable):
         raise problems.promo_code_used_up(field)
     return grant
+
+
+async def create_campaign(pool: Pool, actor: Actor, terms: Terms, code: str | None) -> Campaign:
+    """A campaign, with one code for everybody if `code` is given.
+
+    Raises:
+        Problem: the name or the code is taken.
+    """
+    campaign_id = new_id()
+    async with pool.connection() as connection:
+        if not await store.add_campaign(connection, campaign_id, terms):
+            raise problems.campaign_name_taken()
+        if code is not None and not await store.add_codes(connection, campaign_id, [code], None):
+            raise problems.promo_code_taken()
+        details: dict[str, Detail] = {"name": terms.name, "amount_nano": terms.amount_nano, "code": code}
+        await audit.record(
+            connection, actor, "campaign.created", ("campaign", campaign_id), account_id=None, details=details
+        )
+        return await _found(connection, campaign_id)
+
+
+async def find_campaign(pool: Pool, campaign_id: str) -> Campaign:
+    """One campaign.
+
+    Raises:
+        Problem: there is none of that id.
+    """
+    async with pool.connection() as connection:
+        return await _found(connection, campaign_id)
+
+
+async def list_campaigns(pool: Pool, after: str | None, limit: int) -> list[Campaign]:
+    """Newest first, from behind the campaign `after`."""
+    async with pool.connection() as connection:
+        return await store.list_campaigns(connection, after, limit)
+
+
+async def stop_campaign(pool: Pool, actor: Actor, campaign_id: str) -> Campaign:
+    """End a campaign now and for ever; nothing happens if it was stopped before. Credit that was given stays.
+
+    Raises:
+        Problem: there is none of that id.
+    """
+    async with pool.connection() as connection:
+        if await store.stop_campaign(connection, campaign_id):
+            await audit.record(connection, actor, "campaign.stopped", ("campaign", campaign_id), account_id=None)
+        return await _found(connection, campaign_id)
+
+
+async def generate_codes(pool: Pool, actor: Actor, campaign_id: str, count: int) -> list[str]:
+    """New codes for one use each.
+
+    Raises:
+        Problem: there is no such campaign, or it was stopped.
+    """
+    async with pool.connection() as connection:
+        campaign = await _found(connection, campaign_id)
+        if campaign.stopped_at is not None:
+            raise problems.campaign_stopped()
+        codes: list[str] = []
+        while len(codes) < count:
+            wanted = {_new_code() for _ in range(count - len(codes))}
+            codes += await store.add_codes(connection, campaign_id, sorted(wanted), 1)
+        await audit.record(
+            connection,
+            actor,
+            "campaign.codes_generated",
+            ("campaign", campaign_id),
+            account_id=None,
+            details={"count": count},
+        )
+    return codes
+
+
+async def list_codes(pool: Pool, campaign_id: str) -> list[UsedCode]:
+    """All codes of a campaign with how often each was redeemed.
+
+    Raises:
+        Problem: there is none of that id.
+    """
+    async with pool.connection() as connection:
+        await _found(connection, campaign_id)
+        return await store.list_codes(connection, campaign_id)
+
+
+async def _found(connection: Connection, campaign_id: str) -> Campaign:
+    campaign = await store.find_campaign(connection, campaign_id)
+    if campaign is None:
+        raise problems.campaign_not_found()
+    return campaign
+
+
+def _new_code() -> str:
+    groups = ("".join(secrets.choice(_ALPHABET) for _ in range(_GROUP_LENGTH)) for _ in range(_GROUPS))
+    return "-".join(groups)
 
 
 def _utc(at: datetime | None) -> datetime | None:

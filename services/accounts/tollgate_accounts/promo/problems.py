@@ -28,6 +28,35 @@ def promo_code_already_redeemed(field: str) -> Problem:
     return Problem(HTTPStatus.CONFLICT, "promo_code_already_redeemed", detail, field=field)
 
 
+def promo_code_for_new_accounts(field: str) -> Problem:
+    detail = "this promo code is for new accounts; this one has had credit before"
+    return Problem(HTTPStatus.CONFLICT, "promo_code_for_new_accounts", detail, field=field)
+
+
+def promo_campaign_limit_reached(field: str) -> Problem:
+    detail = "this account has redeemed as many codes of this campaign as one account may"
+    return Problem(HTTPStatus.CONFLICT, "promo_campaign_limit_reached", detail, field=field)
+
+
+def campaign_not_found() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "campaign_not_found", "there is no such campaign", field="campaign_id")
+
+
+def campaign_name_taken() -> Problem:
+    detail = "there is a campaign of this name; names are never used again"
+    return Problem(HTTPStatus.CONFLICT, "campaign_name_taken", detail, field="name")
+
+
+def campaign_stopped() -> Problem:
+    detail = "this campaign was stopped; it gets no more codes"
+    return Problem(HTTPStatus.CONFLICT, "campaign_stopped", detail, field="campaign_id")
+
+
+def promo_code_taken() -> Problem:
+    detail = "another campaign has this code; choose another"
+    return Problem(HTTPStatus.CONFLICT, "promo_code_taken", detail, field="code")
+
+
 def of_redemption(field: str) -> tuple[Problem, ...]:
     return (
         promo_code_unknown(field),
@@ -35,4 +64,6 @@ def of_redemption(field: str) -> tuple[Problem, ...]:
         promo_code_over(field),
         promo_code_used_up(field),
         promo_code_already_redeemed(field),
+        promo_code_for_new_accounts(field),
+        promo_campaign_limit_reached(field),
     )
