@@ -89,7 +89,13 @@ async def serve(smtp_port: int, port: int) -> None:
     loop = asyncio.get_running_loop()
     smtp = await loop.create_server(lambda: SMTP(mailbox, hostname="localhost", loop=loop), HOST, smtp_port)
     config = uvicorn.Config(
-        functools.partial(app, mailbox), host=HOST, port=port, lifespan="off", log_level="warning", access_log=False
+        functools.partial(app, mailbox),
+        interface="asgi3",  # uvicorn takes what is no function for the older one
+        host=HOST,
+        port=port,
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
     )
     async with smtp:
         await uvicorn.Server(config).serve()
