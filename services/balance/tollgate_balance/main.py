@@ -54,7 +54,7 @@ async def serve(settings: BalanceSettings) -> None:
     sweeper = Sweeper(bootstrap, usage_topic, pool, settings.lease)
     app = create_app("balance", ready=first_of(consumer.waiting_for, credit.waiting_for, keys.topic.waiting_for))
     tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
-    accounts_api.add_routes(app, pool, keys, tokens)
+    accounts_api.add_routes(app, pool, keys, tokens, settings.operator_token)
     token = settings.internal_token.get_secret_value() if settings.internal_token else None
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     idempotency_api.add_routes(app, pool, token, tokens)

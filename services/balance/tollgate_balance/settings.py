@@ -16,6 +16,9 @@ class BalanceSettings(ConsumerSettings):
     internal_token: SecretStr | None = Field(
         None, min_length=32, description="the secret that edges show to get leases; without it nobody gets one"
     )
+    operator_token: SecretStr | None = Field(
+        None, min_length=16, description="the secret that operators show to read any account; a token of theirs will do"
+    )
     lease_s: float = Field(30, ge=1, le=3600, description="how long an edge may be silent before its leases are lost")
 
     @property

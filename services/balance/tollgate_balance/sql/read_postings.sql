@@ -1,5 +1,7 @@
--- A page of an account's ledger, newest first, by the primary key.
-SELECT posting_id, kind, debit::text AS debit, credit::text AS credit, amount_nano, reference, happened_at FROM postings
-WHERE account_id = %(account_id)s AND posting_id < %(before)s
-ORDER BY posting_id DESC
+-- A page of an account's ledger, newest first, by the primary key. Of usage alone, too: it is nearly all there is.
+SELECT posting_id, posted_at, kind, debit::text AS debit, credit::text AS credit, amount_nano, reference, happened_at
+FROM postings
+WHERE account_id = %(account_id)s AND posted_at >= %(start)s AND (posted_at, posting_id) < (%(before_at)s, %(before_id)s)
+    AND (%(kind)s::text IS NULL OR kind = %(kind)s)
+ORDER BY posted_at DESC, posting_id DESC
 LIMIT %(limit)s

@@ -3,8 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from psycopg.rows import DictRow
-
 from tollgate_balance.ledger import Account, Posting
 from tollgate_balance.store.rows import SQL, one
 from tollgate_common import outbox
@@ -62,14 +60,6 @@ async def take_due(connection: Connection, taken_nano: Mapping[str, int]) -> Non
 async def read_account(connection: Connection, account_id: str) -> Account | None:
     row = await (await connection.execute(SQL["read_account"], {"account_id": account_id})).fetchone()
     return None if row is None else Account(**row)
-
-
-async def read_postings(connection: Connection, account_id: str, before: int, limit: int) -> list[DictRow]:
-    """A page of postings with ids below `before`, newest first."""
-    cursor = await connection.execute(
-        SQL["read_postings"], {"account_id": account_id, "before": before, "limit": limit}
-    )
-    return await cursor.fetchall()
 
 
 async def add_adjustment(connection: Connection, adjustment: CreditAdjusted, due_nano: int) -> bool:
