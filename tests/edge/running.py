@@ -46,6 +46,19 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PRICES = Prices(input=2_500_000_000, cached_input=1_250_000_000, output=10_000_000_000)
 OLD_PRICES = Prices(input=1, output=1)
 COMING_PRICES = Prices(input=999_000_000_000, output=999_000_000_000)
+# By the model that is for another endpoint than chat: a dollar for a million tokens, a cent for an image, and so on.
+UNIT_PRICES = {
+    "text-embedding-3-small": Prices(input=1_000_000_000, output=0),
+    "gpt-3.5-turbo-instruct": Prices(input=1_000_000_000, output=2_000_000_000),
+    "dall-e-3": Prices(input=0, output=0, images=40_000_000_000_000),
+    "gpt-image-1": Prices(input=5_000_000_000, output=40_000_000_000),
+    "tts-1": Prices(input=0, output=0, characters=15_000_000_000),
+    "gpt-4o-mini-tts": Prices(input=600_000_000, output=12_000_000_000),
+    "whisper-1": Prices(input=0, output=0, audio_seconds=100_000_000_000),
+    "gpt-4o-transcribe": Prices(input=2_500_000_000, output=10_000_000_000, audio_input=6_000_000_000),
+    "omni-moderation-latest": Prices(input=0, output=0, request_nano=7),
+    "rerank-v3.5": Prices(input=0, output=0, searches=2_000_000_000_000),
+}
 PRICE_VERSION = "price-now"
 PLAN_VERSION = "plan-now"
 RICH, POOR, SPENT = "account-rich", "account-unheard-of", "account-spent"
@@ -79,6 +92,10 @@ def models() -> list[ModelRecord]:
         *(ModelRecord(model=name, provider="openai", versions=priced) for name in ("gpt-4o", "gpt-4o-mini", "o4-mini")),
         ModelRecord(model="coming", provider="openai", versions=priced[2:]),
         ModelRecord(model="elsewhere", provider="another", versions=priced),
+        *(
+            ModelRecord(model=name, provider="openai", versions=versions((PRICE_VERSION, LONG_AGO, prices)))
+            for name, prices in UNIT_PRICES.items()
+        ),
         # The provider does not have it.
         ModelRecord(model="gone", provider="openai", versions=priced),
     ]

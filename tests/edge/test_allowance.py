@@ -106,7 +106,7 @@ def test_a_body_has_no_more_tokens_than_bytes(text: str, count: int) -> None:
     body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": text}] * count})
     size = size_of(body, parse_chat(body)[1], None)
     assert count_prompt(body) <= size.prompt_tokens
-    assert size[1:] == (1, None, CONTEXT_TOKENS)
+    assert size[1:4] == (1, None, CONTEXT_TOKENS)
 
 
 def test_an_image_costs_more_than_its_address() -> None:

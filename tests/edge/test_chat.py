@@ -4,7 +4,7 @@ import pytest
 from openai import AsyncOpenAI, NotFoundError
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
-from edge.running import PLAN_VERSION, PRICE_VERSION, PRICES, RICH, RequestEvents, RunningEdge
+from edge.running import PLAN_VERSION, PRICE_VERSION, PRICES, RICH, UNIT_PRICES, RequestEvents, RunningEdge
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts, rate
 
@@ -119,7 +119,9 @@ async def test_cached_prompt_is_a_class_of_its_own(edge: RunningEdge, sdk: Async
 
 
 async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
-    assert [model.id async for model in sdk.models.list()] == ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini"]
+    assert [model.id async for model in sdk.models.list()] == sorted(
+        ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini", *UNIT_PRICES]
+    )
     raw = await sdk.models.with_raw_response.retrieve("gpt-4o")
     assert raw.parse().owned_by == "openai"
     assert raw.headers["x-request-id"]

@@ -8,7 +8,15 @@ of its kind has.
 from functools import lru_cache
 from typing import NamedTuple
 
-from tollgate_common.rating import BASIS_POINTS, COMPLETION_CLASSES, PROMPT_CLASSES, TOKENS_PER_PRICE, Prices
+from tollgate_common.rating import (
+    BASIS_POINTS,
+    CLASSES,
+    COMPLETION_CLASSES,
+    PROMPT_CLASSES,
+    TOKENS_PER_PRICE,
+    Prices,
+    TokenCounts,
+)
 from tollgate_edge.admission import Admission
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.errors import CreditSpent
@@ -25,6 +33,7 @@ CONTEXT_TOKENS = 128_000
 ROOMY_TOKENS = 4_096
 # Of English text a token has some 4.5 bytes.
 BYTES_PER_TOKEN = 4
+NO_UNITS = TokenCounts()
 
 
 class Dearest(NamedTuple):
@@ -49,17 +58,22 @@ def dearest(prices: Prices) -> Dearest:
 class Quote:
     """The tariff's upper bounds."""
 
-    __slots__ = ("_bps", "_prices", "_request_nano")
+    __slots__ = ("_bps", "_fixed", "_prices")
 
-    def __init__(self, tariff: Tariff) -> None:
-        self._prices = dearest(tariff.price.prices)
-        self._request_nano = self._prices.request_nano
+    def __init__(self, tariff: Tariff, units: TokenCounts = NO_UNITS) -> None:
+        prices = tariff.price.prices
+        self._prices = dearest(prices)
+        self._fixed = self._prices.request_nano * TOKENS_PER_PRICE
+        if units is not NO_UNITS:
+            every = (prices, *(tier.prices for tier in prices.tiers))
+            used = {name: number for name in CLASSES if (number := getattr(units, name))}
+            self._fixed += sum(number * max(price.of(name) for price in every) for name, number in used.items())
         self._bps = tariff.plan.multiplier_bps
 
     def nano(self, prompt_tokens: int, output_tokens: int) -> int:
-        """What so many tokens cost at most, and the request itself."""
+        """What so many tokens cost at most, the units and the request itself."""
         total = prompt_tokens * self._prices.input + output_tokens * self._prices.output
-        return _scaled(total + self._request_nano * TOKENS_PER_PRICE, self._bps)
+        return _scaled(total + self._fixed, self._bps)
 
     def output_nano(self, tokens: int) -> int:
         return _scaled(tokens * self._prices.output, self._bps)
@@ -76,12 +90,13 @@ def _scaled(total: int, bps: int) -> int:
 
 
 class Size(NamedTuple):
-    """A request's bounds in tokens. `limit_tokens` is the client's own, of each choice."""
+    """A request's bounds in tokens, and in units that are none. `limit_tokens` is the client's own, of each choice."""
 
     prompt_tokens: int
     choices: int
     limit_tokens: int | None
     context_tokens: int
+    units: TokenCounts = NO_UNITS
 
     @property
     def output_tokens(self) -> int:
@@ -217,7 +232,7 @@ async def reserve_stream(
     Raises:
         ApiError: 402 or 503.
     """
-    quote, tokens = Quote(tariff), size.at_most(first_tokens)
+    quote, tokens = Quote(tariff, size.units), size.at_most(first_tokens)
     nano = quote.nano(size.prompt_tokens, tokens)
     reservation = await admission.reserve(payer, nano, nano)
     return Allowance(
@@ -231,7 +246,7 @@ async def reserve_whole(admission: Admission, payer: Payer, tariff: Tariff, size
     Raises:
         ApiError: 402 or 503.
     """
-    quote = Quote(tariff)
+    quote = Quote(tariff, size.units)
     most_nano = quote.nano(size.prompt_tokens, size.output_tokens)
     is_limited = size.limit_tokens is not None
     roomy_nano = most_nano if is_limited else quote.nano(size.prompt_tokens, size.at_most(ROOMY_TOKENS))

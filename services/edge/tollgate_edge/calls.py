@@ -78,6 +78,7 @@ class ModelCalls:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
+        exchange.words = ENDPOINTS[exchange.path].words
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
@@ -128,8 +129,8 @@ class ModelCalls:
         """
         request = ENDPOINTS[exchange.path].parse(body, exchange.headers.get(b"content-type", b""))
         model, targets = self._find(request, key)
-        tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at)
-        if tariff is None:
+        tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at, ())
+        if tariff is None or not tariff.price.prices.sells(request.uses(tariff.price.prices)):
             raise model_not_priced(request.model)
         refusal = self._recorder.refusal()
         if refusal is not None:
@@ -153,7 +154,7 @@ class ModelCalls:
         return Call(request, upstream, attempts, meter, allowance, claim)
 
     async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer) -> Allowance:
-        reserve = reserve_stream if request.stream else reserve_whole
+        reserve = reserve_stream if request.stream and request.grows else reserve_whole
         return await reserve(self._admission, payer, tariff, size, self._first_output_tokens)
 
     def _find(self, request: ModelRequest, key: KeyRecord) -> tuple[ModelRecord, Sequence[Target]]:

@@ -40,6 +40,14 @@ class _Choice(msgspec.Struct):
     index: int = 0
     delta: _Text | None = None
     message: _Text | None = None
+    text: str | None = None
+    """Of a completion that is no chat."""
+
+    def parts(self) -> list[str]:
+        if self.text:
+            return [self.text]
+        told = self.delta or self.message
+        return told.parts() if told is not None else []
 
 
 class _Answer(msgspec.Struct):
@@ -75,13 +83,12 @@ class DeliveredText:
 
     def _take(self, data: bytes) -> None:
         for choice in _choices(data):
-            if choice.delta is not None:
-                self._texts.setdefault(choice.index, []).extend(choice.delta.parts())
+            self._texts.setdefault(choice.index, []).extend(choice.parts())
 
 
 def count_answer(body: bytes) -> int:
     """Tokens of the texts of a whole answer."""
-    return sum(count_text("".join(choice.message.parts())) for choice in _choices(body) if choice.message is not None)
+    return sum(count_text("".join(choice.parts())) for choice in _choices(body))
 
 
 def _choices(data: bytes) -> list[_Choice]:

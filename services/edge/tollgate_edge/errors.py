@@ -13,8 +13,9 @@ TollgateError
 └── ClientGone      the client left before its answer was complete: there is nobody to answer
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,6 +35,14 @@ _RETRY_LATER = ((b"retry-after", b"%d" % RETRY_AFTER_S),)
 _NO_RETRY = ((b"x-should-retry", b"false"),)
 
 
+class ErrorWords(NamedTuple):
+    """How an API words its errors: as a body, and as the last event of a stream that has begun. Without an event the
+    connection is broken off: a client must not take a torn answer for a whole one."""
+
+    body: Callable[["ApiError"], bytes]
+    event: Callable[["ApiError"], bytes] | None
+
+
 class ApiError(TollgateError):
     """An error as OpenAI words it; `status` is HTTP's, the other fields are the body's."""
 
@@ -51,10 +60,17 @@ class ApiError(TollgateError):
         self.status = status
         self.code = code or ""
         self.headers = headers
+        self.error_type = error_type
         self._error = {"message": message, "type": error_type, "param": param, "code": code}
 
     def body(self) -> bytes:
         return msgspec.json.encode({"error": self._error})
+
+    def event(self) -> bytes:
+        return b"data: %b\n\n" % self.body()
+
+
+OPENAI_WORDS = ErrorWords(ApiError.body, ApiError.event)
 
 
 class ProviderError(ApiError):
@@ -211,6 +227,11 @@ def missing_parameter(param: str) -> ApiError:
 def invalid_parameter(param: str | None, problem: str) -> ApiError:
     message = f"Invalid value for '{param}': {problem}." if param else f"Invalid request: {problem}."
     return ApiError(HTTPStatus.BAD_REQUEST, message, param=param, code="invalid_type")
+
+
+def unsupported_value(param: str, problem: str) -> ApiError:
+    message = f"Unsupported value for '{param}': {problem}."
+    return ApiError(HTTPStatus.BAD_REQUEST, message, param=param, code="unsupported_value")
 
 
 def unknown_model(model: str) -> ApiError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tollgate_common.clock import utc_now
 from tollgate_common.ids import new_id
-from tollgate_edge.errors import ApiError, ClientGone, Header, body_too_large
+from tollgate_edge.errors import OPENAI_WORDS, ApiError, ClientGone, Header, body_too_large
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -31,6 +31,7 @@ class Exchange:
         # What the client has been sent, if somebody wants to know.
         self.tape: list[bytes] | None = None
         self.content_type = b""
+        self.words = OPENAI_WORDS
         self.started = False
         self.first_byte_ms: int | None = None
         self._arrived = time.perf_counter()
@@ -95,15 +96,15 @@ class Exchange:
 
     async def fail(self, error: ApiError) -> None:
         """Answer with an error; in a stream that has begun, as its last event."""
-        if self.started:
-            await self.end(error_event(error))
-        else:
-            await self.answer(error.status, error.body(), headers=error.headers)
+        if not self.started:
+            await self.answer(error.status, self.words.body(error), headers=error.headers)
+        elif self.words.event is not None:
+            await self.end(self.error_event(error))
+        # Otherwise the server closes the connection, as the body has not been ended.
 
-
-def error_event(error: ApiError) -> bytes:
-    """An error as the last event of a stream."""
-    return b"data: %b\n\n" % error.body()
+    def error_event(self, error: ApiError) -> bytes:
+        """An error as the last event of a stream, if its API has such an event."""
+        return self.words.event(error) if self.words.event is not None else b""
 
 
 def request_headers(request_id: str, elapsed_ms: int) -> tuple[Header, Header]:

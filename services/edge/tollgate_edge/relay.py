@@ -12,7 +12,7 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import Allowance
 from tollgate_edge.endpoints.base import AnswerStream, ModelRequest, Reading
 from tollgate_edge.errors import ApiError, ClientGone, CutOff, internal_error
-from tollgate_edge.exchange import Exchange, error_event
+from tollgate_edge.exchange import Exchange
 from tollgate_edge.idempotency.claims import Claim
 from tollgate_edge.metering import Ending, RequestMeter
 from tollgate_edge.providers.base import AnswerChunks, ProviderRequest
@@ -121,7 +121,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
                 if isinstance(error, CutOff)
                 else _failed_ending(exchange, stream, error or internal_error())
             )
-            await (await _close(call, ending, error_event(error or internal_error()))).durable()
+            await (await _close(call, ending, exchange.error_event(error or internal_error()))).durable()
 
 
 async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStream, call: Call) -> None:
@@ -137,7 +137,8 @@ async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStr
         if events or stream.done:
             if not exchange.started:
                 await call.meter.opened()
-                await exchange.start(HTTPStatus.OK, upstream.content_type.encode("latin-1"), _STREAM_HEADERS)
+                content_type = stream.content_type or upstream.content_type.encode("latin-1")
+                await exchange.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
             if not call.allowance.take(events) and stream.tokens is None:
                 await _extend(exchange, stream, call.allowance, events)
             await exchange.write(events)
@@ -154,7 +155,7 @@ async def _extend(exchange: Exchange, stream: AnswerStream, allowance: Allowance
 
 def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> Ending:
     """The provider's own count; without one, the prompt's and the delivered text's tokens."""
-    tokens = stream.tokens or TokenCounts(input=call.request.prompt_tokens(), output=stream.delivered_tokens())
+    tokens = stream.tokens or call.request.estimate(stream.delivered_tokens())
     return _stream_ending(stream, outcome, tokens)
 
 
@@ -164,7 +165,7 @@ def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> Ending:
     return Ending(
         Outcome.CUT_OFF,
         HTTPStatus.OK,
-        TokenCounts(input=call.request.prompt_tokens(), output=output),
+        call.request.estimate(output),
         estimated=True,
         finish_reason=CUT_OFF_REASON,
         served_model=stream.served_model,

@@ -1,6 +1,6 @@
 """A chat completion as it is asked for: only what the edge must know; all else passes through untouched."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -11,12 +11,53 @@ MAX_END_USER_CHARS = 256
 MAX_MODEL_CHARS = 256
 
 
+RequestT = TypeVar("RequestT")
+ValueT = TypeVar("ValueT")
+ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
+
+
+def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
+    """A body as far as the edge reads it.
+
+    Raises:
+        ApiError: 400, with the parameter that is wrong.
+    """
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _explain(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json() from error
+
+
+def required(value: ValueT | None, param: str) -> ValueT:
+    """A field that must be there and not empty.
+
+    Raises:
+        ApiError: 400.
+    """
+    if not value:
+        raise missing_parameter(param)
+    return value
+
+
+def clean_user(user: str | None) -> str:
+    # PostgreSQL's texts cannot hold a NUL, and an event must be storable everywhere.
+    return (user or "").replace("\0", "")[:MAX_END_USER_CHARS]
+
+
+def replaced(body: bytes, **members: Any) -> bytes:
+    """The same JSON object with other members; all else stays as it was."""
+    known: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(known | members)
+
+
 class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
 class ChatRequest(msgspec.Struct):
-    model: Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)] | None = None
+    model: ModelName | None = None
     messages: list[msgspec.Raw] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
@@ -42,8 +83,7 @@ class ChatRequest(msgspec.Struct):
 
     @property
     def end_user(self) -> str:
-        # PostgreSQL's texts cannot hold a NUL, and an event must be storable everywhere.
-        return (self.user or "").replace("\0", "")[:MAX_END_USER_CHARS]
+        return clean_user(self.user)
 
 
 _decoder = msgspec.json.Decoder(ChatRequest)
@@ -55,22 +95,26 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
     Raises:
         ApiError: 400, with the parameter that is missing or wrong.
     """
-    try:
-        chat = _decoder.decode(body)
-    except msgspec.ValidationError as error:
-        raise _explain(error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise not_json() from error
-    if not chat.model:
-        raise missing_parameter("model")
+    chat = decode(_decoder, body)
+    model = required(chat.model, "model")
     if chat.messages is None:
         raise missing_parameter("messages")
     if not chat.messages:
         raise invalid_parameter("messages", "expected at least one message, but got none")
-    return chat.model, chat
+    return model, chat
 
 
-def upstream_body(body: bytes, chat: ChatRequest) -> bytes:
+class StreamRequest(Protocol):
+    """A request whose stream may state its usage."""
+
+    stream: bool | None
+    stream_options: StreamOptions | msgspec.UnsetType | None
+
+    @property
+    def includes_usage(self) -> bool: ...
+
+
+def upstream_body(body: bytes, chat: StreamRequest) -> bytes:
     """What the provider gets: the client's own bytes, with the usage asked for if it streams."""
     if not chat.stream or chat.includes_usage:
         return body

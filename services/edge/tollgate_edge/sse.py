@@ -9,16 +9,15 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.delivered import DeliveredText
 from tollgate_edge.errors import ProviderFailed
+from tollgate_edge.exchange import EVENT_STREAM
+from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of
 from tollgate_edge.usage import is_given, parse_usage
 
 DONE_EVENT = b"data: [DONE]\n\n"
 CUT_OFF_REASON = "length"
-_BLANK_LINE = b"\n\n"
 # A raw quote cannot stand inside a JSON string, so none of these matches in the middle of a text.
 _TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b'"error"')
 _NO_USAGE = (b',"usage":null', b', "usage": null')
-# Base64 images come as one event; what is larger than this is no event.
-_LARGEST_EVENT_BYTES = 32 << 20
 
 
 class _Choice(msgspec.Struct):
@@ -41,6 +40,7 @@ class ChatStream:
     """An `AnswerStream` of chat completions; the provider's [DONE] is what it withholds."""
 
     last_event = DONE_EVENT
+    content_type: bytes | None = EVENT_STREAM
 
     def __init__(self, *, strips_usage: bool) -> None:
         """Begin a stream.
@@ -57,7 +57,7 @@ class ChatStream:
         self._created = 0
         self._delivered = DeliveredText()
         self._strips_usage = strips_usage
-        self._rest = b""
+        self._framing = Framing()
         # The first event is parsed in any case: it names the model that answers.
         self._is_first = True
 
@@ -72,7 +72,7 @@ class ChatStream:
         if self._is_plain(block) and not self._is_first:
             handed_on = self._without_null_usage(block)
         else:
-            handed_on = b"".join(self._examine(event) for event in block.split(_BLANK_LINE)[:-1])
+            handed_on = b"".join(self._examine(event) for event in block.split(BLANK_LINE)[:-1])
         self._is_first = self._is_first and not block
         if handed_on:
             self._delivered.add(handed_on)
@@ -80,7 +80,7 @@ class ChatStream:
 
     def finish(self) -> bytes:
         # Some providers leave out the last blank line, or [DONE]; a finish reason tells that an answer is complete.
-        handed_on = self.feed(_BLANK_LINE) if self._rest.strip() else b""
+        handed_on = self.feed(BLANK_LINE) if self._framing.has_rest else b""
         if not self.is_over and self.finish_reason:
             self.done = True
         if not self.is_over:
@@ -95,30 +95,25 @@ class ChatStream:
             "model": self.served_model,
             "choices": [{"index": index, "delta": {}, "finish_reason": CUT_OFF_REASON} for index in range(choices)],
         }
-        return b"data: " + msgspec.json.encode(chunk) + _BLANK_LINE
+        return b"data: " + msgspec.json.encode(chunk) + BLANK_LINE
 
     def delivered_tokens(self) -> int:
         return self._delivered.count_tokens()
 
     def _whole_events(self, chunk: bytes) -> bytes:
-        if not self._rest and chunk.endswith(_BLANK_LINE):
-            return chunk
-        data = (self._rest + chunk).replace(b"\r\n", b"\n")
-        end = data.rfind(_BLANK_LINE)
-        end = end + len(_BLANK_LINE) if end >= 0 else 0
-        self._rest = data[end:]
-        if len(self._rest) > _LARGEST_EVENT_BYTES:
-            self._fail("The provider sent an event without an end.")
-        return data[:end]
+        try:
+            return self._framing.take(chunk)
+        except EventTooLarge:
+            return self._fail("The provider sent an event without an end.")
 
     @staticmethod
     def _is_plain(block: bytes) -> bool:
         """Whether every event is the JSON of a chunk that holds text at most."""
-        return block.count(_BLANK_LINE) == block.count(b"}\n\n") and not any(sign in block for sign in _TELLING)
+        return block.count(BLANK_LINE) == block.count(b"}\n\n") and not any(sign in block for sign in _TELLING)
 
     def _examine(self, event: bytes) -> bytes:
         """One event, perhaps changed or left out."""
-        data = _data_of(event)
+        data = data_of(event)
         if self.is_over:
             return b""
         if data == b"[DONE]":
@@ -147,12 +142,12 @@ class ChatStream:
 
     def _without_usage(self, event: bytes, data: bytes, chunk: _Chunk) -> bytes:
         if not self._strips_usage or not is_given(chunk.usage):
-            return self._without_null_usage(event) + _BLANK_LINE
+            return self._without_null_usage(event) + BLANK_LINE
         if not chunk.choices:
             return b""
         members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         del members["usage"]
-        return b"data: " + msgspec.json.encode(members) + _BLANK_LINE
+        return b"data: " + msgspec.json.encode(members) + BLANK_LINE
 
     def _without_null_usage(self, block: bytes) -> bytes:
         if self._strips_usage:
@@ -163,8 +158,3 @@ class ChatStream:
     def _fail(self, message: str) -> bytes:
         self.failure = ProviderFailed(502, message)
         return b""
-
-
-def _data_of(event: bytes) -> bytes:
-    """The data of an event, without its field name; empty for a comment."""
-    return b"\n".join(line.removeprefix(b"data:").strip() for line in event.split(b"\n") if line.startswith(b"data:"))

@@ -24,6 +24,18 @@ def count_text(text: str) -> int:
     return int(_vocabulary.count(text))
 
 
+def count_input(value: Any) -> int:
+    """Tokens of a prompt or an input of any shape: texts wherever they stand, and tokens that are given as numbers."""
+    if isinstance(value, str):
+        return count_text(value)
+    if isinstance(value, list):
+        numbers = sum(isinstance(item, int) for item in value)
+        return numbers + sum(count_input(item) for item in value if not isinstance(item, int))
+    if isinstance(value, dict):
+        return sum(count_input(value.get(name)) for name in ("text", "content", "arguments", "output"))
+    return 0
+
+
 def count_prompt(body: bytes) -> int:
     """Tokens of a chat completion's request, which has been parsed before."""
     request = msgspec.json.decode(body)

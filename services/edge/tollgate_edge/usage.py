@@ -1,5 +1,7 @@
 """OpenAI's usage object into tokens of disjoint classes."""
 
+from contextlib import suppress
+
 import msgspec
 
 from tollgate_common.rating import TokenCounts
@@ -30,7 +32,43 @@ class Usage(msgspec.Struct):
     completion_tokens_details: CompletionTokensDetails | None = None
 
 
+class InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class ResponseUsage(msgspec.Struct):
+    """Of OpenAI's Responses, images and audio: `input_tokens` includes the parts that its details name."""
+
+    input_tokens: int
+    output_tokens: int = 0
+    input_tokens_details: InputDetails | None = None
+    input_token_details: InputDetails | None = None
+    """As audio spells it."""
+    output_tokens_details: OutputDetails | None = None
+
+    @property
+    def is_possible(self) -> bool:
+        return 0 <= self.input_tokens <= MOST_TOKENS and 0 <= self.output_tokens <= MOST_TOKENS
+
+    @property
+    def details(self) -> InputDetails:
+        return self.input_tokens_details or self.input_token_details or InputDetails()
+
+
+class DurationUsage(msgspec.Struct):
+    seconds: float
+
+
 _decoder = msgspec.json.Decoder(Usage)
+_response_decoder = msgspec.json.Decoder(ResponseUsage)
+_duration_decoder = msgspec.json.Decoder(DurationUsage)
 
 
 def parse_usage(raw: bytes) -> TokenCounts | None:
@@ -67,6 +105,62 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
         reasoning=reasoning,
         audio_output=audio_output,
     )
+
+
+def parse_response_usage(raw: bytes) -> TokenCounts | None:
+    """Of Responses: `input_tokens`, of which some are cached, and `output_tokens`, of which some are reasoning."""
+    usage = _response_usage(raw)
+    if usage is None:
+        return None
+    cached, audio, image, text = _parts(
+        usage.input_tokens, usage.details.cached_tokens, usage.details.audio_tokens, usage.details.image_tokens
+    )
+    details = usage.output_tokens_details or OutputDetails()
+    reasoning, spoken, output = _parts(usage.output_tokens, details.reasoning_tokens, details.audio_tokens)
+    return TokenCounts(
+        input=text,
+        cached_input=cached,
+        audio_input=audio,
+        image_input=image,
+        output=output,
+        reasoning=reasoning,
+        audio_output=spoken,
+    )
+
+
+def parse_image_usage(raw: bytes) -> TokenCounts | None:
+    """Of generated images: all output is image."""
+    usage = _response_usage(raw)
+    if usage is None:
+        return None
+    image, text = _parts(usage.input_tokens, usage.details.image_tokens)
+    return TokenCounts(input=text, image_input=image, image_output=usage.output_tokens)
+
+
+def parse_speech_usage(raw: bytes) -> TokenCounts | None:
+    """Of speech: text in, audio out."""
+    usage = _response_usage(raw)
+    return None if usage is None else TokenCounts(input=usage.input_tokens, audio_output=usage.output_tokens)
+
+
+def parse_transcription_usage(raw: bytes) -> TokenCounts | None:
+    """Of transcriptions: seconds (`{"type": "duration"}`), of which each that began counts, or tokens."""
+    with suppress(msgspec.DecodeError, UnicodeDecodeError):
+        seconds = _duration_decoder.decode(raw).seconds
+        return TokenCounts(audio_seconds=-int(-seconds // 1)) if 0 < seconds <= MOST_TOKENS else None
+    usage = _response_usage(raw)
+    if usage is None:
+        return None
+    audio, text = _parts(usage.input_tokens, usage.details.audio_tokens)
+    return TokenCounts(input=text, audio_input=audio, output=usage.output_tokens)
+
+
+def _response_usage(raw: bytes) -> ResponseUsage | None:
+    try:
+        usage = _response_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return usage if usage.is_possible else None
 
 
 def is_given(member: msgspec.Raw) -> bool:

@@ -7,11 +7,14 @@ import msgspec
 
 from tollgate_local.provider.catalogue import MODELS, find_model
 from tollgate_local.provider.chat import ChatEndpoint
+from tollgate_local.provider.completions import CompletionEndpoint
 from tollgate_local.provider.embeddings import embed
 from tollgate_local.provider.errors import ApiError, ClientGoneError
 from tollgate_local.provider.exchange import Exchange, Receive, Scope, Send
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
+from tollgate_local.provider.responses import ResponseEndpoint
+from tollgate_local.provider.units import unit_endpoints
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 _MODEL_PATH = "/v1/models/"
@@ -23,8 +26,12 @@ class Application:
     def __init__(self, recorder: Recorder, api_key: str | None = None) -> None:
         self._recorder = recorder
         self._expected = f"Bearer {api_key}".encode() if api_key else None
+        prefixes = PrefixCache()
         self._endpoints: dict[str, tuple[str, Endpoint]] = {
-            "/v1/chat/completions": ("POST", ChatEndpoint(recorder, PrefixCache())),
+            "/v1/chat/completions": ("POST", ChatEndpoint(recorder, prefixes)),
+            "/v1/completions": ("POST", CompletionEndpoint(recorder, prefixes)),
+            "/v1/responses": ("POST", ResponseEndpoint(recorder, prefixes)),
+            **{path: ("POST", endpoint) for path, endpoint in unit_endpoints(recorder)},
             "/v1/embeddings": ("POST", embed),
             "/v1/models": ("GET", _list_models),
             _MODEL_PATH: ("GET", _show_model),

@@ -13,9 +13,12 @@ class Model:
     context_tokens: int
     reasons: bool = False
     embeds: bool = False
+    owner: str = "system"
+    serves: str = "chat"
+    """Which of the other endpoints it is for, by the last word of its path."""
 
     def listing(self) -> dict[str, str | int]:
-        return {"id": self.id, "object": "model", "created": self.created, "owned_by": "system"}
+        return {"id": self.id, "object": "model", "created": self.created, "owned_by": self.owner}
 
 
 MODELS: Final = {
@@ -31,7 +34,22 @@ MODELS: Final = {
         Model("gpt-5-nano", 1_754_426_384, 400_000, reasons=True),
         Model("o3", 1_744_225_308, 200_000, reasons=True),
         Model("o4-mini", 1_744_225_351, 200_000, reasons=True),
-        Model("text-embedding-3-small", 1_705_948_997, 8_192, embeds=True),
+        Model("text-embedding-3-small", 1_705_948_997, 8_192, embeds=True, serves="embeddings"),
+        Model("gpt-3.5-turbo-instruct", 1_692_901_427, 4_096, serves="completions"),
+        Model("gpt-image-1", 1_745_517_030, 65_536, serves="generations"),
+        Model("dall-e-3", 1_698_785_189, 4_096, serves="generations"),
+        Model("tts-1", 1_681_940_951, 4_096, serves="speech"),
+        Model("gpt-4o-mini-tts", 1_742_403_959, 4_096, serves="speech"),
+        Model("whisper-1", 1_677_532_384, 4_096, serves="transcriptions"),
+        Model("gpt-4o-transcribe", 1_742_068_463, 16_000, serves="transcriptions"),
+        Model("omni-moderation-latest", 1_731_689_265, 32_768, serves="moderations"),
+        Model("rerank-v3.5", 1_733_097_600, 4_096, owner="cohere", serves="rerank"),
+        Model("claude-sonnet-4-5", 1_759_104_000, 200_000, owner="anthropic"),
+        Model("claude-haiku-4-5", 1_760_486_400, 200_000, owner="anthropic"),
+        Model("claude-opus-4-1", 1_754_352_000, 200_000, owner="anthropic"),
+        Model("gemini-2.5-pro", 1_750_118_400, 1_048_576, reasons=True, owner="google"),
+        Model("gemini-2.5-flash", 1_750_118_400, 1_048_576, reasons=True, owner="google"),
+        Model("gemini-2.0-flash", 1_738_713_600, 1_048_576, owner="google"),
     )
 }
 
@@ -46,12 +64,28 @@ def find_model(name: str) -> Model:
 
 def chat_model(name: str) -> Model:
     model = find_model(name)
-    if model.embeds:
+    if model.serves != "chat":
         raise ApiError(
             404,
             "This is not a chat model and thus not supported in the v1/chat/completions endpoint.",
             param="model",
         )
+    return model
+
+
+def model_for(kind: str, name: str) -> Model:
+    """The model of that name; `ApiError` when it is none of those that serve `kind`."""
+    model = find_model(name)
+    if model.serves != kind:
+        raise ApiError(404, f"This model is not supported in the {kind} endpoint.", param="model")
+    return model
+
+
+def owned_model(owner: str, name: str) -> Model:
+    """A chat model of one company's protocol."""
+    model = MODELS.get(name)
+    if model is None or model.owner != owner or model.serves != "chat":
+        raise unknown_model(name)
     return model
 
 

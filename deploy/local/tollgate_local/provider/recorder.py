@@ -102,6 +102,9 @@ class Progress:
         self._visible_tokens += tokens
         self._delivered_tokens += tokens
 
+    def delivered_all(self) -> None:
+        self.delivered(self._generation.visible_tokens)
+
     def wrote_without_delivery(self) -> None:
         self._visible_tokens = self._generation.visible_tokens
 

@@ -1,5 +1,6 @@
 """What a caller asked to go wrong: `metadata.simulate`, parsed. The package's docstring lists the behaviours."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -58,6 +59,7 @@ class Behaviour:
 
 
 _NORMAL: Final = Behaviour()
+_MARK: Final = re.compile(rb"\[simulate:([a-z0-9_:, ]*)\]")
 _NUMBERS: Final = {
     "slow_first_byte": ("slow_first_byte_ms", 0, _LONGEST_MS),
     "slow_chunks": ("slow_chunks_ms", 0, _LONGEST_MS),
@@ -69,6 +71,13 @@ _BREAK_NUMBERS: Final = {
 }
 _WRONG_USAGES: Final = (UsageFault.NEGATIVE, UsageFault.CACHED, UsageFault.HUGE)
 _NAMES: Final = (*_NUMBERS, "no_usage", "wrong_usage", *_BREAKS)
+
+
+def behaviour_in(body: bytes) -> Behaviour:
+    """What a text in the body asks for, as `[simulate: die_mid_stream:5]`: for protocols whose requests have no
+    `metadata` of the caller's own, and for those behind a translation."""
+    found = _MARK.search(body)
+    return parse_behaviour(found[1].decode().strip()) if found else _NORMAL
 
 
 def parse_behaviour(text: str) -> Behaviour:

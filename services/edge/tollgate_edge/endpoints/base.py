@@ -6,11 +6,13 @@ Whoever admits, reserves, relays and meters knows these shapes alone; a further 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from tollgate_common.rating import TokenCounts
+from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.allowance import Size
-from tollgate_edge.errors import ApiError, ProviderFailed
+from tollgate_edge.catalogue import TEXT
+from tollgate_edge.errors import OPENAI_WORDS, ErrorWords, ProviderFailed
 from tollgate_edge.providers.base import JSON, Operation, ProviderRequest
 
 
@@ -37,6 +39,8 @@ class AnswerStream(Protocol):
     finish_reason: str
     served_model: str
     last_event: bytes
+    content_type: bytes | None
+    """None is the provider's own."""
 
     @property
     def is_over(self) -> bool: ...
@@ -63,6 +67,12 @@ class ModelRequest(ABC):
     stream: bool = False
     end_user: str = ""
     content_type: str = JSON
+    grows: bool = True
+    """Whether the reservation of a streamed answer may begin with its first tokens; otherwise all of it is reserved."""
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - where a model may be sold in one of several
+        """The classes that a model must have a price for, so that nothing of this is free by accident."""
+        return TEXT
 
     @abstractmethod
     def size(self, context_tokens: int | None) -> Size:
@@ -79,6 +89,10 @@ class ModelRequest(ABC):
     @abstractmethod
     def prompt_tokens(self) -> int:
         """Tokens of what was sent, counted by the edge."""
+
+    def estimate(self, output_tokens: int) -> TokenCounts:
+        """What it used if nobody told, with so many tokens handed on."""
+        return TokenCounts(input=self.prompt_tokens(), output=output_tokens)
 
     def limited_body(self, limit_tokens: int) -> bytes:
         """What the provider gets if credit affords so many tokens a choice and the client itself set no limit."""
@@ -99,4 +113,8 @@ class Endpoint:
 
     path: str
     parse: Callable[[bytes, bytes], ModelRequest]
-    error_body: Callable[[ApiError], bytes] = ApiError.body
+    words: ErrorWords = OPENAI_WORDS
+
+
+def not_an_answer(what: str) -> ProviderFailed:
+    return ProviderFailed(HTTPStatus.BAD_GATEWAY, f"The provider's answer is no {what}.")

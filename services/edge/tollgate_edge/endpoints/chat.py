@@ -1,14 +1,11 @@
 """`/v1/chat/completions`: OpenAI's chat completions."""
 
-from http import HTTPStatus
-
 import msgspec
 
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import Size, size_of
 from tollgate_edge.delivered import count_answer
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
-from tollgate_edge.errors import ProviderFailed
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
 from tollgate_edge.sse import ChatStream
@@ -52,7 +49,7 @@ class ChatCompletion(ModelRequest):
         try:
             answer = _decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise ProviderFailed(HTTPStatus.BAD_GATEWAY, "The provider's answer is no chat completion.") from error
+            raise not_an_answer("chat completion") from error
         tokens = parse_usage(answer.usage) if is_given(answer.usage) else None
         reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason]
         return Reading(

@@ -18,6 +18,15 @@ class Operation(StrEnum):
     """What can be asked of a provider. The value is its path below the base URL of a provider of that protocol."""
 
     CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    IMAGES = "images/generations"
+    MODERATIONS = "moderations"
+    RERANK = "rerank"
+    RESPONSES = "responses"
+    SPEECH = "audio/speech"
+    TRANSCRIPTIONS = "audio/transcriptions"
+    TRANSLATIONS = "audio/translations"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,68 @@
+"""`/v1/embeddings`."""
+
+import msgspec
+
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.allowance import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.errors import missing_parameter
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, clean_user, decode, required
+from tollgate_edge.tokens import count_input
+from tollgate_edge.usage import MOST_TOKENS
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    user: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int
+
+
+class _Answer(msgspec.Struct):
+    data: list[msgspec.Raw]
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+class Embeddings(ModelRequest):
+    operation = Operation.EMBEDDINGS
+
+    def __init__(self, body: bytes) -> None:
+        request = decode(_request_decoder, body)
+        self.model = required(request.model, "model")
+        if not request.input:
+            raise missing_parameter("input")
+        self.end_user = clean_user(request.user)
+        self.upstream_body = body
+        self._input = request.input
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - one way to pay
+        return ("input",)
+
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - each of its texts may be as long
+        # Tokens that the client counted itself have a digit and a comma each at least.
+        return Size(len(self.upstream_body), 1, 0, 0)
+
+    def read(self, body: bytes) -> Reading:
+        try:
+            answer = _answer_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("list of embeddings") from error
+        usage = answer.usage
+        is_told = usage is not None and 0 <= usage.prompt_tokens <= MOST_TOKENS
+        tokens = usage.prompt_tokens if usage is not None and is_told else self.prompt_tokens()
+        return Reading(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
+
+    def prompt_tokens(self) -> int:
+        return count_input(msgspec.json.decode(self._input))
+
+
+EMBEDDINGS = Endpoint("/v1/embeddings", lambda body, _content_type: Embeddings(body))

@@ -1,0 +1,120 @@
+"""`/v1/images/generations`: paid by the image, or by the token where a model has no price for images."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.allowance import Size
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.event_stream import EventStream
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, clean_user, decode, required
+from tollgate_edge.tokens import count_input
+from tollgate_edge.usage import is_given, parse_image_usage
+
+# The largest image of gpt-image-1 at high quality has 6,240; each that shows how far it is has a hundred more.
+IMAGE_OUTPUT_TOKENS = 8_192
+_PARTIAL_IMAGES = 3
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+    prompt: str | None = None
+    n: int | None = None
+    stream: bool | None = None
+    user: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    data: list[msgspec.Raw] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+class ImageGeneration(ModelRequest):
+    operation = Operation.IMAGES
+    grows = False
+
+    def __init__(self, body: bytes) -> None:
+        request = decode(_request_decoder, body)
+        self.model = required(request.model, "model")
+        self._prompt = required(request.prompt, "prompt")
+        self.stream = bool(request.stream)
+        self.end_user = clean_user(request.user)
+        self.upstream_body = body
+        self._images = max(1, request.n or 1)
+        self._by_image = False
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:
+        self._by_image = prices.images is not None
+        return ("images",) if self._by_image else ("input", "image_output")
+
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - an image's size is what counts
+        # A model may be sold by both; what it asks for tokens is then reserved too.
+        limit = IMAGE_OUTPUT_TOKENS + 100 * _PARTIAL_IMAGES
+        units = TokenCounts(images=self._images) if self._by_image else TokenCounts()
+        return Size(len(self._prompt.encode()), self._images, limit, limit, units)
+
+    def read(self, body: bytes) -> Reading:
+        try:
+            answer = _answer_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("list of images") from error
+        if answer.data is None:
+            raise not_an_answer("list of images")
+        tokens = parse_image_usage(answer.usage) if is_given(answer.usage) else None
+        return Reading(self.counted(tokens, len(answer.data)), estimated=tokens is None and not self._by_image)
+
+    def counted(self, tokens: TokenCounts | None, images: int) -> TokenCounts:
+        """What images are charged by: their number, or their tokens, at their most where nobody told them."""
+        if self._by_image:
+            return msgspec.structs.replace(tokens or TokenCounts(), images=images)
+        return tokens or TokenCounts(input=self.prompt_tokens(), image_output=IMAGE_OUTPUT_TOKENS * images)
+
+    def prompt_tokens(self) -> int:
+        return count_input(self._prompt)
+
+    def estimate(self, output_tokens: int) -> TokenCounts:  # noqa: ARG002 - images are not counted by the edge
+        return self.counted(None, self._images)
+
+    def open_stream(self) -> AnswerStream:
+        return ImageStream(self)
+
+
+class ImageStream(EventStream):
+    """Partial images, then the whole one; with several images, the answer ends when the provider's body does."""
+
+    plain: ClassVar = frozenset[bytes]()
+
+    def __init__(self, request: ImageGeneration) -> None:
+        super().__init__()
+        self._request = request
+        self._images = 0
+
+    def note(self, kind: str, data: bytes) -> bool:
+        if kind == "error" or (kind == "" and b'"error"' in data):
+            self.fail("The provider had an error while it answered.")
+            return False
+        if kind != "image_generation.completed":
+            return False
+        try:
+            usage = _answer_decoder.decode(data).usage
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.fail("The provider sent an event that is not as its kind says.")
+            return False
+        self._images += 1
+        self.tokens = self._request.counted(parse_image_usage(usage) if is_given(usage) else None, self._images)
+        return self._images == self._request.size(None).choices
+
+    def text_of(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
+        return ""
+
+    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+        return b""
+
+
+IMAGES = Endpoint("/v1/images/generations", lambda body, _content_type: ImageGeneration(body))

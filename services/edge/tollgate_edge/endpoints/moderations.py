@@ -1,0 +1,53 @@
+"""`/v1/moderations`: free, or at a price for each request."""
+
+import msgspec
+
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.allowance import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, decode, replaced
+
+# As platform.openai.com/docs/api-reference/moderations has it.
+_DEFAULT_MODEL = "omni-moderation-latest"
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+
+
+class _Answer(msgspec.Struct):
+    results: list[msgspec.Raw]
+    model: str | None = None
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+class Moderation(ModelRequest):
+    operation = Operation.MODERATIONS
+
+    def __init__(self, body: bytes) -> None:
+        named = decode(_request_decoder, body).model
+        self.model = named or _DEFAULT_MODEL
+        self.upstream_body = body if named else replaced(body, model=self.model)
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - the price of a request may be zero
+        return ()
+
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - no token costs anything
+        return Size(0, 1, 0, 0)
+
+    def read(self, body: bytes) -> Reading:
+        try:
+            answer = _answer_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("moderation") from error
+        return Reading(TokenCounts(), served_model=answer.model or "")
+
+    def prompt_tokens(self) -> int:
+        return 0
+
+
+MODERATIONS = Endpoint("/v1/moderations", lambda body, _content_type: Moderation(body))

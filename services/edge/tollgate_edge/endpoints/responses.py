@@ -1,0 +1,187 @@
+"""`/v1/responses`: OpenAI's Responses, passed on to providers that have them.
+
+What could not be metered is refused: an answer that is made in the background tells its usage to nobody, and OpenAI's
+own tools have fees that no usage states.
+"""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from tollgate_common.rating import TokenCounts
+from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
+from tollgate_edge.event_stream import EventStream
+from tollgate_edge.framing import BLANK_LINE
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, clean_user, decode, replaced, required
+from tollgate_edge.tokens import count_input, count_text
+from tollgate_edge.usage import is_given, parse_response_usage
+
+_TOOLS_WITH_FEES = ("web_search", "file_search", "code_interpreter", "image_generation")
+# What stands at the provider and not in the body: it may fill the model's context.
+_KEPT_THERE = ("previous_response_id", "conversation", "prompt")
+_REFERENCES = (b'"image_url"', b'"file_id"', b'"file_url"')
+
+
+class _Tool(msgspec.Struct):
+    type: str = ""
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+    input: msgspec.Raw = msgspec.Raw()
+    instructions: str | None = None
+    stream: bool | None = None
+    background: bool | None = None
+    tools: list[_Tool] | None = None
+    max_output_tokens: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    previous_response_id: str | None = None
+    conversation: Any = None
+    prompt: Any = None
+
+
+class _Reason(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct):
+    id: str = ""
+    status: str = ""
+    model: str | None = None
+    output: list[dict[str, Any]] | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    incomplete_details: _Reason | None = None
+
+    @property
+    def finish_reason(self) -> str:
+        details = self.incomplete_details
+        return (details.reason if details else None) or self.status
+
+
+class _Event(msgspec.Struct):
+    response: _Response | None = None
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_response_decoder = msgspec.json.Decoder(_Response)
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+class Response(ModelRequest):
+    operation = Operation.RESPONSES
+
+    def __init__(self, body: bytes) -> None:
+        request = decode(_request_decoder, body)
+        self.model = required(request.model, "model")
+        if request.background:
+            raise unsupported_value("background", "its usage could not be metered here")
+        for tool in request.tools or ():
+            if tool.type.startswith(_TOOLS_WITH_FEES):
+                raise unsupported_value("tools", f"the fees of {tool.type} could not be metered here")
+        self.stream = bool(request.stream)
+        self.end_user = clean_user(request.safety_identifier or request.user)
+        self.upstream_body = body
+        self._request = request
+
+    def size(self, context_tokens: int | None) -> Size:
+        context = context_tokens or CONTEXT_TOKENS
+        limit = self._request.max_output_tokens
+        if any(getattr(self._request, name) for name in _KEPT_THERE):
+            prompt = context
+        else:
+            references = sum(self.upstream_body.count(name) for name in _REFERENCES)
+            prompt = len(self.upstream_body) + references * IMAGE_TOKENS
+            prompt = min(prompt, context) if context_tokens else prompt
+        return Size(prompt, 1, None if limit is None else max(0, limit), context)
+
+    def limited_body(self, limit_tokens: int) -> bytes:
+        return replaced(self.upstream_body, max_output_tokens=limit_tokens)
+
+    def read(self, body: bytes) -> Reading:
+        try:
+            response = _response_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("response") from error
+        if response.output is None:
+            raise not_an_answer("response")
+        tokens = parse_response_usage(response.usage) if is_given(response.usage) else None
+        return Reading(
+            tokens or TokenCounts(input=self.prompt_tokens(), output=_count_output(response.output)),
+            estimated=tokens is None,
+            finish_reason=response.finish_reason,
+            served_model=response.model or "",
+        )
+
+    def prompt_tokens(self) -> int:
+        request = self._request
+        given = msgspec.json.decode(request.input) if request.input else None
+        return count_input(request.instructions) + count_input(given)
+
+    def open_stream(self) -> AnswerStream:
+        return ResponseStream()
+
+
+class ResponseStream(EventStream):
+    plain: ClassVar = frozenset(
+        {
+            b"response.output_text.delta",
+            b"response.refusal.delta",
+            b"response.function_call_arguments.delta",
+            b"response.custom_tool_call_input.delta",
+            b"response.reasoning_text.delta",
+            b"response.reasoning_summary_text.delta",
+        }
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._response = b"{}"
+
+    def note(self, kind: str, data: bytes) -> bool:
+        if kind in {"error", "response.failed"}:
+            self.fail("The provider had an error while it answered.")
+            return False
+        if kind not in {"response.created", "response.completed", "response.incomplete"}:
+            return False
+        try:
+            response = _event_decoder.decode(data).response or _Response()
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.fail("The provider sent an event that is not as its kind says.")
+            return False
+        self.served_model = response.model or self.served_model
+        if kind == "response.created":
+            self._response = data
+            return False
+        self.finish_reason = response.finish_reason
+        if is_given(response.usage):
+            self.tokens = parse_response_usage(response.usage)
+        return True
+
+    def text_of(self, event: dict[str, Any]) -> str:
+        delta = event.get("delta")
+        return delta if isinstance(delta, str) else ""
+
+    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
+        response = msgspec.json.decode(self._response).get("response", {})
+        response |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+        event = {"type": "response.incomplete", "response": response}
+        return b"event: response.incomplete\ndata: " + msgspec.json.encode(event) + BLANK_LINE
+
+
+def _count_output(output: list[dict[str, Any]]) -> int:
+    return sum(count_input(item.get("content")) + count_text(str(item.get("arguments") or "")) for item in output)
+
+
+def _error_event(error: ApiError) -> bytes:
+    """What readers of both kinds understand: those of Responses by its type, those of any stream by its `error`."""
+    event = {"type": "error", "code": error.code or None, "message": str(error), "param": None}
+    return b"event: error\ndata: %b\n\n" % msgspec.json.encode(event | msgspec.json.decode(error.body()))
+
+
+RESPONSES = Endpoint(
+    "/v1/responses", lambda body, _content_type: Response(body), ErrorWords(OPENAI_WORDS.body, _error_event)
+)

@@ -1,0 +1,109 @@
+"""`/v1/audio/speech`: text into sound, paid by the character; the sound is passed on as it comes."""
+
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.allowance import Size
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
+from tollgate_edge.errors import ApiError, ErrorWords
+from tollgate_edge.event_stream import BinaryStream, EventStream
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, decode, required
+from tollgate_edge.tokens import count_input
+from tollgate_edge.usage import is_given, parse_speech_usage
+
+# What gpt-4o-mini-tts makes at most.
+AUDIO_OUTPUT_TOKENS = 2_048 * 10
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+    input: str | None = None
+    stream_format: Literal["audio", "sse"] | None = None
+
+
+class _Event(msgspec.Struct):
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+class Speech(ModelRequest):
+    """Always streamed: sound may be listened to from its first byte on."""
+
+    operation = Operation.SPEECH
+    stream = True
+    grows = False
+
+    def __init__(self, body: bytes) -> None:
+        request = decode(_request_decoder, body)
+        self.model = required(request.model, "model")
+        self._text = required(request.input, "input")
+        self.upstream_body = body
+        self.has_events = request.stream_format == "sse"
+        self._by_character = True
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:
+        # Only events tell tokens; sound alone does not.
+        self._by_character = prices.characters is not None or not self.has_events
+        return ("characters",) if self._by_character else ("input", "audio_output")
+
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the text's length is what counts
+        if self._by_character:
+            return Size(0, 1, 0, 0, self.characters())
+        return Size(len(self.upstream_body), 1, AUDIO_OUTPUT_TOKENS, AUDIO_OUTPUT_TOKENS)
+
+    def characters(self) -> TokenCounts:
+        return TokenCounts(characters=len(self._text))
+
+    def counted(self, usage: msgspec.Raw) -> TokenCounts | None:
+        """What it is charged by, with the usage that the provider told."""
+        if self._by_character:
+            return self.characters()
+        return parse_speech_usage(usage) if is_given(usage) else None
+
+    def read(self, body: bytes) -> Reading:  # noqa: ARG002 - sound tells nothing
+        return Reading(self.characters())
+
+    def prompt_tokens(self) -> int:
+        return 0 if self._by_character else count_input(self._text)
+
+    def estimate(self, output_tokens: int) -> TokenCounts:
+        return self.characters() if self._by_character else super().estimate(output_tokens)
+
+    def open_stream(self) -> AnswerStream:
+        return SpeechStream(self) if self.has_events else BinaryStream(self.characters())
+
+
+class SpeechStream(EventStream):
+    plain: ClassVar = frozenset({b"speech.audio.delta"})
+
+    def __init__(self, request: Speech) -> None:
+        super().__init__()
+        self._request = request
+
+    def note(self, kind: str, data: bytes) -> bool:
+        if kind != "speech.audio.done":
+            if b'"error"' in data:
+                self.fail("The provider had an error while it answered.")
+            return False
+        try:
+            self.tokens = self._request.counted(_event_decoder.decode(data).usage)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.fail("The provider sent an event that is not as its kind says.")
+            return False
+        return True
+
+    def text_of(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
+        return ""
+
+    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+        return b""
+
+
+# Bytes of an error in the middle of sound would be played.
+SPEECH = Endpoint("/v1/audio/speech", lambda body, _content_type: Speech(body), ErrorWords(ApiError.body, None))

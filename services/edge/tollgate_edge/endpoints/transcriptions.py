@@ -1,0 +1,167 @@
+"""`/v1/audio/transcriptions` and `/v1/audio/translations`: sound into text, paid by the second, or by the token where a
+model has no price for seconds."""
+
+import re
+from typing import Any, ClassVar
+
+import msgspec
+
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.allowance import Size
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.errors import invalid_parameter, missing_parameter
+from tollgate_edge.event_stream import EventStream
+from tollgate_edge.form import Form, parse_form
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import MAX_MODEL_CHARS, required
+from tollgate_edge.tokens import count_input, count_text
+from tollgate_edge.usage import is_given, parse_transcription_usage
+
+# The least that speech takes in any format that OpenAI reads: Opus at 6 kbit/s. Recorded silence may take less.
+LEAST_BYTES_A_SECOND = 750
+# What a second is taken for if the provider does not tell how many there were: MP3 at 64 kbit/s.
+_USUAL_BYTES_A_SECOND = 8_000
+# gpt-4o-transcribe hears ten tokens a second and writes at most so many.
+_TOKENS_A_SECOND = 10
+_TEXT_TOKENS = 4_096
+_LAST_CUE = re.compile(rb"--> (?:(\d+):)?(\d+):(\d+)[.,](\d+)")
+_TEXT_FORMATS = {"text", "srt", "vtt"}
+
+
+class _Answer(msgspec.Struct):
+    text: str | None = None
+    duration: float | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+class Transcription(ModelRequest):
+    grows = False
+
+    def __init__(self, operation: Operation, body: bytes, content_type: bytes) -> None:
+        form = parse_form(body, content_type)
+        self.operation = operation
+        self.model = required(form.field("model"), "model")
+        if len(self.model) > MAX_MODEL_CHARS:
+            raise invalid_parameter("model", f"expected at most {MAX_MODEL_CHARS} characters")
+        if "file" not in form.file_sizes:
+            raise missing_parameter("file")
+        self.stream = _is_true(form, "stream")
+        self.content_type = content_type.decode("latin-1")
+        self.upstream_body = body
+        self._file_bytes = form.file_sizes["file"]
+        self._prompt = form.field("prompt")
+        self._is_text = form.field("response_format") in _TEXT_FORMATS
+        self._by_second = False
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:
+        self._by_second = prices.audio_seconds is not None
+        return ("audio_seconds",) if self._by_second else ("audio_input", "output")
+
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the sound's length is what counts
+        seconds = 1 + self._file_bytes // LEAST_BYTES_A_SECOND
+        if self._by_second:
+            return Size(0, 1, 0, 0, TokenCounts(audio_seconds=seconds))
+        return Size(len(self._prompt) + seconds * _TOKENS_A_SECOND, 1, _TEXT_TOKENS, _TEXT_TOKENS)
+
+    def read(self, body: bytes) -> Reading:
+        answer = _Answer() if self._is_text else self._decode(body)
+        tokens = parse_transcription_usage(answer.usage) if is_given(answer.usage) else None
+        counted = self.counted(tokens)
+        if counted is not None:
+            return Reading(counted)
+        if self._by_second:
+            seconds = answer.duration or _last_cue_s(body) or self._usual_seconds()
+            return Reading(TokenCounts(audio_seconds=-int(-seconds // 1)), estimated=answer.duration is None)
+        text = answer.text if answer.text is not None else body.decode(errors="replace")
+        return Reading(self.estimate(count_text(text)), estimated=True)
+
+    def counted(self, told: TokenCounts | None) -> TokenCounts | None:
+        """What it is charged by, if the provider told that: some tell tokens, others seconds."""
+        if told is None or (told.audio_seconds > 0) != self._by_second:
+            return None
+        return told
+
+    def audio_tokens(self) -> int:
+        return int(self._usual_seconds() * _TOKENS_A_SECOND)
+
+    def prompt_tokens(self) -> int:
+        return 0 if self._by_second else count_input(self._prompt) + self.audio_tokens()
+
+    def open_stream(self) -> AnswerStream:
+        return TranscriptStream(self)
+
+    def estimate(self, output_tokens: int) -> TokenCounts:
+        if self._by_second:
+            return TokenCounts(audio_seconds=-int(-self._usual_seconds() // 1))
+        return TokenCounts(input=count_input(self._prompt), audio_input=self.audio_tokens(), output=output_tokens)
+
+    def _usual_seconds(self) -> float:
+        return self._file_bytes / _USUAL_BYTES_A_SECOND
+
+    @staticmethod
+    def _decode(body: bytes) -> _Answer:
+        try:
+            answer = _answer_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("transcription") from error
+        if answer.text is None:
+            raise not_an_answer("transcription")
+        return answer
+
+
+class TranscriptStream(EventStream):
+    plain: ClassVar = frozenset({b"transcript.text.delta"})
+
+    def __init__(self, request: Transcription) -> None:
+        super().__init__()
+        self._request = request
+
+    def note(self, kind: str, data: bytes) -> bool:
+        if kind != "transcript.text.done":
+            if b'"error"' in data:
+                self.fail("The provider had an error while it answered.")
+            return False
+        try:
+            usage = _answer_decoder.decode(data).usage
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.fail("The provider sent an event that is not as its kind says.")
+            return False
+        told = parse_transcription_usage(usage) if is_given(usage) else None
+        self.tokens = self._request.counted(told)
+        return True
+
+    def text_of(self, event: dict[str, Any]) -> str:
+        delta = event.get("delta")
+        return delta if isinstance(delta, str) else ""
+
+    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+        return b""
+
+
+def _is_true(form: Form, name: str) -> bool:
+    value = form.field(name).lower()
+    if value not in {"", "true", "false", "1", "0"}:
+        raise invalid_parameter(name, f"expected true or false, got '{value[:32]}'")
+    return value in {"true", "1"}
+
+
+def _last_cue_s(body: bytes) -> float | None:
+    """When the last subtitle ends."""
+    cues = _LAST_CUE.findall(body)
+    if not cues:
+        return None
+    hours, minutes, seconds, milliseconds = (int(part or 0) for part in cues[-1])
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+
+
+TRANSCRIPTIONS = Endpoint(
+    "/v1/audio/transcriptions",
+    lambda body, content_type: Transcription(Operation.TRANSCRIPTIONS, body, content_type),
+)
+TRANSLATIONS = Endpoint(
+    "/v1/audio/translations",
+    lambda body, content_type: Transcription(Operation.TRANSLATIONS, body, content_type),
+)

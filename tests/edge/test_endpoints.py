@@ -1,0 +1,302 @@
+"""OpenAI's other endpoints: what is read of a request, what it may use at most, what an answer tells."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.untimed import untimed
+from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.endpoints import ENDPOINTS
+from tollgate_edge.endpoints.base import ModelRequest
+from tollgate_edge.endpoints.responses import ResponseStream
+from tollgate_edge.errors import ApiError, ProviderFailed
+from tollgate_edge.event_stream import BinaryStream
+from tollgate_edge.framing import Framing
+
+RECORDINGS = Path(__file__).parent / "recordings"
+JSON = b"application/json"
+BY_UNIT = Prices(input=0, output=0, images=1, characters=1, audio_seconds=1, searches=1)
+BY_TOKEN = Prices(input=1, output=1)
+FORM_TYPE = b"multipart/form-data; boundary=xyz"
+
+
+def parsed(path: str, **fields: Any) -> ModelRequest:
+    return ENDPOINTS[path].parse(json.dumps({"model": "m", **fields}).encode(), JSON)
+
+
+def form(file_bytes: int, **fields: str) -> bytes:
+    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+    file = 'Content-Disposition: form-data; name="file"; filename="a.mp3"\r\nContent-Type: audio/mpeg\r\n\r\n'
+    parts.append(file + "\r\n" * (file_bytes // 2) + "x" * (file_bytes % 2))
+    return "".join(f"--xyz\r\n{part}\r\n" for part in parts).encode() + b"--xyz--\r\n"
+
+
+def transcription(file_bytes: int, **fields: str) -> ModelRequest:
+    return ENDPOINTS["/v1/audio/transcriptions"].parse(form(file_bytes, **{"model": "m", **fields}), FORM_TYPE)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        ("/v1/embeddings", {}, "input"),
+        ("/v1/embeddings", {"model": None, "input": "x"}, "model"),
+        ("/v1/embeddings", {"input": "x", "user": 1}, "user"),
+        ("/v1/completions", {"prompt": "x", "best_of": "3"}, "best_of"),
+        ("/v1/completions", {"prompt": "x", "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
+        ("/v1/responses", {"input": "x", "background": True}, "background"),
+        ("/v1/responses", {"input": "x", "tools": [{"type": "web_search_preview"}]}, "tools"),
+        ("/v1/responses", {"input": "x", "max_output_tokens": "9"}, "max_output_tokens"),
+        ("/v1/images/generations", {}, "prompt"),
+        ("/v1/images/generations", {"prompt": "x", "n": "2"}, "n"),
+        ("/v1/audio/speech", {}, "input"),
+        ("/v1/audio/speech", {"input": "x", "stream_format": "mp3"}, "stream_format"),
+        ("/v1/moderations", {"model": 1, "input": "x"}, "model"),
+        ("/v1/rerank", {"documents": ["x"]}, "query"),
+        ("/v1/rerank", {"query": "x", "documents": []}, "documents"),
+        ("/v1/rerank", {"query": "x", "documents": "x"}, "documents"),
+    ],
+)
+def test_a_field_that_the_edge_reads_is_named_when_it_is_wrong(path: str, fields: dict[str, Any], param: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        parsed(path, **fields)
+    assert caught.value.status == 400
+    assert json.loads(caught.value.body())["error"]["param"] == param
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "param"),
+    [
+        (b"{}", JSON, None),
+        (b"nonsense", FORM_TYPE, None),
+        (form(1), FORM_TYPE, "model"),
+        (form(1, model="m", stream="maybe"), FORM_TYPE, "stream"),
+        (form(1, model="m").replace(b'name="file"', b'name="sound"'), FORM_TYPE, "file"),
+        (form(1, model="m" * 300), FORM_TYPE, "model"),
+        (form(1, model="m", prompt="x" * 70_000), FORM_TYPE, "prompt"),
+    ],
+)
+def test_a_form_that_is_wrong(body: bytes, content_type: bytes, param: str | None) -> None:
+    with pytest.raises(ApiError) as caught:
+        ENDPOINTS["/v1/audio/transcriptions"].parse(body, content_type)
+    assert caught.value.status == 400
+    assert json.loads(caught.value.body())["error"]["param"] == param
+
+
+@pytest.mark.parametrize("path", sorted(ENDPOINTS))
+def test_whatever_is_no_body_of_an_endpoint_is_its_clients_mistake(path: str) -> None:
+    for body in (b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'"x"'):
+        with pytest.raises(ApiError) as caught:
+            ENDPOINTS[path].parse(body, JSON)
+        assert caught.value.status == 400
+
+
+def test_what_is_not_read_is_passed_on_as_it_came() -> None:
+    body = b'{"model":"m","input":"x","unknown":1.50,  "prompt":"x","query":"x","documents":["x"],"stream":false}'
+    for path, endpoint in ENDPOINTS.items():
+        if "chat" not in path and "transcri" not in path and "translat" not in path and "messages" not in path:
+            assert endpoint.parse(body, JSON).upstream_body is body
+
+
+@untimed
+@given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=5), numbers=st.lists(st.integers(0, 200_000)))
+def test_no_input_has_more_tokens_than_are_reserved(texts: list[str], numbers: list[int]) -> None:
+    for given_input in (texts, texts[0], numbers or [1]):
+        embeddings = parsed("/v1/embeddings", input=given_input)
+        assert embeddings.prompt_tokens() <= embeddings.size(None).prompt_tokens
+        completion = parsed("/v1/completions", prompt=given_input)
+        assert completion.prompt_tokens() <= completion.size(None).prompt_tokens
+    response = parsed("/v1/responses", input=[{"role": "user", "content": text} for text in texts])
+    assert response.prompt_tokens() <= response.size(None).prompt_tokens
+    ranking = parsed("/v1/rerank", query=texts[0], documents=texts)
+    ranking.uses(BY_TOKEN)
+    assert ranking.prompt_tokens() <= ranking.size(None).prompt_tokens
+
+
+@pytest.mark.parametrize(
+    ("fields", "choices"),
+    [
+        ({"prompt": "x"}, 1),
+        ({"prompt": ["x", "y"], "n": 3}, 6),
+        ({"prompt": [1, 2, 3], "best_of": 4, "n": 2}, 4),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({}, 1),
+    ],
+)
+def test_each_prompt_of_a_completion_has_choices_of_its_own(fields: dict[str, Any], choices: int) -> None:
+    assert parsed("/v1/completions", max_tokens=5, **fields).size(None).output_tokens == 5 * choices
+
+
+@pytest.mark.parametrize("kept", ["previous_response_id", "conversation", "prompt"])
+def test_what_stands_at_the_provider_may_fill_the_context(kept: str) -> None:
+    assert parsed("/v1/responses", input="x", **{kept: "id"}).size(9_999).prompt_tokens == 9_999
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "units"),
+    [
+        ("/v1/images/generations", {"prompt": "x", "n": 3}, TokenCounts(images=3)),
+        ("/v1/audio/speech", {"input": "harb✓r"}, TokenCounts(characters=6)),
+        ("/v1/rerank", {"query": "x", "documents": ["x"] * 101}, TokenCounts(searches=2)),
+        ("/v1/rerank", {"query": "x", "documents": ["x" * 60_000]}, TokenCounts(searches=2)),
+    ],
+)
+def test_units_are_reserved_in_full(path: str, fields: dict[str, Any], units: TokenCounts) -> None:
+    request = parsed(path, **fields)
+    assert len(request.uses(BY_UNIT)) == 1
+    assert request.size(None).units == units
+
+
+def test_the_seconds_of_a_recording_are_bounded_by_its_bytes() -> None:
+    request = transcription(75_000)
+    assert request.uses(BY_UNIT) == ("audio_seconds",)
+    assert request.size(None).units == TokenCounts(audio_seconds=101)
+
+
+@pytest.mark.parametrize(
+    ("prices", "fields", "answer", "tokens", "estimated"),
+    [
+        (
+            BY_UNIT,
+            {},
+            {"text": "a", "usage": {"type": "duration", "seconds": 2.2}},
+            TokenCounts(audio_seconds=3),
+            False,
+        ),
+        (BY_UNIT, {}, {"text": "a", "duration": 2.2}, TokenCounts(audio_seconds=3), False),
+        (BY_UNIT, {}, {"text": "a", "usage": {"type": "duration", "seconds": -1}}, TokenCounts(audio_seconds=2), True),
+        (
+            BY_TOKEN,
+            {},
+            {
+                "text": "a",
+                "usage": {"input_tokens": 9, "output_tokens": 4, "input_token_details": {"audio_tokens": 7}},
+            },
+            TokenCounts(input=2, audio_input=7, output=4),
+            False,
+        ),
+        (BY_TOKEN, {}, {"text": "hello"}, TokenCounts(audio_input=20, output=1), True),
+        (BY_UNIT, {"response_format": "srt"}, "1\n00:00:00,000 --> 00:01:02,500\nHi\n", None, True),
+        (BY_UNIT, {"response_format": "text"}, "Hi", TokenCounts(audio_seconds=2), True),
+    ],
+)
+def test_what_a_transcription_tells(
+    prices: Prices, fields: dict[str, str], answer: Any, tokens: TokenCounts | None, estimated: bool
+) -> None:
+    request = transcription(16_000, **fields)
+    request.uses(prices)
+    reading = request.read(answer.encode() if isinstance(answer, str) else json.dumps(answer).encode())
+    assert (reading.tokens, reading.estimated) == (tokens or TokenCounts(audio_seconds=63), estimated)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "answer", "tokens", "estimated"),
+    [
+        ("/v1/embeddings", {"input": "x"}, {"data": [], "usage": {"prompt_tokens": 7}}, TokenCounts(input=7), False),
+        ("/v1/embeddings", {"input": "x"}, {"data": [], "usage": {"prompt_tokens": -7}}, TokenCounts(input=1), True),
+        ("/v1/embeddings", {"input": [5, 6]}, {"data": []}, TokenCounts(input=2), True),
+        ("/v1/completions", {"prompt": "x"}, {"choices": [{"text": "hello"}]}, TokenCounts(input=1, output=1), True),
+        (
+            "/v1/responses",
+            {"input": "x"},
+            {"output": [{"content": [{"type": "output_text", "text": "hello"}]}], "usage": None},
+            TokenCounts(input=1, output=1),
+            True,
+        ),
+        ("/v1/rerank", {"query": "x", "documents": ["y"]}, {"results": []}, TokenCounts(input=2), True),
+        (
+            "/v1/rerank",
+            {"query": "x", "documents": ["y"]},
+            {"results": [], "usage": {"total_tokens": 30}},
+            TokenCounts(input=30),
+            False,
+        ),
+        ("/v1/moderations", {"input": "x"}, {"results": []}, TokenCounts(), False),
+    ],
+)
+def test_what_an_answer_tells(
+    path: str, fields: dict[str, Any], answer: dict[str, Any], tokens: TokenCounts, estimated: bool
+) -> None:
+    request = parsed(path, **fields)
+    request.uses(BY_TOKEN)
+    reading = request.read(json.dumps(answer).encode())
+    assert (reading.tokens, reading.estimated) == (tokens, estimated)
+
+
+@pytest.mark.parametrize("path", sorted(ENDPOINTS.keys() - {"/v1/audio/speech", "/v1/messages"}))
+def test_what_is_no_answer_is_the_providers_failure(path: str) -> None:
+    fields = {"input": "x", "prompt": "x", "query": "x", "documents": ["x"], "messages": [{}]}
+    request = transcription(8) if "audio" in path else parsed(path, **fields)
+    for body in (b"<html>", b"[]", b"{}", b"\xff"):
+        with pytest.raises(ProviderFailed):
+            request.read(body)
+
+
+def test_images_that_nobody_counted_are_charged_at_what_was_reserved() -> None:
+    request = parsed("/v1/images/generations", prompt="A harbor", n=2)
+    request.uses(BY_TOKEN)
+    reading = request.read(b'{"data":[{},{}]}')
+    assert reading.estimated
+    assert reading.tokens.image_output <= request.size(None).output_tokens
+
+
+@untimed
+@given(cuts=st.lists(st.integers(0, 6_000), max_size=12))
+def test_a_response_is_the_same_however_the_network_cut_it(cuts: list[int]) -> None:
+    recording = (RECORDINGS / "openai_responses.sse").read_bytes()
+    stream = ResponseStream()
+    bounds = [0, *sorted(min(cut, len(recording)) for cut in cuts), len(recording)]
+    handed_on = b"".join(stream.feed(recording[start:end]) for start, end in pairwise(bounds)) + stream.finish()
+    assert stream.done
+    assert handed_on + stream.last_event == recording
+    assert stream.last_event.startswith(b"event: response.completed")
+    assert stream.tokens == TokenCounts(input=30, cached_input=7, output=11, reasoning=2)
+    assert (stream.served_model, stream.finish_reason) == ("gpt-4.1-2025-04-14", "completed")
+    assert stream.delivered_tokens() == 12
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'event: error\ndata: {"type":"error","code":"server_error","message":"no"}\n\n',
+        b'event: response.failed\ndata: {"type":"response.failed","response":{"status":"failed"}}\n\n',
+        b"event: response.completed\ndata: {oops\n\n",
+        b"event: response.output_text.delta\ndata: oops\n\n",
+        b'event: response.completed\ndata: {"type":"response.completed","response":7}\n\n',
+        b"",
+    ],
+)
+def test_a_response_that_fails(event: bytes) -> None:
+    stream = ResponseStream()
+    assert not stream.feed(event)
+    stream.finish()
+    assert stream.failure is not None
+    assert not stream.done
+
+
+@given(chunks=st.lists(st.binary(max_size=30), max_size=8))
+def test_sound_is_handed_on_but_for_its_last_bytes(chunks: list[bytes]) -> None:
+    stream = BinaryStream(TokenCounts(characters=3))
+    handed_on = b"".join(map(stream.feed, chunks))
+    assert stream.tokens is None
+    stream.finish()
+    assert handed_on + stream.last_event == b"".join(chunks)
+    assert stream.tokens == TokenCounts(characters=3)
+
+
+@untimed
+@given(
+    events=st.lists(st.sampled_from([b"data: a\n\n", b"data: b\r\n\r\n", b": x\n\r\n", b"event: c\ndata: d\n\n"])),
+    cuts=st.lists(st.integers(0, 200)),
+)
+def test_events_are_the_same_however_the_network_cut_them(events: list[bytes], cuts: list[int]) -> None:
+    data = b"".join(events)
+    framing = Framing()
+    bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    whole = b"".join(framing.take(data[start:end]) for start, end in pairwise(bounds))
+    assert whole.replace(b"\r\n", b"\n") == data.replace(b"\r\n", b"\n")
+    assert not framing.has_rest
