@@ -16,6 +16,8 @@ from tollgate_common.errors import Poison, Retryable
 log = logging.getLogger(__name__)
 
 VERSION_HEADER = "version"
+# How long a broker holds back an answer that has nothing new: a record ends the wait at once.
+FETCH_WAIT_MS = 500
 
 
 class CompactedTopic:
@@ -38,7 +40,7 @@ class CompactedTopic:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
 
     def waiting_for(self) -> str | None:

@@ -60,6 +60,8 @@ class Routes:
     retries: RetriesPart
     breaker: BreakerPart
     breakers: Breakers
+    # What has been found, as long as these routes hold: every request asks.
+    _found: dict[tuple[str, str, Operation | None], Sequence[Target]] = field(default_factory=dict, repr=False)
 
     def canonical(self, name: str) -> str:
         """The model's own name, by that or an alias."""
@@ -73,11 +75,15 @@ class Routes:
             provider_name: who has it, by the catalogue.
             operation: None for any.
         """
-        targets = self.targets.get(model)
-        if targets is None:
-            connections = self.connections.get(provider_name, ())
-            targets = make_targets(connections, model, breaker=self.breaker, breakers=self.breakers)
-        return [target for target in targets if operation is None or operation in target.provider.operations]
+        found = self._found.get((model, provider_name, operation))
+        if found is None:
+            targets = self.targets.get(model)
+            if targets is None:
+                connections = self.connections.get(provider_name, ())
+                targets = make_targets(connections, model, breaker=self.breaker, breakers=self.breakers)
+            found = [one for one in targets if operation is None or operation in one.provider.operations]
+            self._found[model, provider_name, operation] = found
+        return found
 
 
 def make_targets(
