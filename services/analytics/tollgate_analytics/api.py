@@ -1,14 +1,18 @@
 """HTTP: who asks, what for, and the answer."""
 
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from tollgate_analytics import live_api, openai_api
+from tollgate_analytics.callers import scopes
 from tollgate_analytics.cursors import mark_of_list, mark_of_usage, parse_group_cursor, parse_request_cursor, text_of
 from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.downloads import FileFormat, download
+from tollgate_analytics.generation import describe
 from tollgate_analytics.handlers import UsageReporter, list_requests, report_freshness
+from tollgate_analytics.live import LiveTail
 from tollgate_analytics.queries import (
     DEFAULT_GROUPS,
     EARLIEST,
@@ -23,11 +27,10 @@ from tollgate_analytics.queries import (
     parse_range,
     parse_time_zone,
 )
-from tollgate_analytics.schemas import Freshness, RequestPage, Usage
+from tollgate_analytics.schemas import Freshness, Generation, RequestPage, Usage
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
 from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import Caller, customers
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer
 from tollgate_common.http import create_app
@@ -88,9 +91,18 @@ class RequestParameters(RangeParameters):
     cursor: str | None = Field(None, description="`next_cursor` of the page before")
 
 
-def build_app(store: Store, keys: KeyDirectory, consumer: Consumer, tokens: Verifier | None = None) -> FastAPI:
-    app = create_app("Tollgate analytics", ready=lambda: keys.topic.waiting_for() or consumer.waiting_for())
-    scope_of = scopes(customers(keys, tokens))
+class ExportParameters(RangeParameters):
+    format: FileFormat = FileFormat.CSV
+
+
+def build_app(
+    store: Store, keys: KeyDirectory, consumer: Consumer, tail: LiveTail, tokens: Verifier | None = None
+) -> FastAPI:
+    def waiting_for() -> str | None:
+        return keys.topic.waiting_for() or consumer.waiting_for() or tail.waiting_for()
+
+    app = create_app("Tollgate analytics", ready=waiting_for)
+    scope_of = scopes(keys, tokens)
     Whose = Annotated[Scope, Depends(scope_of)]  # noqa: N806 - a type
 
     @app.get("/v1/usage", responses=ERRORS, response_model_exclude_unset=True)
@@ -119,21 +131,27 @@ def build_app(store: Store, keys: KeyDirectory, consumer: Consumer, tokens: Veri
         )
         return page.model_copy(update={"next_cursor": text_of(more, mark) if more else None})
 
+    @app.get("/v1/generation", responses=ERRORS)
+    async def generation(request: Request, scope: Whose, id: str) -> Generation:  # noqa: A002 - the parameter's name
+        """One request: its tokens, what was charged for, and every attempt that was made for it."""
+        check_names(request.query_params, ("id",))
+        return await describe(store, keys, scope, id)
+
+    @app.get("/v1/requests/export", responses=ERRORS)
+    async def export(request: Request, scope: Whose, asked: Annotated[ExportParameters, Query()]) -> Response:
+        """Every request of a range as a file, streamed."""
+        check_names(request.query_params, ExportParameters.model_fields)
+        over = parse_range(asked.start, asked.end, utc_now())
+        return await download(store, scope, over, parse_filters(asked.given()), asked.format)
+
     @app.get("/v1/freshness", responses=ERRORS)
     async def freshness(_scope: Whose) -> Freshness:
         """How far the reports are behind the events."""
         return await report_freshness(store, consumer.lag())
 
+    openai_api.add_routes(app, store, scope_of)
+    live_api.add_routes(app, tail, scope_of)
     return app
-
-
-def scopes(
-    customer: Callable[[Request], Coroutine[None, None, Caller]],
-) -> Callable[[Request], Coroutine[None, None, Scope]]:
-    async def scope(request: Request) -> Scope:
-        return Scope.of(await customer(request))
-
-    return scope
 
 
 def read_usage(asked: UsageParameters, scope: Scope) -> tuple[UsageQuery, int]:

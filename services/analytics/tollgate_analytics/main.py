@@ -3,6 +3,7 @@
 from tollgate_analytics.api import build_app
 from tollgate_analytics.audit import RequestBooks, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink
+from tollgate_analytics.live import LiveTail
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
 from tollgate_common import cli, clickhouse
@@ -23,10 +24,11 @@ async def serve(settings: AnalyticsSettings) -> None:
         try:
             sink = create_sink(bootstrap, prefix, consumer, client, producer)
             tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
-            app = build_app(Store(client), keys, consumer, tokens)
+            tail = LiveTail(bootstrap, prefix)
+            app = build_app(Store(client), keys, consumer, tail, tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
             add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token, tokens)
-            workers = [sink.run(), keys.topic.run(), *([tokens.run()] if tokens else [])]
+            workers = [sink.run(), keys.topic.run(), tail.run(), *([tokens.run()] if tokens else [])]
             await run_service(app, settings.host, settings.port, *workers)
         finally:
             await client.close()

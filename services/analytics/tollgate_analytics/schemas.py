@@ -141,6 +141,47 @@ class RequestPage(Answer):
     next_cursor: str | None = Field(description="pass it as `cursor` for what came before; null at the end")
 
 
+class CostLine(Answer):
+    item: str = Field(description="a class of tokens or a unit, as price versions name them", examples=["cached_input"])
+    quantity: int
+
+
+class Attempt(Answer):
+    target: str
+    provider: str
+    latency_ms: int
+    status: int | None = Field(description="of the provider's answer; null if there was none")
+    error_code: str
+    served: bool = Field(description="whether the answer is this one's")
+
+
+class Generation(Consumption):
+    id: str
+    state: str = Field(description="`open` while no end of it is known, then `closed`")
+    opened_at: datetime | None
+    closed_at: datetime | None
+    model: str
+    served_model: str
+    provider: str
+    endpoint: str
+    stream: bool
+    client: str
+    end_user: str
+    project: str
+    api_key: ApiKey
+    status: int | None
+    outcome: str | None
+    error_code: str
+    finish_reason: str
+    latency_ms: int | None
+    first_token_ms: int | None
+    attempts: list[Attempt] = Field(description="in order")
+    cost_lines: list[CostLine] = Field(description="what was charged for; its prices are those of `price_version`")
+    estimated: bool = Field(description="the provider told no usage, so that it was counted")
+    price_version: str | None
+    plan_version: str | None
+
+
 class PartitionLag(Answer):
     topic: str
     partition: int

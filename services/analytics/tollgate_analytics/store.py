@@ -1,7 +1,8 @@
 """Runs sql/*.sql on ClickHouse; rows ↔ types. Every statement about an account names it by a bound parameter."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import Error as ServerError
+from clickhouse_connect.driver.query import QueryResult
 
 from tollgate_analytics.cursors import RequestCursor
 from tollgate_analytics.dimensions import COLUMN
@@ -31,6 +33,17 @@ LIMITS: Mapping[str, int | str] = {
     "max_memory_usage": 1 << 30,
     "max_result_rows": 100_000,
     "result_overflow_mode": "throw",
+}
+# An export is as long as its range; what it sorts beyond this memory goes to the store's disk.
+EXPORT_LIMITS: Mapping[str, int | str] = {
+    "readonly": 1,
+    "max_threads": 1,
+    "max_execution_time": 600,
+    "max_rows_to_read": 200_000_000,
+    "max_memory_usage": 1 << 30,
+    "max_bytes_before_external_group_by": 256 << 20,
+    "max_bytes_before_external_sort": 256 << 20,
+    "optimize_aggregation_in_order": 1,
 }
 # TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}
@@ -131,6 +144,7 @@ class Store:
     def __init__(self, clickhouse: AsyncClient) -> None:
         self._clickhouse = clickhouse
         self._gate = Gate()
+        self._exports = Gate(at_once=1, waiting=0)
 
     async def usage(
         self,
@@ -203,6 +217,41 @@ class Store:
             request_id: RequestUsage(TokenCounts(*tokens), amount_nano) for request_id, *tokens, amount_nano in rows
         }
 
+    async def generation(self, scope: Scope, request_id: str, within: Range) -> list[dict[str, Any]]:
+        """The events of one request, oldest first, by column."""
+        async with self._gate.enter(scope.account_id):
+            result = await self._ask(
+                "generation",
+                **scope._asdict(),
+                request_id=request_id,
+                from_ms=milliseconds(within.start),
+                to_ms=milliseconds(within.end),
+            )
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+    @asynccontextmanager
+    async def export(
+        self, scope: Scope, over: Range, filters: Filters, engine_format: str
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Every request of the range as the engine writes it, piece by piece.
+
+        Raises:
+            Problem: 429, the account's other export still runs; as `_ask`.
+        """
+        parameters = {
+            **scope._asdict(),
+            **_filtered(filters),
+            "start_ms": milliseconds(over.start),
+            "end_ms": milliseconds(over.end),
+        }
+        async with self._exports.enter(scope.account_id):
+            with _told_apart("export"):
+                stream = await self._clickhouse.raw_stream(
+                    SQL["export"], parameters=parameters, settings=dict(EXPORT_LIMITS), fmt=engine_format
+                )
+            async with stream as pieces:
+                yield pieces
+
     async def newest(self) -> dict[str, datetime]:
         return {kind: at.replace(tzinfo=UTC) for kind, at in await self._query("newest")}
 
@@ -212,25 +261,34 @@ class Store:
             return await self._query(statement, **scope._asdict(), **parameters)
 
     async def _query(self, statement: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        result = await self._ask(statement, **parameters)
+        return result.result_rows
+
+    async def _ask(self, statement: str, **parameters: Any) -> QueryResult:
         """Run one statement within the limits.
 
         Raises:
             Problem: it asks for too much, or the store does not answer.
         """
-        try:
-            result = await self._clickhouse.query(SQL[statement], parameters=parameters, settings=dict(LIMITS))
-        except ServerError as error:
-            if error.code not in LIMIT_CODES:
-                raise unavailable(error) from error
-            log.warning("%s: over a limit: %s", statement, error)
-            raise Problem(
-                HTTPStatus.BAD_REQUEST,
-                "too_much_data",
-                "the answer needs more data than one question may read; ask for a shorter range or fewer groups",
-            ) from error
-        except (ClickHouseError, OSError) as error:
+        with _told_apart(statement):
+            return await self._clickhouse.query(SQL[statement], parameters=parameters, settings=dict(LIMITS))
+
+
+@contextmanager
+def _told_apart(statement: str) -> Iterator[None]:
+    try:
+        yield
+    except ServerError as error:
+        if error.code not in LIMIT_CODES:
             raise unavailable(error) from error
-        return result.result_rows
+        log.warning("%s: over a limit: %s", statement, error)
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "too_much_data",
+            "the answer needs more data than one question may read; ask for a shorter range or fewer groups",
+        ) from error
+    except (ClickHouseError, OSError) as error:
+        raise unavailable(error) from error
 
 
 def unavailable(error: Exception) -> Problem:
