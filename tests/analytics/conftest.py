@@ -8,17 +8,24 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from fastapi import FastAPI
+from pydantic import SecretStr
 
 from analytics.traffic import PARTITIONS, Sent, produce
 from engines.stores import ClickHouseDatabase
+from tollgate_analytics import operator_api
 from tollgate_analytics.api import build_app
-from tollgate_analytics.consumers import create_consumer, create_sink
+from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
+from tollgate_analytics.live import LiveTail
+from tollgate_analytics.operator_views import Balances
 from tollgate_analytics.store import Store
 from tollgate_common import apikey, clickhouse
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
+
+OPERATOR_TOKEN = "operators-" + "x" * 32
 
 
 @dataclass
@@ -28,6 +35,9 @@ class Analytics:
     producer: AIOKafkaProducer
     prefix: str
     workers: Sequence[asyncio.Task[None]]
+    tail: LiveTail
+    bootstrap: str
+    app: FastAPI
 
     async def send(self, sent: Sequence[Sent]) -> None:
         await produce(self.producer, self.prefix, sent)
@@ -63,10 +73,15 @@ class Analytics:
         """A new key as accounts publishes it: its hash, and the header that uses it."""
         key = apikey.generate()
         record = KeyRecord(key_id=key_id, account_id=account_id, name=name, plan="standard")
+        return key.hash, await self.add_record(record, key)
+
+    async def add_record(self, record: KeyRecord, key: apikey.NewKey | None = None) -> dict[str, str]:
+        """Publish a key's record; the header that uses it."""
+        key = key or apikey.generate()
         await self.publish_key(key.hash, encode(record))
         headers = {"Authorization": f"Bearer {key.text}"}
         await self.until_status(200, "/v1/freshness", headers)
-        return key.hash, headers
+        return headers
 
     async def publish_key(self, key_hash: str, value: bytes | None) -> None:
         await self.producer.send_and_wait(Topic.KEYS.named(self.prefix), value, key_hash.encode())
@@ -85,9 +100,16 @@ async def analytics(
     consumer = create_consumer(kafka_bootstrap, topic_prefix)
     sink = create_sink(kafka_bootstrap, topic_prefix, consumer, client, producer)
     workers = [asyncio.create_task(sink.run()), asyncio.create_task(keys.topic.run())]
-    transport = httpx.ASGITransport(build_app(Store(client), keys, consumer))
+    tail = LiveTail(kafka_bootstrap, topic_prefix)
+    workers.append(asyncio.create_task(tail.run()))
+    app = build_app(Store(client), keys, consumer, tail)
+    balances = Balances(kafka_bootstrap, topic_prefix)
+    operator_api.add_routes(app, Store(client), balances, SecretStr(OPERATOR_TOKEN), None)
+    workers.append(asyncio.create_task(balances.topic.run()))
+    workers.append(asyncio.create_task(measure_freshness(consumer, Store(client).newest)))
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://analytics") as http:
-        world = Analytics(http, client, producer, topic_prefix, workers)
+        world = Analytics(http, client, producer, topic_prefix, workers, tail, kafka_bootstrap, app)
         await world.until_status(200, "/readyz", {})
         yield world
     for worker in workers:

@@ -150,3 +150,21 @@ async def test_a_store_that_does_not_answer_is_a_503_and_too_much_data_a_400(
     answer = await analytics.http.get("/v1/usage", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_freshness_is_a_metric_too(analytics: Analytics) -> None:
+    sent = traffic(seed=25, requests=20, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    closed = max(event.at for _, event in sent if isinstance(event, RequestClosed))
+
+    async def told() -> bool:
+        lines = (await analytics.http.get("/metrics")).text.splitlines()
+        newest = [line for line in lines if line.startswith('tollgate_analytics_newest_event_seconds{kind="closed"}')]
+        topic = Topic.REQUESTS.named(analytics.prefix)
+        lags = [line for line in lines if line.startswith("tollgate_analytics_lag{") and topic in line]
+        return [float(line.split()[-1]) for line in newest] == [closed.timestamp()] and {
+            float(line.split()[-1]) for line in lags
+        } == {0.0}
+
+    await analytics.until(told)

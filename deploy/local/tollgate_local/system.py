@@ -167,7 +167,7 @@ class System:
             environment["TOLLGATE_CLICKHOUSE_URL"] = with_path(engines.clickhouse_url, self.name)
         if service.kind == "edge":
             environment |= self._edge_environment()
-        if service.kind in ("accounts", "balance", "billing"):
+        if service.kind in ("accounts", "analytics", "balance", "billing"):
             environment |= self._operators_environment()
         if service.kind == "accounts":
             environment["TOLLGATE_SIGNING_SECRET"] = self.secret("signing-secret")

@@ -4,15 +4,28 @@ Guarantee: each event has exactly one row, whatever is killed and whenever. Cras
 committing its end; `tollgate_common.sink` says what the successor does then.
 """
 
-from aiokafka import AIOKafkaProducer
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import datetime
+
+from aiokafka import AIOKafkaProducer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from prometheus_client import Gauge
 
 from tollgate_analytics.rows import COLUMNS, AnyEvent, check, columns_of
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer, Record
 from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.errors import Problem
 from tollgate_common.events import decode_request, decode_usage
 from tollgate_common.sink import Sink, Table
 from tollgate_common.topics import Topic
+
+LAG = Gauge("tollgate_analytics_lag", "Events of a partition that have no row yet.", ["topic", "partition"])
+NEWEST = Gauge(
+    "tollgate_analytics_newest_event_seconds", "Event time of the newest row of a kind, since 1970.", ["kind"]
+)
+MEASURE_EVERY_S = 2.0
 
 # Long enough to keep the parts few, short enough that an answer's usage shows well within a second.
 LINGER_S = 0.25
@@ -44,3 +57,20 @@ def create_sink(
         table=request_events_table(prefix),
         dead_letters=DeadLetters(producer, prefix, consumer.group),
     )
+
+
+async def measure_freshness(consumer: Consumer, newest: Callable[[], Awaitable[Mapping[str, datetime]]]) -> None:
+    """Keep the metrics of freshness, until cancelled. A store that does not answer leaves them as they were."""
+    known: set[TopicPartition] = set()
+    while True:
+        lag = consumer.lag()
+        for partition in known - lag.keys():
+            # Another instance holds it now, and tells.
+            LAG.remove(partition.topic, str(partition.partition))
+        for partition, events in lag.items():
+            LAG.labels(partition.topic, str(partition.partition)).set(events)
+        known = set(lag)
+        with suppress(Problem):
+            for kind, at in (await newest()).items():
+                NEWEST.labels(kind).set(at.timestamp())
+        await asyncio.sleep(MEASURE_EVERY_S)

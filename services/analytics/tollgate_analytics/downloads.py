@@ -1,15 +1,13 @@
 """Exports: every request of a range as a file, passed on as the engine writes it, so that no size fills the memory."""
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from enum import StrEnum
 
-from fastapi.responses import StreamingResponse
-
 from tollgate_analytics.queries import Filters, Range, wrong
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
+from tollgate_analytics.streaming import HoldingResponse, holding
 
 MAX_EXPORT = timedelta(days=92)
 
@@ -31,7 +29,7 @@ MEDIA_TYPE = {
 
 async def download(
     store: Store, scope: Scope, over: Range, filters: Filters, file_format: FileFormat
-) -> StreamingResponse:
+) -> HoldingResponse:
     """The file, once the store has begun to write it: what is wrong from the beginning is an answer of its own.
 
     Raises:
@@ -42,11 +40,6 @@ async def download(
     held = AsyncExitStack()
     pieces = await held.enter_async_context(store.export(scope, over, filters, ENGINE_FORMAT[file_format]))
 
-    async def body() -> AsyncIterator[bytes]:
-        async with held:
-            async for piece in pieces:
-                yield piece
-
     name = f"requests-{over.start:%Y%m%dT%H%M%S}-{over.end:%Y%m%dT%H%M%S}.{file_format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(body(), media_type=MEDIA_TYPE[file_format], headers=headers)
+    return HoldingResponse(await holding(held, pieces), media_type=MEDIA_TYPE[file_format], headers=headers)

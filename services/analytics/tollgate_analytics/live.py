@@ -145,6 +145,9 @@ class LiveTail:
         requests, usage = self._of(account_id)
         return Position(self._next[requests], self._next[usage])
 
+    def followers(self, account_id: str) -> int:
+        return len(self._subscribers.get(account_id, ()))
+
     @asynccontextmanager
     async def subscribe(self, scope: Scope) -> AsyncIterator[tuple[Subscriber, Position]]:
         """A subscriber that misses nothing from the position on.
@@ -152,7 +155,7 @@ class LiveTail:
         Raises:
             Problem: 429, as many of the account's clients as may follow it; 503, this instance is only starting.
         """
-        if len(self._subscribers.get(scope.account_id, ())) >= MAX_SUBSCRIBERS:
+        if self.followers(scope.account_id) >= MAX_SUBSCRIBERS:
             detail = f"{MAX_SUBSCRIBERS} clients follow this account already"
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", detail, headers={"Retry-After": "5"})
         if (waiting_for := self.waiting_for()) is not None:

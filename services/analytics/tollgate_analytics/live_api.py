@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header
-from fastapi.responses import StreamingResponse
+from fastapi import Depends, FastAPI, Header, Response
 
 from tollgate_analytics.callers import ScopeOf
 from tollgate_analytics.live import LiveTail, Position
 from tollgate_analytics.live_stream import stream
 from tollgate_analytics.scopes import Scope
+from tollgate_analytics.streaming import HoldingResponse
 from tollgate_common.http import problems
 
 
@@ -19,9 +19,9 @@ def add_routes(app: FastAPI, tail: LiveTail, scope_of: ScopeOf) -> None:
     async def live(
         scope: Whose,
         last_event_id: Annotated[str | None, Header(description="the last id seen: goes on after it")] = None,
-    ) -> StreamingResponse:
+    ) -> Response:
         """The account's requests and usage as they happen, with running totals: server-sent events."""
         since = Position.parse(last_event_id) if last_event_id else None
         frames = await stream(tail, scope, since)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+        return HoldingResponse(frames, media_type="text/event-stream", headers=headers)

@@ -1,7 +1,7 @@
 """What `GET /v1/live` writes: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -9,6 +9,7 @@ import msgspec
 from tollgate_analytics.live import DROPPED, LiveTail, Position, Subscriber, Told, Totals
 from tollgate_analytics.schemas import consumption
 from tollgate_analytics.scopes import Scope
+from tollgate_analytics.streaming import holding
 from tollgate_common.events import RequestClosed
 from tollgate_common.money import decimal_from_nano
 
@@ -17,7 +18,7 @@ KEEP_ALIVE_S = 15.0
 RETRY_MS = 1_000
 
 
-async def stream(tail: LiveTail, scope: Scope, since: Position | None) -> AsyncIterator[bytes]:
+async def stream(tail: LiveTail, scope: Scope, since: Position | None) -> AsyncGenerator[bytes, None]:
     """Frames until the client leaves or is too slow.
 
     Raises:
@@ -30,30 +31,29 @@ async def stream(tail: LiveTail, scope: Scope, since: Position | None) -> AsyncI
     except BaseException:
         await held.aclose()
         raise
-    return _frames(held, subscriber, now, since or now, missed)
+    return await holding(held, _frames(subscriber, now, since or now, missed))
 
 
 async def _frames(
-    held: AsyncExitStack, subscriber: Subscriber, now: Position, position: Position, missed: Sequence[Told]
+    subscriber: Subscriber, now: Position, position: Position, missed: Sequence[Told]
 ) -> AsyncIterator[bytes]:
-    async with held:
-        yield b"retry: %d\n\n" % RETRY_MS
-        yield _frame("totals", position, _totals(position.totals))
-        for told in missed:
-            position = _after(position, told)
-            yield _event(position, told)
-        # Past what the partitions hold of others: the next resumption need not read that again.
-        position = Position(now.requests, now.usage, position.totals)
-        while not subscriber.too_slow:
-            told_now = await _next(subscriber)
-            if told_now is None:
-                yield b": alive\n\n"
-                continue
-            position = _after(position, told_now)
-            yield _event(position, told_now)
-        DROPPED.inc()
-        detail = {"reason": "too_slow", "detail": "events came faster than they were read; resume with Last-Event-ID"}
-        yield _frame("dropped", position, detail)
+    yield b"retry: %d\n\n" % RETRY_MS
+    yield _frame("totals", position, _totals(position.totals))
+    for told in missed:
+        position = _after(position, told)
+        yield _event(position, told)
+    # Past what the partitions hold of others: the next resumption need not read that again.
+    position = Position(now.requests, now.usage, position.totals)
+    while not subscriber.too_slow:
+        told_now = await _next(subscriber)
+        if told_now is None:
+            yield b": alive\n\n"
+            continue
+        position = _after(position, told_now)
+        yield _event(position, told_now)
+    DROPPED.inc()
+    detail = {"reason": "too_slow", "detail": "events came faster than they were read; resume with Last-Event-ID"}
+    yield _frame("dropped", position, detail)
 
 
 async def _next(subscriber: Subscriber) -> Told | None:

@@ -1,9 +1,11 @@
 """Builds the analytics service and starts it: the API, the sink and the directory of keys, in one process."""
 
+from tollgate_analytics import operator_api
 from tollgate_analytics.api import build_app
 from tollgate_analytics.audit import RequestBooks, add_routes
-from tollgate_analytics.consumers import create_consumer, create_sink
+from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
+from tollgate_analytics.operator_views import Balances
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
 from tollgate_common import cli, clickhouse
@@ -25,10 +27,20 @@ async def serve(settings: AnalyticsSettings) -> None:
             sink = create_sink(bootstrap, prefix, consumer, client, producer)
             tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
             tail = LiveTail(bootstrap, prefix)
-            app = build_app(Store(client), keys, consumer, tail, tokens)
+            store = Store(client)
+            app = build_app(store, keys, consumer, tail, tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
             add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token, tokens)
-            workers = [sink.run(), keys.topic.run(), tail.run(), *([tokens.run()] if tokens else [])]
+            balances = Balances(bootstrap, prefix)
+            operator_api.add_routes(app, store, balances, settings.operator_token, tokens)
+            workers = [
+                sink.run(),
+                keys.topic.run(),
+                tail.run(),
+                balances.topic.run(),
+                measure_freshness(consumer, store.newest),
+                *([tokens.run()] if tokens else []),
+            ]
             await run_service(app, settings.host, settings.port, *workers)
         finally:
             await client.close()

@@ -14,3 +14,8 @@ class AnalyticsSettings(ConsumerSettings):
     internal_token: SecretStr | None = Field(
         None, min_length=32, description="the secret that the auditor shows; without it nobody can audit"
     )
+    operator_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="the secret that operators show; without it only their access tokens let them in",
+    )

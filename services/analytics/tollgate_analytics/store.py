@@ -252,6 +252,23 @@ class Store:
             async with stream as pieces:
                 yield pieces
 
+    async def margins(self, hours: Range, group: str, limit: int) -> Sequence[Sequence[Any]]:
+        return await self._query(
+            "operator_margin",
+            group_1={"account": "account_id"}.get(group, group),
+            start_ms=milliseconds(hours.start),
+            end_ms=milliseconds(hours.end),
+            limit=limit,
+        )
+
+    async def failed_attempts(self, over: Range, limit: int) -> Sequence[Sequence[Any]]:
+        return await self._query(
+            "operator_attempts", start_ms=milliseconds(over.start), end_ms=milliseconds(over.end), limit=limit
+        )
+
+    async def burn(self, since: datetime) -> Sequence[Sequence[Any]]:
+        return await self._query("operator_burn", start_ms=milliseconds(since))
+
     async def newest(self) -> dict[str, datetime]:
         return {kind: at.replace(tzinfo=UTC) for kind, at in await self._query("newest")}
 

@@ -1,9 +1,6 @@
--- Every request of an account within a range, one row each, as a file. Close and usage of a request carry the same time
--- and id, so that the rows are merged in the order of those: groups are done as they are read, and what is spilled to
--- the disk beyond the memory set bounds the rest. Filters are bound as in usage.sql.
-WITH
-    '' AS nothing,
-    concat(toString(intDiv(status, 100)), 'xx') AS status_class
+-- Every request of an account within a range, one row each, as a file: its close and its usage carry the same time and
+-- id. What the grouping needs beyond the memory set goes to the store's disk. Filters are bound as in usage.sql, within,
+-- where the columns still have their own names.
 SELECT
     formatDateTime(at, '%Y-%m-%dT%H:%i:%S.', 'UTC') || leftPad(toString(toUnixTimestamp64Milli(at) % 1000), 3, '0') || 'Z' AS time,
     request_id AS id,
@@ -41,19 +38,25 @@ SELECT
     sum(searches) AS searches,
     sum(amount_nano) AS cost_nano,
     max(estimated) AS estimated
-FROM request_events
-WHERE account_id = {account_id:String}
-    AND ({only_key:String} = '' OR key_id = {only_key:String})
-    AND ({only_project:String} = '' OR project_id = {only_project:String})
-    AND kind IN ('closed', 'used')
-    AND at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
-    AND at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
-    AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
-    AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
-    AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
-    AND has({values_4:Array(String)}, toString({filter_4:Identifier}))
-    AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
-    AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
+FROM (
+    WITH
+        '' AS nothing,
+        concat(toString(intDiv(status, 100)), 'xx') AS status_class
+    SELECT *
+    FROM request_events
+    WHERE account_id = {account_id:String}
+        AND ({only_key:String} = '' OR key_id = {only_key:String})
+        AND ({only_project:String} = '' OR project_id = {only_project:String})
+        AND kind IN ('closed', 'used')
+        AND at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
+        AND at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
+        AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
+        AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
+        AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
+        AND has({values_4:Array(String)}, toString({filter_4:Identifier}))
+        AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
+        AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
+)
 GROUP BY at, request_id
 HAVING countIf(kind = 'closed') > 0
 ORDER BY at, request_id

@@ -1,0 +1,103 @@
+"""One request in full, and all of them as files."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from analytics.conftest import Analytics
+from analytics.traffic import traffic
+from tollgate_common.events import RequestClosed, TokensUsed
+from tollgate_common.ids import new_id
+
+pytestmark = pytest.mark.engines
+
+
+async def test_a_request_tells_its_tokens_lines_and_attempts(analytics: Analytics) -> None:
+    sent = traffic(seed=41, requests=25, accounts=["acc-a"], days=0.001)
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    used = {event.request.request_id: event for _, event in sent if isinstance(event, TokensUsed)}
+    for closed in (event for _, event in sent if isinstance(event, RequestClosed)):
+        request_id = closed.request.request_id
+        told = (await analytics.http.get("/v1/generation", params={"id": request_id}, headers=headers)).json()
+        usage = used.get(request_id)
+        assert (told["id"], told["state"], told["status"]) == (request_id, "closed", closed.status)
+        assert told["cost_nano"] == (usage.amount_nano if usage else 0)
+        quantities = {line["item"]: line["quantity"] for line in told["cost_lines"]}
+        assert all(getattr(usage.tokens, item) == quantity for item, quantity in quantities.items() if usage)
+        assert bool(quantities) == bool(usage and any(vars_of(usage)))
+        failed = [attempt["target"] for attempt in told["attempts"] if not attempt["served"]]
+        assert failed == [attempt.target for attempt in closed.failed_attempts]
+        assert len(told["attempts"]) - len(failed) == (closed.outcome != "refused")
+
+
+def vars_of(usage: TokensUsed) -> list[int]:
+    return [getattr(usage.tokens, name) for name in usage.tokens.__struct_fields__]
+
+
+async def test_what_is_no_request_of_the_caller_is_not_found(analytics: Analytics) -> None:
+    sent = traffic(seed=42, requests=1, accounts=["acc-a"], days=0.001)
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, stranger = await analytics.add_key("acc-c", "acc-c-key-0", "stranger")
+    theirs = next(event.request.request_id for _, event in sent if isinstance(event, RequestClosed))
+    for request_id, status in ((theirs, 404), (new_id(), 404), ("x", 400)):
+        answer = await analytics.http.get("/v1/generation", params={"id": request_id}, headers=stranger)
+        assert (answer.status_code, answer.json()["field"]) == (status, "id")
+
+
+async def test_a_file_has_every_request_once_in_each_format(analytics: Analytics) -> None:
+    sent = traffic(seed=43, requests=120, accounts=["acc-a", "acc-d"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+
+    async def download(**parameters: str) -> bytes:
+        answer = await analytics.http.get("/v1/requests/export", params=parameters, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    mine = [event for _, event in sent if getattr(getattr(event, "request", None), "account_id", "") == "acc-a"]
+    ended = {event.request.request_id: event for event in mine if isinstance(event, RequestClosed)}
+    expected = {
+        request_id: sum(
+            event.amount_nano
+            for event in mine
+            if isinstance(event, TokensUsed) and event.request.request_id == request_id
+        )
+        for request_id in ended
+    }
+    as_csv = list(csv.DictReader(io.StringIO((await download(format="csv")).decode())))
+    as_lines = [json.loads(line) for line in (await download(format="jsonl")).splitlines()]
+    for rows in (as_csv, as_lines):
+        assert len(rows) == len(expected)
+        assert {row["id"]: int(row["cost_nano"]) for row in rows} == expected
+        assert [row["time"] for row in rows] == sorted(row["time"] for row in rows)
+        assert {row["id"]: int(row["status"]) for row in rows} == {key: event.status for key, event in ended.items()}
+    parquet = await download(format="parquet")
+    await analytics.clickhouse.command("CREATE TABLE file (id String, cost_nano Int64) ENGINE = Memory")
+    await analytics.clickhouse.raw_insert("file", insert_block=parquet, fmt="Parquet")
+    stored = await analytics.clickhouse.query("SELECT id, cost_nano FROM file")
+    assert {row[0]: row[1] for row in stored.result_rows} == expected
+    refused = [json.loads(line) for line in (await download(format="jsonl", outcome="refused")).splitlines()]
+    assert {row["id"] for row in refused} == {key for key, event in ended.items() if event.outcome == "refused"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "field"),
+    [
+        ({"format": "xlsx"}, 422, "format"),
+        ({"start": "2026-01-01T00:00:00Z"}, 400, "start"),
+        ({"outcome": "fine"}, 400, "outcome"),
+    ],
+)
+async def test_a_file_that_cannot_be_is_refused(
+    analytics: Analytics, parameters: dict[str, Any], status: int, field: str
+) -> None:
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    answer = await analytics.http.get("/v1/requests/export", params=parameters, headers=headers)
+    assert (answer.status_code, answer.json()["field"]) == (status, field)
