@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from balance.world import USD, Books, World, adjusted, running, until
 from tollgate_balance.api import accounts as api
+from tollgate_balance.api import internal
 from tollgate_balance.grants import burn, open_purse
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.leases import Grant
@@ -26,6 +27,7 @@ from tollgate_common.topics import Topic
 pytestmark = pytest.mark.engines
 
 OPERATOR = "o" * 32
+SECRET = "the-internal-token-of-this-test-only"
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR}"}
 BUDGETS = (
     Budget(budget_id="key:k1", period=BudgetPeriod.DAY, amount_nano=5 * USD),
@@ -51,6 +53,7 @@ async def client(world: World, key: str) -> AsyncIterator[httpx.AsyncClient]:
     keys = KeyDirectory(world.bootstrap, world.prefix)
     app = create_app("balance", ready=keys.topic.waiting_for)
     api.add_routes(app, world.pool, keys, operator_token=SecretStr(OPERATOR))
+    internal.add_routes(app, world.pool, SECRET)
     headers = {"Authorization": f"Bearer {key}"}
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://balance", headers=headers)
 
@@ -124,6 +127,15 @@ async def test_the_ledger_newest_first_in_pages(world: World, client: httpx.Asyn
         "happened_at": "",
         "posted_at": "",
     }
+
+
+async def test_a_service_asks_about_any_account(world: World, client: httpx.AsyncClient) -> None:
+    await world.credit("a", 3 * USD)
+    for account_id, posted in (("a", "3.00"), ("nobody", "0.00")):
+        path = f"/internal/v1/accounts/{account_id}/balance"
+        answer = await client.get(path, headers={"Authorization": f"Bearer {SECRET}"})
+        assert (answer.status_code, answer.json()["account_id"], answer.json()["posted"]) == (200, account_id, posted)
+        assert (await client.get(path)).status_code == 401, "a customer's key is no service's"
 
 
 @pytest.mark.parametrize("path", ["/v1/balance", "/v1/ledger", "/v1/grants", "/v1/budgets"])

@@ -17,7 +17,11 @@ from tollgate_accounts.identity import proofs_api
 from tollgate_accounts.identity.handlers import Entrance
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import api as keys
+from tollgate_accounts.operators import api as operators_desk
+from tollgate_accounts.operators.balance_client import BalanceClient
 from tollgate_accounts.organisations import api as organisations
+from tollgate_accounts.payments import api as payments
+from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.promo import api as promo
 from tollgate_accounts.promo import operator_api as campaigns
 from tollgate_accounts.rules import Rules
@@ -36,6 +40,8 @@ def build_app(
     issuer: Issuer | None = None,
     internal_token: SecretStr | None = None,
     operator_token: SecretStr | None = None,
+    stripe: StripeCheckout | None = None,
+    balance: BalanceClient | None = None,
 ) -> FastAPI:
     """Put it together.
 
@@ -47,6 +53,8 @@ def build_app(
         issuer: signs access tokens; without it none are given.
         internal_token: the secret of services; without it none is let in.
         operator_token: the secret of operators; without it only persons who are operators are let in.
+        stripe: takes payments by card; without it none are.
+        balance: asks for the balances that operators look at; without it they see none.
     """
     app = create_app("Tollgate accounts", ready=ready)
     app.add_exception_handler(psycopg.OperationalError, _render_unavailable)
@@ -63,6 +71,8 @@ def build_app(
     operators = OfOperators(pool, operator_token)
     app.include_router(tokens.routes(issuer or Issuer(pool, None), access, OfServices(internal_token), operators))
     app.include_router(campaigns.routes(pool, operators))
+    app.include_router(payments.routes(pool, access, stripe))
+    app.include_router(operators_desk.routes(pool, operators, balance))
     return app
 
 

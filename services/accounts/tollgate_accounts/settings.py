@@ -20,6 +20,16 @@ class AccountsSettings(ServiceSettings):
     operator_token: SecretStr | None = Field(
         None, min_length=16, description="bearer secret of operators; without it only persons who are operators are"
     )
+    stripe_api_key: SecretStr | None = Field(
+        None, min_length=8, description="Stripe's secret key; without it nobody pays by card"
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        None, min_length=8, description="signs the events that Stripe sends to /v1/stripe/events"
+    )
+    stripe_api_url: str | None = Field(None, pattern="^https?://", description="replaces Stripe's own address")
+    balance_url: str | None = Field(
+        None, pattern="^https?://", description="the balance service, for the balances that operators look at"
+    )
     email_verification: Literal["required", "optional"] = Field(
         "required", description="whether nobody signs in before they have opened the link in their mail"
     )
@@ -47,6 +57,14 @@ class AccountsSettings(ServiceSettings):
             raise ValueError(
                 "TOLLGATE_EMAIL_VERIFICATION is 'required' (the default) and TOLLGATE_SMTP_HOST is not set"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stripe_is_whole(self) -> Self:
+        if (self.stripe_api_key is None) != (self.stripe_webhook_secret is None):
+            raise ValueError("TOLLGATE_STRIPE_API_KEY and TOLLGATE_STRIPE_WEBHOOK_SECRET are set both or not at all")
+        if self.stripe_api_key is not None and self.console_url is None:
+            raise ValueError("with TOLLGATE_STRIPE_API_KEY, TOLLGATE_CONSOLE_URL says where customers come back to")
         return self
 
     def rules(self) -> Rules:

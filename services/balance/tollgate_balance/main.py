@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tollgate_balance.api import accounts as accounts_api
 from tollgate_balance.api import audit as audit_api
 from tollgate_balance.api import idempotency as idempotency_api
+from tollgate_balance.api import internal as internal_api
 from tollgate_balance.api import leases as leases_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
@@ -56,6 +57,7 @@ async def serve(settings: BalanceSettings) -> None:
     tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
     accounts_api.add_routes(app, pool, keys, tokens, settings.operator_token)
     token = settings.internal_token.get_secret_value() if settings.internal_token else None
+    internal_api.add_routes(app, pool, token, tokens)
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     idempotency_api.add_routes(app, pool, token, tokens)
     audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)

@@ -1,0 +1,6 @@
+-- The accounts with a key that begins so: rarely more than one. The pattern holds no wildcard but its own last one.
+SELECT DISTINCT organisations.id::text AS id, organisations.name, organisations.created_at, organisations.suspended_at
+FROM organisations JOIN api_keys ON api_keys.account_id = organisations.id
+WHERE api_keys.hint LIKE %(pattern)s
+ORDER BY id
+LIMIT 50

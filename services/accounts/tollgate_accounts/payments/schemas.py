@@ -1,0 +1,85 @@
+"""Payments over HTTP."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from tollgate_accounts.payments.handlers import MOST_MANUAL_NANO
+from tollgate_accounts.payments.store import Payment
+from tollgate_accounts.schemas import NO_CONTROL_CHARACTER, Request, UtcTime, without_control_characters
+from tollgate_common.money import decimal_from_nano
+
+# A reason that says nothing is none.
+Reason = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=3, max_length=500),
+    AfterValidator(without_control_characters),
+    Field(json_schema_extra={"pattern": NO_CONTROL_CHARACTER}, examples=["bank transfer of 3 November"]),
+]
+Reference = Annotated[
+    str,
+    StringConstraints(pattern=r"^[!-~]{1,100}$"),
+    Field(description="your own name for it: a call that is repeated with it has no second effect"),
+]
+# Money is never guessed from a text or a float.
+Nano = Annotated[int, Field(strict=True, description="1 USD = 1,000,000,000", examples=[25_000_000_000])]
+
+
+class PaymentRequest(Request):
+    amount_nano: Annotated[Nano, Field(gt=0, le=MOST_MANUAL_NANO)]
+    currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")] = "USD"
+
+
+class CreditRequest(Request):
+    amount_nano: Annotated[Nano, Field(gt=0, le=MOST_MANUAL_NANO)]
+    reason: Reason
+    reference: Reference | None = None
+
+
+class AdjustmentRequest(Request):
+    amount_nano: Annotated[Nano, Field(ge=-MOST_MANUAL_NANO, le=MOST_MANUAL_NANO)] = Field(
+        description="negative takes credit: at most what there is, the rest from what comes"
+    )
+    reason: Reason
+
+
+class AdjustmentView(BaseModel):
+    adjustment_id: str
+    amount_nano: int
+    amount: str
+
+
+class PaymentView(BaseModel):
+    id: str
+    method: str = Field(examples=["stripe"])
+    state: Literal["pending", "paid", "failed", "expired"]
+    currency: str
+    amount_nano: int
+    amount: str = Field(examples=["25.00"])
+    refunded_nano: int
+    disputed_nano: int = Field(description="what disputes hold back now, or have taken")
+    credited_nano: int = Field(description="what it has become in the account's credit")
+    reason: str
+    created_at: UtcTime
+    paid_at: UtcTime | None
+
+    @classmethod
+    def of(cls, payment: Payment) -> Self:
+        return cls.model_validate(payment._asdict() | {"amount": decimal_from_nano(payment.amount_nano)})
+
+
+class BegunPaymentView(PaymentView):
+    pay_at: str | None = Field(description="where the customer pays; null if there is nothing left to do")
+
+    @classmethod
+    def begun(cls, payment: Payment, pay_at: str | None) -> Self:
+        return cls.model_validate(PaymentView.of(payment).model_dump() | {"pay_at": pay_at})
+
+
+class PaymentPage(BaseModel):
+    payments: list[PaymentView] = Field(description="newest first")
+    next_after: str | None = Field(description="`after` of the next page; null on the last")
+
+
+class Received(BaseModel):
+    received: Literal[True] = True
