@@ -47,6 +47,10 @@ bench: $(READY) ## Measure, on a whole system of its own: what README and docs c
 bench-edge: $(READY) ## Measure the edge beside a bare proxy and two other gateways; needs wrk, a C compiler and Node
 	PYTHONPATH=tests:. $(BIN)/python -m bench.edge.run
 
+.PHONY: bench-money
+bench-money: $(READY) ## Measure the ledger, leases and balances, on engines as tests use them; ten minutes
+	PYTHONPATH=tests:. $(BIN)/python -m bench.money
+
 .PHONY: check
 check: $(READY) ## Lint, types, import rules, generated files
 	$(BIN)/ruff format --check .

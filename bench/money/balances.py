@@ -1,0 +1,136 @@
+"""From an answer's last byte to the edge's knowing the new balance.
+
+An edge sends the last byte once Kafka has acknowledged the usage; so from that acknowledgement on, through the balance
+service as a process of its own, its ledger, its outbox and balances.v1, until the edge's own reader has it.
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+import httpx
+from aiokafka import AIOKafkaProducer
+from bench.money.figures import Figure, percentile
+from bench.money.place import Place, own_place
+from bench.money.usage import Edge
+
+from tollgate_balance.handlers.credits import grant_credit
+from tollgate_common.clock import utc_now
+from tollgate_common.events import CreditGranted, TokensUsed, encode
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import create_pool
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic
+from tollgate_edge.admission import Balances
+from tollgate_local.ports import free_port
+
+RATE, LASTS_S, PARTITIONS = 500, 20, 4
+ACCOUNTS = RATE  # each has a request a second, so that each step of its balance is seen
+WARM_S = 3
+CREDIT_NANO = 10**12
+GOAL_MS = 500
+
+
+async def measure() -> list[Figure]:
+    async with own_place(PARTITIONS) as place:
+        async with create_pool(place.dsn) as pool:
+            for number in range(ACCOUNTS):
+                grant = CreditGranted(
+                    grant_id=new_id(),
+                    account_id=f"account-{number}",
+                    at=utc_now(),
+                    amount_nano=CREDIT_NANO,
+                    source="payment",
+                )
+                await grant_credit(pool, grant)
+        async with _service(place):
+            waited_s = await _send(place)
+    return [
+        Figure(
+            f"usage acknowledged → edge knows the balance, p99 at {RATE}/s",
+            percentile(waited_s, 99) * 1000,
+            "ms",
+            GOAL_MS,
+            at_most=True,
+            note=f"p50 {percentile(waited_s, 50) * 1000:.0f} ms, of {len(waited_s)}",
+        )
+    ]
+
+
+@asynccontextmanager
+async def _service(place: Place) -> AsyncIterator[None]:
+    port = free_port()
+    environment = os.environ | {
+        "TOLLGATE_KAFKA_BOOTSTRAP": place.bootstrap,
+        "TOLLGATE_TOPIC_PREFIX": place.prefix,
+        "TOLLGATE_POSTGRES_DSN": place.dsn,
+        "TOLLGATE_PORT": str(port),
+        "TOLLGATE_LOG_LEVEL": "WARNING",
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tollgate_balance.main", env=environment)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(60):
+            while not await _is_ready(http, port):
+                await asyncio.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
+    try:
+        return (await http.get(f"http://127.0.0.1:{port}/readyz")).is_success
+    except httpx.TransportError:
+        return False
+
+
+async def _send(place: Place) -> list[float]:
+    """Seconds that each request's balance took, after the warm-up."""
+    edge, balances = Edge(PARTITIONS), Balances(place.bootstrap, place.prefix)
+    producer = create_producer(place.bootstrap)
+    await producer.start()
+    reading = asyncio.create_task(balances.topic.run())
+    waited_s: list[float] = []
+    try:
+        while any(balances.available_nano(f"account-{number}") != CREDIT_NANO for number in range(ACCOUNTS)):
+            await asyncio.sleep(0.05)
+        began_s, requests = time.perf_counter(), []
+        for number in range(RATE * LASTS_S):
+            await asyncio.sleep(max(0.0, began_s + number / RATE - time.perf_counter()))
+            times, account = divmod(number, ACCOUNTS)
+            expected_nano = CREDIT_NANO - 1_000 * (times + 1)
+            sample = waited_s if times >= WARM_S else []
+            event = edge.used(f"account-{account}", 1_000)
+            request = _request(await _produce(place, producer, event), balances, event, expected_nano)
+            requests.append(asyncio.create_task(_append(request, sample)))
+        await asyncio.gather(*requests)
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await producer.stop()
+    return waited_s
+
+
+async def _produce(place: Place, producer: AIOKafkaProducer, event: TokensUsed) -> Awaitable[object]:
+    """Its acknowledgement."""
+    acknowledged: Awaitable[object] = await producer.send(
+        Topic.USAGE.named(place.prefix), encode(event), partition=event.stamp.partition
+    )
+    return acknowledged
+
+
+async def _request(acknowledged: Awaitable[object], balances: Balances, event: TokensUsed, expected_nano: int) -> float:
+    await acknowledged
+    acknowledged_s = time.perf_counter()
+    async with asyncio.timeout(60):
+        while balances.available_nano(event.request.account_id) > expected_nano:
+            await asyncio.sleep(0.005)
+    return time.perf_counter() - acknowledged_s
+
+
+async def _append(request: Awaitable[float], sample: list[float]) -> None:
+    sample.append(await request)

@@ -1,0 +1,91 @@
+"""Charges a second from Kafka into the ledger, through one consumer of the balance service."""
+
+import asyncio
+import time
+
+from bench.money.figures import Figure
+from bench.money.place import Place, own_place
+from bench.money.usage import Edge
+
+from tollgate_balance.consumers.usage import UsageConsumer
+from tollgate_balance.handlers.credits import grant_credit
+from tollgate_balance.main import BATCH_RECORDS, CONNECTIONS
+from tollgate_common.clock import utc_now
+from tollgate_common.consumer import Consumer
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.events import CreditGranted, encode
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import Pool, create_pool
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic
+
+CHARGES, ACCOUNTS, PARTITIONS = 100_000, 1_000, 4
+GOAL = 20_000
+
+
+async def measure() -> list[Figure]:
+    async with own_place(PARTITIONS) as place, create_pool(place.dsn, max_size=CONNECTIONS) as pool:
+        account_ids = [f"account-{n}" for n in range(ACCOUNTS)]
+        # Three grants each: burning must not show.
+        for account_id in account_ids:
+            for priority in (1, 2, 3):
+                await grant_credit(pool, _granted(account_id, priority))
+        await _fill(place, account_ids)
+        elapsed_s, cpu_s = await _consume(place, pool)
+    return [
+        Figure("charges from Kafka into the ledger, one process", CHARGES / elapsed_s, "a second", GOAL),
+        Figure("… of its own CPU, without PostgreSQL's", cpu_s / CHARGES * 1e6, "µs each"),
+    ]
+
+
+def _granted(account_id: str, priority: int) -> CreditGranted:
+    return CreditGranted(
+        grant_id=new_id(),
+        account_id=account_id,
+        at=utc_now(),
+        amount_nano=10**12,
+        source="payment",
+        priority=priority,
+    )
+
+
+async def _fill(place: Place, account_ids: list[str]) -> None:
+    edge, producer = Edge(PARTITIONS), create_producer(place.bootstrap)
+    await producer.start()
+    try:
+        for number in range(CHARGES):
+            event = edge.used(account_ids[number % ACCOUNTS], 1_000)
+            await producer.send(Topic.USAGE.named(place.prefix), encode(event), partition=event.stamp.partition)
+        await producer.flush()
+    finally:
+        await producer.stop()
+
+
+async def _consume(place: Place, pool: Pool) -> tuple[float, float]:
+    """Seconds, and seconds of CPU, from the first batch's posting on until all is posted."""
+    group, producer = f"{place.prefix}.balance", create_producer(place.bootstrap)
+    await producer.start()
+    consumer = Consumer(place.bootstrap, group, [Topic.USAGE.named(place.prefix)], max_records=BATCH_RECORDS)
+    working = asyncio.create_task(UsageConsumer(consumer, pool, DeadLetters(producer, place.prefix, group)).run())
+    try:
+        first = 0
+        while not first:
+            first = await _consumed(pool)
+            await asyncio.sleep(0.005)
+        began_s, cpu_s = time.perf_counter(), time.process_time()
+        while await _consumed(pool) < CHARGES:
+            await asyncio.sleep(0.02)
+            if working.done():
+                working.result()
+        part = CHARGES / (CHARGES - first)
+        return (time.perf_counter() - began_s) * part, (time.process_time() - cpu_s) * part
+    finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await producer.stop()
+
+
+async def _consumed(pool: Pool) -> int:
+    async with pool.connection() as connection:
+        rows = await (await connection.execute("SELECT sum(next)::bigint AS sum FROM consumer_offsets")).fetchall()
+    return rows[0]["sum"] or 0

@@ -1,0 +1,29 @@
+"""A database and topics for one measurement, on the engines that tests use."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from engines import stores
+from engines.run import find_engines
+from tollgate_common import postgres
+from tollgate_common.topics import create_topics
+
+
+class Place(NamedTuple):
+    bootstrap: str
+    prefix: str
+    dsn: str
+
+
+@asynccontextmanager
+async def own_place(partitions: int) -> AsyncIterator[Place]:
+    """Of its own and gone after; the balance service's tables are there."""
+    engines, prefix = find_engines(), stores.unique_name()
+    with stores.postgres_database(engines.postgres_dsn) as dsn:
+        await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
+        await create_topics(engines.kafka_bootstrap, prefix, partitions, 1)
+        try:
+            yield Place(engines.kafka_bootstrap, prefix, dsn)
+        finally:
+            await stores.delete_topics(engines.kafka_bootstrap, prefix)
