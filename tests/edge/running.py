@@ -46,6 +46,8 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PRICES = Prices(input=2_500_000_000, cached_input=1_250_000_000, output=10_000_000_000)
 OLD_PRICES = Prices(input=1, output=1)
 COMING_PRICES = Prices(input=999_000_000_000, output=999_000_000_000)
+# Of providers that speak other protocols than OpenAI's, by whose they are.
+FOREIGN_MODELS = {"claude-sonnet-5-5": "anthropic", "gemini-2.5-flash": "google"}
 # By the model that is for another endpoint than chat: a dollar for a million tokens, a cent for an image, and so on.
 UNIT_PRICES = {
     "text-embedding-3-small": Prices(input=1_000_000_000, output=0),
@@ -95,6 +97,10 @@ def models() -> list[ModelRecord]:
         *(
             ModelRecord(model=name, provider="openai", versions=versions((PRICE_VERSION, LONG_AGO, prices)))
             for name, prices in UNIT_PRICES.items()
+        ),
+        *(
+            ModelRecord(model=name, provider=provider, versions=priced, context_tokens=200_000)
+            for name, provider in FOREIGN_MODELS.items()
         ),
         # The provider does not have it.
         ModelRecord(model="gone", provider="openai", versions=priced),
@@ -259,6 +265,10 @@ def running_edge(
         "port": str(port),
         "openai_url": f"{provider_url}/v1",
         "openai_api_key": "sk-simulated",
+        "anthropic_url": f"{provider_url}/v1",
+        "anthropic_api_key": "sk-simulated",
+        "gemini_url": f"{provider_url}/v1beta",
+        "gemini_api_key": "sk-simulated",
         "spool_dir": str(folder / "spool"),
         **settings,
     }

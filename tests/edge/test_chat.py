@@ -4,7 +4,16 @@ import pytest
 from openai import AsyncOpenAI, NotFoundError
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
 
-from edge.running import PLAN_VERSION, PRICE_VERSION, PRICES, RICH, UNIT_PRICES, RequestEvents, RunningEdge
+from edge.running import (
+    FOREIGN_MODELS,
+    PLAN_VERSION,
+    PRICE_VERSION,
+    PRICES,
+    RICH,
+    UNIT_PRICES,
+    RequestEvents,
+    RunningEdge,
+)
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts, rate
 
@@ -120,12 +129,17 @@ async def test_cached_prompt_is_a_class_of_its_own(edge: RunningEdge, sdk: Async
 
 async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     assert [model.id async for model in sdk.models.list()] == sorted(
-        ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini", *UNIT_PRICES]
+        ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini", *UNIT_PRICES, *FOREIGN_MODELS]
     )
     raw = await sdk.models.with_raw_response.retrieve("gpt-4o")
     assert raw.parse().owned_by == "openai"
     assert raw.headers["x-request-id"]
     assert raw.headers["openai-processing-ms"].isdecimal()
+    extra = raw.parse().model_extra
+    assert extra is not None
+    assert extra["capabilities"] == ["prompt_caching", "text"]
+    assert extra["context_length"] is None
+    assert (extra["pricing"]["input_nano"], extra["pricing"]["per"]) == (PRICES.input, 1_000_000)
     limited = sdk.with_options(api_key=edge.keys.limited)
     assert [model.id async for model in limited.models.list()] == ["gpt-4o"]
     with pytest.raises(NotFoundError) as caught:

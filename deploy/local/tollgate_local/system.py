@@ -169,6 +169,8 @@ class System:
             environment |= self._edge_environment()
         if service.kind in ("accounts", "analytics", "balance", "billing"):
             environment |= self._operators_environment()
+        if service.kind == "billing":
+            environment["TOLLGATE_PRICE_PROVIDERS"] = "openai,anthropic,google"
         if service.kind == "accounts":
             environment["TOLLGATE_SIGNING_SECRET"] = self.secret("signing-secret")
             environment |= self._mail_environment()
@@ -206,8 +208,21 @@ class System:
         return {
             "TOLLGATE_OPENAI_URL": provider.url,
             "TOLLGATE_OPENAI_API_KEY": provider.api_key,
+            **self._other_providers(),
             "TOLLGATE_SPOOL_DIR": str(self.data / "spool"),
             "TOLLGATE_DRAIN_S": str(DRAIN_S),
+        }
+
+    def _other_providers(self) -> dict[str, str]:
+        """Anthropic and Gemini: simulated beside a simulated OpenAI, else those that the environment has a key for."""
+        if self.provider is not None:
+            known = {"ANTHROPIC_API_KEY": "TOLLGATE_ANTHROPIC_API_KEY", "GEMINI_API_KEY": "TOLLGATE_GEMINI_API_KEY"}
+            return {own: os.environ[name] for name, own in known.items() if os.environ.get(name)}
+        return {
+            "TOLLGATE_ANTHROPIC_URL": f"{self.url('provider')}/v1",
+            "TOLLGATE_ANTHROPIC_API_KEY": "simulated",
+            "TOLLGATE_GEMINI_URL": f"{self.url('provider')}/v1beta",
+            "TOLLGATE_GEMINI_API_KEY": "simulated",
         }
 
     def _database(self, service: Service) -> str:

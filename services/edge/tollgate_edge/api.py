@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -11,11 +11,32 @@ from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, ModelRecord
 from tollgate_common.http import create_app
 from tollgate_common.keys import KeyDirectory
-from tollgate_edge.auth import authenticate
-from tollgate_edge.catalogue import Catalogue
+from tollgate_common.money import divide_half_up
+from tollgate_common.rating import BASIS_POINTS, CLASSES, TOKENS_PER_PRICE, Prices
+from tollgate_edge.auth import authenticate, credentials
+from tollgate_edge.catalogue import Catalogue, Tariff
 from tollgate_edge.errors import ApiError, unknown_model, unknown_path, wrong_method
 from tollgate_edge.limits.gate import Gate
 from tollgate_edge.routing.router import Router
+
+# What a price of its own shows that a model can.
+_CAPABILITIES = {
+    "output": "text",
+    "cached_input": "prompt_caching",
+    "audio_input": "audio_input",
+    "image_input": "image_input",
+    "audio_output": "audio_output",
+    "image_output": "image_output",
+    "images": "image_output",
+    "audio_seconds": "transcription",
+    "characters": "speech",
+    "searches": "rerank",
+}
+
+
+class Offer(NamedTuple):
+    model: ModelRecord
+    tariff: Tariff
 
 
 def create_api(
@@ -34,30 +55,30 @@ def create_api(
     app.add_exception_handler(ApiError, _render_error)
     app.add_exception_handler(HTTPException, _render_http_exception)
 
-    def offered(request: Request) -> dict[str, ModelRecord]:
+    def offered(request: Request) -> dict[str, Offer]:
         """The models that the caller's key may call now."""
         now = utc_now()
-        key = authenticate(keys, request.headers.get("authorization", "").encode("latin-1"), now)
+        key = authenticate(keys, credentials(dict(request.headers.raw)), now)
         gate.check(key, request.scope)
         return {
-            name: model
+            name: Offer(model, tariff)
             for name, model in sorted(catalogue.models.items())
             if not model.quarantined
             and _may_call(key, name)
-            and catalogue.tariff(model, key.plan, now, uses=())
+            and (tariff := catalogue.tariff(model, key.plan, now, uses=())) is not None
             and router.routes.find(name, model.provider)
         }
 
     @app.get("/v1/models")
     async def list_models(request: Request) -> dict[str, Any]:
-        return {"object": "list", "data": [_listing(model) for model in offered(request).values()]}
+        return {"object": "list", "data": [_listing(offer) for offer in offered(request).values()]}
 
     @app.get("/v1/models/{name:path}")
     async def show_model(request: Request, name: str) -> dict[str, Any]:
-        model = offered(request).get(router.routes.canonical(name))
-        if model is None:
+        offer = offered(request).get(router.routes.canonical(name))
+        if offer is None:
             raise unknown_model(name)
-        return _listing(model)
+        return _listing(offer)
 
     return app
 
@@ -66,9 +87,32 @@ def _may_call(key: KeyRecord, model: str) -> bool:
     return key.models is None or model in key.models
 
 
-def _listing(model: ModelRecord) -> dict[str, Any]:
-    created = int(model.versions[0].valid_from.timestamp())
-    return {"id": model.model, "object": "model", "created": created, "owned_by": model.provider}
+def _listing(offer: Offer) -> dict[str, Any]:
+    """OpenAI's shape, and what one must know to choose: the context, what is priced apart, and the prices on the
+    caller's plan, in nano-units for a million tokens or units."""
+    model, tariff = offer
+    prices, bps = tariff.price.prices, tariff.plan.multiplier_bps
+    own = [name for name in CLASSES if getattr(prices, name) is not None]
+    pricing: dict[str, Any] = {"per": TOKENS_PER_PRICE, **_listed_prices(prices, bps)}
+    if prices.tiers:
+        pricing["tiers"] = [
+            {"above_tokens": tier.above_tokens, **_listed_prices(tier.prices, bps)} for tier in prices.tiers
+        ]
+    return {
+        "id": model.model,
+        "object": "model",
+        "created": int(model.versions[0].valid_from.timestamp()),
+        "owned_by": model.provider,
+        "context_length": model.context_tokens,
+        "capabilities": sorted({_CAPABILITIES[name] for name in own if name in _CAPABILITIES}),
+        "pricing": pricing,
+    }
+
+
+def _listed_prices(prices: Prices, multiplier_bps: int) -> dict[str, int]:
+    own = {name: price for name in CLASSES if (price := getattr(prices, name)) is not None}
+    own["request"] = prices.request_nano
+    return {f"{name}_nano": divide_half_up(price * multiplier_bps, BASIS_POINTS) for name, price in own.items()}
 
 
 async def _render_error(_request: Request, error: Exception) -> Response:

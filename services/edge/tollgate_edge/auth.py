@@ -1,5 +1,6 @@
 """Who calls: the API key of a request, looked up in memory."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from tollgate_common import apikey
@@ -8,6 +9,15 @@ from tollgate_common.keys import KeyDirectory
 from tollgate_edge.errors import malformed_key, missing_key, unknown_key
 
 SCHEME = b"bearer "
+
+
+def credentials(headers: Mapping[bytes, bytes]) -> bytes:
+    """The Authorization header, or the key where Anthropic's SDKs put it."""
+    authorization = headers.get(b"authorization")
+    if authorization is not None:
+        return authorization
+    key = headers.get(b"x-api-key")
+    return b"" if key is None else b"Bearer " + key
 
 
 def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> KeyRecord:

@@ -9,7 +9,7 @@ from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
 from tollgate_edge.admission import Admission
 from tollgate_edge.allowance import Allowance, Size, reserve_stream, reserve_whole
-from tollgate_edge.auth import authenticate
+from tollgate_edge.auth import authenticate, credentials
 from tollgate_edge.catalogue import Catalogue, Tariff
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest
@@ -83,7 +83,7 @@ class ModelCalls:
         assert task is not None
         self._running.add(task)
         try:
-            key = authenticate(self._keys, exchange.headers.get(b"authorization", b""), exchange.arrived_at)
+            key = authenticate(self._keys, credentials(exchange.headers), exchange.arrived_at)
             with self._gate.enter(key, exchange) as ticket:
                 await self._serve(exchange, key, ticket)
         except ClientGone:
@@ -103,7 +103,7 @@ class ModelCalls:
 
     async def _serve(self, exchange: Exchange, key: KeyRecord, ticket: Ticket) -> None:
         body = await exchange.body(ticket.max_body_bytes)
-        api_key = exchange.headers.get(b"authorization", b"")
+        api_key = credentials(exchange.headers)
         claim = await self._claims.take(exchange, key.account_id, api_key, body)
         if isinstance(claim, KeptAnswer):
             await exchange.answer(claim.status, claim.body or b"", claim.content_type, _repeated(claim))

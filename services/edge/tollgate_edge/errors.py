@@ -61,6 +61,7 @@ class ApiError(TollgateError):
         self.code = code or ""
         self.headers = headers
         self.error_type = error_type
+        self.param = param
         self._error = {"message": message, "type": error_type, "param": param, "code": code}
 
     def body(self) -> bytes:

@@ -11,7 +11,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.errors import ProviderFailed
 from tollgate_edge.exchange import EVENT_STREAM
-from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of, name_of
+from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of, is_event, name_of
 from tollgate_edge.tokens import count_text
 
 
@@ -81,19 +81,23 @@ class EventStream(ABC):
             return b""
         data = data_of(event)
         if not data:
-            return event + BLANK_LINE
+            return self._without_data(event)
         name = name_of(event)
         if name not in self.plain:
             kind = self._kind(data)
-            if kind is None:
-                return b""
-            if kind.encode() not in self.plain:
-                return self._handed_on(event, kind, data)
+            if kind is None or kind.encode() not in self.plain:
+                return b"" if kind is None else self._handed_on(event, kind, data)
         elif not data.endswith(b"}"):
             self.fail("The provider sent an event that is not JSON.")
             return b""
         self._texts.append(data)
         return event + BLANK_LINE
+
+    def _without_data(self, event: bytes) -> bytes:
+        if is_event(event):
+            return event + BLANK_LINE
+        self.fail("The provider sent what is no stream of events.")
+        return b""
 
     def _kind(self, data: bytes) -> str | None:
         try:

@@ -88,5 +88,18 @@ def parse_form(body: bytes, content_type: bytes) -> Form:
     return reader.form
 
 
+def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
+    """The same form with another text in one field, whose part is replaced; all else stays as it was."""
+    _, options = parse_options_header(content_type.encode("latin-1"))
+    delimiter = b"--" + options[b"boundary"]
+    disposition = b'name="%b"' % name.encode()
+    parts = body.split(delimiter)
+    for number, part in enumerate(parts):
+        head, blank, _ = part.partition(b"\r\n\r\n")
+        if blank and disposition in head and b"filename" not in head:
+            parts[number] = head + blank + value.encode() + b"\r\n"
+    return delimiter.join(parts)
+
+
 def _not_a_form() -> ApiError:
     return invalid_parameter(None, "a multipart/form-data body is expected")

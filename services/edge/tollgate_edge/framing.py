@@ -5,6 +5,7 @@ BLANK_LINE = b"\n\n"
 LARGEST_EVENT_BYTES = 32 << 20
 _ENDS = (b"\n\n", b"\n\r\n")
 _LONGEST_END = 3
+_FIELDS = (b":", b"data", b"event", b"id", b"retry")
 
 
 class EventTooLarge(Exception):  # noqa: N818 - says what happened
@@ -57,6 +58,11 @@ def data_of(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:].strip()
     return b"\n".join(line.removeprefix(b"data:").strip() for line in event.split(b"\n") if line.startswith(b"data:"))
+
+
+def is_event(event: bytes) -> bool:
+    """Whether it has a line of the format at all, were it a comment: a page of HTML has none."""
+    return any(line.startswith(_FIELDS) for line in event.split(b"\n"))
 
 
 def name_of(event: bytes) -> bytes:

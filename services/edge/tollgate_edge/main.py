@@ -71,7 +71,7 @@ def start_boot(settings: EdgeSettings) -> Recorder:
 
 
 def read_routes(settings: EdgeSettings) -> RouteSource:
-    """What the routes are made of: the file, or OpenAI's API alone.
+    """What the routes are made of: the file, or the APIs that keys are set for.
 
     Raises:
         WrongDocument, OSError: the file is wrong, or not there.
@@ -81,7 +81,16 @@ def read_routes(settings: EdgeSettings) -> RouteSource:
     assert settings.openai_api_key is not None
     timeouts = Timeouts(settings.connect_timeout_s, settings.read_timeout_s)
     openai = ProviderSource("openai", "openai", settings.openai_url, (settings.openai_api_key,), timeouts)
-    return RouteSource(GatewayConfig(), (openai,))
+    # Named as the price catalogue names them.
+    others = [
+        ProviderSource(name, protocol, url, (key,), timeouts)
+        for name, protocol, url, key in (
+            ("anthropic", "anthropic", settings.anthropic_url, settings.anthropic_api_key),
+            ("google", "gemini", settings.gemini_url, settings.gemini_api_key),
+        )
+        if key is not None
+    ]
+    return RouteSource(GatewayConfig(), (openai, *others))
 
 
 def check_routes(settings: EdgeSettings) -> None:

@@ -24,8 +24,8 @@ from tollgate_edge.routing.attempts import Attempts
 _MAX_CLIENT_CHARS = 64
 # The provider's words, cut so that an event stays small whatever it sends.
 _MAX_WORD_CHARS = 64
-# OpenAI's SDKs say `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0` and `OpenAI/JS 6.1.0`.
-_OPENAI_SDK = re.compile(r"(?:Async)?OpenAI/(\w+) ([\w.+-]+)")
+# SDKs say `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0`, `OpenAI/JS 6.1.0`, `Anthropic/Python 0.71.0`.
+_SDK = re.compile(r"(?:Async)?(OpenAI|Anthropic)/(\w+) ([\w.+-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class RequestMeter:
 def client_of(user_agent: bytes) -> str:
     """The client library and its version: `openai-python/3.54.0`, `curl/8.5.0`."""
     text = user_agent.decode("latin-1")
-    sdk = _OPENAI_SDK.match(text)
+    sdk = _SDK.match(text)
     if sdk is not None:
-        text = f"openai-{sdk[1].lower()}/{sdk[2]}"
+        text = f"{sdk[1].lower()}-{sdk[2].lower()}/{sdk[3]}"
     return text.partition(" ")[0][:_MAX_CLIENT_CHARS]

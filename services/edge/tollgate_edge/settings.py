@@ -25,6 +25,16 @@ class EdgeSettings(ServiceSettings):
         "https://api.openai.com/v1", pattern="^https?://", description="OpenAI's API or one that speaks its protocol"
     )
     openai_api_key: SecretStr | None = Field(None, validate_default=True, description="the operator's key for it")
+    anthropic_url: str = Field(
+        "https://api.anthropic.com/v1", pattern="^https?://", description="Anthropic's API, used if its key is set"
+    )
+    anthropic_api_key: SecretStr | None = Field(None, description="the operator's key for it")
+    gemini_url: str = Field(
+        "https://generativelanguage.googleapis.com/v1beta",
+        pattern="^https?://",
+        description="Gemini's API, used if its key is set",
+    )
+    gemini_api_key: SecretStr | None = Field(None, description="the operator's key for it")
     connect_timeout_s: float = Field(10, gt=0, description="how long to wait for a connection to a provider")
     read_timeout_s: float = Field(600, gt=0, description="the longest silence of a provider")
 

@@ -10,7 +10,7 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.delivered import DeliveredText
 from tollgate_edge.errors import ProviderFailed
 from tollgate_edge.exchange import EVENT_STREAM
-from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of
+from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of, is_event
 from tollgate_edge.usage import is_given, parse_usage
 
 DONE_EVENT = b"data: [DONE]\n\n"
@@ -116,6 +116,8 @@ class ChatStream:
         data = data_of(event)
         if self.is_over:
             return b""
+        if not data and not is_event(event):
+            return self._fail("The provider sent what is no stream of events.")
         if data == b"[DONE]":
             self.done = True
             return b""

@@ -13,6 +13,8 @@ MOST_TOKENS = 100_000_000
 class PromptTokensDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    """How many of them are kept for an hour: no provider of this protocol tells it, a translation does."""
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
@@ -62,12 +64,38 @@ class ResponseUsage(msgspec.Struct):
         return self.input_tokens_details or self.input_token_details or InputDetails()
 
 
+class CacheCreation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = None
+
+
+class ThinkingDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
+class MessagesUsage(msgspec.Struct):
+    """Of Anthropic's Messages: `input_tokens` leaves out what was read from a cache or written to one, `output_tokens`
+    includes the thinking."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    output_tokens_details: ThinkingDetails | None = None
+
+    @property
+    def is_possible(self) -> bool:
+        counts = (self.input_tokens, self.output_tokens, self.cache_read_input_tokens, self.cache_creation_input_tokens)
+        return all(0 <= (count or 0) <= MOST_TOKENS for count in counts)
+
+
 class DurationUsage(msgspec.Struct):
     seconds: float
 
 
 _decoder = msgspec.json.Decoder(Usage)
 _response_decoder = msgspec.json.Decoder(ResponseUsage)
+_messages_decoder = msgspec.json.Decoder(MessagesUsage)
 _duration_decoder = msgspec.json.Decoder(DurationUsage)
 
 
@@ -91,6 +119,7 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
         prompt.audio_tokens,
         prompt.image_tokens,
     )
+    hourly, shortly = _parts(written, prompt.cache_write_1h_tokens)
     completion = usage.completion_tokens_details or CompletionTokensDetails()
     reasoning, audio_output, output = _parts(
         usage.completion_tokens, completion.reasoning_tokens, completion.audio_tokens
@@ -98,7 +127,8 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
     return TokenCounts(
         input=text,
         cached_input=cached,
-        cache_write=written,
+        cache_write=shortly,
+        cache_write_1h=hourly,
         audio_input=audio,
         image_input=image,
         output=output,
@@ -153,6 +183,28 @@ def parse_transcription_usage(raw: bytes) -> TokenCounts | None:
         return None
     audio, text = _parts(usage.input_tokens, usage.details.audio_tokens)
     return TokenCounts(input=text, audio_input=audio, output=usage.output_tokens)
+
+
+def parse_messages_usage(raw: bytes) -> TokenCounts | None:
+    """Of Anthropic's Messages, whose classes are disjoint but for the thinking."""
+    try:
+        usage = _messages_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if not usage.is_possible:
+        return None
+    creation = usage.cache_creation or CacheCreation()
+    hourly, shortly = _parts(usage.cache_creation_input_tokens or 0, creation.ephemeral_1h_input_tokens)
+    details = usage.output_tokens_details or ThinkingDetails()
+    thinking, output = _parts(usage.output_tokens, details.thinking_tokens)
+    return TokenCounts(
+        input=usage.input_tokens,
+        cached_input=usage.cache_read_input_tokens or 0,
+        cache_write=shortly,
+        cache_write_1h=hourly,
+        output=output,
+        reasoning=thinking,
+    )
 
 
 def _response_usage(raw: bytes) -> ResponseUsage | None:

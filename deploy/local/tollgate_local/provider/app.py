@@ -5,12 +5,16 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from tollgate_local.provider import gemini, messages
 from tollgate_local.provider.catalogue import MODELS, find_model
 from tollgate_local.provider.chat import ChatEndpoint
 from tollgate_local.provider.completions import CompletionEndpoint
 from tollgate_local.provider.embeddings import embed
 from tollgate_local.provider.errors import ApiError, ClientGoneError
 from tollgate_local.provider.exchange import Exchange, Receive, Scope, Send
+from tollgate_local.provider.gemini import PREFIX as GEMINI_PREFIX
+from tollgate_local.provider.gemini import GeminiEndpoint
+from tollgate_local.provider.messages import MessagesEndpoint
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.responses import ResponseEndpoint
@@ -18,6 +22,7 @@ from tollgate_local.provider.units import unit_endpoints
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 _MODEL_PATH = "/v1/models/"
+_PREFIXES = (_MODEL_PATH, GEMINI_PREFIX)
 
 
 class Application:
@@ -31,6 +36,8 @@ class Application:
             "/v1/chat/completions": ("POST", ChatEndpoint(recorder, prefixes)),
             "/v1/completions": ("POST", CompletionEndpoint(recorder, prefixes)),
             "/v1/responses": ("POST", ResponseEndpoint(recorder, prefixes)),
+            "/v1/messages": ("POST", MessagesEndpoint(recorder)),
+            GEMINI_PREFIX: ("POST", GeminiEndpoint(recorder)),
             **{path: ("POST", endpoint) for path, endpoint in unit_endpoints(recorder)},
             "/v1/embeddings": ("POST", embed),
             "/v1/models": ("GET", _list_models),
@@ -46,7 +53,7 @@ class Application:
                 await self._serve(exchange)
         except ApiError as error:
             self._recorder.stats.errors += 1
-            await exchange.answer(error.status, error.body(), headers=error.headers)
+            await exchange.answer(error.status, _words(exchange.path)(error), headers=error.headers)
         except ClientGoneError:
             # uvicorn complains about an answer that never came until it knows that the connection is closed.
             await exchange.drop()
@@ -54,7 +61,7 @@ class Application:
     async def _serve(self, exchange: Exchange) -> None:
         self._recorder.stats.requests += 1
         self._check_key(exchange)
-        path = _MODEL_PATH if exchange.path.startswith(_MODEL_PATH) else exchange.path
+        path = next((prefix for prefix in _PREFIXES if exchange.path.startswith(prefix)), exchange.path)
         if path not in self._endpoints:
             raise ApiError(404, f"Invalid URL ({exchange.method} {exchange.path})")
         method, endpoint = self._endpoints[path]
@@ -66,10 +73,19 @@ class Application:
         if self._expected is None:
             return
         presented = exchange.header(b"authorization")
+        own = exchange.header(b"x-api-key") or exchange.header(b"x-goog-api-key")
+        presented = b"Bearer " + own if own else presented
         if not presented:
             raise ApiError(401, "You didn't provide an API key in an Authorization header (Bearer YOUR_KEY).")
         if not hmac.compare_digest(presented, self._expected):
             raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+def _words(path: str) -> Callable[[ApiError], bytes]:
+    """How the protocol of a path words an error."""
+    if path == "/v1/messages":
+        return messages.error_body
+    return gemini.error_body if path.startswith(GEMINI_PREFIX) else ApiError.body
 
 
 async def _list_models(exchange: Exchange) -> None:

@@ -5,6 +5,7 @@ from tollgate_edge.endpoints.chat import CHAT_COMPLETIONS
 from tollgate_edge.endpoints.completions import COMPLETIONS
 from tollgate_edge.endpoints.embeddings import EMBEDDINGS
 from tollgate_edge.endpoints.images import IMAGES
+from tollgate_edge.endpoints.messages import MESSAGES
 from tollgate_edge.endpoints.moderations import MODERATIONS
 from tollgate_edge.endpoints.rerank import RERANK
 from tollgate_edge.endpoints.responses import RESPONSES
@@ -18,6 +19,7 @@ ENDPOINTS: dict[str, Endpoint] = {
         COMPLETIONS,
         EMBEDDINGS,
         IMAGES,
+        MESSAGES,
         MODERATIONS,
         RERANK,
         RESPONSES,

@@ -11,7 +11,10 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
+from tollgate_edge.form import with_field
+
 JSON = "application/json"
+FORM = "multipart/form-data"
 
 
 class Operation(StrEnum):
@@ -21,6 +24,7 @@ class Operation(StrEnum):
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     IMAGES = "images/generations"
+    MESSAGES = "messages"
     MODERATIONS = "moderations"
     RERANK = "rerank"
     RESPONSES = "responses"
@@ -43,6 +47,8 @@ class ProviderRequest:
         """The same for a provider that calls the model by another name."""
         if model == self.model:
             return self
+        if self.content_type.startswith(FORM):
+            return replace(self, model=model, body=with_field(self.body, self.content_type, "model", model))
         members: dict[str, Any] = msgspec.json.decode(self.body, type=dict[str, msgspec.Raw])
         return replace(self, model=model, body=msgspec.json.encode(members | {"model": model}))
 

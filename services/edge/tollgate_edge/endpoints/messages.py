@@ -1,0 +1,196 @@
+"""`/v1/messages`: Anthropic's Messages, so that Anthropic's SDKs work too."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.errors import ApiError, ErrorWords, invalid_parameter, missing_parameter, unsupported_value
+from tollgate_edge.event_stream import EventStream
+from tollgate_edge.framing import BLANK_LINE
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, clean_user, decode, replaced, required
+from tollgate_edge.tokens import count_input, count_text
+from tollgate_edge.usage import is_given, parse_messages_usage
+
+_TOOLS_WITH_FEES = ("web_search", "code_execution")
+# What is referred to and does not stand in the body.
+_REFERENCES = (b'"url"', b'"file_id"')
+# docs.anthropic.com/en/api/errors
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str | None = None
+
+
+class _Tool(msgspec.Struct):
+    type: str | None = None
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+    max_tokens: int | None = None
+    messages: list[msgspec.Raw] | None = None
+    system: msgspec.Raw = msgspec.Raw()
+    stream: bool | None = None
+    metadata: _Metadata | None = None
+    tools: list[_Tool] | None = None
+
+
+class _Message(msgspec.Struct):
+    content: list[dict[str, Any]]
+    model: str | None = None
+    stop_reason: str | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _Started(msgspec.Struct):
+    model: str | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+class _Delta(msgspec.Struct):
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    message: _Started | None = None
+    delta: _Delta | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_message_decoder = msgspec.json.Decoder(_Message)
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+class Message(ModelRequest):
+    operation = Operation.MESSAGES
+
+    def __init__(self, body: bytes) -> None:
+        request = decode(_request_decoder, body)
+        self.model = required(request.model, "model")
+        if request.max_tokens is None:
+            raise missing_parameter("max_tokens")
+        if request.max_tokens < 1:
+            raise invalid_parameter("max_tokens", "expected at least 1")
+        self._messages = required(request.messages, "messages")
+        for tool in request.tools or ():
+            if (tool.type or "").startswith(_TOOLS_WITH_FEES):
+                raise unsupported_value("tools", f"the fees of {tool.type} could not be metered here")
+        self.stream = bool(request.stream)
+        self.end_user = clean_user(request.metadata.user_id if request.metadata else None)
+        self.upstream_body = body
+        self._max_tokens = request.max_tokens
+        self._system = request.system
+
+    def size(self, context_tokens: int | None) -> Size:
+        references = sum(self.upstream_body.count(name) for name in _REFERENCES)
+        prompt = len(self.upstream_body) + references * IMAGE_TOKENS
+        prompt = min(prompt, context_tokens) if context_tokens else prompt
+        return Size(prompt, 1, self._max_tokens, context_tokens or max(CONTEXT_TOKENS, self._max_tokens))
+
+    def limited_body(self, limit_tokens: int) -> bytes:
+        return replaced(self.upstream_body, max_tokens=limit_tokens)
+
+    def read(self, body: bytes) -> Reading:
+        try:
+            message = _message_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("message") from error
+        tokens = parse_messages_usage(message.usage) if is_given(message.usage) else None
+        return Reading(
+            tokens or self.estimate(sum(count_text(_text_of_block(block)) for block in message.content)),
+            estimated=tokens is None,
+            finish_reason=message.stop_reason or "",
+            served_model=message.model or "",
+        )
+
+    def prompt_tokens(self) -> int:
+        system = msgspec.json.decode(self._system) if self._system else None
+        return count_input(system) + sum(count_input(msgspec.json.decode(message)) for message in self._messages)
+
+    def open_stream(self) -> AnswerStream:
+        return MessageStream()
+
+
+class MessageStream(EventStream):
+    plain: ClassVar = frozenset({b"content_block_delta"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._usage: dict[str, Any] = {}
+
+    def note(self, kind: str, data: bytes) -> bool:
+        if kind == "error":
+            self.fail("The provider had an error while it answered.")
+            return False
+        if kind == "message_stop":
+            return True
+        if kind not in {"message_start", "message_delta"}:
+            return False
+        try:
+            event = _event_decoder.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.fail("The provider sent an event that is not as its kind says.")
+            return False
+        if event.message is not None:
+            self.served_model = event.message.model or self.served_model
+            self._take_usage(event.message.usage, is_complete=False)
+        if event.delta is not None:
+            self.finish_reason = event.delta.stop_reason or self.finish_reason
+            self._take_usage(event.usage, is_complete=True)
+        return False
+
+    def text_of(self, event: dict[str, Any]) -> str:
+        delta = event.get("delta")
+        return _text_of_block(delta) if isinstance(delta, dict) else ""
+
+    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
+        delta = {"type": "message_delta", "delta": {"stop_reason": "max_tokens", "stop_sequence": None}}
+        return b"event: message_delta\ndata: " + msgspec.json.encode(delta) + BLANK_LINE
+
+    def _take_usage(self, usage: msgspec.Raw, *, is_complete: bool) -> None:
+        """What a start states of the prompt, a later event completes or states anew. Only the last one counts: what a
+        start says of the answer is a beginning."""
+        try:
+            stated = msgspec.json.decode(usage) if is_given(usage) else {}
+            self._usage |= {name: value for name, value in stated.items() if value is not None}
+        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+            return
+        if is_complete and stated:
+            self.tokens = parse_messages_usage(msgspec.json.encode(self._usage))
+
+
+def _text_of_block(block: dict[str, Any]) -> str:
+    """The text of a block or of a part of one: what was said, thought or called."""
+    told = [block.get(name) for name in ("text", "thinking", "partial_json")]
+    if block.get("type") == "tool_use":
+        told += [block.get("name"), msgspec.json.encode(block.get("input")).decode()]
+    return "".join(part for part in told if isinstance(part, str))
+
+
+def error_body(error: ApiError) -> bytes:
+    """Docs.anthropic.com/en/api/errors; `param` and `code` tell more than Anthropic does."""
+    kind = _ERROR_TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")  # noqa: PLR2004 - HTTP's
+    told = {"type": kind, "message": str(error), "param": error.param, "code": error.code or None}
+    return msgspec.json.encode({"type": "error", "error": told})
+
+
+def error_event(error: ApiError) -> bytes:
+    return b"event: error\ndata: %b\n\n" % error_body(error)
+
+
+MESSAGES = Endpoint("/v1/messages", lambda body, _content_type: Message(body), ErrorWords(error_body, error_event))

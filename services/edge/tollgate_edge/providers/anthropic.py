@@ -1,0 +1,93 @@
+"""A provider that speaks Anthropic's Messages: docs.anthropic.com/en/api/messages. Messages are passed on as they are,
+chat completions are translated.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from http import HTTPStatus
+
+import msgspec
+
+from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
+from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
+from tollgate_edge.providers.openai import OPERATORS_OWN, not_accepted
+from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
+from tollgate_edge.translate import chat_to_messages
+from tollgate_edge.translate.base import translated, translated_answer, translated_request
+
+VERSION = "2023-06-01"
+_PATH = "messages"
+_OVERLOADED = 529
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+    type: str | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Error
+
+
+_error_decoder = msgspec.json.Decoder(_ErrorBody)
+
+
+class AnthropicProvider:
+    operations = frozenset({Operation.CHAT, Operation.MESSAGES})
+
+    def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "anthropic") -> None:
+        """Connections are made when they are needed.
+
+        Args:
+            base_url: ends with the API's version: `https://api.anthropic.com/v1`.
+            api_key: the operator's.
+            timeouts: how long to wait for it.
+            name: as the catalogue calls it.
+        """
+        self.name = name
+        headers = {"x-api-key": api_key, "anthropic-version": VERSION}
+        self._transport = Transport(base_url, headers, timeouts, refusal)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def complete(self, request: ProviderRequest) -> Answer:
+        if request.operation is Operation.MESSAGES:
+            return await self._transport.complete(_PATH, request.body, request.content_type)
+        body = translated_request(request.body, chat_to_messages.request)
+        answer = await self._transport.complete(_PATH, body, request.content_type)
+        return Answer(translated_answer(answer.body, chat_to_messages.answer), answer.content_type)
+
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
+        if request.operation is Operation.MESSAGES:
+            return self._transport.stream(_PATH, request.body, request.content_type)
+        body = translated_request(request.body, chat_to_messages.request)
+        return translated(
+            self._transport.stream(_PATH, body, request.content_type),
+            chat_to_messages.Events(),
+        )
+
+
+def refusal(answer: ErrorAnswer) -> ProviderError:
+    """A provider's error; `type` stays Anthropic's word for it, which says more than the status."""
+    status = answer.status
+    try:
+        error = _error_decoder.decode(answer.body).error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        error = _Error()
+    # Anthropic answers 400 when the operator's credit is spent.
+    is_credit = error.message is not None and "credit balance is too low" in error.message
+    if status in OPERATORS_OWN or is_credit or status < HTTPStatus.BAD_REQUEST:
+        return not_accepted(answer)
+    kind = INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR
+    refused = ProviderRefused(
+        # OpenAI's clients know no 529.
+        HTTPStatus.SERVICE_UNAVAILABLE if status == _OVERLOADED else status,
+        error.message or f"The provider answered with status {status}.",
+        error_type=error.type or kind,
+        param=None,
+        code=error.type,
+        headers=answer.headers,
+        retry_after_s=answer.retry_after_s,
+    )
+    refused.upstream_status = status
+    return refused

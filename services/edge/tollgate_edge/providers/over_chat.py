@@ -1,0 +1,36 @@
+"""Messages for a provider that only has chat completions: each request and answer is translated on its way."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, Provider, ProviderRequest
+from tollgate_edge.translate import messages_to_chat
+from tollgate_edge.translate.base import translated, translated_answer, translated_request
+
+
+class MessagesOverChat:
+    """A provider with one operation more than the one it stands before."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.name = provider.name
+        self.operations = provider.operations | {Operation.MESSAGES}
+        self._provider = provider
+
+    async def aclose(self) -> None:
+        await self._provider.aclose()
+
+    async def complete(self, request: ProviderRequest) -> Answer:
+        if request.operation is not Operation.MESSAGES:
+            return await self._provider.complete(request)
+        answer = await self._provider.complete(_as_chat(request))
+        return Answer(translated_answer(answer.body, messages_to_chat.answer), JSON)
+
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
+        if request.operation is not Operation.MESSAGES:
+            return self._provider.stream(request)
+        return translated(self._provider.stream(_as_chat(request)), messages_to_chat.Events())
+
+
+def _as_chat(request: ProviderRequest) -> ProviderRequest:
+    body = translated_request(request.body, messages_to_chat.request)
+    return replace(request, operation=Operation.CHAT, body=body)
