@@ -43,6 +43,10 @@ chaos: $(READY) ## The long form of the tests that kill processes, and of the mo
 bench: $(READY) ## Measure, on a whole system of its own: what README and docs claim comes from here
 	PYTHONPATH=tests $(BIN)/python bench/freshness.py
 
+.PHONY: bench-analytics
+bench-analytics: $(READY) ## Measure the dashboards on 50 million rows, and the sink; takes an hour and 10 GB
+	PYTHONPATH=tests:. $(BIN)/python -m bench.analytics.scale --folder .cache/bench-analytics
+
 .PHONY: bench-edge
 bench-edge: $(READY) ## Measure the edge beside a bare proxy and two other gateways; needs wrk, a C compiler and Node
 	PYTHONPATH=tests:. $(BIN)/python -m bench.edge.run

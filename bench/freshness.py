@@ -1,16 +1,22 @@
-"""How long after an answer its usage is in `GET /v1/usage`, and its cost in `GET /v1/balance`.
+"""How long after an answer its usage is in `GET /v1/usage`, its cost in `GET /v1/balance`, and both in the live stream.
 
 Calls one after the other, on a whole system of its own over engines of its own; each API is asked until it tells
-exactly what the answer told. Run with `make bench`.
+exactly what the answer told. With `--rate`, another customer makes that many requests a second meanwhile. Run with
+`make bench`.
 """
 
 import argparse
 import asyncio
+import json
 import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
+
+import aiohttp
+import httpx
 
 from e2e.running import Customer, Tollgate, running_tollgate
 from engines.run import Run, find_engines
@@ -18,8 +24,37 @@ from engines.run import Run, find_engines
 QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Count to three"}], "max_tokens": 8}
 
 
-async def measure(tollgate: Tollgate, customer: Customer) -> tuple[float, float]:
-    """Seconds from the answer's last byte until the usage and the balance tell of it."""
+class LiveWatch:
+    """Follows a customer's live stream, and knows when it told what a request used."""
+
+    def __init__(self, url: str, customer: Customer) -> None:
+        self._url = url
+        self._headers = customer.with_key
+        self._told: dict[str, float] = {}
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        async with (
+            httpx.AsyncClient(timeout=None) as http,  # noqa: S113 - it has no end
+            http.stream("GET", self._url, headers=self._headers) as told,
+        ):
+            event = ""
+            async for line in told.aiter_lines():
+                if line.startswith("event: "):
+                    event = line.removeprefix("event: ")
+                    self.ready.set()
+                elif line.startswith("data: ") and event == "usage":
+                    self._told[json.loads(line.removeprefix("data: "))["id"]] = time.perf_counter()
+
+    async def told(self, request_id: str) -> float:
+        async with asyncio.timeout(60):
+            while request_id not in self._told:
+                await asyncio.sleep(0.001)
+        return self._told[request_id]
+
+
+async def measure(tollgate: Tollgate, customer: Customer, watch: LiveWatch) -> tuple[float, float, float]:
+    """Seconds from the answer's last byte until the usage, the balance and the live stream tell of it."""
     tokens = (await tollgate.usage(customer))["total"]["total_tokens"]
     posted = (await tollgate.balance(customer))["posted_nano"]
     url = f"{tollgate.base_url}/chat/completions"
@@ -33,7 +68,34 @@ async def measure(tollgate: Tollgate, customer: Customer) -> tuple[float, float]
     async def balance_tells() -> bool:
         return bool((await tollgate.balance(customer))["posted_nano"] < posted)
 
-    return await asyncio.gather(seconds_until(usage_tells, answered), seconds_until(balance_tells, answered))
+    async def live_tells() -> float:
+        # The event may be told before the last byte of its answer.
+        return max(0.0, await watch.told(answer.headers["x-request-id"]) - answered)
+
+    usage, balance, live = await asyncio.gather(
+        seconds_until(usage_tells, answered), seconds_until(balance_tells, answered), live_tells()
+    )
+    return usage, balance, live
+
+
+async def load(tollgate: Tollgate, customer: Customer, rate: int, done: list[int]) -> None:
+    """Requests at an even rate, until cancelled; a request that is late does not hold up the next."""
+    url = f"{tollgate.base_url}/chat/completions"
+    async with aiohttp.ClientSession(headers=customer.with_key, connector=aiohttp.TCPConnector(limit=200)) as session:
+
+        async def ask() -> None:
+            async with session.post(url, json=QUESTION) as answer:
+                await answer.read()
+                done[answer.status != HTTPStatus.OK] += 1
+
+        async with asyncio.TaskGroup() as asking:
+            started, asked = time.perf_counter(), 0
+            while True:
+                due = int((time.perf_counter() - started) * rate)
+                for _ in range(due - asked):
+                    asking.create_task(ask())
+                asked = due
+                await asyncio.sleep(0.01)
 
 
 async def seconds_until(condition: Callable[[], Awaitable[bool]], since: float) -> float:
@@ -43,13 +105,25 @@ async def seconds_until(condition: Callable[[], Awaitable[bool]], since: float) 
     return time.perf_counter() - since
 
 
-async def run(calls: int) -> None:
+async def run(calls: int, rate: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with running_tollgate(find_engines(), Path(folder)) as tollgate:
-            customer = await tollgate.sign_up()
+            customer, busy = await tollgate.sign_up(), await tollgate.sign_up("1000")
+            watch = LiveWatch(f"{tollgate.system.url('analytics')}/v1/live", customer)
+            done = [0, 0]
+            tasks = [asyncio.create_task(watch.run())]
+            await watch.ready.wait()
+            if rate:
+                tasks.append(asyncio.create_task(load(tollgate, busy, rate, done)))
             await asyncio.sleep(2)
-            measured = [await measure(tollgate, customer) for _ in range(calls)]
-    for name, column in zip(("usage", "balance"), zip(*measured, strict=True), strict=True):
+            started, before = time.perf_counter(), sum(done)
+            measured = [await measure(tollgate, customer, watch) for _ in range(calls)]
+            reached = (sum(done) - before) / (time.perf_counter() - started)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    print(f"beside {reached:.0f} requests/s, {done[1]} of {sum(done)} not answered with 200")
+    for name, column in zip(("usage", "balance", "live"), zip(*measured, strict=True), strict=True):
         cuts = statistics.quantiles(column, n=100, method="inclusive")
         print(f"{name:<8} p50 {cuts[49]:.3f} s   p99 {cuts[98]:.3f} s   max {max(column):.3f} s   ({calls} calls)")
 
@@ -57,10 +131,11 @@ async def run(calls: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=50)
+    parser.add_argument("--rate", type=int, default=0, help="requests a second of another customer")
     arguments = parser.parse_args()
     engines = Run()
     try:
-        asyncio.run(run(arguments.calls))
+        asyncio.run(run(arguments.calls, arguments.rate))
     finally:
         engines.end()
 

@@ -1,0 +1,284 @@
+"""How long the dashboards' questions take on many rows, and how many rows a second a core takes in.
+
+On an engine and data of its own: rows of a few heavy accounts and thousands of small ones, made by the engine itself,
+then the questions through the same statements and limits as the API, for typical accounts and for the heaviest, one
+after the other and eight at once. Rows that are there already, from an earlier run on the folder, are not made again.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+from clickhouse_connect.driver.asyncclient import AsyncClient
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from analytics.traffic import Sent, traffic
+from tollgate_analytics.consumers import request_events_table
+from tollgate_analytics.cursors import NEWEST
+from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.gate import Gate
+from tollgate_analytics.queries import EARLIEST, LATEST, Granularity, Range, UsageQuery
+from tollgate_analytics.scopes import Scope
+from tollgate_analytics.store import Store
+from tollgate_common import clickhouse
+from tollgate_common.blocks import build_block
+from tollgate_common.events import encode
+from tollgate_common.landing import Declaration
+from tollgate_common.sequence import SequenceState
+from tollgate_common.sink import SINK_COLUMNS
+from tollgate_local.ports import free_port
+
+ROWS = (Path(__file__).parent / "rows.sql").read_text()
+STEP = 500_000
+END = datetime(2026, 11, 24, tzinfo=UTC)
+HEAVIEST = "acc-000000"
+TYPICAL = [f"acc-{number:06}" for number in range(200, 3_000, 7)]
+
+Ask = Callable[[Store, Scope], Awaitable[Any]]
+
+
+@contextmanager
+def own_engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """An engine on a folder: its URL, and its process."""
+    port = free_port()
+    environment = os.environ | {
+        "TOLLGATE_CLICKHOUSE_PORT": str(port),
+        "TOLLGATE_CLICKHOUSE_DATA_PATH": str(folder),
+        "TOLLGATE_CLICKHOUSE_WORKERS": "12",
+    }
+    process = psutil.Popen([sys.executable, "-m", "tollgate_local.clickhouse_server"], env=environment)
+    try:
+        yield f"http://default:@127.0.0.1:{port}/bench", process
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+async def until_up(url: str) -> None:
+    for _ in range(300):
+        try:
+            await clickhouse.migrate(url, "tollgate_analytics")
+        except (OSError, ClickHouseError):
+            await asyncio.sleep(0.2)
+        else:
+            return
+    raise TimeoutError("the engine did not come up")
+
+
+async def fill(client: AsyncClient, rows: int) -> None:
+    there = (await client.query("SELECT count() FROM request_events")).result_rows[0][0]
+    requests, first = rows // 3, there // 3
+    started = time.perf_counter()
+    while first < requests:
+        count = min(STEP, requests - first)
+        await client.command(
+            ROWS,
+            parameters={"requests": requests, "first": first, "count": count},
+            settings={"max_insert_block_size": STEP * 3, "min_insert_block_size_rows": STEP * 3, "max_threads": 2},
+        )
+        first += count
+        print(f"  {first * 3:>12,} rows after {time.perf_counter() - started:.0f} s", flush=True)
+
+
+def last(**ago: float) -> Range:
+    # Neither end on an hour, as "until now" never is.
+    end = END - timedelta(minutes=17, seconds=3)
+    return Range(end - timedelta(**ago), end)
+
+
+def usage(query: UsageQuery, named: Sequence[tuple[str, ...]] | None = None) -> Ask:
+    return lambda store, scope: store.usage(scope, query, limit=1_000, named=named)
+
+
+async def log_page(store: Store, scope: Scope, **filters: list[str]) -> None:
+    chosen = {Dimension(name): values for name, values in filters.items()}
+    page = await store.requests(scope, Range(EARLIEST, LATEST - timedelta(days=1)), chosen, NEWEST, 50)
+    if page:
+        await store.request_usage(scope, page)
+
+
+D, G = Dimension, Granularity
+QUESTIONS: dict[str, Ask] = {
+    "30 days by day and model": usage(UsageQuery(last(days=30), (D.MODEL,), G.DAY)),
+    "30 days by key": usage(UsageQuery(last(days=30), (D.API_KEY,))),
+    "30 days by project and model, a zone": usage(
+        UsageQuery(last(days=30), (D.PROJECT, D.MODEL), G.DAY, time_zone="America/New_York")
+    ),
+    "30 days by provider and stream": usage(UsageQuery(last(days=30), (D.PROVIDER, D.STREAM))),
+    "24 hours by hour and model": usage(UsageQuery(last(hours=24), (D.MODEL,), G.HOUR)),
+    "90 days by week and project": usage(UsageQuery(last(days=85), (D.PROJECT,), G.WEEK)),
+    "1 hour by minute": usage(UsageQuery(last(hours=1), (), G.MINUTE)),
+    "7 days by error code (rows)": usage(UsageQuery(last(days=7), (D.ERROR_CODE,))),
+    "24 hours by hour and status (rows)": usage(UsageQuery(last(hours=24), (D.STATUS_CLASS,), G.HOUR)),
+    "7 days, percentiles by model (rows)": lambda store, scope: store.percentiles(
+        scope, UsageQuery(last(days=7), (D.MODEL,))
+    ),
+    "newest requests": log_page,
+    "newest failed requests": lambda store, scope: log_page(store, scope, status_class=["4xx", "5xx"]),
+}
+
+
+async def measure(store: Store, ask: Ask, accounts: Sequence[str], times: int, at_once: int) -> list[float]:
+    """Milliseconds of each answer."""
+    chance = random.Random(times)
+    taken: list[float] = []
+
+    async def asker(count: int) -> None:
+        for _ in range(count):
+            scope = Scope(chance.choice(accounts))
+            started = time.perf_counter()
+            await ask(store, scope)
+            taken.append((time.perf_counter() - started) * 1000)
+
+    await asker(1)
+    taken.clear()
+    await asyncio.gather(*(asker(max(1, times // at_once)) for _ in range(at_once)))
+    return taken
+
+
+def p95(taken: Sequence[float]) -> float:
+    return statistics.quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else taken[0]
+
+
+async def questions(client: AsyncClient, times: int) -> None:
+    store = Store(client)
+    # The bench asks for one account what many would; the gate is measured by its own test.
+    store._gate = Gate(at_once=8)  # noqa: SLF001 - see above
+    print(f"p95 in ms of {times} answers; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"{'question':<40}{'typical':>10}{'8 at once':>12}{'heaviest':>10}{'8 at once':>12}")
+    for name, ask in QUESTIONS.items():
+        cells = [
+            p95(await measure(store, ask, accounts, times, at_once))
+            for accounts in (TYPICAL, [HEAVIEST])
+            for at_once in (1, 8)
+        ]
+        print(f"{name:<40}{cells[0]:>10.0f}{cells[1]:>12.0f}{cells[2]:>10.0f}{cells[3]:>12.0f}", flush=True)
+
+
+def records_of(sent: Sequence[Sent]) -> list[Any]:
+    """The events of one partition as records of the log."""
+    topic = sent[0].topic
+    chosen = [event for its_topic, event in sent if its_topic is topic and event.stamp.partition == 0]
+    now_ms = int(time.time() * 1000)
+    return [
+        SimpleNamespace(
+            topic=f"bench.{topic.value}", partition=0, offset=offset, value=encode(event), timestamp=now_ms, key=b""
+        )
+        for offset, event in enumerate(chosen)
+    ]
+
+
+async def sink(client: AsyncClient, engine: psutil.Process, rows: int) -> None:
+    """The sink's own steps on a block, Kafka left out: decode, deduplicate, make columns, insert."""
+    table = request_events_table("bench")
+    described = await client.query("DESCRIBE TABLE request_events")
+    types = {row[0]: row[1] for row in described.result_rows}
+    names = [*SINK_COLUMNS, *table.columns]
+    records = records_of(traffic(seed=1, requests=rows // 2, accounts=[f"acc-{n}" for n in range(200)]))
+    await client.command("CREATE TABLE IF NOT EXISTS bench_sink AS request_events")
+
+    async def insert(batch: list[Any]) -> int:
+        declared = Declaration(batch[0].offset, batch[-1].offset + 1, 202611)
+        block = build_block(declared, batch, SequenceState(), table.decode)
+        size = len(block.events)
+        deadline = datetime.now(UTC) + timedelta(minutes=2)
+        await client.insert(
+            "bench_sink",
+            [
+                [batch[0].topic] * size,
+                [0] * size,
+                block.offsets,
+                [event.stamp.boot_id for event in block.events],
+                [event.stamp.seq for event in block.events],
+                [202611] * size,
+                [deadline] * size,
+                *table.rows(block.events),
+            ],
+            column_names=names,
+            column_type_names=[types[name] for name in names],
+            column_oriented=True,
+            settings={"async_insert": 0},
+        )
+        return size
+
+    async def one_by_one() -> int:
+        return sum([await insert([record]) for record in records[:200]])
+
+    async def select_insert() -> int:
+        await client.command("CREATE TABLE IF NOT EXISTS bench_copy AS request_events")
+        await client.command(
+            "INSERT INTO bench_copy SELECT * REPLACE (now() + 60 AS insert_by) FROM bench_sink",
+            settings={"max_threads": 1, "max_insert_threads": 1},
+        )
+        return int((await client.query("SELECT count() FROM bench_copy")).result_rows[0][0])
+
+    print(f"{'into the table':<40}{'rows/s':>12}{'rows/s a core':>16}{'here, µs':>10}{'engine, µs':>12}")
+    steps: dict[str, Callable[[], Awaitable[int]]] = {
+        "the sink's steps, a block": lambda: insert(records),
+        "the engine's own INSERT … SELECT": select_insert,
+        "one message at a time": one_by_one,
+    }
+    for name, step in steps.items():
+        before, started = (cpu_s(psutil.Process()), cpu_s(engine)), time.perf_counter()
+        count = await step()
+        wall = time.perf_counter() - started
+        here, there = cpu_s(psutil.Process()) - before[0], cpu_s(engine) - before[1]
+        print(
+            f"{name:<40}{count / wall:>12,.0f}{count / (here + there):>16,.0f}"
+            f"{here / count * 1e6:>10.1f}{there / count * 1e6:>12.1f}",
+            flush=True,
+        )
+    for scratch in ("bench_sink", "bench_copy"):
+        await client.command("DROP TABLE {table:Identifier}", parameters={"table": scratch})
+
+
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+async def run(url: str, engine: psutil.Process, arguments: argparse.Namespace) -> None:
+    await until_up(url)
+    client = await clickhouse.connect(url, timeout_s=600)
+    try:
+        if not arguments.fill_only:
+            await sink(client, engine, arguments.sink_rows)
+        await fill(client, arguments.rows)
+        parts = await client.query(
+            "SELECT sum(rows), sum(bytes_on_disk), count() FROM system.parts "
+            "WHERE active AND database = 'bench' AND table = 'request_events'"
+        )
+        rows, size, count = parts.result_rows[0]
+        print(f"{rows:,} rows in {count} parts, {size / rows:.0f} bytes a row with the projections")
+        if not arguments.fill_only:
+            await questions(client, arguments.times)
+    finally:
+        await client.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=50_000_000)
+    parser.add_argument("--times", type=int, default=40, help="answers of each question")
+    parser.add_argument("--sink-rows", type=int, default=100_000)
+    parser.add_argument("--fill-only", action="store_true", help="make the rows, measure nothing")
+    parser.add_argument("--folder", type=Path, required=True, help="of the engine's data; 10 GB for 50 million rows")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    with own_engine(arguments.folder) as (url, engine):
+        asyncio.run(run(url, engine, arguments))
+
+
+if __name__ == "__main__":
+    main()
