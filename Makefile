@@ -52,7 +52,7 @@ bench-edge: $(READY) ## Measure the edge beside a bare proxy and two other gatew
 	PYTHONPATH=tests:. $(BIN)/python -m bench.edge.run
 
 .PHONY: bench-money
-bench-money: $(READY) ## Measure the ledger, leases and balances, on engines as tests use them; ten minutes
+bench-money: $(READY) ## Measure the ledger, leases, balances and the charge sink, on engines as tests use them; ten minutes
 	PYTHONPATH=tests:. $(BIN)/python -m bench.money
 
 .PHONY: check

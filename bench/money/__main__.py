@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 import uvloop
-from bench.money import balances, charges, leases, ledger
+from bench.money import balances, charges, leases, ledger, sink
 from bench.money.figures import Figure, show
 
 from engines.run import Run
 
 MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
     "charges": charges.measure,
+    "sink": sink.measure,
     "leases": leases.measure,
     "balances": balances.measure,
     "ledger": ledger.measure,

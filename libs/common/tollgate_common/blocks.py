@@ -1,17 +1,24 @@
 """What a sink stores of a range of records: the new events, and those that can never be handled."""
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from aiokafka import TopicPartition
 
 from tollgate_common.consumer import Record, sent_at
 from tollgate_common.errors import Poison
-from tollgate_common.events import StampedEvent
 from tollgate_common.landing import Declaration
 from tollgate_common.sequence import Draft, SequenceState, Stamp
 
-EventT = TypeVar("EventT", bound=StampedEvent)
+
+class Stamped(Protocol):
+    """What a sink stores: an event, or what has been made of it."""
+
+    @property
+    def stamp(self) -> Stamp: ...
+
+
+EventT = TypeVar("EventT", bound=Stamped)
 
 
 class Block(NamedTuple, Generic[EventT]):

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Protocol, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -244,4 +245,10 @@ def heartbeat_interval_ms(session_timeout_ms: int) -> int:
 
 def sent_at(record: Record) -> datetime:
     """The record's own time, not the clock's: a replay must decide about an old boot as the first attempt did."""
-    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    return _moment(record.timestamp)
+
+
+@lru_cache(maxsize=4096)
+def _moment(timestamp_ms: int) -> datetime:
+    """Remembered, because the records of a batch share their times."""
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)

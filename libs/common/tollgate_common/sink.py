@@ -26,14 +26,13 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import ProgrammingError as ClickHouseUsage
 from prometheus_client import Counter
 
-from tollgate_common.blocks import Block, build_block
+from tollgate_common.blocks import Block, Stamped, build_block
 from tollgate_common.clickhouse import MAX_BLOCK_ROWS
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Batches, Consumer, Record, sent_at
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Fenced
-from tollgate_common.events import StampedEvent
 from tollgate_common.ids import new_id
 from tollgate_common.landing import Declaration, Landing, Step
 from tollgate_common.sequence import BootSequence, SequenceState, remembered_from
@@ -53,7 +52,7 @@ ROWS = Counter("tollgate_sink_rows", "Rows that a sink has made durable.", ["tab
 DUPLICATES = Counter("tollgate_sink_duplicates", "Events that a sink dropped because it had seen them.", ["table"])
 
 SQL = Statements("tollgate_common")
-EventT = TypeVar("EventT", bound=StampedEvent)
+EventT = TypeVar("EventT", bound=Stamped)
 
 # What the sink adds to each row, so that its own state can be read back from the table.
 SINK_COLUMNS = ("topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by")
