@@ -215,6 +215,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             await reader.stop()
         return records
 
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """The offset that the group has committed; None if it never has."""
+        offset = await self._kafka.committed(partition)
+        return None if offset is None else int(offset)
+
     async def beginning(self, partition: TopicPartition) -> int:
         offsets = await self._kafka.beginning_offsets([partition])
         return int(offsets[partition])

@@ -17,9 +17,11 @@ from tollgate_accounts.identity import proofs_api
 from tollgate_accounts.identity.handlers import Entrance
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import api as keys
+from tollgate_accounts.keys import projects_api
 from tollgate_accounts.operators import api as operators_desk
 from tollgate_accounts.operators.balance_client import BalanceClient
 from tollgate_accounts.organisations import api as organisations
+from tollgate_accounts.organisations import members_api
 from tollgate_accounts.payments import api as payments
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.promo import api as promo
@@ -65,7 +67,9 @@ def build_app(
     app.include_router(identity.routes(entrance, access))
     app.include_router(proofs_api.routes(entrance, access))
     app.include_router(organisations.routes(pool, access))
-    app.include_router(keys.routes(pool, access))
+    app.include_router(members_api.routes(pool, access))
+    app.include_router(keys.routes(pool, rules, access))
+    app.include_router(projects_api.routes(pool, access))
     app.include_router(promo.routes(pool, access))
     app.include_router(audit.routes(pool, access))
     operators = OfOperators(pool, operator_token)

@@ -7,6 +7,7 @@ from argon2 import PasswordHasher
 
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
+from tollgate_accounts.keys.consumers import LastUse
 from tollgate_accounts.mails.courier import Courier
 from tollgate_accounts.mails.smtp import Smtp
 from tollgate_accounts.operators import command as operators_command
@@ -54,6 +55,7 @@ async def serve(settings: AccountsSettings) -> None:
             _after(readiness, publisher.run),
             _after(readiness, issuer.run),
             _after(readiness, courier.run),
+            _after(readiness, LastUse(settings.kafka_bootstrap, settings.topic_prefix, pool).run),
         )
         await run_service(app, settings.host, settings.port, *workers)
 

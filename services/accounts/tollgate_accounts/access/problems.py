@@ -39,6 +39,12 @@ def service_unknown() -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, "service_unknown", detail, headers=_BEARER)
 
 
+def too_many_attempts(retry_after_s: int) -> Problem:
+    detail = f"too many attempts; try again in {retry_after_s} seconds"
+    headers = {"Retry-After": str(retry_after_s)}
+    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts", detail, headers=headers)
+
+
 def origin_refused() -> Problem:
     detail = "a session cookie changes something only from a page of the console; send the token in a header instead"
     return Problem(HTTPStatus.FORBIDDEN, "origin_refused", detail)

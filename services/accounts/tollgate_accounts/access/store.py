@@ -1,9 +1,11 @@
 """Runs the statements of `sql/`: who calls."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import NamedTuple
 
 from tollgate_accounts import rows
+from tollgate_accounts.rules import Limit
 from tollgate_common.postgres import Connection
 from tollgate_common.statements import Statements
 
@@ -36,3 +38,30 @@ async def mark_seen(connection: Connection, session_id: str, address: str) -> No
 
 async def is_operator(connection: Connection, person_id: str) -> bool:
     return await rows.one(connection, SQL["find_operator"], person_id=person_id) is not None
+
+
+class Attempts(NamedTuple):
+    """Attempts of an action within a window of time, and when that ends."""
+
+    action: str
+    attempts: int
+    ends_in: timedelta
+
+
+async def count_attempts(connection: Connection, tries: Sequence[tuple[Limit, str]]) -> list[Attempts]:
+    found = await rows.every(
+        connection,
+        SQL["count_attempts"],
+        actions=[limit.action for limit, _ in tries],
+        subjects=[subject for _, subject in tries],
+        windows=[limit.window for limit, _ in tries],
+    )
+    return [Attempts(**row) for row in found]
+
+
+async def purge_attempts(connection: Connection) -> None:
+    await connection.execute(SQL["purge_attempts"])
+
+
+async def forget_attempts(connection: Connection, limit: Limit, subject: str) -> None:
+    await connection.execute(SQL["forget_attempts"], {"action": limit.action, "subject": subject})

@@ -51,7 +51,7 @@ def _entrance(router: APIRouter, entrance: Entrance) -> None:
             "/v1/accounts",
             bad_request(),
             invalid_input("email"),
-            problems.too_many_attempts(600),
+            access_problems.too_many_attempts(600),
             *promo_problems.of_redemption("promo_code"),
         ),
     )
@@ -76,7 +76,7 @@ def _entrance(router: APIRouter, entrance: Entrance) -> None:
             access_problems.origin_refused(),
             bad_request(),
             invalid_input("email"),
-            problems.too_many_attempts(600),
+            access_problems.too_many_attempts(600),
         ),
     )
     async def sign_in(body: SignIn, request: Request, response: Response) -> SessionView:

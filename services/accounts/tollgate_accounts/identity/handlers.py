@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 from psycopg import Rollback
 
+from tollgate_accounts.access import limits
+from tollgate_accounts.access import store as access_store
 from tollgate_accounts.access.permissions import SESSION_PREFIX, Person, token_hash
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.emails import fold
-from tollgate_accounts.identity import limits, problems, store
+from tollgate_accounts.identity import problems, store
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.identity.store import SessionOfPerson
 from tollgate_accounts.mails import store as mails
@@ -107,7 +109,7 @@ async def sign_in(entrance: Entrance, *, email: str, password: str, address: str
     token = SESSION_PREFIX + secrets.token_urlsafe(32)
     session_id = new_id()
     async with pool.connection() as connection:
-        await store.forget_attempts(connection, rules.limits.sign_in, pair)
+        await access_store.forget_attempts(connection, rules.limits.sign_in, pair)
         await store.delete_expired_sessions(connection, credentials.person_id)
         expires_at = await store.insert_session(
             connection,

@@ -23,9 +23,3 @@ def token_invalid() -> Problem:
 
 def session_not_found() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "session_not_found", "you have no such session", field="session_id")
-
-
-def too_many_attempts(retry_after_s: int) -> Problem:
-    detail = f"too many attempts; try again in {retry_after_s} seconds"
-    headers = {"Retry-After": str(retry_after_s)}
-    return Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_attempts", detail, headers=headers)

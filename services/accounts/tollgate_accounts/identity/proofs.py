@@ -2,11 +2,12 @@
 not.
 """
 
+from tollgate_accounts.access import limits
 from tollgate_accounts.access.permissions import Person, token_hash
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.emails import fold
-from tollgate_accounts.identity import limits, problems, store
+from tollgate_accounts.identity import problems, store
 from tollgate_accounts.identity.handlers import Entrance
 from tollgate_accounts.mails import store as mails
 from tollgate_accounts.mails.kinds import MailKind

@@ -23,8 +23,8 @@ from tollgate_accounts.promo.schemas import GrantView
 from tollgate_common.money import decimal_from_nano
 
 ASKED = MailRequestedView(detail="if this e-mail has an account that waits for such a mail, it is on its way")
-OF_MAIL_REQUESTS = (bad_request(), invalid_input("email"), problems.too_many_attempts(600))
-OF_TOKENS = (bad_request(), invalid_input("token"), problems.token_invalid(), problems.too_many_attempts(600))
+OF_MAIL_REQUESTS = (bad_request(), invalid_input("email"), access_problems.too_many_attempts(600))
+OF_TOKENS = (bad_request(), invalid_input("token"), problems.token_invalid(), access_problems.too_many_attempts(600))
 
 
 def routes(entrance: Entrance, access: Access) -> APIRouter:
@@ -82,7 +82,7 @@ def routes(entrance: Entrance, access: Access) -> APIRouter:
             bad_request(),
             invalid_input("password"),
             problems.password_wrong(),
-            problems.too_many_attempts(600),
+            access_problems.too_many_attempts(600),
         ),
     )
     async def change_password(caller: Annotated[Person, Depends(access.signed_in())], body: PasswordChange) -> None:

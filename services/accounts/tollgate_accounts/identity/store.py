@@ -1,12 +1,10 @@
 """Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tollgate_accounts import rows
 from tollgate_accounts.emails import fold
-from tollgate_accounts.rules import Limit
 from tollgate_common.postgres import Connection
 from tollgate_common.statements import Statements
 
@@ -18,14 +16,6 @@ class Credentials(NamedTuple):
     email: str
     password_hash: str
     is_verified: bool
-
-
-class Attempts(NamedTuple):
-    """Attempts of an action within a window of time, and when that ends."""
-
-    action: str
-    attempts: int
-    ends_in: timedelta
 
 
 class SessionOfPerson(NamedTuple):
@@ -76,25 +66,6 @@ async def set_password(connection: Connection, person_id: str, password_hash: st
     assert row is not None, "persons are never deleted"
     email: str = row["email"]
     return email
-
-
-async def count_attempts(connection: Connection, tries: Sequence[tuple[Limit, str]]) -> list[Attempts]:
-    found = await rows.every(
-        connection,
-        SQL["count_attempts"],
-        actions=[limit.action for limit, _ in tries],
-        subjects=[subject for _, subject in tries],
-        windows=[limit.window for limit, _ in tries],
-    )
-    return [Attempts(**row) for row in found]
-
-
-async def purge_attempts(connection: Connection) -> None:
-    await connection.execute(SQL["purge_attempts"])
-
-
-async def forget_attempts(connection: Connection, limit: Limit, subject: str) -> None:
-    await connection.execute(SQL["forget_attempts"], {"action": limit.action, "subject": subject})
 
 
 async def take_token(connection: Connection, token_hash: str, purpose: str) -> str | None:

@@ -1,9 +1,13 @@
-"""API keys over HTTP."""
+"""API keys and projects over HTTP."""
 
-from typing import Annotated
+from ipaddress import ip_network
+from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
+from tollgate_accounts.keys.store import KeySettings
 from tollgate_accounts.schemas import (
     NO_CONTROL_CHARACTER,
     FutureTime,
@@ -12,6 +16,26 @@ from tollgate_accounts.schemas import (
     UtcTime,
     without_control_characters,
 )
+from tollgate_common.events import BudgetPeriod, UsageScope
+
+# What PostgreSQL's bigint and every edge can count to.
+MOST_NANO = 10**18
+MOST_OVERLAP_S = 30 * 24 * 60 * 60
+
+
+def _network(text: str) -> str:
+    # Host bits are refused, not dropped: 10.1.2.3/8 is more likely a slip than a wish to let 16 million addresses in.
+    try:
+        return str(ip_network(text))
+    except ValueError as error:
+        raise PydanticCustomError("network", "is no network in CIDR notation such as 192.0.2.0/24") from error
+
+
+def _one_of_each_period(budgets: "list[BudgetView]") -> "list[BudgetView]":
+    if len({budget.period for budget in budgets}) != len(budgets):
+        raise PydanticCustomError("budget_period", "may hold one budget for each period")
+    return budgets
+
 
 ModelName = Annotated[
     str,
@@ -19,24 +43,90 @@ ModelName = Annotated[
     AfterValidator(without_control_characters),
     Field(json_schema_extra={"pattern": NO_CONTROL_CHARACTER}),
 ]
+Network = Annotated[
+    str, StringConstraints(max_length=50), AfterValidator(_network), Field(examples=["192.0.2.0/24", "2001:db8::/32"])
+]
+Limit = Annotated[int, Field(strict=True, ge=1, le=10**12)]
+Models = Annotated[list[ModelName], Field(min_length=1, max_length=100)]
+Networks = Annotated[list[Network], Field(min_length=1, max_length=100)]
+
+
+class BudgetView(Request):
+    period: BudgetPeriod = Field(description="days and months are those of UTC")
+    amount_nano: int = Field(strict=True, ge=0, le=MOST_NANO, description="1 USD = 1,000,000,000")
+
+
+Budgets = Annotated[list[BudgetView], Field(max_length=3), AfterValidator(_one_of_each_period)]
+
+
+class LimitsView(Request):
+    """What the edge refuses beyond; null is no limit but the deployment's."""
+
+    requests_per_minute: Limit | None = None
+    tokens_per_minute: Limit | None = None
+    max_in_flight: Limit | None = None
+    max_body_bytes: Limit | None = None
 
 
 class KeyRequest(Request):
     name: Name
+    project_id: UUID | None = None
+    models: Models | None = Field(None, description="the models that the key may call; null is all")
+    allowed_ips: Networks | None = Field(None, description="networks from which the key may be used; null is all")
+    limits: LimitsView = LimitsView()
+    budgets: Budgets = Field([], description="the most that the key may spend in a period; its successors share it")
+    usage_scope: UsageScope = Field(UsageScope.ACCOUNT, description="whose usage the key may read")
     expires_at: FutureTime | None = None
-    models: Annotated[list[ModelName], Field(min_length=1, max_length=100)] | None = Field(
-        None, description="the models that the key may call; null is all"
+
+    def settings(self) -> KeySettings:
+        return KeySettings(**{name: _stored(getattr(self, name)) for name in KeySettings._fields})
+
+
+class KeyChange(Request):
+    """What is left out stays as it is; null takes a bound away."""
+
+    name: Name = ""
+    project_id: UUID | None = None
+    models: Models | None = None
+    allowed_ips: Networks | None = None
+    limits: LimitsView = Field(LimitsView())
+    budgets: Budgets = Field([])
+    usage_scope: UsageScope = UsageScope.ACCOUNT
+    expires_at: FutureTime | None = None
+
+    def changes(self) -> dict[str, Any]:
+        return {name: _stored(getattr(self, name)) for name in self.model_fields_set}
+
+
+class Rotation(Request):
+    overlap_s: int = Field(
+        24 * 60 * 60, strict=True, ge=0, le=MOST_OVERLAP_S, description="how long the old key goes on; 0 ends it now"
     )
+
+
+class LeakReport(Request):
+    key: str = Field(min_length=1, max_length=200, description="the text that was found")
+
+
+class LeakReportedView(BaseModel):
+    detail: str = Field(examples=["if this is a key that works, it does not any more"])
 
 
 class KeyView(BaseModel):
     id: str
     name: str
     hint: str = Field(description="first and last characters of the key", examples=["tg_Ab12…x9Yz"])
+    project_id: str | None
     models: list[str] | None
+    allowed_ips: list[str] | None
+    limits: LimitsView
+    budgets: list[BudgetView]
+    usage_scope: UsageScope
     created_at: UtcTime
     expires_at: UtcTime | None
     revoked_at: UtcTime | None
+    last_used_at: UtcTime | None = Field(description="to the minute")
+    replaces: str | None = Field(description="the key whose place it took")
 
 
 class NewKeyView(KeyView):
@@ -46,3 +136,41 @@ class NewKeyView(KeyView):
 class KeyPage(BaseModel):
     keys: list[KeyView] = Field(description="newest first, revoked ones too")
     next_after: str | None = Field(description="`after` of the next page; null on the last")
+
+
+class ProjectRequest(Request):
+    name: Name
+    budgets: Budgets = Field([], description="the most that its keys may spend together in a period")
+
+
+class ProjectChange(Request):
+    """What is left out stays as it is."""
+
+    name: Name | None = None
+    budgets: Budgets | None = None
+
+
+class ProjectView(BaseModel):
+    id: str
+    name: str
+    budgets: list[BudgetView]
+    created_at: UtcTime
+
+
+class ProjectList(BaseModel):
+    projects: list[ProjectView] = Field(description="by name")
+
+
+def stored_budgets(budgets: list[BudgetView]) -> list[dict[str, Any]]:
+    return [budget.model_dump(mode="json") for budget in budgets]
+
+
+def _stored(value: Any) -> Any:
+    """A setting as the database takes it."""
+    if isinstance(value, LimitsView):
+        return value.model_dump(exclude_none=True)
+    if isinstance(value, UUID | UsageScope):
+        return str(value)
+    if isinstance(value, list) and value and isinstance(value[0], BudgetView):
+        return stored_budgets(value)
+    return value

@@ -18,7 +18,7 @@ import psycopg
 from tollgate_accounts.access.permissions import token_hash
 from tollgate_accounts.emails import fold
 from tollgate_accounts.mails import store
-from tollgate_accounts.mails.kinds import MailKind, render
+from tollgate_accounts.mails.kinds import PAGES, MailKind, render
 from tollgate_accounts.mails.store import Mail
 from tollgate_common.errors import Retryable
 from tollgate_common.postgres import Connection, Pool
@@ -80,16 +80,9 @@ class Courier:
     async def _deliver(self, connection: Connection, mail: Mail) -> None:
         kind = MailKind(mail.kind)
         token = None
-        if kind in TOKENS:
-            purpose, lifetime = TOKENS[kind]
+        if kind in PAGES:
             token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-            if not await store.insert_token(
-                connection,
-                token_hash=token_hash(token),
-                recipient=fold(mail.recipient),
-                purpose=purpose,
-                lifetime=lifetime,
-            ):
+            if not await _remember(connection, mail, kind, token):
                 return
         subject, text = render(kind, mail.details, token, self._console_url)
         message = EmailMessage()
@@ -107,3 +100,17 @@ class Courier:
         delay = min(timedelta(seconds=2**mail.tries), LONGEST_DELAY) if mail.tries < 12 else LONGEST_DELAY  # noqa: PLR2004
         log.warning("mail %s (%s) waits %s: %s", mail.id, mail.kind, delay, error)
         await store.put_off(connection, mail.id, delay)
+
+
+async def _remember(connection: Connection, mail: Mail, kind: MailKind, token: str) -> bool:
+    """Keep what the token proves; False if the mail is of no use any more, or nobody has its e-mail."""
+    if kind is MailKind.INVITATION:
+        return await store.set_invitation_token(connection, mail.details["invitation_id"], token_hash(token))
+    purpose, lifetime = TOKENS[kind]
+    return await store.insert_token(
+        connection,
+        token_hash=token_hash(token),
+        recipient=fold(mail.recipient),
+        purpose=purpose,
+        lifetime=lifetime,
+    )

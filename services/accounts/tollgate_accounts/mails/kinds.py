@@ -10,6 +10,8 @@ class MailKind(StrEnum):
     ALREADY_REGISTERED = "already_registered"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - the name of a mail
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 - the name of a mail
+    INVITATION = "invitation"
+    KEY_LEAKED = "key_leaked"
 
 
 SUBJECTS = {
@@ -17,6 +19,8 @@ SUBJECTS = {
     MailKind.ALREADY_REGISTERED: "You have an account already",
     MailKind.RESET_PASSWORD: "Choose a new password",
     MailKind.PASSWORD_CHANGED: "Your password was changed",
+    MailKind.INVITATION: "You are invited",
+    MailKind.KEY_LEAKED: "An API key has leaked and was revoked",
 }
 
 BODIES = {
@@ -42,10 +46,26 @@ every other session was ended.
 
 If it was not you, ask for a new password at once.
 """,
+    MailKind.INVITATION: """{inviter} invites you to the organisation "{organisation}" at Tollgate, as its {role}.
+
+Accept within 7 days, signed in with this e-mail; sign up with it first if you have no account:
+
+{link}
+""",
+    MailKind.KEY_LEAKED: """Somebody found the text of the API key "{name}" ({hint}) and reported it to us.
+
+We have revoked it: it works nowhere any more.
+
+Make a new one, and look for where the old one was written down.
+""",
 }
 
 # Where the console takes the token of each mail that carries one.
-PAGES = {MailKind.VERIFY_EMAIL: "verify-email", MailKind.RESET_PASSWORD: "reset-password"}
+PAGES = {
+    MailKind.VERIFY_EMAIL: "verify-email",
+    MailKind.RESET_PASSWORD: "reset-password",
+    MailKind.INVITATION: "invitation",
+}
 
 
 def render(kind: MailKind, details: Mapping[str, Any], token: str | None, console_url: str | None) -> tuple[str, str]:

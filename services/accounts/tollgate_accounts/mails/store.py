@@ -61,3 +61,9 @@ async def insert_token(
         lifetime=lifetime,
     )
     return row is not None
+
+
+async def set_invitation_token(connection: Connection, invitation_id: str, token_hash: str) -> bool:
+    """False if the invitation was withdrawn, or another took its place."""
+    row = await rows.one(connection, SQL["set_invitation_token"], id=invitation_id, token_hash=token_hash)
+    return row is not None

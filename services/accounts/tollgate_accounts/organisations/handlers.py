@@ -1,12 +1,16 @@
 """The use cases of organisations, one function each; each is one transaction, or a part of the caller's."""
 
+from tollgate_accounts.access.permissions import Member, Person
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
-from tollgate_accounts.organisations import store
+from tollgate_accounts.organisations import problems, store
 from tollgate_accounts.organisations.store import Organisation, OrganisationOfPerson
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Connection, Pool
+
+# Each can redeem promo codes of its own: a person is not to have them without end.
+MOST_ORGANISATIONS = 10
 
 
 async def create_within(connection: Connection, actor: Actor, owner_id: str, name: str) -> str:
@@ -35,3 +39,43 @@ async def find(pool: Pool, account_id: str) -> Organisation:
 async def list_of_person(pool: Pool, person_id: str) -> list[OrganisationOfPerson]:
     async with pool.connection() as connection:
         return await store.list_organisations(connection, person_id)
+
+
+async def create(pool: Pool, caller: Person, name: str) -> Organisation:
+    """Another organisation, of whom the caller is the owner.
+
+    Raises:
+        Problem: the person has founded enough of them.
+    """
+    async with pool.connection() as connection:
+        found = await store.list_organisations(connection, caller.person_id)
+        if sum(one.role == Role.OWNER for one in found) >= MOST_ORGANISATIONS:
+            raise problems.too_many_organisations(MOST_ORGANISATIONS)
+        account_id = await create_within(connection, caller.actor, caller.person_id, name)
+        organisation = await store.find_organisation(connection, account_id)
+    assert organisation is not None, "it was just made"
+    return organisation
+
+
+async def rename(pool: Pool, caller: Member, name: str) -> None:
+    async with pool.connection() as connection:
+        await store.rename_organisation(connection, caller.account_id, name)
+        await audit.record(
+            connection,
+            caller.actor,
+            "organisation.renamed",
+            ("organisation", caller.account_id),
+            account_id=caller.account_id,
+            details={"name": name},
+        )
+
+
+async def switch(pool: Pool, caller: Person, account_id: str) -> None:
+    """Let the session be about another organisation.
+
+    Raises:
+        Problem: the caller is no member there.
+    """
+    async with pool.connection() as connection:
+        if not await store.switch_session(connection, caller.session_id, account_id):
+            raise problems.organisation_unknown()

@@ -1,10 +1,11 @@
 """Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tollgate_accounts import rows
 from tollgate_accounts.access.roles import Role
+from tollgate_accounts.emails import fold
 from tollgate_common.postgres import Connection
 from tollgate_common.statements import Statements
 
@@ -44,3 +45,93 @@ async def find_organisation(connection: Connection, account_id: str) -> Organisa
 async def list_organisations(connection: Connection, person_id: str) -> list[OrganisationOfPerson]:
     found = await rows.every(connection, SQL["list_organisations"], person_id=person_id)
     return [OrganisationOfPerson(**row) for row in found]
+
+
+class Member(NamedTuple):
+    person_id: str
+    email: str
+    role: str
+    joined_at: datetime
+
+
+class Invitation(NamedTuple):
+    id: str
+    email: str
+    role: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class Accepted(NamedTuple):
+    account_id: str
+    role: str
+
+
+async def rename_organisation(connection: Connection, account_id: str, name: str) -> None:
+    await connection.execute(SQL["rename_organisation"], {"id": account_id, "name": name})
+
+
+async def switch_session(connection: Connection, session_id: str, account_id: str) -> bool:
+    """False if the session's person is no member there."""
+    return await rows.one(connection, SQL["switch_session"], session_id=session_id, account_id=account_id) is not None
+
+
+async def list_members(connection: Connection, account_id: str) -> list[Member]:
+    """Who joined first comes first."""
+    return [Member(**row) for row in await rows.every(connection, SQL["list_members"], account_id=account_id)]
+
+
+async def lock_members(connection: Connection, account_id: str) -> dict[str, Role]:
+    """Each person's role, which stays what it is until the transaction ends."""
+    found = await rows.every(connection, SQL["lock_members"], account_id=account_id)
+    return {row["person_id"]: Role(row["role"]) for row in found}
+
+
+async def set_role(connection: Connection, account_id: str, person_id: str, role: Role) -> None:
+    await connection.execute(SQL["set_role"], {"account_id": account_id, "person_id": person_id, "role": role.value})
+
+
+async def delete_membership(connection: Connection, account_id: str, person_id: str) -> None:
+    await connection.execute(SQL["delete_membership"], {"account_id": account_id, "person_id": person_id})
+
+
+async def upsert_invitation(
+    connection: Connection,
+    *,
+    invitation_id: str,
+    account_id: str,
+    email: str,
+    role: Role,
+    invited_by: str,
+    lifetime: timedelta,
+) -> Invitation:
+    row = await rows.one(
+        connection,
+        SQL["upsert_invitation"],
+        id=invitation_id,
+        account_id=account_id,
+        email=email,
+        email_folded=fold(email),
+        role=role.value,
+        invited_by=invited_by,
+        lifetime=lifetime,
+    )
+    assert row is not None, "an upsert returns its row"
+    return Invitation(**row)
+
+
+async def list_invitations(connection: Connection, account_id: str) -> list[Invitation]:
+    """Oldest first."""
+    found = await rows.every(connection, SQL["list_invitations"], account_id=account_id)
+    return [Invitation(**row) for row in found]
+
+
+async def delete_invitation(connection: Connection, account_id: str, invitation_id: str) -> str | None:
+    """The e-mail that it was sent to; None if there is no such invitation."""
+    row = await rows.one(connection, SQL["delete_invitation"], account_id=account_id, id=invitation_id)
+    return row["email"] if row else None
+
+
+async def take_invitation(connection: Connection, token_hash: str, email: str) -> Accepted | None:
+    row = await rows.one(connection, SQL["take_invitation"], token_hash=token_hash, email_folded=fold(email))
+    return Accepted(**row) if row else None

@@ -1,2 +1,5 @@
--- Locked, so that of two revocations at once the second sees what the first did.
-SELECT key_hash, revoked_at FROM api_keys WHERE id = %(id)s AND account_id = %(account_id)s FOR UPDATE
+-- Locked, so that of two changes at once the second sees what the first did.
+SELECT id::text AS id, name, hint, project_id::text AS project_id, models, allowed_ips, limits, budgets, usage_scope,
+    expires_at, created_at, revoked_at, last_used_at, replaces::text AS replaces, first_id::text AS first_id, key_hash,
+    version
+FROM api_keys WHERE id = %(id)s AND account_id = %(account_id)s FOR UPDATE

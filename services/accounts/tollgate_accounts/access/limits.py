@@ -2,7 +2,7 @@
 
 import math
 
-from tollgate_accounts.identity import problems, store
+from tollgate_accounts.access import problems, store
 from tollgate_accounts.rules import Limit, Rules
 from tollgate_common.postgres import Pool
 

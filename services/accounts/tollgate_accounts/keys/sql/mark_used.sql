@@ -1,0 +1,5 @@
+-- The newest moment counts, whatever order the events are read in; written at most once in a while for each key.
+UPDATE api_keys SET last_used_at = used.at
+FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS used (id, at)
+WHERE api_keys.id = used.id
+    AND (api_keys.last_used_at IS NULL OR api_keys.last_used_at <= used.at - %(every)s::interval)

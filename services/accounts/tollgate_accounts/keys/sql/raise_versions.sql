@@ -1,0 +1,2 @@
+-- After they were locked.
+UPDATE api_keys SET version = version + 1 WHERE id = ANY(%(ids)s::uuid[])

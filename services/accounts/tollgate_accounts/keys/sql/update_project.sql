@@ -1,0 +1,6 @@
+-- Locks the project until the transaction ends: a key that joins it meanwhile waits, and then takes the new budgets.
+UPDATE projects SET
+    name = coalesce(%(name)s, name),
+    budgets = coalesce(%(budgets)s::jsonb, budgets)
+WHERE id = %(id)s AND account_id = %(account_id)s AND archived_at IS NULL
+RETURNING id::text AS id, name, budgets, created_at

@@ -1,0 +1,167 @@
+"""The use cases of members and invitations, one function each; each is one transaction."""
+
+from datetime import timedelta
+
+from tollgate_accounts.access.permissions import Member as Caller
+from tollgate_accounts.access.permissions import Person, token_hash
+from tollgate_accounts.access.roles import Role
+from tollgate_accounts.audit import store as audit
+from tollgate_accounts.emails import fold
+from tollgate_accounts.mails import store as mails
+from tollgate_accounts.mails.kinds import MailKind
+from tollgate_accounts.organisations import problems, store
+from tollgate_accounts.organisations.store import Invitation, Member
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import Connection, Pool
+
+INVITATION_LIFETIME = timedelta(days=7)
+
+
+async def list_members(pool: Pool, account_id: str) -> list[Member]:
+    async with pool.connection() as connection:
+        return await store.list_members(connection, account_id)
+
+
+async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) -> None:
+    """Make a member something else.
+
+    Raises:
+        Problem: there is no such member, the caller may not decide this, or it would leave no owner.
+    """
+    async with pool.connection() as connection:
+        before = await _may_change(connection, caller, person_id, becomes=role)
+        await store.set_role(connection, caller.account_id, person_id, role)
+        await audit.record(
+            connection,
+            caller.actor,
+            "member.role_changed",
+            ("person", person_id),
+            account_id=caller.account_id,
+            details={"from": before.value, "to": role.value},
+        )
+
+
+async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
+    """End a membership; everybody may end their own.
+
+    Raises:
+        Problem: there is no such member, the caller may not decide this, or it would leave no owner.
+    """
+    async with pool.connection() as connection:
+        role = await _may_change(connection, caller, person_id, becomes=None)
+        await store.delete_membership(connection, caller.account_id, person_id)
+        await audit.record(
+            connection,
+            caller.actor,
+            "member.left" if person_id == caller.person_id else "member.removed",
+            ("person", person_id),
+            account_id=caller.account_id,
+            details={"role": role.value},
+        )
+
+
+async def _may_change(connection: Connection, caller: Caller, person_id: str, *, becomes: Role | None) -> Role:
+    """What the member is now. The caller's own role is read again under the lock: it may have just changed."""
+    roles = await store.lock_members(connection, caller.account_id)
+    now = roles.get(person_id)
+    if now is None:
+        raise problems.member_not_found()
+    callers = roles.get(caller.person_id)
+    leaves = person_id == caller.person_id and becomes is None
+    if Role.OWNER in (now, becomes) and callers != Role.OWNER:
+        raise problems.owners_only()
+    if not leaves and callers not in (Role.OWNER, Role.ADMIN):
+        raise problems.owners_only()
+    others = [role for person, role in roles.items() if person != person_id]
+    if now == Role.OWNER and becomes != Role.OWNER and Role.OWNER not in others:
+        raise problems.last_owner()
+    return now
+
+
+async def invite(pool: Pool, caller: Caller, email: str, role: Role) -> Invitation:
+    """Let a mail with a token go to somebody, who need not have an account yet.
+
+    Raises:
+        Problem: the caller may not make owners, or the e-mail is a member's.
+    """
+    if role == Role.OWNER and caller.role != Role.OWNER:
+        raise problems.owners_only()
+    async with pool.connection() as connection:
+        members = await store.list_members(connection, caller.account_id)
+        if fold(email) in {fold(member.email) for member in members}:
+            raise problems.already_member()
+        organisation = await store.find_organisation(connection, caller.account_id)
+        assert organisation is not None, "the caller is its member"
+        invitation = await store.upsert_invitation(
+            connection,
+            invitation_id=new_id(),
+            account_id=caller.account_id,
+            email=email,
+            role=role,
+            invited_by=caller.person_id,
+            lifetime=INVITATION_LIFETIME,
+        )
+        details = {
+            "invitation_id": invitation.id,
+            "organisation": organisation.name,
+            "role": role.value,
+            "inviter": caller.email,
+        }
+        await mails.add(connection, MailKind.INVITATION, email, details)
+        await audit.record(
+            connection,
+            caller.actor,
+            "invitation.sent",
+            ("invitation", invitation.id),
+            account_id=caller.account_id,
+            details={"email": email, "role": role.value},
+        )
+    return invitation
+
+
+async def list_invitations(pool: Pool, account_id: str) -> list[Invitation]:
+    async with pool.connection() as connection:
+        return await store.list_invitations(connection, account_id)
+
+
+async def withdraw(pool: Pool, caller: Caller, invitation_id: str) -> None:
+    """End an invitation that was not accepted.
+
+    Raises:
+        Problem: there is none.
+    """
+    async with pool.connection() as connection:
+        email = await store.delete_invitation(connection, caller.account_id, invitation_id)
+        if email is None:
+            raise problems.invitation_not_found()
+        await audit.record(
+            connection,
+            caller.actor,
+            "invitation.withdrawn",
+            ("invitation", invitation_id),
+            account_id=caller.account_id,
+            details={"email": email},
+        )
+
+
+async def accept(pool: Pool, caller: Person, token: str) -> tuple[str, Role]:
+    """Join the organisation whose mail carried this token, and as what.
+
+    Raises:
+        Problem: the token does not work for this person.
+    """
+    async with pool.connection() as connection:
+        accepted = await store.take_invitation(connection, token_hash(token), caller.email)
+        if accepted is None:
+            raise problems.invitation_invalid()
+        role = Role(accepted.role)
+        await store.insert_membership(connection, accepted.account_id, caller.person_id, role)
+        await audit.record(
+            connection,
+            caller.actor,
+            "member.joined",
+            ("person", caller.person_id),
+            account_id=accepted.account_id,
+            details={"role": role.value},
+        )
+    return accepted.account_id, role

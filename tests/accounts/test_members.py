@@ -1,0 +1,151 @@
+"""Organisations: members, roles, invitations, and persons who belong to several."""
+
+import asyncio
+from collections import Counter
+
+import httpx
+import pytest
+
+from accounts.answers import SignedUp, assert_problem
+from accounts.mailbox import Mailbox
+from tollgate_common.ids import new_id
+from tollgate_common.postgres import Pool
+
+pytestmark = pytest.mark.engines
+
+Headers = dict[str, str]
+
+
+@pytest.fixture
+def mailbox(pool: Pool) -> Mailbox:
+    return Mailbox(pool)
+
+
+async def person_id(client: httpx.AsyncClient, headers: Headers) -> str:
+    found: str = (await client.get("/v1/person", headers=headers)).json()["person_id"]
+    return found
+
+
+async def account_id(client: httpx.AsyncClient, headers: Headers) -> str:
+    found: str = (await client.get("/v1/account", headers=headers)).json()["account_id"]
+    return found
+
+
+async def joins(client: httpx.AsyncClient, mailbox: Mailbox, host: Headers, guest: Headers, role: str) -> Headers:
+    """Invites a person and lets them accept; the headers of their calls about that organisation."""
+    email = (await client.get("/v1/person", headers=guest)).json()["email"]
+    invited = await client.post("/v1/invitations", json={"email": email, "role": role}, headers=host)
+    assert invited.status_code == 201, invited.text
+    token = await mailbox.token(email)
+    accepted = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=guest)
+    assert (accepted.status_code, accepted.json()["role"]) == (201, role), accepted.text
+    return guest | {"Tollgate-Organisation": accepted.json()["account_id"]}
+
+
+async def test_an_invitation_makes_a_member_once(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob, eve = await signed_up("bob@example.com"), await signed_up("eve@example.com")
+    invitation = {"email": "BOB@example.com", "role": "developer"}
+    assert (await client.post("/v1/invitations", json=invitation, headers=ada)).status_code == 201
+    token = await mailbox.token("BOB@example.com")
+    (listed,) = (await client.get("/v1/invitations", headers=ada)).json()["invitations"]
+    assert (listed["email"], listed["role"]) == ("BOB@example.com", "developer")
+
+    stolen = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=eve)
+    assert_problem(stolen, 404, "invitation_invalid", "token")
+    accepted = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=bob)
+    assert accepted.json() == {"account_id": await account_id(client, ada), "role": "developer"}
+    again = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=bob)
+    assert_problem(again, 404, "invitation_invalid", "token")
+
+    assert (await client.get("/v1/invitations", headers=ada)).json()["invitations"] == []
+    members = (await client.get("/v1/members", headers=ada)).json()["members"]
+    assert [(one["email"], one["role"]) for one in members] == [
+        ("ada@example.com", "owner"),
+        ("bob@example.com", "developer"),
+    ]
+    assert_problem(await client.post("/v1/invitations", json=invitation, headers=ada), 409, "already_member", "email")
+
+
+async def test_an_invitation_ends(
+    client: httpx.AsyncClient, pool: Pool, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await signed_up("bob@example.com")
+    invitation = {"email": "bob@example.com", "role": "viewer"}
+    tokens = []
+    for _ in range(2):
+        await client.post("/v1/invitations", json=invitation, headers=ada)
+        tokens.append(await mailbox.token("bob@example.com"))
+    old = await client.post("/v1/invitations/acceptances", json={"token": tokens[0]}, headers=bob)
+    assert_problem(old, 404, "invitation_invalid", "token")
+    async with pool.connection() as connection:
+        await connection.execute("UPDATE invitations SET expires_at = now()")
+    late = await client.post("/v1/invitations/acceptances", json={"token": tokens[1]}, headers=bob)
+    assert_problem(late, 404, "invitation_invalid", "token")
+
+    made = (await client.post("/v1/invitations", json=invitation, headers=ada)).json()
+    assert (await client.delete(f"/v1/invitations/{made['id']}", headers=ada)).status_code == 204
+    gone = await client.delete(f"/v1/invitations/{made['id']}", headers=ada)
+    assert_problem(gone, 404, "invitation_not_found", "invitation_id")
+    before = len(mailbox.mails)
+    await mailbox.fetch()
+    assert len(mailbox.mails) == before, "a mail of what was withdrawn is not sent"
+
+
+async def test_a_person_works_in_several_organisations(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await signed_up("bob@example.com")
+    own, adas = await account_id(client, bob), await account_id(client, ada)
+    with_ada = await joins(client, mailbox, ada, bob, "developer")
+    made = await client.post("/v1/keys", json={"name": "of ada's"}, headers=with_ada)
+    assert made.status_code == 201
+    assert (await client.get("/v1/keys", headers=bob)).json()["keys"] == []
+
+    switch = {"account_id": adas}
+    assert (await client.put("/v1/sessions/current/organisation", json=switch, headers=bob)).status_code == 204
+    assert [key["name"] for key in (await client.get("/v1/keys", headers=bob)).json()["keys"]] == ["of ada's"]
+    listed = (await client.get("/v1/organisations", headers=bob)).json()["organisations"]
+    assert [(one["account_id"], one["role"]) for one in listed] == [(own, "owner"), (adas, "developer")]
+    third = (await client.post("/v1/organisations", json={"name": "Third"}, headers=bob)).json()
+    assert (third["name"], third["role"]) == ("Third", "owner")
+    for nowhere in (new_id(), await account_id(client, await signed_up("eve@example.com"))):
+        refused = await client.put("/v1/sessions/current/organisation", json={"account_id": nowhere}, headers=bob)
+        assert_problem(refused, 404, "organisation_unknown", "account_id")
+    assert (await client.patch("/v1/account", json={"name": "Lovelace"}, headers=ada)).status_code == 204
+    assert (await client.get("/v1/account", headers=with_ada)).json()["name"] == "Lovelace"
+
+
+async def test_what_admins_may_not_decide(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await joins(client, mailbox, ada, await signed_up("bob@example.com"), "admin")
+    eve = await joins(client, mailbox, ada, await signed_up("eve@example.com"), "viewer")
+    adas, bobs, eves = [await person_id(client, one) for one in (ada, bob, eve)]
+    for call in (
+        client.patch(f"/v1/members/{bobs}", json={"role": "owner"}, headers=bob),
+        client.patch(f"/v1/members/{adas}", json={"role": "viewer"}, headers=bob),
+        client.delete(f"/v1/members/{adas}", headers=bob),
+        client.post("/v1/invitations", json={"email": "x@example.com", "role": "owner"}, headers=bob),
+    ):
+        assert_problem(await call, 403, "owners_only", "role")
+    assert (await client.patch(f"/v1/members/{eves}", json={"role": "developer"}, headers=bob)).status_code == 204
+    assert (await client.post("/v1/keys", json={"name": "eve's"}, headers=eve)).status_code == 201
+    assert (await client.delete(f"/v1/members/{eves}", headers=bob)).status_code == 204
+    assert_problem(await client.get("/v1/keys", headers=eve), 404, "organisation_not_found", "Tollgate-Organisation")
+    unknown = await client.patch(f"/v1/members/{eves}", json={"role": "viewer"}, headers=ada)
+    assert_problem(unknown, 404, "member_not_found", "person_id")
+
+
+async def test_the_last_owner_stays(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await joins(client, mailbox, ada, await signed_up("bob@example.com"), "admin")
+    adas, bobs = await person_id(client, ada), await person_id(client, bob)
+    assert_problem(await client.delete("/v1/members/current", headers=ada), 409, "last_owner", "role")
+    demoted = await client.patch(f"/v1/members/{adas}", json={"role": "admin"}, headers=ada)
+    assert_problem(demoted, 409, "last_owner", "role")
+    assert (await client.patch(f"/v1/members/{bobs}", json={"role": "owner"}, headers=ada)).status_code == 204
+    both = await asyncio.gather(*(client.delete("/v1/members/current", headers=one) for one in (ada, bob)))
+    assert Counter(answer.status_code for answer in both) == {204: 1, 409: 1}, "even when both leave at once"
