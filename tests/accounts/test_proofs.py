@@ -12,13 +12,16 @@ from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.mails.courier import Courier
 from tollgate_accounts.promo import store as promo
+from tollgate_accounts.promo.store import PromoCode
 from tollgate_common.errors import Retryable
+from tollgate_common.ids import new_id
 from tollgate_common.postgres import Pool
 
 pytestmark = pytest.mark.engines
 
 ADA = {"email": "ada@example.com", "password": PASSWORD}
 NEW = "another long password"
+WELCOME = PromoCode("WELCOME", 10_000_000_000, None, None, None, None)
 
 
 @pytest.fixture
@@ -69,10 +72,7 @@ async def test_nobody_signs_in_before_the_mail_was_read(
 
 async def make_welcome_code(pool: Pool) -> None:
     async with pool.connection() as connection:
-        await connection.execute(
-            "INSERT INTO promo_codes (id, code, amount_nano) VALUES (gen_random_uuid(), 'WELCOME', 10000000000)"
-        )
-        assert await promo.find_redeemable(connection, "WELCOME") is not None
+        await promo.insert_promo_code(connection, new_id(), WELCOME)
 
 
 async def test_a_code_that_ended_meanwhile_does_not_keep_its_person_out(
@@ -81,7 +81,7 @@ async def test_a_code_that_ended_meanwhile_does_not_keep_its_person_out(
     await make_welcome_code(pool)
     await strict.post("/v1/accounts", json=ADA | {"promo_code": "WELCOME"})
     async with pool.connection() as connection:
-        await connection.execute("UPDATE promo_codes SET ends_at = now()")
+        await connection.execute("UPDATE campaigns SET ends_at = now()")
     verified = await strict.post("/v1/email-verifications", json={"token": await mailbox.token("ada@example.com")})
     assert (verified.status_code, verified.json()["grant"]) == (200, None)
 

@@ -12,6 +12,9 @@ from accounts.mailbox import Mailbox
 from tollgate_accounts.access.permissions import SESSION_COOKIE
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
+from tollgate_accounts.promo import store as promo
+from tollgate_accounts.promo.store import PromoCode
+from tollgate_common.ids import new_id
 from tollgate_common.postgres import Pool
 
 pytestmark = pytest.mark.engines
@@ -43,10 +46,8 @@ async def test_a_used_up_code_does_not_tell_it_either(
     client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]
 ) -> None:
     async with pool.connection() as connection:
-        await connection.execute(
-            "INSERT INTO promo_codes (id, code, amount_nano, max_redemptions, redemptions) "
-            "VALUES (gen_random_uuid(), 'SPENT', 1, 1, 1)"
-        )
+        await promo.insert_promo_code(connection, new_id(), PromoCode("SPENT", 1, None, None, 1, None))
+        await connection.execute("UPDATE campaigns SET redemptions = 1")
     for code in ("SPENT", "NOSUCH"):
         answers = [
             await client.post("/v1/accounts", json={"email": email, "password": WRONG, "promo_code": code})
