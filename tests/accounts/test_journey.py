@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,16 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from accounts.answers import PASSWORD, assert_problem
+from accounts.answers import OPERATOR_TOKEN, PASSWORD, assert_problem
 from tollgate_accounts.main import PACKAGES
 from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_common import apikey
+from tollgate_common.access_tokens import Verifier
 from tollgate_common.compacted import VERSION_HEADER
 from tollgate_common.events import CreditGranted, KeyRecord, decode_credit, decode_key
 from tollgate_common.ids import new_id
+from tollgate_common.internal import ServiceCredential
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
 from tollgate_common.topics import Topic, create_topics, partition_for
@@ -30,6 +33,7 @@ from tollgate_common.topics import Topic, create_topics, partition_for
 pytestmark = pytest.mark.engines
 
 PARTITIONS = 2
+INTERNAL_TOKEN = "the-internal-token-of-this-test-only"
 WITHIN_S = 60
 
 
@@ -79,6 +83,9 @@ async def service(
         "TOLLGATE_PORT": str(unused_tcp_port),
         "TOLLGATE_LOG_LEVEL": "DEBUG",
         "TOLLGATE_EMAIL_VERIFICATION": "optional",
+        "TOLLGATE_OPERATOR_TOKEN": OPERATOR_TOKEN,
+        "TOLLGATE_INTERNAL_TOKEN": INTERNAL_TOKEN,
+        "TOLLGATE_SIGNING_SECRET": "the-signing-secret-of-this-test-only",
     }
     return Service(environment, tmp_path / "accounts.log")
 
@@ -162,6 +169,53 @@ async def test_from_sign_up_to_a_revoked_key(
     assert '"level": "DEBUG"' in log
     secrets = [PASSWORD, "a wrong password", session["token"], key["key"], f":{urlsplit(postgres_dsn).password}@"]
     assert [secret for secret in secrets if secret in log] == []
+
+
+async def test_what_an_operator_does_reaches_edges_and_ledger(
+    service: Service, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
+    with service.serving():
+        async with httpx.AsyncClient(base_url=service.url, timeout=WITHIN_S) as client:
+            await starts(service, client)
+            body = {"email": "ada@example.com", "password": PASSWORD}
+            (await client.post("/v1/accounts", json=body)).raise_for_status()
+            session = (await client.post("/v1/sessions", json=body)).raise_for_status().json()
+            client.headers["Authorization"] = f"Bearer {session['token']}"
+            account_id = (await client.get("/v1/account")).json()["account_id"]
+            key = (await client.post("/v1/keys", json={"name": "laptop"})).raise_for_status().json()["key"]
+            path = f"/v1/operator/accounts/{account_id}"
+
+            given = {"amount_nano": 5_000_000_000, "reason": "a transfer"}
+            (await client.post(f"{path}/credits", json=given, headers=operator)).raise_for_status()
+            partition = partition_for(account_id, PARTITIONS)
+            ((to, _, value),) = await read_messages(
+                kafka_bootstrap, Topic.CREDITS.named(topic_prefix), partition, count=1
+            )
+            grant = decode_credit(value or b"")
+            assert isinstance(grant, CreditGranted)
+            assert (to, grant.amount_nano, grant.source) == (account_id, 5_000_000_000, "manual")
+
+            async with directory(kafka_bootstrap, topic_prefix) as keys:
+                for act, is_suspended in (("suspend", True), ("resume", False)):
+                    answer = await client.post(f"{path}/{act}", json={"reason": "a test"}, headers=operator)
+                    answer.raise_for_status()
+                    await until(partial(shows, keys, key, is_suspended))
+
+            token = (await client.post("/v1/tokens")).raise_for_status().json()["token"]
+            verifier = Verifier(service.url)
+            assert (await verifier.verify(token)).account_id == account_id
+            credential = ServiceCredential("billing", INTERNAL_TOKEN, service.url)
+            shown = (await credential.headers())["Authorization"].removeprefix("Bearer ")
+            assert (await verifier.verify(shown)).subject == "service:billing"
+            await verifier.aclose()
+            await credential.aclose()
+
+
+def shows(keys: KeyDirectory, key: str, is_suspended: bool) -> bool:
+    """Whether edges know the key as suspended, or as not."""
+    record = keys.find(key)
+    return record is not None and record.suspended is is_suspended
 
 
 async def starts(service: Service, client: httpx.AsyncClient) -> None:

@@ -87,6 +87,8 @@ def test_the_routes(document: dict[str, Any]) -> None:
         "GET /v1/operator/accounts/{account_id}/payments",
         "POST /v1/operator/accounts/{account_id}/credits",
         "POST /v1/operator/accounts/{account_id}/adjustments",
+        "POST /v1/operator/accounts/{account_id}/suspend",
+        "POST /v1/operator/accounts/{account_id}/resume",
         "GET /v1/operator/audit-log",
         "GET /v1/operator/operators",
         "POST /v1/operator/operators",

@@ -17,7 +17,7 @@ from tollgate_accounts.operators import command
 from tollgate_accounts.operators.balance_client import BalanceClient
 from tollgate_accounts.settings import AccountsSettings
 from tollgate_common.errors import CommandError
-from tollgate_common.events import CreditAdjusted, CreditGranted, decode_credit
+from tollgate_common.events import CreditAdjusted, CreditGranted, decode_credit, decode_key
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Pool
 
@@ -191,6 +191,7 @@ async def test_what_credit_is_refused_for(client: httpx.AsyncClient, ada: Header
         ("credits", {"amount_nano": 10**17, "reason": "because"}, "invalid_input", "amount_nano"),
         ("credits", {"amount_nano": "1", "reason": "because"}, "invalid_input", "amount_nano"),
         ("adjustments", {"amount_nano": 0, "reason": "because"}, "amount_is_zero", "amount_nano"),
+        ("suspend", {}, "invalid_input", "reason"),
         ("adjustments", {"amount_nano": -(10**17), "reason": "because"}, "invalid_input", "amount_nano"),
     ):
         assert_problem(await client.post(f"{account}/{path}", json=body, headers=operator), 422, code, field)
@@ -199,6 +200,60 @@ async def test_what_credit_is_refused_for(client: httpx.AsyncClient, ada: Header
     for path in ("credits", "adjustments"):
         answer = await client.post(f"{absent}/{path}", json=body, headers=operator)
         assert_problem(answer, 404, "account_not_found", "account_id")
+    for path in ("suspend", "resume"):
+        answer = await client.post(f"{absent}/{path}", json={"reason": "because"}, headers=operator)
+        assert_problem(answer, 404, "account_not_found", "account_id")
+
+
+# --- suspension -----------------------------------------------------------------------------------------------------
+
+
+async def test_suspending_tells_the_edges_of_every_key(
+    client: httpx.AsyncClient, pool: Pool, ada: Headers, operator: Headers
+) -> None:
+    kept, revoked = await create_key(client, ada), await create_key(client, ada)
+    await client.delete(f"/v1/keys/{revoked['id']}", headers=ada)
+    account_id = await account_of(client, ada)
+    path = f"/v1/operator/accounts/{account_id}"
+
+    for _ in range(2):
+        answer = await client.post(f"{path}/suspend", json={"reason": "unpaid since May"}, headers=operator)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["suspended_at"] is not None
+    made_meanwhile = await create_key(client, ada)
+    resumed = await client.post(f"{path}/resume", json={"reason": "paid"}, headers=operator)
+    assert resumed.json()["suspended_at"] is None
+
+    newest = {key: (version, suspended) for key, version, suspended in await records_of_keys(pool)}
+    told = await records_of_keys(pool)
+    assert [suspended for _, _, suspended in told] == [False, False, True, True, False, False]
+    assert {suspended for _, suspended in newest.values()} == {False}
+    assert len({(key, version) for key, version, _ in told}) == len(told), "each record has a version of its own"
+    assert {kept["id"], made_meanwhile["id"]} <= {entry["target_id"] for entry in await entries(client, ada)}
+    acts = [entry for entry in await entries(client, ada) if entry["action"].startswith("organisation.")]
+    assert [(act["action"], act["details"].get("reason")) for act in acts[:2]] == [
+        ("organisation.resumed", "paid"),
+        ("organisation.suspended", "unpaid since May"),
+    ]
+
+
+async def records_of_keys(pool: Pool) -> list[tuple[str, int, bool]]:
+    """What edges are told of keys, tombstones left out: hash, version, whether suspended."""
+    async with pool.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT * FROM outbox WHERE topic = 'keys.v1' AND payload IS NOT NULL ORDER BY id"
+        )
+        return [(row["key"], row["version"], decode_key(row["payload"]).suspended) for row in await cursor.fetchall()]
+
+
+async def test_a_key_made_while_the_account_is_suspended_is_suspended_too(
+    client: httpx.AsyncClient, pool: Pool, ada: Headers, operator: Headers
+) -> None:
+    path = f"/v1/operator/accounts/{await account_of(client, ada)}/suspend"
+    suspending = client.post(path, json={"reason": "abuse"}, headers=operator)
+    await asyncio.gather(suspending, *(create_key(client, ada) for _ in range(10)))
+    newest = {key: suspended for key, _, suspended in await records_of_keys(pool)}
+    assert (len(newest), set(newest.values())) == (10, {True})
 
 
 # --- who is an operator ---------------------------------------------------------------------------------------------

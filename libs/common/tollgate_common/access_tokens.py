@@ -132,7 +132,10 @@ class Verifier:
                 await self._refresh(unless_known=None)
                 await asyncio.sleep(REFRESH_S if self._has_keys else ASK_AGAIN_S)
         finally:
-            await self._http.aclose()
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
 
     async def verify(self, text: str) -> AccessToken:
         """What the token says.

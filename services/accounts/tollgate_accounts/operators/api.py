@@ -23,6 +23,7 @@ from tollgate_accounts.operators.schemas import (
     OperatorsKeyPage,
     OperatorsKeyView,
     OperatorView,
+    ReasonRequest,
 )
 from tollgate_accounts.operators.store import Account, EntryRow
 from tollgate_accounts.payments import handlers as payments
@@ -54,6 +55,7 @@ def routes(pool: Pool, operators: OfOperators, balance: BalanceClient | None) ->
     router = APIRouter(prefix=PATH, tags=["operators"])
     look_up(router, pool, operators, balance)
     credit(router, pool, operators)
+    suspension(router, pool, operators)
     of_operators(router, pool, operators)
     return router
 
@@ -165,6 +167,21 @@ def credit(router: APIRouter, pool: Pool, operators: OfOperators) -> None:
         )
         amount = decimal_from_nano(body.amount_nano)
         return AdjustmentView(adjustment_id=adjustment_id, amount_nano=body.amount_nano, amount=amount)
+
+
+def suspension(router: APIRouter, pool: Pool, operators: OfOperators) -> None:
+    Caller = Annotated[Operator, Depends(operators)]  # noqa: N806 - a type
+
+    @router.post("/accounts/{account_id}/suspend", responses=documented(PATH, *OF_ACCOUNT, bad_request()))
+    async def suspend(caller: Caller, account_id: UUID, body: ReasonRequest) -> FoundAccount:
+        """Every edge refuses the account's keys from now on."""
+        account = await handlers.suspend(pool, caller.actor, str(account_id), body.reason)
+        return FoundAccount.model_validate(_account(account))
+
+    @router.post("/accounts/{account_id}/resume", responses=documented(PATH, *OF_ACCOUNT, bad_request()))
+    async def resume(caller: Caller, account_id: UUID, body: ReasonRequest) -> FoundAccount:
+        account = await handlers.resume(pool, caller.actor, str(account_id), body.reason)
+        return FoundAccount.model_validate(_account(account))
 
 
 def of_operators(router: APIRouter, pool: Pool, operators: OfOperators) -> None:

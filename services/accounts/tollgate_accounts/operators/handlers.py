@@ -3,6 +3,7 @@
 from tollgate_accounts import emails
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
+from tollgate_accounts.keys import records
 from tollgate_accounts.operators import problems, store
 from tollgate_accounts.operators.store import Account, EntryRow, KeyRow, MemberRow, OperatorRow
 from tollgate_accounts.payments import handlers as payments
@@ -84,6 +85,34 @@ async def adjust_credit(pool: Pool, actor: Actor, *, account_id: str, amount_nan
     return await payments.adjust(pool, actor, account_id=account_id, amount_nano=amount_nano, reason=reason)
 
 
+async def suspend(pool: Pool, actor: Actor, account_id: str, reason: str) -> Account:
+    """Stop an account: every edge refuses its keys from now on. Nothing happens if it is suspended already.
+
+    Raises:
+        Problem: there is no such account.
+    """
+    async with pool.connection() as connection:
+        await _found(connection, account_id)
+        if await store.suspend(connection, account_id):
+            await records.publish_all(connection, account_id, is_suspended=True)
+            await _record(connection, actor, "organisation.suspended", account_id, reason)
+        return await _found(connection, account_id)
+
+
+async def resume(pool: Pool, actor: Actor, account_id: str, reason: str) -> Account:
+    """Let an account go on. Nothing happens if it is not suspended.
+
+    Raises:
+        Problem: there is no such account.
+    """
+    async with pool.connection() as connection:
+        await _found(connection, account_id)
+        if await store.resume(connection, account_id):
+            await records.publish_all(connection, account_id, is_suspended=False)
+            await _record(connection, actor, "organisation.resumed", account_id, reason)
+        return await _found(connection, account_id)
+
+
 async def list_entries(pool: Pool, account_id: str | None, after: str | None, limit: int) -> list[EntryRow]:
     """The audit log of one organisation or of all, newest first."""
     async with pool.connection() as connection:
@@ -133,3 +162,14 @@ async def _found(connection: Connection, account_id: str) -> Account:
     if not found:
         raise problems.account_not_found()
     return found[0]
+
+
+async def _record(connection: Connection, actor: Actor, action: str, account_id: str, reason: str) -> None:
+    await audit.record(
+        connection,
+        actor,
+        action,
+        ("organisation", account_id),
+        account_id=account_id,
+        details={"reason": reason},
+    )

@@ -3,7 +3,12 @@
 from pydantic import BaseModel, Field
 
 from tollgate_accounts.audit.schemas import EntryView
+from tollgate_accounts.payments.schemas import Reason
 from tollgate_accounts.schemas import Email, Request, UtcTime
+
+
+class ReasonRequest(Request):
+    reason: Reason
 
 
 class OperatorRequest(Request):

@@ -104,3 +104,13 @@ async def add_operator(connection: Connection, person_id: str) -> bool:
 async def delete_operator(connection: Connection, person_id: str) -> bool:
     """False if the person is none."""
     return await rows.one(connection, SQL["delete_operator"], person_id=person_id) is not None
+
+
+async def suspend(connection: Connection, account_id: str) -> bool:
+    """False if it is suspended already."""
+    return await rows.one(connection, SQL["suspend"], id=account_id) is not None
+
+
+async def resume(connection: Connection, account_id: str) -> bool:
+    """False if it is not suspended."""
+    return await rows.one(connection, SQL["resume"], id=account_id) is not None
