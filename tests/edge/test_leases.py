@@ -305,6 +305,20 @@ def test_a_short_account_gets_back_what_is_idle() -> None:
     assert wallet.lease.free_nano == 0
 
 
+def test_two_edges_that_each_hold_a_part_of_what_both_need_do_not_starve() -> None:
+    bank = Bank(1_000)
+    wallets = []
+    for _ in range(2):
+        wallet, reservation = wallet_with(bank, 400)
+        reservation.settle(0)
+        wallets.append(wallet)
+    wants = [ask(wallet, 700) for wallet in wallets]
+    for now_s in range(4):
+        for wallet in wallets:
+            work(bank, wallet, now_s=now_s)
+    assert sum(want.reserved is not None for want in wants) == 1
+
+
 async def test_whoever_waits_is_woken() -> None:
     bank, decided = Bank(100), asyncio.Event()
     woken: list[Wallet] = []

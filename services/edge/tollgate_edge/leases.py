@@ -326,7 +326,8 @@ class Wallet:
         if want is not None:
             self._asked_for = want
             self.call = self._ask_for(want, boot_id, new_id)
-        elif self.lease is not None and not self.waiting:
+        elif self.lease is not None:
+            # Also while all wait to ask again: two edges that each hold a part of what both need would starve both.
             self.call = self._give_back(self.lease)
         return self.call
 
@@ -352,7 +353,7 @@ class Wallet:
         return self._authorise(lease, authorised_nano, wanted_nano)
 
     def _give_back(self, lease: Lease) -> Call | None:
-        if not lease.reserved_nano and self._idle_ticks >= IDLE_TICKS:
+        if not lease.reserved_nano and not self.waiting and self._idle_ticks >= IDLE_TICKS:
             return self._lower(lease, close=True)
         if self.is_short and lease.free_nano > 0:
             return self._lower(lease)
