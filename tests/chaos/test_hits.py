@@ -16,6 +16,7 @@ from chaos.aftermath import forget_first_calls, settled_report
 from chaos.callers import Callers
 from chaos.hits import Hitman, draw
 from chaos.newcomers import Newcomers
+from chaos.oracle import cost_nano
 from chaos.recount import differences, read_books
 from e2e.running import Tollgate, running_tollgate
 from tollgate_local.engines import EngineAddresses
@@ -79,4 +80,8 @@ async def test_whatever_is_hit_every_request_is_accounted_for_once(tollgate: Tol
     never_closed = {held.opened[0] for held in books.values() if held.opened and not held.closed}
     assert report["totals"]["unclosed_requests"] == len(never_closed)
     assert callers.answered > HITS
+    # What the customer is told adds up to the same.
+    charged_nano = sum(charge.amount_nano for held in books.values() for charge in held.charges)
+    told_nano = (await tollgate.usage(customer))["total"]["cost_nano"]
+    assert told_nano - charged_nano == sum(cost_nano("gpt-4o-mini", usage) for usage in customer.received)
     await newcomers.check([tollgate.system.url(edge) for edge in EDGES])
