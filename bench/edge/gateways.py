@@ -20,7 +20,11 @@ PORTKEY = "@portkey-ai/gateway@1.15.2"
 # 1.107.0 was compromised.
 LITELLM = "litellm[proxy]==1.106.2"
 MASTER_KEY = "sk-bench-0123456789abcdef0123456789"
-WITHIN_S = 90.0
+WITHIN_S = 300.0
+
+
+class Silent(Exception):  # noqa: N818 - says what it is
+    """A gateway that does not answer."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Gateway:
     url: str
     pid: int
     headers: Mapping[str, str] = field(default_factory=dict)
+    streams: bool = True
 
     def processes(self) -> list[psutil.Process]:
         own = psutil.Process(self.pid)
@@ -76,9 +81,9 @@ def portkey(upstream: str, folder: Path) -> Iterator[Gateway]:
     port = free_port()
     headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": upstream, "authorization": "Bearer sk-bench"}
     command = ["node", str(program), "--headless", f"--port={port}"]
-    yield from _gateway(
-        "Portkey 1.15.2", port, command, folder, headers=headers, settings={"TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}
-    )
+    settings = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}
+    # This version answers a streamed request to a host of one's own with 500 ("TypeError: immutable") on Node 20.
+    yield from _gateway("Portkey 1.15.2", port, command, folder, headers=headers, settings=settings, streams=False)
 
 
 @contextmanager
@@ -111,9 +116,10 @@ def _gateway(
     *,
     headers: Mapping[str, str] | None = None,
     settings: Mapping[str, str] | None = None,
+    streams: bool = True,
 ) -> Iterator[Gateway]:
     with _running(command, folder / f"{name.partition(' ')[0]}.log", settings) as process:
-        gateway = Gateway(name, f"http://127.0.0.1:{port}/v1/chat/completions", process.pid, headers or {})
+        gateway = Gateway(name, f"http://127.0.0.1:{port}/v1/chat/completions", process.pid, headers or {}, streams)
         wait_answers(gateway)
         yield gateway
 
@@ -138,7 +144,7 @@ def _running(
 
 
 def wait_answers(gateway: Gateway) -> None:
-    """Until a call is answered, or end with what was answered last."""
+    """Until a call is answered, or raise `Silent` with what was answered last."""
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
     deadline, last = time.monotonic() + WITHIN_S, "nothing"
     while time.monotonic() < deadline:
@@ -151,4 +157,4 @@ def wait_answers(gateway: Gateway) -> None:
                 return
             last = response.text
         time.sleep(0.2)
-    sys.exit(f"{gateway.name} does not answer: {last}")
+    raise Silent(f"{gateway.name} does not answer: {last}")

@@ -119,13 +119,14 @@ async def _read_stream(gateway: Gateway, user: str, has_begun: asyncio.Event) ->
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     try:
         writer.write("\r\n".join(head).encode() + body)
-        events = 0
+        events, answer = 0, b""
         while part := await reader.read(65_536):
+            answer = (answer + part)[:1000]
             found = part.count(b"chat.completion.chunk")
             if found:
                 has_begun.set()
             events += found
-        assert events, "no stream began"
+        assert events, f"no stream began, but: {answer.decode()}"
         return events
     finally:
         writer.close()

@@ -108,8 +108,8 @@ def test_a_key_never_stands_in_what_is_told(pasted: str) -> None:
 def test_the_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SPARE_API_KEY"):
         monkeypatch.setenv(name, "sk-example")
-    protocols = {**PROTOCOLS, "anthropic": None, "gemini": None}
-    config = read_config(EXAMPLE.read_text(), protocols)
+    config = read_config(EXAMPLE.read_text(), PROTOCOLS)
+    assert {provider.protocol for provider in config.providers.values()} == set(PROTOCOLS)
     for part in (GatewayConfig, *(type(value) for value in (config.retries, config.breaker))):
         for field in part.model_fields:
             assert f"{field}:" in EXAMPLE.read_text(), field
