@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaos.spenders import Books, Spenders, read_books, report, settled, watching
 from e2e.running import Tollgate, running_tollgate, until
 from engines.own import OwnEngines, own_engines
+from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.supervisor import Patience, Supervisor
@@ -192,3 +193,39 @@ async def test_no_reservation_outlives_its_request(tollgate: Tollgate) -> None:
     balance = await tollgate.balance(customer)
     assert 0 < balance["posted_nano"] < NANO_PER_UNIT
     assert await balance_metrics(tollgate) == before
+
+
+@pytest.mark.parametrize(("tokens", "ending"), [(30, "data: [DONE]\n\n"), (5_000, "")])
+async def test_a_stopped_edge_gives_its_leases_back(tollgate: Tollgate, tokens: int, ending: str) -> None:
+    """A stream that ends in time is let end, one that does not is cut; either is paid for, and nothing stays held."""
+    edge = EDGES[3]
+    customer = await tollgate.sign_up(credit_usd="1")
+    await settled(tollgate, customer)
+    before = await tollgate.balance(customer)
+    body = {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "content": "hi"}],
+        "metadata": {"simulate": f"slow_chunks:50,tokens:{tokens}"},
+        "stream": True,
+    }
+    url = f"{tollgate.system.url(edge)}/v1/chat/completions"
+    pid = tollgate.supervisor.pid(edge)
+    assert pid is not None
+    text = ""
+    with suppress(httpx.TransportError):
+        async with tollgate.http.stream("POST", url, json=body, headers=customer.with_key) as answer:
+            assert answer.is_success
+            os.kill(pid, signal.SIGTERM)
+            async for part in answer.aiter_text():
+                text += part
+    assert text.endswith(ending)
+
+    async def has_ended() -> bool:
+        return tollgate.supervisor.pid(edge) != pid
+
+    await until(has_ended, within_s=60)
+    async with await postgres.connect(tollgate.postgres_dsn("balance")) as connection:
+        found = await connection.execute("SELECT state FROM leases WHERE account_id = %s", [before["account_id"]])
+        assert {row["state"] for row in await found.fetchall()} == {"closed"}
+    await settled(tollgate, customer)
+    assert (await tollgate.balance(customer))["posted_nano"] < before["posted_nano"]
