@@ -166,10 +166,10 @@ async def test_without_stripe(pool: Pool, passwords: Passwords, ada: Headers) ->
     app = build_app(pool, passwords, lambda: None, rules=RULES)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://accounts") as client:
         answer = await client.post("/v1/payments", json={"amount_nano": USD}, headers=ada)
-        assert_problem(answer, 503, "payments_not_configured")
+        assert_problem(answer, 403, "payments_not_configured")
         body, headers = signed(Story(new_id(), 100).completed())
         answer = await client.post("/v1/stripe/events", content=body, headers=headers)
-        assert_problem(answer, 503, "payments_not_configured")
+        assert_problem(answer, 403, "payments_not_configured")
 
 
 async def test_an_organisation_sees_its_own_payments(

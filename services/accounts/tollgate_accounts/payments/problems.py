@@ -8,7 +8,7 @@ from tollgate_common.money import decimal_from_nano
 
 def payments_not_configured() -> Problem:
     detail = "this deployment takes no payments by card: TOLLGATE_STRIPE_API_KEY is not set"
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "payments_not_configured", detail)
+    return Problem(HTTPStatus.FORBIDDEN, "payments_not_configured", detail)
 
 
 def currency_not_accepted(currency: str, accepted: str) -> Problem:
