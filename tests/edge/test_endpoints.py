@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from edge.untimed import untimed
 from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.endpoints import ENDPOINTS
-from tollgate_edge.endpoints.base import ModelRequest
+from tollgate_edge.endpoints.base import AnswerStream, ModelRequest
+from tollgate_edge.endpoints.messages import MessageStream
 from tollgate_edge.endpoints.responses import ResponseStream
 from tollgate_edge.errors import ApiError, ProviderFailed
 from tollgate_edge.event_stream import BinaryStream
 from tollgate_edge.framing import Framing
+from tollgate_edge.providers.base import Operation, ProviderRequest
+from tollgate_edge.sse import ChatStream
 
 RECORDINGS = Path(__file__).parent / "recordings"
 JSON = b"application/json"
@@ -300,3 +303,48 @@ def test_events_are_the_same_however_the_network_cut_them(events: list[bytes], c
     whole = b"".join(framing.take(data[start:end]) for start, end in pairwise(bounds))
     assert whole.replace(b"\r\n", b"\n") == data.replace(b"\r\n", b"\n")
     assert not framing.has_rest
+
+
+def test_a_form_names_the_model_as_a_target_does() -> None:
+    body = form(9, model="fast", prompt="model")
+    request = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode())
+    renamed = request.naming("whisper-1").body
+    assert renamed == form(9, model="whisper-1", prompt="model")
+
+
+@pytest.mark.parametrize(
+    ("stream", "first", "kind"),
+    [
+        (
+            ResponseStream(),
+            b'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_1","model":"m"}}\n\n',
+            "response.incomplete",
+        ),
+        (
+            MessageStream(),
+            b'event: message_start\ndata: {"type":"message_start","message":{"model":"m"}}\n\n',
+            "message_delta",
+        ),
+    ],
+)
+def test_an_answer_that_is_cut_off_says_so_in_its_own_words(stream: AnswerStream, first: bytes, kind: str) -> None:
+    stream.feed(first)
+    name, data = stream.cut_event(1).decode().strip().split("\n")
+    assert name == f"event: {kind}"
+    told = json.loads(data.removeprefix("data: "))
+    assert told["type"] == kind
+    assert "max" in json.dumps(told)
+    if kind == "response.incomplete":
+        assert (told["response"]["id"], told["response"]["status"]) == ("resp_1", "incomplete")
+
+
+def test_a_page_of_html_is_no_stream() -> None:
+    for stream in (ResponseStream(), MessageStream(), ChatStream(strips_usage=True)):
+        assert not stream.feed(b"<html>\n\n")
+        assert stream.failure is not None
+
+
+def test_comments_keep_a_stream_alive() -> None:
+    for stream in (ResponseStream(), MessageStream(), ChatStream(strips_usage=True)):
+        assert stream.feed(b": ping\n\n") == b": ping\n\n"
+        assert stream.failure is None

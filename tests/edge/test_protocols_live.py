@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import anthropic
+import openai
 import pytest
 from anthropic import AsyncAnthropic
 from anthropic.types import MessageParam, ToolParam
@@ -220,3 +221,22 @@ async def test_several_choices_where_the_protocol_has_them(edge: RunningEdge, sd
     )
     assert len(raw.parse().choices) == 2
     assert (await used_by(edge, raw.headers["x-request-id"], "/v1/chat/completions")).tokens != TokenCounts()
+
+
+async def test_the_sdks_try_again_and_each_try_is_a_request(
+    edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic
+) -> None:
+    fails = "Hi [simulate:error:500]"
+    with pytest.raises(openai.InternalServerError):
+        await sdk.with_options(max_retries=2).chat.completions.create(
+            model="claude-sonnet-5-5", messages=[{"role": "user", "content": fails}], user="openai-tries"
+        )
+    with pytest.raises(anthropic.InternalServerError):
+        await claude.with_options(max_retries=1).messages.create(
+            model="gemini-2.5-flash",
+            max_tokens=9,
+            messages=[{"role": "user", "content": fails}],
+            metadata={"user_id": "anthropic-tries"},
+        )
+    assert len((await edge.events_of_user("openai-tries")).closed) == 3
+    assert len((await edge.events_of_user("anthropic-tries")).closed) == 2

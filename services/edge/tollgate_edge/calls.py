@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
+from tollgate_common.rating import Prices
 from tollgate_edge.admission import Admission
 from tollgate_edge.allowance import Allowance, Size, reserve_stream, reserve_whole
 from tollgate_edge.auth import authenticate, credentials
@@ -130,7 +132,7 @@ class ModelCalls:
         request = ENDPOINTS[exchange.path].parse(body, exchange.headers.get(b"content-type", b""))
         model, targets = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at, ())
-        if tariff is None or not tariff.price.prices.sells(request.uses(tariff.price.prices)):
+        if tariff is None or not _sells(tariff.price.prices, request.uses(tariff.price.prices)):
             raise model_not_priced(request.model)
         refusal = self._recorder.refusal()
         if refusal is not None:
@@ -176,6 +178,11 @@ class ModelCalls:
 
 def _repeated(kept: KeptAnswer) -> tuple[Header, ...]:
     return (b"idempotent-replayed", b"true"), (b"x-original-request-id", kept.request_id.encode())
+
+
+@lru_cache(maxsize=1024)
+def _sells(prices: Prices, uses: tuple[str, ...]) -> bool:
+    return prices.sells(uses)
 
 
 def _dimensions(exchange: Exchange, key: KeyRecord, request: ModelRequest, model: ModelRecord) -> RequestDimensions:
