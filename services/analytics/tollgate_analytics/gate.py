@@ -20,6 +20,10 @@ class Gate:
         # Only of accounts that are asking right now.
         self._doors: dict[str, tuple[asyncio.Semaphore, int]] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._doors
+
     @asynccontextmanager
     async def enter(self, account_id: str) -> AsyncIterator[None]:
         """Wait for the account's turn.
