@@ -53,7 +53,7 @@ async def _fill(pool: Pool, entries: int) -> None:
         )
         await connection.execute(
             "INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, source, reason, priority,"
-            " granted_at) SELECT 'grant-' || n, 'account-' || n %% 10000, 10, n %% 2, 'payment', '', 100, now()"
+            " granted_at) SELECT 'grant-' || n, 'account-' || n % 10000, 10, n % 2, 'payment', '', 100, now()"
             " FROM generate_series(1, 50000) AS n"
         )
     for first in range(10_000_000 - entries, 10_000_000, STEP):
