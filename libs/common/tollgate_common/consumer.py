@@ -32,6 +32,10 @@ Batches = Mapping[TopicPartition, Sequence[Record]]
 
 # A member that died is noticed after this; a longer pause than this makes a zombie, which every sink must fence.
 SESSION_TIMEOUT_MS = 10_000
+# A rebalance waits for a living member's batch, or for the partition that it is recovering, and expels it after this.
+# aiokafka's default is the session's time-out: a busy machine then expels its members again and again. It stays below
+# the 40 s that aiokafka waits for any answer.
+REBALANCE_TIMEOUT_MS = 30_000
 STALE_AFTER_S = 30.0
 READ_WITHIN_S = 60.0
 
@@ -84,6 +88,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             isolation_level="read_committed",
             session_timeout_ms=session_timeout_ms,
             heartbeat_interval_ms=heartbeat_interval_ms(session_timeout_ms),
+            rebalance_timeout_ms=max(REBALANCE_TIMEOUT_MS, session_timeout_ms),
             max_partition_fetch_bytes=8 << 20,
             fetch_max_wait_ms=100,
         )
@@ -137,9 +142,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             await self._kafka.stop()
 
     async def _turn(self, handler: Handler) -> None:
-        async with self._busy:
-            await self._take(handler)
-            assignment = self._assignments
+        assignment = await self._take(handler)
         # Outside the lock: while a rebalance is under way this waits for it, and the rebalance waits for the lock.
         batches = await self._read()
         async with self._busy:
@@ -158,13 +161,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             return {}
         return batches
 
-    async def _take(self, handler: Handler) -> None:
-        for partition in sorted(self._to_take):
-            offset = await handler.assigned(partition)
-            self._kafka.seek(partition, offset)
-            self._kafka.resume(partition)
-            self._positions[partition] = offset
-            self._to_take.discard(partition)
+    async def _take(self, handler: Handler) -> int:
+        """Recover what is newly assigned; returns which assignment that was.
+
+        A rebalance may come between two partitions: it need not wait for all of them.
+        """
+        while True:
+            async with self._busy:
+                if not self._to_take:
+                    return self._assignments
+                partition = min(self._to_take)
+                offset = await handler.assigned(partition)
+                self._kafka.seek(partition, offset)
+                self._kafka.resume(partition)
+                self._positions[partition] = offset
+                self._to_take.discard(partition)
 
     async def on_partitions_revoked(self, _revoked: set[TopicPartition]) -> None:
         self._assignment_is_settled.clear()
