@@ -6,7 +6,7 @@ from audit.world import Edge, World, differences, request_of
 from tollgate_common.events import TokensUsed
 from tollgate_common.topics import Topic
 
-pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("audit")]
+pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 COLUMNS = (
     "SELECT name FROM system.columns WHERE table = 'charges' AND database = currentDatabase() AND name != 'insert_by'"

@@ -9,7 +9,7 @@ from tollgate_common.consumer import Record
 from tollgate_common.events import TokensUsed, encode
 from tollgate_common.topics import Topic
 
-pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("audit")]
+pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def given_up(world: World, value: bytes, count: int, partition: int = 0) -> str:

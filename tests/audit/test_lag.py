@@ -11,7 +11,7 @@ from tollgate_billing.auditor.peers import RemoteBooks
 from tollgate_common.internal import ServiceCredential
 from tollgate_common.topics import Topic
 
-pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("audit")]
+pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_an_auditor_that_is_not_trusted_makes_no_report(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from tollgate_common.clock import utc_now
 from tollgate_common.events import encode
 from tollgate_edge.catalogue import Catalogue as EdgeCatalogue
 
-pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("audit")]
+pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 REASON = "images have no price"
 

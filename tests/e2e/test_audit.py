@@ -9,7 +9,7 @@ from e2e.running import Tollgate, until
 from tollgate_common import clickhouse
 from tollgate_local.system import python
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def tollgate_command(tollgate: Tollgate, *arguments: str) -> tuple[int, str]:

@@ -17,7 +17,7 @@ from anthropic.types import MessageParam, ToolParam
 
 from e2e.running import Customer, Tollgate, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 NODE = Path(__file__).parent / "node"
 CLAUDE, GEMINI = "claude-sonnet-5-5", "gemini-2.5-flash"

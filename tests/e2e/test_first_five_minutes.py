@@ -10,7 +10,7 @@ import pytest
 
 from e2e.running import Tollgate
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/first_five_minutes.py"
 

@@ -15,7 +15,7 @@ from engines.stores import unique_name
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.system import Service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 EDGES = ("edge", "edge-2")
 

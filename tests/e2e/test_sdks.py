@@ -13,7 +13,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 
 from e2e.running import Customer, Tollgate, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
 NODE = Path(__file__).parent / "node"
 QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Count to three"}]

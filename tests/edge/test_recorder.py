@@ -22,7 +22,7 @@ from tollgate_edge.recorder import Recorder
 from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.spool import Entry, Spool
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("own_kafka")]
+pytestmark = [pytest.mark.engines]
 
 ACCOUNTS = [f"account-{number}" for number in range(20)]
 

@@ -22,7 +22,7 @@ from tollgate_local.ports import free_ports, variable
 
 PROGRAM = Path(sys.executable).parent / "tollgate-local"
 READY_WITHIN_S = 300
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900), pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from local.clickhouse.running import connect, running_queries, scalar, slow_select, wait_until
 from local.clickhouse.test_inserts import headers
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("clickhouse")]
+pytestmark = [pytest.mark.engines]
 
 WRITER = Path(__file__).with_name("writer.py")
 PROCESSES, INSERTS, ROWS = 3, 10, 1_000

@@ -17,7 +17,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from local.clickhouse.running import connect, connect_async, scalar
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("clickhouse")]
+pytestmark = [pytest.mark.engines]
 
 COLUMNS = ["id", "text"]
 SYNCHRONOUS = {"async_insert": 0}

@@ -23,7 +23,7 @@ from local.clickhouse.running import (
     wait_until,
 )
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("clickhouse")]
+pytestmark = [pytest.mark.engines]
 
 KILLS = 10
 ROWS = 2_000

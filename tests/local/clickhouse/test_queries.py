@@ -10,7 +10,7 @@ from clickhouse_connect.driver.external import ExternalData
 
 from local.clickhouse.running import connect, connect_async, scalar
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("clickhouse")]
+pytestmark = [pytest.mark.engines]
 
 ENCODINGS = ["lz4", "zstd", "gzip", "deflate", False]
 BROKEN_LATE = "SELECT number, throwIf(number = 3000000) FROM numbers(4000000) SETTINGS max_threads = 1"

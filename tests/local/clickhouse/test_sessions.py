@@ -11,7 +11,7 @@ from clickhouse_connect.driver.external import ExternalData
 
 from local.clickhouse.running import connect, running_queries, slow_select, wait_until
 
-pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("clickhouse")]
+pytestmark = [pytest.mark.engines]
 
 
 @pytest.fixture

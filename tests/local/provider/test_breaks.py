@@ -7,7 +7,7 @@ import pytest
 
 from local.provider.running import RunningProvider, chat_request, read_to_end, read_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("simulated-provider")]
+pytestmark = [pytest.mark.e2e]
 
 LAST_CHUNK = b"0\r\n\r\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.provider.running import RunningProvider, read_until, running_provider
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("simulated-provider")]
+pytestmark = [pytest.mark.e2e]
 
 
 def lines(journal: Path) -> list[dict[str, Any]]:

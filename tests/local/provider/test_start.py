@@ -7,7 +7,7 @@ import pytest
 
 from local.provider.running import RunningProvider
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("simulated-provider")]
+pytestmark = [pytest.mark.e2e]
 
 
 def start(**settings: str) -> subprocess.CompletedProcess[str]:
