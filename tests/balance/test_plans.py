@@ -23,7 +23,7 @@ FILL: tuple[LiteralString, ...] = (
     (
         "INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at, posted_at)"
         " SELECT 'a' || n %% 5, 'grant', 'payments', 'customer_credit', 1, 'g', now(), now() - n * interval '1 hour'"
-        " FROM generate_series(1, 60) AS n"
+        " FROM generate_series(1, 3000) AS n"
     ),
     (
         "INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, source, reason, priority, granted_at,"
@@ -69,7 +69,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 # Of these a page is a small part of what matches.
-OF_MANY_ROWS = {"the newest page", "a page of usage", "an hour"}
+OF_MANY_ROWS = {"the newest page", "a page of usage", "an hour", "a page of grants in the ledger"}
 
 
 async def test_no_page_and_no_lock_reads_a_whole_table(books: Books) -> None:

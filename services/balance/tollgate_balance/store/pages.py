@@ -48,7 +48,8 @@ async def read_postings(
         "before_id": before.posting_id,
         "limit": limit,
     }
-    return await (await connection.execute(SQL[statement], parameters)).fetchall()
+    # Planned with its values: which index serves depends on the kind.
+    return await (await connection.execute(SQL[statement], parameters, prepare=False)).fetchall()
 
 
 async def read_grants(
