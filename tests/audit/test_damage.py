@@ -9,7 +9,8 @@ from tollgate_common.topics import Topic
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 COLUMNS = (
-    "SELECT name FROM system.columns WHERE table = 'charges' AND database = currentDatabase() AND name != 'insert_by'"
+    "SELECT name FROM system.columns WHERE table = 'charges' AND database = currentDatabase() AND name != 'insert_by' "
+    "AND default_kind = ''"
 )
 
 
