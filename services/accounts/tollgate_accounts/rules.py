@@ -29,7 +29,6 @@ class Limits:
     mail_email: Limit = Limit("mail_email", 5, timedelta(hours=1))
     mail_address: Limit = Limit("mail_address", 20, timedelta(hours=1))
     token_address: Limit = Limit("token_address", 50, timedelta(hours=1))
-    invitation_person: Limit = Limit("invitation_person", 50, timedelta(hours=1))
     leak_address: Limit = Limit("leak_address", 60, timedelta(minutes=1))
 
 
