@@ -36,6 +36,9 @@ SESSION_TIMEOUT_MS = 10_000
 # aiokafka's default is the session's time-out: a busy machine then expels its members again and again. It stays below
 # the 40 s that aiokafka waits for any answer.
 REBALANCE_TIMEOUT_MS = 30_000
+# A sink builds a batch without a pause, while no heartbeat leaves: also on a machine that is ten times too slow, this
+# many take less than the group waits for. More would make it expel the member, again and again.
+MAX_RECORDS = 10_000
 STALE_AFTER_S = 30.0
 READ_WITHIN_S = 60.0
 
@@ -61,7 +64,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         topics: Sequence[str],
         *,
         linger_s: float = 0.0,
-        max_records: int = 50_000,
+        max_records: int = MAX_RECORDS,
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
         """Build the member; `run` joins the group.

@@ -32,9 +32,6 @@ MAX_COUNT = (1 << 63) - 1
 
 # Long enough to keep the parts few; nobody watches charges live.
 LINGER_S = 1.0
-# A block is built without a pause, while no heartbeat leaves: also on a machine that is ten times too slow, this many
-# take less than the group waits for. More would make it expel the member, again and again.
-MAX_RECORDS = 10_000
 
 DIMENSIONS = (
     "request_id",
@@ -91,7 +88,6 @@ def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SE
         f"{prefix}.billing",
         [Topic.USAGE.named(prefix)],
         linger_s=LINGER_S,
-        max_records=MAX_RECORDS,
         session_timeout_ms=session_timeout_ms,
     )
 
