@@ -55,8 +55,12 @@ class Newcomers:
     async def _insist(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
-        """Repeat until somebody answers."""
-        url = f"{self.tollgate.system.url('accounts')}{path}"
+        return await self._ask(method, f"{self.tollgate.system.url('accounts')}{path}", body, headers)
+
+    async def _ask(
+        self, method: str, url: str, body: dict[str, Any] | None, headers: dict[str, str] | None
+    ) -> httpx.Response:
+        """Repeat until somebody answers: whoever died last is still starting."""
         async with asyncio.timeout(WITHIN_S):
             while True:
                 try:
@@ -74,13 +78,17 @@ class Newcomers:
             for edge in edges:
                 await until(lambda edge=edge, newcomer=newcomer: self._lets_in(edge, newcomer.key))  # type: ignore[misc]
                 assert not await self._lets_in(edge, newcomer.revoked_key)
-            answer = await self.tollgate.http.get(
-                f"{self.tollgate.system.url('balance')}/v1/balance", headers=bearer(newcomer.key)
-            )
-            assert answer.json()["posted_nano"] == CREDIT_NANO
+            await until(lambda newcomer=newcomer: self._has_credit(newcomer.key))  # type: ignore[misc]
+
+    async def _has_credit(self, key: str) -> bool:
+        """Whether the credit has arrived; more than it never may."""
+        answer = await self._ask("GET", f"{self.tollgate.system.url('balance')}/v1/balance", None, bearer(key))
+        posted_nano = int(answer.json()["posted_nano"]) if answer.is_success else 0
+        assert posted_nano <= CREDIT_NANO
+        return posted_nano == CREDIT_NANO
 
     async def _lets_in(self, edge: str, key: str) -> bool:
-        return (await self.tollgate.http.get(f"{edge}/v1/models", headers=bearer(key))).is_success
+        return (await self._ask("GET", f"{edge}/v1/models", None, bearer(key))).is_success
 
 
 def bearer(key: str) -> dict[str, str]:
