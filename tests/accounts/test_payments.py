@@ -146,6 +146,7 @@ async def test_what_a_payment_refuses(client: httpx.AsyncClient, ada: Headers, s
     ):
         assert_problem(await client.post("/v1/payments", json=body, headers=ada), 422, code, field)
     assert stripe.asked == []
+    assert (await client.get("/v1/payments", headers=ada)).json()["payments"] == []
 
 
 async def test_stripe_that_does_not_answer(client: httpx.AsyncClient, ada: Headers, stripe: StripeStandIn) -> None:

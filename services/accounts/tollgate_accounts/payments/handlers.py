@@ -41,6 +41,7 @@ async def pay(
         raise problems.currency_not_accepted(currency, CURRENCY)
     if not LEAST_NANO <= amount_nano <= MOST_NANO:
         raise problems.amount_out_of_range(LEAST_NANO, MOST_NANO)
+    method.check(amount_nano)
     payment_id = new_id()
     async with pool.connection() as connection:
         new = NewPayment(payment_id, account_id, method.name, None, amount_nano, currency, "")

@@ -31,6 +31,13 @@ class Method(Protocol):
     source: str
     """Of the grant: the ledger account that the credit comes from."""
 
+    def check(self, amount_nano: int) -> None:
+        """See that such an amount can be paid so, before anything is recorded.
+
+        Raises:
+            Problem: it cannot.
+        """
+
     async def begin(self, order: Order) -> Begun:
         """Begin a payment; called again with the same order, it begins nothing more.
 
@@ -44,6 +51,9 @@ class Manual:
 
     name = "manual"
     source = "manual"
+
+    def check(self, amount_nano: int) -> None:
+        """Any amount can be given."""
 
     async def begin(self, _order: Order) -> Begun:
         """The operator's word is the payment."""

@@ -114,15 +114,17 @@ class StripeCheckout:
     async def aclose(self) -> None:
         await self._http.close_async()  # type: ignore[no-untyped-call]
 
+    def check(self, amount_nano: int) -> None:
+        if amount_nano % NANO_PER_CENT:
+            raise problems.amount_not_payable("a card is charged in whole cents")
+
     async def begin(self, order: Order) -> Begun:
         """Open a checkout; Stripe makes one for an order, however often it is asked.
 
         Raises:
             Problem: Stripe does not answer, or refuses.
         """
-        cents, rest = divmod(order.amount_nano, NANO_PER_CENT)
-        if rest:
-            raise problems.amount_not_payable("a card is charged in whole cents")
+        cents = order.amount_nano // NANO_PER_CENT
         metadata = {PAYMENT_ID: order.payment_id, "account_id": order.account_id}
         params: dict[str, Any] = {
             "mode": "payment",
