@@ -1,4 +1,4 @@
-"""How long the dashboards' questions take on many rows, and how many rows a second a core takes in.
+"""How long the dashboards' questions take on many rows.
 
 On an engine and data of its own: rows of a few heavy accounts and thousands of small ones, made by the engine itself,
 then the questions through the same statements and limits as the API, for typical accounts and for the heaviest, one
@@ -10,21 +10,16 @@ import asyncio
 import os
 import random
 import statistics
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
+from bench.engine import cpu_s, own_engine, until_up
 from clickhouse_connect.driver.asyncclient import AsyncClient
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from analytics.traffic import Sent, traffic
-from tollgate_analytics.consumers import request_events_table
 from tollgate_analytics.cursors import NEWEST
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.gate import Gate
@@ -32,12 +27,6 @@ from tollgate_analytics.queries import EARLIEST, LATEST, Granularity, Range, Usa
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
 from tollgate_common import clickhouse
-from tollgate_common.blocks import build_block
-from tollgate_common.events import encode
-from tollgate_common.landing import Declaration
-from tollgate_common.sequence import SequenceState
-from tollgate_common.sink import SINK_COLUMNS
-from tollgate_local.ports import free_port
 
 ROWS = (Path(__file__).parent / "rows.sql").read_text()
 STEP = 500_000
@@ -46,34 +35,6 @@ HEAVIEST = "acc-000000"
 TYPICAL = [f"acc-{number:06}" for number in range(200, 3_000, 7)]
 
 Ask = Callable[[Store, Scope], Awaitable[Any]]
-
-
-@contextmanager
-def own_engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """An engine on a folder: its URL, and its process."""
-    port = free_port()
-    environment = os.environ | {
-        "TOLLGATE_CLICKHOUSE_PORT": str(port),
-        "TOLLGATE_CLICKHOUSE_DATA_PATH": str(folder),
-        "TOLLGATE_CLICKHOUSE_WORKERS": "12",
-    }
-    process = psutil.Popen([sys.executable, "-m", "tollgate_local.clickhouse_server"], env=environment)
-    try:
-        yield f"http://default:@127.0.0.1:{port}/bench", process
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-async def until_up(url: str) -> None:
-    for _ in range(300):
-        try:
-            await clickhouse.migrate(url, "tollgate_analytics")
-        except (OSError, ClickHouseError):
-            await asyncio.sleep(0.2)
-        else:
-            return
-    raise TimeoutError("the engine did not come up")
 
 
 async def fill(client: AsyncClient, rows: int) -> None:
@@ -173,94 +134,10 @@ async def questions(client: AsyncClient, engine: psutil.Process, times: int) -> 
         )
 
 
-def records_of(sent: Sequence[Sent]) -> list[Any]:
-    """The events of one partition as records of the log."""
-    topic = sent[0].topic
-    chosen = [event for its_topic, event in sent if its_topic is topic and event.stamp.partition == 0]
-    now_ms = int(time.time() * 1000)
-    return [
-        SimpleNamespace(
-            topic=f"bench.{topic.value}", partition=0, offset=offset, value=encode(event), timestamp=now_ms, key=b""
-        )
-        for offset, event in enumerate(chosen)
-    ]
-
-
-async def sink(client: AsyncClient, engine: psutil.Process, rows: int) -> None:
-    """The sink's own steps on a block, Kafka left out: decode, deduplicate, make columns, insert."""
-    table = request_events_table("bench")
-    described = await client.query("DESCRIBE TABLE request_events")
-    types = {row[0]: row[1] for row in described.result_rows}
-    names = [*SINK_COLUMNS, *table.columns]
-    records = records_of(traffic(seed=1, requests=rows // 2, accounts=[f"acc-{n}" for n in range(200)]))
-    await client.command("CREATE TABLE IF NOT EXISTS bench_sink AS request_events")
-
-    async def insert(batch: list[Any]) -> int:
-        declared = Declaration(batch[0].offset, batch[-1].offset + 1, 202611)
-        block = build_block(declared, batch, SequenceState(), table.decode)
-        size = len(block.events)
-        deadline = datetime.now(UTC) + timedelta(minutes=2)
-        await client.insert(
-            "bench_sink",
-            [
-                [batch[0].topic] * size,
-                [0] * size,
-                block.offsets,
-                [event.stamp.boot_id for event in block.events],
-                [event.stamp.seq for event in block.events],
-                [202611] * size,
-                [deadline] * size,
-                *table.rows(block.events),
-            ],
-            column_names=names,
-            column_type_names=[types[name] for name in names],
-            column_oriented=True,
-            settings={"async_insert": 0},
-        )
-        return size
-
-    async def one_by_one() -> int:
-        return sum([await insert([record]) for record in records[:200]])
-
-    async def select_insert() -> int:
-        await client.command("CREATE TABLE IF NOT EXISTS bench_copy AS request_events")
-        await client.command(
-            "INSERT INTO bench_copy SELECT * REPLACE (now() + 60 AS insert_by) FROM bench_sink",
-            settings={"max_threads": 1, "max_insert_threads": 1},
-        )
-        return int((await client.query("SELECT count() FROM bench_copy")).result_rows[0][0])
-
-    print(f"{'into the table':<40}{'rows/s':>12}{'rows/s a core':>16}{'here, µs':>10}{'engine, µs':>12}")
-    steps: dict[str, Callable[[], Awaitable[int]]] = {
-        "the sink's steps, a block": lambda: insert(records),
-        "the engine's own INSERT … SELECT": select_insert,
-        "one message at a time": one_by_one,
-    }
-    for name, step in steps.items():
-        before, started = (cpu_s(psutil.Process()), cpu_s(engine)), time.perf_counter()
-        count = await step()
-        wall = time.perf_counter() - started
-        here, there = cpu_s(psutil.Process()) - before[0], cpu_s(engine) - before[1]
-        print(
-            f"{name:<40}{count / wall:>12,.0f}{count / (here + there):>16,.0f}"
-            f"{here / count * 1e6:>10.1f}{there / count * 1e6:>12.1f}",
-            flush=True,
-        )
-    for scratch in ("bench_sink", "bench_copy"):
-        await client.command("DROP TABLE {table:Identifier}", parameters={"table": scratch})
-
-
-def cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
-
-
 async def run(url: str, engine: psutil.Process, arguments: argparse.Namespace) -> None:
-    await until_up(url)
+    await until_up(url, "tollgate_analytics")
     client = await clickhouse.connect(url, timeout_s=600)
     try:
-        if not arguments.fill_only:
-            await sink(client, engine, arguments.sink_rows)
         await fill(client, arguments.rows)
         parts = await client.query(
             "SELECT sum(rows), sum(bytes_on_disk), count() FROM system.parts "
@@ -278,7 +155,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000_000)
     parser.add_argument("--times", type=int, default=40, help="answers of each question")
-    parser.add_argument("--sink-rows", type=int, default=100_000)
     parser.add_argument("--fill-only", action="store_true", help="make the rows, measure nothing")
     parser.add_argument("--folder", type=Path, required=True, help="of the engine's data; 10 GB for 50 million rows")
     arguments = parser.parse_args()

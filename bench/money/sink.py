@@ -1,29 +1,29 @@
-"""Rows a second from usage.v1 to durable rows of `charges`, beside the engine's own INSERT … SELECT of the same rows.
+"""Rows a second from usage.v1 to durable rows of `charges`: what each part costs, beside the engine's own copying.
 
-The service's own consumer, sink and rating, on a topic that is full before it starts: what is measured is the CPU of
-this process, from the fetch to the commit, so that a busy machine tells nearly the same as an idle one. The engine, a
-process of its own, then copies the rows from table to table: what storing them costs at least.
+The service's own consumer, sink and rating, on a topic that is full before it starts.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
+import tempfile
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import psutil
 from aiokafka import AIOKafkaProducer
+from bench import sinks
+from bench.engine import own_engine, until_up
 from bench.money.figures import Figure
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from billing.traffic import PARTITIONS, Edge
 from engines.run import find_engines
-from engines.stores import clickhouse_database, delete_topics, postgres_database, unique_name
+from engines.stores import delete_topics, postgres_database, unique_name
 from tollgate_billing import handlers, store
 from tollgate_billing.catalogue import Catalogue
-from tollgate_billing.consumers import create_consumer, create_handler
+from tollgate_billing.consumers import charges_table
 from tollgate_common import clickhouse, postgres
 from tollgate_common.clock import utc_now
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import ModelRecord, PriceVersion, TokensUsed, encode
 from tollgate_common.postgres import Pool
 from tollgate_common.producer import create_producer
@@ -32,9 +32,7 @@ from tollgate_local.engines import EngineAddresses
 
 ACCOUNTS = [f"account-{number}" for number in range(50)]
 MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-5.4")
-POLL_S = 0.1
 ROWS = 300_000
-GOAL = 150_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class World:
     prefix: str
     pool: Pool
     client: AsyncClient
+    engine: psutil.Process
     producer: AIOKafkaProducer
 
 
@@ -53,16 +52,17 @@ async def created(engines: EngineAddresses) -> AsyncIterator[World]:
     async with AsyncExitStack() as stack:
         await create_topics(bootstrap, prefix, PARTITIONS, 1)
         stack.push_async_callback(delete_topics, bootstrap, prefix)
-        url = stack.enter_context(clickhouse_database(engines.clickhouse_url)).url
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        url, engine = stack.enter_context(own_engine(Path(folder)))
         dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
-        await clickhouse.migrate(url, "tollgate_billing")
+        await until_up(url, "tollgate_billing")
         await postgres.migrate(dsn, "tollgate_common", "tollgate_billing")
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         await handlers.seed(pool, ["openai"], utc_now())
         client = await clickhouse.connect(url, timeout_s=600)
         stack.push_async_callback(client.close)
         producer = await stack.enter_async_context(create_producer(bootstrap))
-        yield World(bootstrap, prefix, pool, client, producer)
+        yield World(bootstrap, prefix, pool, client, engine, producer)
 
 
 async def fill(world: World, rows: int) -> None:
@@ -86,7 +86,7 @@ async def fill(world: World, rows: int) -> None:
     for event in used:
         by_partition[event.stamp.partition].append(_with_cost(event))
     for partition, values in by_partition.items():
-        await _send(world.producer, Topic.USAGE.named(world.prefix), partition, values)
+        await sinks.send(world.producer, Topic.USAGE.named(world.prefix), partition, values)
 
 
 def _with_cost(event: TokensUsed) -> bytes:
@@ -97,55 +97,23 @@ def _with_cost(event: TokensUsed) -> bytes:
     )
 
 
-async def _send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
-    batch = producer.create_batch()
-    for value in values:
-        if batch.append(key=None, value=value, timestamp=None) is None:
-            await (await producer.send_batch(batch, topic, partition=partition))
-            batch = producer.create_batch()
-            batch.append(key=None, value=value, timestamp=None)
-    await (await producer.send_batch(batch, topic, partition=partition))
-
-
-async def drain(world: World, rows: int) -> tuple[float, float]:
-    """Seconds of CPU and of the clock until every event is a durable row."""
-    consumer = create_consumer(world.bootstrap, world.prefix)
-    letters = DeadLetters(world.producer, world.prefix, consumer.group)
-    handler = create_handler(world.bootstrap, consumer, world.client, letters, Catalogue(world.pool))
-    cpu_s, wall_s = time.process_time(), time.perf_counter()
-    task = asyncio.create_task(consumer.run(handler))
-    while await _count(world.client, "charges") < rows:
-        if task.done():
-            task.result()
-        await asyncio.sleep(POLL_S)
-    measured = time.process_time() - cpu_s, time.perf_counter() - wall_s
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    return measured
-
-
-async def copy(client: AsyncClient, rows: int) -> float:
-    """Seconds that the engine takes for the same rows, by itself, into a table like the first."""
-    await client.command("CREATE TABLE charges_again AS charges")
-    began = time.perf_counter()
-    await client.command("INSERT INTO charges_again SELECT * FROM charges", settings={"max_insert_threads": 1})
-    copied_s = time.perf_counter() - began
-    assert await _count(client, "charges_again") == rows
-    return copied_s
-
-
-async def _count(client: AsyncClient, table: str) -> int:
-    found = await client.query("SELECT count() FROM {table:Identifier}", parameters={"table": table})
-    return int(found.result_rows[0][0])
-
-
 async def measure() -> list[Figure]:
     async with created(find_engines()) as world:
         await fill(world, ROWS)
-        cpu_s, wall_s = await drain(world, ROWS)
-        copied_s = await copy(world.client, ROWS)
+        costs = await sinks.costs(
+            bootstrap=world.bootstrap,
+            topics=[Topic.USAGE.named(world.prefix)],
+            table=charges_table(Catalogue(world.pool)),
+            client=world.client,
+            engine=world.engine,
+            producer=world.producer,
+            rows=ROWS,
+        )
+    sinks.show("charges", costs)
+    block, copy, single = costs.block, costs.copy, costs.single
     return [
-        Figure("charge rows through the sink, decoding and rating included", ROWS / cpu_s, "a CPU second", GOAL),
-        Figure("… as it ran, one pause a second included", ROWS / wall_s, "a second"),
-        Figure("… the engine's own INSERT … SELECT of the same rows", ROWS / copied_s, "a second"),
+        Figure("charge rows through the sink, all of it included", ROWS / block.here_s, "a CPU second", sinks.GOAL),
+        Figure("… as it ran", ROWS / block.wall_s, "a second"),
+        Figure("… the engine's own INSERT … SELECT of the same rows", ROWS / copy.engine_s, "a CPU second"),
+        Figure("… one message at a time", single.rows / single.here_s, "a CPU second"),
     ]

@@ -2,10 +2,9 @@
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from audit.world import World, differences, request_of
-from tollgate_common.consumer import Record
 from tollgate_common.events import TokensUsed, encode
 from tollgate_common.topics import Topic
 
@@ -195,7 +194,7 @@ async def test_bad_calls_are_refused_with_a_reason(world: World) -> None:
         assert (await world.http.get(path, headers={"Authorization": "Bearer wrong"})).status_code == 401
 
 
-async def newest_record(world: World, partition: int) -> Record:
+async def newest_record(world: World, partition: int) -> ConsumerRecord:
     place = TopicPartition(Topic.USAGE.named(world.prefix), partition)
     async with AIOKafkaConsumer(bootstrap_servers=world.bootstrap) as consumer:
         consumer.assign([place])

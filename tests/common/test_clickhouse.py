@@ -1,11 +1,14 @@
 """What the ClickHouse client does behind its caller's back, and must not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pytest
+from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from engines.stores import ClickHouseDatabase
@@ -52,8 +55,17 @@ class BreakingProxy:
         to_engine.close()
 
 
+def as_rows(client: AsyncClient) -> Awaitable[Any]:
+    return client.insert("numbers", [[1]], ["number"], column_type_names=["UInt64"])
+
+
+def as_arrow(client: AsyncClient) -> Awaitable[Any]:
+    return client.insert_arrow("numbers", pa.table({"number": [1]}))
+
+
+@pytest.mark.parametrize("insert", [as_rows, as_arrow])
 async def test_an_insert_whose_connection_breaks_is_not_sent_again_unasked(
-    clickhouse_database: ClickHouseDatabase,
+    clickhouse_database: ClickHouseDatabase, insert: Callable[[AsyncClient], Awaitable[Any]]
 ) -> None:
     proxy = BreakingProxy(clickhouse_database.host, clickhouse_database.port)
     async with proxy.running() as port:
@@ -62,7 +74,7 @@ async def test_an_insert_whose_connection_breaks_is_not_sent_again_unasked(
         try:
             await client.command("CREATE TABLE numbers (number UInt64) ENGINE = MergeTree ORDER BY number")
             with pytest.raises(OperationalError):
-                await client.insert("numbers", [[1]], ["number"], column_type_names=["UInt64"])
+                await insert(client)
             assert proxy.inserts == 1
             assert (await client.query("SELECT count() FROM numbers")).result_rows == [(1,)]
         finally:

@@ -10,6 +10,7 @@ from aiokafka.structs import OffsetAndMetadata
 from tollgate_common.consumer import Batches, Consumer
 from tollgate_common.errors import Fenced
 from tollgate_common.producer import create_producer
+from tollgate_common.records import Record, lighten
 from tollgate_common.topics import Topic, create_topics
 
 pytestmark = pytest.mark.engines
@@ -101,6 +102,66 @@ async def test_members_come_and_go_before_anything_was_committed(kafka_bootstrap
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+class Collector:
+    """A handler that takes note of its batches."""
+
+    def __init__(self, records: int) -> None:
+        self._left = records
+        self.sizes: list[int] = []
+        self.done = asyncio.Event()
+
+    async def assigned(self, _partition: TopicPartition) -> int:
+        return 0
+
+    async def handle(self, batches: Batches) -> None:
+        self.sizes.append(sum(map(len, batches.values())))
+        self._left -= self.sizes[-1]
+        if self._left <= 0:
+            self.done.set()
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        pass
+
+
+async def test_a_full_batch_is_followed_by_the_next_without_a_pause(kafka_bootstrap: str, topic_prefix: str) -> None:
+    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+    topic = Topic.USAGE.named(topic_prefix)
+    async with create_producer(kafka_bootstrap) as producer:
+        for number in range(20):
+            await producer.send(topic, b"%d" % number)
+        await producer.flush()
+    collector = Collector(20)
+    consumer = Consumer(kafka_bootstrap, f"{topic_prefix}.collectors", [topic], linger_s=3_600, max_records=5)
+    running = asyncio.create_task(consumer.run(collector))
+    try:
+        await asyncio.wait_for(collector.done.wait(), 60)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert collector.sizes == [5, 5, 5, 5]
+
+
+async def test_what_has_been_fetched_comes_as_light_records(kafka_bootstrap: str, topic_prefix: str) -> None:
+    """`lighten` knows aiokafka's insides: if they change, nothing breaks, and fetching costs twice as much."""
+    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+    topic = Topic.USAGE.named(topic_prefix)
+    async with create_producer(kafka_bootstrap) as producer:
+        await producer.send_and_wait(topic, b"value", b"key", timestamp_ms=1_700_000_000_000, headers=[("name", b"x")])
+        await producer.send_and_wait(topic, None, b"key", timestamp_ms=1_700_000_000_001)
+    async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap) as kafka:
+        kafka.assign([TopicPartition(topic, 0)])
+        kafka.seek(TopicPartition(topic, 0), 0)
+        async with asyncio.timeout(30):
+            while not kafka._fetcher._records:
+                await asyncio.sleep(0.02)
+        lighten(kafka)
+        found = await kafka.getmany(timeout_ms=1_000)
+    assert found[TopicPartition(topic, 0)] == [
+        Record(topic, 0, 0, 1_700_000_000_000, b"key", b"value", (("name", b"x"),)),
+        Record(topic, 0, 1, 1_700_000_000_001, b"key", None),
+    ]
 
 
 async def successor_commits(bootstrap: str, group: str, topic: str, offset: int) -> None:

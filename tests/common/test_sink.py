@@ -6,22 +6,24 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from engines.stores import ClickHouseDatabase
 from tollgate_common import clickhouse
-from tollgate_common.blocks import Block
+from tollgate_common.blocks import Block, Table
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Consumer, Record
+from tollgate_common.columns import moments, texts
+from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged
-from tollgate_common.events import UsageEvent, Void, decode_usage, encode
+from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor, new_id
 from tollgate_common.producer import create_producer
 from tollgate_common.sequence import Stamp
-from tollgate_common.sink import INSERT_WITHIN, SINK_COLUMNS, Sink, Table
+from tollgate_common.sink import INSERT_WITHIN, SINK_COLUMNS, Sink
 from tollgate_common.topics import Topic, create_topics
 
 pytestmark = pytest.mark.engines
@@ -37,15 +39,16 @@ SETTINGS non_replicated_deduplication_window = 1000
 PARTITIONS = 2
 
 
-def decode(record: Record) -> UsageEvent:
-    return decode_usage(record.value)
+def check(_event: UsageEvent) -> None:
+    pass
 
 
-def rows(events: Sequence[UsageEvent]) -> list[list[Any]]:
-    return [[event.at for event in events], [event.reason if isinstance(event, Void) else "" for event in events]]
+def rows(events: Sequence[UsageEvent]) -> pa.RecordBatch:
+    reasons = [event.reason if isinstance(event, Void) else "" for event in events]
+    return pa.record_batch({"at": moments([event.at for event in events]), "reason": texts(reasons)})
 
 
-TABLE: Table[Any] = Table("events", ("at", "reason"), decode, rows)
+TABLE: Table[UsageEvent] = Table("events", lambda _topic: usage_decoder, check, rows)
 
 
 class Killed(Exception):  # noqa: N818 - what happened to it
@@ -67,13 +70,13 @@ class DyingSink(Sink[Any]):
         if self._die_after == name:
             raise Killed
 
-    async def _declare(self, blocks: Sequence[Block[Any]]) -> None:
+    async def _declare(self, blocks: Sequence[Block]) -> None:
         await self._step("declare", super()._declare(blocks))
 
-    async def _insert(self, block: Block[Any]) -> None:
+    async def _insert(self, block: Block) -> None:
         await self._step("insert", super()._insert(block))
 
-    async def _finish(self, blocks: Sequence[Block[Any]]) -> None:
+    async def _finish(self, blocks: Sequence[Block]) -> None:
         await self._step("commit", super()._finish(blocks))
 
 

@@ -1,14 +1,17 @@
 """The records of the model's partition, and what the code's own functions make of them."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tollgate_common.blocks import build_block
-from tollgate_common.consumer import Record
-from tollgate_common.events import UsageEvent, Void, decode_usage, encode
+import pyarrow as pa
+
+from tollgate_common.blocks import Table, build_block
+from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor
 from tollgate_common.landing import Declaration
+from tollgate_common.records import Record
 from tollgate_common.sequence import BootSequence, SequenceState, Stamp, remembered_from
 
 SENT_AT = datetime(2026, 11, 20, tzinfo=UTC)
@@ -41,17 +44,23 @@ def record(name: str, offset: int) -> Record:
     boot_id, seq = STAMPS[name][offset]
     event = Void(stamp=Stamp(boot_id, 0, seq), at=SENT_AT, account_id="a", reason="")
     timestamp_ms = int(SENT_AT.timestamp() * 1000)
-    return Record("usage", 0, offset, timestamp_ms, 0, None, encode(event), None, -1, -1, ())
+    return Record("usage", 0, offset, timestamp_ms, None, encode(event))
 
 
-def decode(message: Record) -> UsageEvent:
-    return decode_usage(message.value)
+def check(_event: UsageEvent) -> None:
+    pass
+
+
+TABLE = Table[Any](
+    "events", lambda _topic: usage_decoder, check, lambda events: pa.record_batch({"reason": [""] * len(events)})
+)
 
 
 @cache
 def build(name: str, seen: Seen, declared: Declaration, drop_duplicates: bool) -> Rows:
     records = [record(name, offset) for offset in range(declared.start, declared.end)]
-    block = build_block(declared, records, SequenceState(dict(seen)), decode)
+    # Nothing has to be learnt, so nothing is waited for.
+    block = asyncio.run(build_block(declared, records, SequenceState(dict(seen)), TABLE))
     rows = block.offsets if drop_duplicates else [message.offset for message in records]
     return Rows(tuple(rows), tuple(sorted((dict(seen) | block.draft.changed).items(), key=str)))
 

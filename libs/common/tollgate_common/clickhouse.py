@@ -55,7 +55,8 @@ def _send_inserts_once(client: AsyncClient) -> None:
     request = backend.request
 
     async def request_once(*args: Any, **options: Any) -> Any:
-        if options.get("retry_body") is not None:  # only an insert's body can be made again
+        # Who neither waits for the query's end in a body nor streams one inserts.
+        if options.get("server_wait") is False and not options.get("stream"):
             options["retryable"] = False
         return await request(*args, **options)
 

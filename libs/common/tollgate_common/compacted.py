@@ -10,8 +10,8 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from tollgate_common.consumer import Record
 from tollgate_common.errors import Poison, Retryable
+from tollgate_common.records import Record
 
 log = logging.getLogger(__name__)
 

@@ -8,11 +8,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
@@ -24,10 +22,10 @@ from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.records import Record, lighten
 
 log = logging.getLogger(__name__)
 
-Record: TypeAlias = ConsumerRecord
 Batches = Mapping[TopicPartition, Sequence[Record]]
 
 # A member that died is noticed after this; a longer pause than this makes a zombie, which every sink must fence.
@@ -73,7 +71,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             bootstrap: brokers.
             group: the consumer group; each of its members gets a share of the partitions.
             topics: full names.
-            linger_s: the least time between two batches; what arrives meanwhile is handled together.
+            linger_s: the least time between two batches, unless the first is full; what arrives meanwhile is handled
+                together.
             max_records: the most records of one batch.
             session_timeout_ms: how long the group waits for a member that has gone silent.
         """
@@ -132,19 +131,23 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             while True:
                 await self._assignment_is_settled.wait()
                 started = time.monotonic()
+                pause_s = self._linger_s
                 try:
-                    await self._turn(handler)
+                    if await self._turn(handler) >= self._max_records:
+                        # More is waiting.
+                        pause_s = 0.0
                 except Fenced as error:
                     # The group has moved on while this batch was on its way, and the new owners recover what was
                     # declared. The listener, which waits for this turn to end, lets go of the partitions.
                     log.warning("batch dropped after a rebalance: %s", error)
                     self._assignment_is_settled.clear()
                 self._last_turn = time.monotonic()
-                await asyncio.sleep(max(0.0, started + self._linger_s - self._last_turn))
+                await asyncio.sleep(max(0.0, started + pause_s - self._last_turn))
         finally:
             await self._kafka.stop()
 
-    async def _turn(self, handler: Handler) -> None:
+    async def _turn(self, handler: Handler) -> int:
+        """Take a batch; returns how many records it had."""
         assignment = await self._take(handler)
         # Outside the lock: while a rebalance is under way this waits for it, and the rebalance waits for the lock.
         batches = await self._read()
@@ -153,8 +156,10 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             if batches and assignment == self._assignments:
                 await handler.handle(batches)
                 self._positions |= {partition: records[-1].offset + 1 for partition, records in batches.items()}
+        return sum(map(len, batches.values()))
 
     async def _read(self) -> Batches:
+        lighten(self._kafka)
         try:
             batches: Batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
         except NoOffsetForPartitionError:
@@ -260,14 +265,3 @@ def _refuse_commits_of_the_expelled(kafka: AIOKafkaConsumer) -> None:
 def heartbeat_interval_ms(session_timeout_ms: int) -> int:
     """Some may be late or lost before the group gives a member up."""
     return session_timeout_ms // 5
-
-
-def sent_at(record: Record) -> datetime:
-    """The record's own time, not the clock's: a replay must decide about an old boot as the first attempt did."""
-    return _moment(record.timestamp)
-
-
-@lru_cache(maxsize=4096)
-def _moment(timestamp_ms: int) -> datetime:
-    """Remembered, because the records of a batch share their times."""
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)

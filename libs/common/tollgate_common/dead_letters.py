@@ -5,8 +5,8 @@ import logging
 from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter
 
-from tollgate_common.consumer import Record
 from tollgate_common.errors import Poison
+from tollgate_common.records import Record
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,9 @@ class Outcome(StrEnum):
     """The credit ran out while the answer streamed."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
+# No event, nor anything in it, can be part of a cycle (`gc=False`): the garbage collector would spend more time on a
+# batch of them, again and again, than decoding takes.
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     pass
 
 
@@ -39,7 +41,7 @@ class StampedEvent(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-class RequestDimensions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RequestDimensions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a request is counted by. Opened, closed and used events of one request carry the same values."""
 
     request_id: str
@@ -69,7 +71,7 @@ class RequestOpened(StampedEvent, frozen=True, kw_only=True, tag="request_opened
     request: RequestDimensions
 
 
-class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A target that did not serve a request, before another was tried or the client was told."""
 
     target: str
@@ -289,8 +291,8 @@ class BalanceRecord(Event, frozen=True, kw_only=True, tag="balance"):
 # --- the wire -------------------------------------------------------------------------------------------------------
 
 _encoder = msgspec.json.Encoder()
-_request_decoder: msgspec.json.Decoder[RequestEvent] = msgspec.json.Decoder(RequestEvent)
-_usage_decoder: msgspec.json.Decoder[UsageEvent] = msgspec.json.Decoder(UsageEvent)
+request_decoder: msgspec.json.Decoder[RequestEvent] = msgspec.json.Decoder(RequestEvent)
+usage_decoder: msgspec.json.Decoder[UsageEvent] = msgspec.json.Decoder(UsageEvent)
 _credit_decoder: msgspec.json.Decoder[CreditEvent] = msgspec.json.Decoder(CreditEvent)
 _key_decoder: msgspec.json.Decoder[KeyRecord] = msgspec.json.Decoder(KeyRecord)
 _catalogue_decoder: msgspec.json.Decoder[CatalogueRecord] = msgspec.json.Decoder(CatalogueRecord)
@@ -298,34 +300,37 @@ _balance_decoder: msgspec.json.Decoder[BalanceRecord] = msgspec.json.Decoder(Bal
 
 encode = _encoder.encode
 
+# What a decoder raises for bytes that are no such event.
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 EventT = TypeVar("EventT")
 
 
 def decode_request(value: bytes) -> RequestEvent:
-    return _decode(_request_decoder, value)
+    return decode(request_decoder, value)
 
 
 def decode_usage(value: bytes) -> UsageEvent:
-    return _decode(_usage_decoder, value)
+    return decode(usage_decoder, value)
 
 
 def decode_credit(value: bytes) -> CreditEvent:
-    return _decode(_credit_decoder, value)
+    return decode(_credit_decoder, value)
 
 
 def decode_key(value: bytes) -> KeyRecord:
-    return _decode(_key_decoder, value)
+    return decode(_key_decoder, value)
 
 
 def decode_catalogue(value: bytes) -> CatalogueRecord:
-    return _decode(_catalogue_decoder, value)
+    return decode(_catalogue_decoder, value)
 
 
 def decode_balance(value: bytes) -> BalanceRecord:
-    return _decode(_balance_decoder, value)
+    return decode(_balance_decoder, value)
 
 
-def _decode(decoder: msgspec.json.Decoder[EventT], value: bytes) -> EventT:
+def decode(decoder: msgspec.json.Decoder[EventT], value: bytes) -> EventT:
     """Decode one message.
 
     Raises:
@@ -333,5 +338,5 @@ def _decode(decoder: msgspec.json.Decoder[EventT], value: bytes) -> EventT:
     """
     try:
         return decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise Poison(f"not decodable: {error}") from error

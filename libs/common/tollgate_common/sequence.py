@@ -4,7 +4,8 @@ What a consumer knows of a boot on a partition is one high-water mark and the ga
 duplicate, however old, and shows any loss: a gap that stays.
 """
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -44,8 +45,7 @@ class BootSequence(msgspec.Struct, frozen=True):
     def with_seq(self, seq: int) -> "BootSequence":
         """The state after `seq`, which must not have been seen before."""
         if seq >= self.high:
-            gap = ((self.high, seq),) if seq > self.high else ()
-            return BootSequence(seq + 1, self.gaps + gap)
+            return self.with_run(seq, seq + 1)
         gaps: list[tuple[int, int]] = []
         for start, end in self.gaps:
             if start <= seq < end:
@@ -53,6 +53,11 @@ class BootSequence(msgspec.Struct, frozen=True):
             else:
                 gaps.append((start, end))
         return BootSequence(self.high, tuple(gaps))
+
+    def with_run(self, start: int, end: int) -> "BootSequence":
+        """The state after every seq of `[start, end)`, none of which may lie below `high`."""
+        gap = ((self.high, start),) if start > self.high else ()
+        return BootSequence(end, self.gaps + gap)
 
 
 class SequenceState:
@@ -90,14 +95,45 @@ class Draft:
         """
         if not 0 <= stamp.seq < MAX_SEQ:
             raise Poison(f"seq is {stamp.seq}; expected 0 to 2^62")
-        boot = self.changed.get(stamp.boot_id) or self._base.boots.get(stamp.boot_id)
-        if boot is None:
-            _check_boot(stamp.boot_id, now)
-            boot = BootSequence()
+        boot = self._boot(stamp.boot_id, now)
         if boot.has(stamp.seq):
             return False
         self.changed[stamp.boot_id] = boot.with_seq(stamp.seq)
         return True
+
+    def admit_runs(self, boot_ids: Sequence[str], seqs: Sequence[int], latest: datetime) -> bool:
+        """Admit all of a block if what each boot sent is one run that goes on from where it was, or from further on.
+
+        Then nothing is a duplicate, and the state is the one that `admit` would come to, event by event. If False,
+        nothing has been admitted, and that is how to go on.
+
+        Args:
+            boot_ids: of each event, in their order.
+            seqs: of each event.
+            latest: the latest time of any of them. A boot that is young enough for it is for the others.
+        """
+        runs = defaultdict[str, list[int]](list)
+        for boot_id, seq in zip(boot_ids, seqs, strict=True):
+            runs[boot_id].append(seq)
+        changed = {}
+        for boot_id, run in runs.items():
+            try:
+                boot = self._boot(boot_id, latest)
+            except Poison:
+                return False
+            start, end = run[0], run[0] + len(run)
+            if start < boot.high or end > MAX_SEQ or run != list(range(start, end)):
+                return False
+            changed[boot_id] = boot.with_run(start, end)
+        self.changed |= changed
+        return True
+
+    def _boot(self, boot_id: str, now: datetime) -> BootSequence:
+        boot = self.changed.get(boot_id) or self._base.boots.get(boot_id)
+        if boot is None:
+            _check_boot(boot_id, now)
+            return BootSequence()
+        return boot
 
     def apply(self) -> None:
         self._base.boots.update(self.changed)

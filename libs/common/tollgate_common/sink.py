@@ -16,8 +16,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic
 
+import numpy as np
+import pyarrow as pa
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
@@ -26,15 +28,17 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import ProgrammingError as ClickHouseUsage
 from prometheus_client import Counter
 
-from tollgate_common.blocks import Block, Stamped, build_block
+from tollgate_common.blocks import Block, EventT, Table, build_block
 from tollgate_common.clickhouse import MAX_BLOCK_ROWS
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Batches, Consumer, Record, sent_at
+from tollgate_common.columns import moment, name, names, number
+from tollgate_common.consumer import Batches, Consumer
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.ids import new_id
 from tollgate_common.landing import Declaration, Landing, Step
+from tollgate_common.records import Record, sent_at
 from tollgate_common.sequence import BootSequence, SequenceState, remembered_from
 from tollgate_common.statements import Statements
 
@@ -52,23 +56,9 @@ ROWS = Counter("tollgate_sink_rows", "Rows that a sink has made durable.", ["tab
 DUPLICATES = Counter("tollgate_sink_duplicates", "Events that a sink dropped because it had seen them.", ["table"])
 
 SQL = Statements("tollgate_common")
-EventT = TypeVar("EventT", bound=Stamped)
 
 # What the sink adds to each row, so that its own state can be read back from the table.
 SINK_COLUMNS = ("topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by")
-
-
-class Table(NamedTuple, Generic[EventT]):
-    """A table and how an event becomes a row of it.
-
-    `rows` makes the table's own columns of a block's events, each a list as long as the events; raising `Poison` for an
-    event is the business of `decode`, which sees one message at a time.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    decode: Callable[[Record], EventT]
-    rows: Callable[[Sequence[EventT]], Sequence[Sequence[Any]]]
 
 
 class Sink(Generic[EventT]):
@@ -92,7 +82,6 @@ class Sink(Generic[EventT]):
         self._now = now
         self._states: dict[TopicPartition, SequenceState] = {}
         self._deadlines: dict[TopicPartition, datetime] = {}
-        self._types: list[str] = []
 
     async def run(self) -> None:
         await self._consumer.run(self)
@@ -106,10 +95,9 @@ class Sink(Generic[EventT]):
     async def handle(self, batches: Batches) -> None:
         month = month_of(self._now())
         blocks = []
-        for partition, records in batches.items():
-            state = await self._state_before(partition, records)
+        for records in batches.values():
             declared = Declaration(records[0].offset, records[-1].offset + 1, month)
-            blocks.append(build_block(declared, records, state, self._table.decode))
+            blocks.append(await self._build(declared, records))
         await self._declare(blocks)
         results = await asyncio.gather(*(self._land(block, in_doubt=False) for block in blocks), return_exceptions=True)
         for result in results:
@@ -117,7 +105,11 @@ class Sink(Generic[EventT]):
                 raise result
         await self._finish(blocks)
 
-    async def _declare(self, blocks: Sequence[Block[EventT]]) -> None:
+    async def _build(self, declared: Declaration, records: Sequence[Record]) -> Block:
+        state = await self._state_before(TopicPartition(records[0].topic, records[0].partition), records)
+        return await build_block(declared, records, state, self._table)
+
+    async def _declare(self, blocks: Sequence[Block]) -> None:
         # From before the commit: a process that sleeps right after it must not wake up with time that has passed.
         deadline = self._now() + INSERT_WITHIN
         reach(CrashPoint.BEFORE_DECLARE)
@@ -128,16 +120,16 @@ class Sink(Generic[EventT]):
         for block in blocks:
             self._deadlines[block.partition] = deadline
 
-    async def _finish(self, blocks: Sequence[Block[EventT]]) -> None:
+    async def _finish(self, blocks: Sequence[Block]) -> None:
         reach(CrashPoint.BEFORE_COMMIT)
         await self._consumer.commit({block.partition: OffsetAndMetadata(block.declared.end, "") for block in blocks})
         reach(CrashPoint.AFTER_COMMIT)
         for block in blocks:
             block.draft.apply()
             DUPLICATES.labels(self._table.name).inc(block.duplicates)
-            ROWS.labels(self._table.name).inc(len(block.events))
+            ROWS.labels(self._table.name).inc(len(block.offsets))
 
-    async def _land(self, block: Block[EventT], *, in_doubt: bool) -> None:
+    async def _land(self, block: Block, *, in_doubt: bool) -> None:
         """Insert until the rows are there; `in_doubt` if a predecessor may have tried.
 
         Raises:
@@ -146,7 +138,7 @@ class Sink(Generic[EventT]):
         """
         for record, poison in block.poison:
             await self._dead_letters.send(record, poison)
-        landing = Landing(block.declared, len(block.events), in_doubt)
+        landing = Landing(block.declared, len(block.offsets), in_doubt)
         while (step := landing.next_step(late=self._is_late(block.partition))) is not Step.DONE:
             block = block._replace(declared=landing.declared)
             try:
@@ -158,7 +150,7 @@ class Sink(Generic[EventT]):
                 landing = landing.failed()
                 await asyncio.sleep(RETRY_DELAY_S)
 
-    async def _do(self, step: Step, landing: Landing, block: Block[EventT]) -> Landing:
+    async def _do(self, step: Step, landing: Landing, block: Block) -> Landing:
         match step:
             case Step.INSERT:
                 reach(CrashPoint.BEFORE_INSERT)
@@ -179,23 +171,10 @@ class Sink(Generic[EventT]):
     def _is_late(self, partition: TopicPartition) -> bool:
         return self._now() + timedelta(seconds=INSERT_TIMEOUT_S) > self._deadlines[partition]
 
-    async def _insert(self, block: Block[EventT]) -> None:
-        size = len(block.events)
-        await self._clickhouse.insert(
+    async def _insert(self, block: Block) -> None:
+        await self._clickhouse.insert_arrow(
             self._table.name,
-            [
-                [block.partition.topic] * size,
-                [block.partition.partition] * size,
-                block.offsets,
-                [event.stamp.boot_id for event in block.events],
-                [event.stamp.seq for event in block.events],
-                [block.declared.month] * size,
-                [self._deadlines[block.partition]] * size,
-                *self._table.rows(block.events),
-            ],
-            column_names=[*SINK_COLUMNS, *self._table.columns],
-            column_type_names=await self._column_types(),
-            column_oriented=True,
+            self._arrow(block),
             settings={
                 "query_id": new_id(),
                 "insert_deduplication_token": block.declared.deduplication_token(*block.partition),
@@ -203,20 +182,30 @@ class Sink(Generic[EventT]):
                 "max_execution_time": INSERT_TIMEOUT_S,
                 "min_insert_block_size_rows": MAX_BLOCK_ROWS * 2,
                 "min_insert_block_size_bytes": 4 << 30,
+                # What an event's kind does not have is NULL in the batch, and the column's default in the table.
+                "input_format_null_as_default": 1,
             },
         )
 
-    async def _column_types(self) -> list[str]:
-        """Asked once: the client would otherwise describe the table before each insert."""
-        if not self._types:
-            described = await self._clickhouse.query(
-                "DESCRIBE TABLE {table:Identifier}", parameters={"table": self._table.name}
-            )
-            types = {row[0]: row[1] for row in described.result_rows}
-            self._types = [types[column] for column in (*SINK_COLUMNS, *self._table.columns)]
-        return self._types
+    def _arrow(self, block: Block) -> pa.Table:
+        """A block's rows with the sink's own columns."""
+        assert block.rows is not None
+        size = len(block.offsets)
+        columns = (
+            name(block.partition.topic, size),
+            number(block.partition.partition, size, np.uint16),
+            pa.array(block.offsets, type=pa.uint64()),
+            names(block.boot_ids),
+            pa.array(block.seqs, type=pa.uint64()),
+            number(block.declared.month, size, np.uint32),
+            moment(self._deadlines[block.partition], size),
+        )
+        table = pa.Table.from_batches([block.rows])
+        for column, array in zip(SINK_COLUMNS, columns, strict=True):
+            table = table.append_column(column, array)
+        return table
 
-    async def _count(self, block: Block[EventT]) -> int:
+    async def _count(self, block: Block) -> int:
         found = await self._query(
             "sink_count_block", block.partition, start=block.declared.start, end=block.declared.end
         )
@@ -235,8 +224,7 @@ class Sink(Generic[EventT]):
             return int(committed.offset)
         log.info("%s: finishing the declared block %s", partition, declared.text())
         records = await self._consumer.read_range(partition, declared.start, declared.end)
-        state = await self._state_before(partition, records)
-        block = build_block(declared, records, state, self._table.decode)
+        block = await self._build(declared, records)
         await self._declare([block])
         await self._land(block, in_doubt=True)
         await self._finish([block])

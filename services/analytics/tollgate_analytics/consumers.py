@@ -8,17 +8,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
+from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
+from msgspec.json import Decoder
 from prometheus_client import Gauge
 
-from tollgate_analytics.rows import COLUMNS, AnyEvent, check, columns_of
-from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer, Record
+from tollgate_analytics.rows import AnyEvent, check, rows
+from tollgate_common.blocks import Table
+from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Problem
-from tollgate_common.events import decode_request, decode_usage
-from tollgate_common.sink import Sink, Table
+from tollgate_common.events import request_decoder, usage_decoder
+from tollgate_common.sink import Sink
 from tollgate_common.topics import Topic
 
 LAG = Gauge("tollgate_analytics_lag", "Events of a partition that have no row yet.", ["topic", "partition"])
@@ -34,12 +37,10 @@ LINGER_S = 0.25
 def request_events_table(prefix: str) -> Table[AnyEvent]:
     requests_topic = Topic.REQUESTS.named(prefix)
 
-    def decode(record: Record) -> AnyEvent:
-        event: AnyEvent = (decode_request if record.topic == requests_topic else decode_usage)(record.value)
-        check(event)
-        return event
+    def decoder(topic: str) -> Decoder[Any]:
+        return request_decoder if topic == requests_topic else usage_decoder
 
-    return Table("request_events", COLUMNS, decode, columns_of)
+    return Table("request_events", decoder, check, rows)
 
 
 def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:

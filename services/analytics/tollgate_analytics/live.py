@@ -23,9 +23,9 @@ from prometheus_client import Counter, Gauge
 
 from tollgate_analytics.queries import wrong
 from tollgate_analytics.scopes import Scope
-from tollgate_common.consumer import Record
 from tollgate_common.errors import Poison, Problem, Retryable
 from tollgate_common.events import RequestClosed, TokensUsed, decode_request, decode_usage
+from tollgate_common.records import Record
 from tollgate_common.topics import Topic, partition_for
 
 log = logging.getLogger(__name__)
@@ -233,7 +233,7 @@ class LiveTail:
     def _told(self, partition: TopicPartition, record: Record, account_id: str) -> Told | None:
         is_usage = partition.topic == self._usage
         try:
-            event: Any = (decode_usage if is_usage else decode_request)(record.value)
+            event: Any = (decode_usage if is_usage else decode_request)(record.value or b"")
         except Poison:
             # The sink sends it to the dead letters; here there is nothing to tell.
             return None

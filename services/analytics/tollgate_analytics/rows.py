@@ -1,20 +1,37 @@
-"""Events → rows of `request_events`: plain tuples, built group by group, because every event there is passes here.
+"""Events → rows of `request_events`, kind by kind and column by column, because every event there is passes here.
 
 What an event's kind does not measure is zero or empty, so that any sum over any rows is right.
 """
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import astuple
+import numpy as np
+import pyarrow as pa
+from msgspec.structs import asdict
 
-from tollgate_common.errors import Poison
+from tollgate_common.columns import (
+    INT64_MAX,
+    UINT32_MAX,
+    by_kind,
+    check_moment,
+    check_range,
+    flags,
+    moments,
+    name,
+    names,
+    numbers,
+    optional_numbers,
+    quantities,
+    quantity_columns,
+    request_columns,
+    stacked,
+    texts,
+)
 from tollgate_common.events import (
     EdgeHeartbeat,
     LeaseClosed,
     RequestClosed,
-    RequestDimensions,
     RequestEvent,
     RequestOpened,
     TokensUsed,
@@ -22,99 +39,110 @@ from tollgate_common.events import (
     Void,
     encode,
 )
-from tollgate_common.rating import QUANTITY_COLUMNS, TokenCounts
+from tollgate_common.rating import QUANTITY_COLUMNS
 
 AnyEvent = RequestEvent | UsageEvent
-Row = tuple[Any, ...]
-
-# The groups of columns. Those of a request and of its tokens are named, and follow each other, as on the event.
-DIMENSIONS = RequestDimensions.__struct_fields__
-ENDING = ("outcome", "finish_reason", "status", "error_code")
-CLOSE = ("opened_at", "latency_ms", "first_token_ms", "attempts", "target", "failed_attempts")
-TOKENS = tuple(QUANTITY_COLUMNS[name] for name in TokenCounts.__struct_fields__)
-CHARGE = ("amount_nano", "estimated", "price_version", "plan_version", "provider_cost_nano")
-COLUMNS = ("kind", "at", *DIMENSIONS, *ENDING, *CLOSE, *TOKENS, *CHARGE, "sent")
-
-NO_ENDING = ("", "", 0, "")
-NO_CLOSE = (datetime.fromtimestamp(0, UTC), 0, None, 0, "", "")
-NO_USAGE = (*astuple(TokenCounts()), 0, False, "", "", None)
-NOT_SENT = ("",)
-
-UINT32_MAX = (1 << 32) - 1
-INT64_MAX = (1 << 63) - 1
-
-
-def row_of(event: AnyEvent) -> Row:
-    match event:
-        case RequestOpened():
-            return ("opened", event.at, *astuple(event.request), *NO_ENDING, *NO_CLOSE, *NO_USAGE, *NOT_SENT)
-        case RequestClosed():
-            return ("closed", event.at, *astuple(event.request), *_ending(event), *_close(event), *NO_USAGE, *NOT_SENT)
-        case TokensUsed():
-            return ("used", event.at, *astuple(event.request), *_ending(event), *NO_CLOSE, *_usage(event), *NOT_SENT)
-        case EdgeHeartbeat():
-            return _without_request("heartbeat", event.at, "", encode(event.sent).decode())
-        case LeaseClosed():
-            return _without_request("lease_closed", event.at, event.account_id)
-        case Void():
-            return _without_request("void", event.at, event.account_id)
-
-
-def columns_of(events: Sequence[AnyEvent]) -> Sequence[Sequence[Any]]:
-    """The rows of the events, turned: one sequence for each of `COLUMNS`."""
-    return list(zip(*map(row_of, events), strict=True))
-
-
-def _ending(event: RequestClosed | TokensUsed) -> Row:
-    return (event.outcome.value, event.finish_reason, event.status, event.error_code)
-
-
-def _close(event: RequestClosed) -> Row:
-    return (
-        event.opened_at,
-        event.latency_ms,
-        event.first_token_ms,
-        event.attempts,
-        event.target,
-        encode(event.failed_attempts).decode() if event.failed_attempts else "",
-    )
-
-
-def _usage(event: TokensUsed) -> Row:
-    return (
-        *astuple(event.tokens),
-        event.amount_nano,
-        event.estimated,
-        event.price_version,
-        event.plan_version,
-        event.provider_cost_nano,
-    )
-
-
-def _without_request(kind: str, at: datetime, account_id: str, sent: str = "") -> Row:
-    nothing = RequestDimensions(request_id="", account_id=account_id, key_id="", endpoint="", model="")
-    return (kind, at, *astuple(nothing), *NO_ENDING, *NO_CLOSE, *NO_USAGE, sent)
+Columns = dict[str, pa.Array]
 
 
 def check(event: AnyEvent) -> None:
-    """See that the row will go in: one number that its column cannot hold would stop its whole block, for ever.
+    """See that the row will go in: one value that its column cannot hold would stop its whole block, for ever.
 
     Raises:
-        Poison: a measure is negative or too large.
+        Poison: a measure is negative or too large, or a time is none.
     """
+    check_moment("at", event.at)
     if isinstance(event, RequestClosed):
-        _check_range("status", event.status, UINT32_MAX)
-        _check_range("latency_ms", event.latency_ms, UINT32_MAX)
-        _check_range("first_token_ms", event.first_token_ms or 0, UINT32_MAX)
-        _check_range("attempts", event.attempts, UINT32_MAX)
+        check_moment("opened_at", event.opened_at)
+        check_range("status", event.status, UINT32_MAX)
+        check_range("latency_ms", event.latency_ms, UINT32_MAX)
+        check_range("first_token_ms", event.first_token_ms or 0, UINT32_MAX)
+        check_range("attempts", event.attempts, UINT32_MAX)
     elif isinstance(event, TokensUsed):
-        _check_range("status", event.status, UINT32_MAX)
-        _check_range("amount_nano", event.amount_nano, INT64_MAX)
-        _check_range("provider_cost_nano", event.provider_cost_nano or 0, INT64_MAX)
-        for name, count in zip(TOKENS, astuple(event.tokens), strict=True):
-            _check_range(name, count, UINT32_MAX)
+        check_range("status", event.status, UINT32_MAX)
+        check_range("amount_nano", event.amount_nano, INT64_MAX)
+        check_range("provider_cost_nano", event.provider_cost_nano or 0, INT64_MAX)
+        for class_, count in asdict(event.tokens).items():
+            check_range(QUANTITY_COLUMNS[class_], count, UINT32_MAX)
 
 
-def _check_range(name: str, value: int, highest: int) -> None:
-    if not 0 <= value <= highest:
-        raise Poison(f"{name} is {value}; expected 0 to {highest}")
+def rows(events: Sequence[AnyEvent]) -> pa.RecordBatch:
+    """A row of each event.
+
+    Raises:
+        Poison: `check` refuses one of them.
+    """
+    return stacked([(places, COLUMNS_OF[kind](its)) for kind, (places, its) in by_kind(events).items()])
+
+
+def _opened(events: Sequence[RequestOpened]) -> Columns:
+    return {**_happened("opened", events), **request_columns([event.request for event in events])}
+
+
+def _closed(events: Sequence[RequestClosed]) -> Columns:
+    return {
+        **_happened("closed", events),
+        **request_columns([event.request for event in events]),
+        **_ending(events),
+        "opened_at": moments([event.opened_at for event in events]),
+        "latency_ms": _uint32([event.latency_ms for event in events]),
+        "first_token_ms": optional_numbers([event.first_token_ms for event in events], UINT32_MAX).cast(pa.uint32()),
+        "attempts": _uint32([event.attempts for event in events]),
+        "target": names([event.target for event in events]),
+        "failed_attempts": texts(
+            [encode(event.failed_attempts).decode() if event.failed_attempts else "" for event in events]
+        ),
+    }
+
+
+def _used(events: Sequence[TokensUsed]) -> Columns:
+    return {
+        **_happened("used", events),
+        **request_columns([event.request for event in events]),
+        **_ending(events),
+        **quantity_columns(quantities([event.tokens for event in events], UINT32_MAX)),
+        "amount_nano": pa.array(numbers([event.amount_nano for event in events], INT64_MAX)),
+        "estimated": flags([event.estimated for event in events]),
+        "price_version": names([event.price_version for event in events]),
+        "plan_version": names([event.plan_version for event in events]),
+        "provider_cost_nano": optional_numbers([event.provider_cost_nano for event in events], INT64_MAX),
+    }
+
+
+def _heartbeats(events: Sequence[EdgeHeartbeat]) -> Columns:
+    return {**_happened("heartbeat", events), "sent": texts([encode(event.sent).decode() for event in events])}
+
+
+def _leases_closed(events: Sequence[LeaseClosed]) -> Columns:
+    return {**_happened("lease_closed", events), "account_id": texts([event.account_id for event in events])}
+
+
+def _voids(events: Sequence[Void]) -> Columns:
+    return {**_happened("void", events), "account_id": texts([event.account_id for event in events])}
+
+
+COLUMNS_OF: Mapping[type[AnyEvent], Callable[[Sequence[Any]], Columns]] = {
+    RequestOpened: _opened,
+    RequestClosed: _closed,
+    EdgeHeartbeat: _heartbeats,
+    TokensUsed: _used,
+    LeaseClosed: _leases_closed,
+    Void: _voids,
+}
+
+
+def _happened(kind: str, events: Sequence[AnyEvent]) -> Columns:
+    return {"kind": name(kind, len(events)), "at": moments([event.at for event in events])}
+
+
+def _ending(events: Sequence[RequestClosed] | Sequence[TokensUsed]) -> Columns:
+    return {
+        "outcome": names([event.outcome for event in events]),
+        "finish_reason": names([event.finish_reason for event in events]),
+        "status": _uint32([event.status for event in events]),
+        "error_code": names([event.error_code for event in events]),
+    }
+
+
+def _uint32(values: Sequence[int]) -> pa.Array:
+    return pa.array(numbers(values, UINT32_MAX).astype(np.uint32))

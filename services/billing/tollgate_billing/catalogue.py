@@ -37,6 +37,11 @@ class Catalogue:
         self._prices: dict[str, Prices] = {}
         self._multipliers: dict[str, int] = {}
 
+    @property
+    def versions(self) -> tuple[Mapping[str, Prices], Mapping[str, int]]:
+        """All prices, and all plans' multipliers, by version."""
+        return self._prices, self._multipliers
+
     async def load(self) -> None:
         """Read all versions; while PostgreSQL is away, wait for it."""
         while True:

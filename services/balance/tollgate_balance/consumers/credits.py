@@ -16,14 +16,14 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy, BaseMiddleware, StreamMessage
 from faststream.kafka import KafkaBroker
 from prometheus_client import Counter
 
 from tollgate_balance.handlers.credits import adjust_credit, grant_credit
 from tollgate_balance.retries import until_stored
-from tollgate_common.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, Record, heartbeat_interval_ms
+from tollgate_common.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, heartbeat_interval_ms
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditEvent, CreditGranted, decode_credit
@@ -109,7 +109,7 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         subscriber(self.handle, parser=_parse, decoder=_take_record)
         return broker
 
-    async def handle(self, record: Record) -> None:
+    async def handle(self, record: ConsumerRecord) -> None:
         """Make one record's effect durable; while the database is away its partition waits."""
         self._busy_since = time.monotonic()
         try:
@@ -149,10 +149,10 @@ class _EndsAtErrors(BaseMiddleware):
         return await super().after_processed(exc_type, exc_val, exc_tb)
 
 
-async def _parse(record: Record, parse: Callable[[Record], Awaitable[Any]]) -> Any:
+async def _parse(record: ConsumerRecord, parse: Callable[[ConsumerRecord], Awaitable[Any]]) -> Any:
     # Without the headers: it would fail at one that is no text, and no one needs them.
     return await parse(dataclasses.replace(record, headers=()))
 
 
-async def _take_record(message: StreamMessage[Record]) -> Record:
+async def _take_record(message: StreamMessage[ConsumerRecord]) -> ConsumerRecord:
     return message.raw_message

@@ -1,0 +1,73 @@
+"""Rows a second from requests.v1 and usage.v1 to durable rows of `request_events`, part by part.
+
+The service's own consumer and sink, on topics that are full before it starts.
+"""
+
+import argparse
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+import uvloop
+from bench import sinks
+from bench.engine import own_engine, until_up
+
+from analytics.traffic import PARTITIONS, Sent, traffic
+from engines.run import Run, find_engines
+from engines.stores import delete_topics, unique_name
+from tollgate_analytics.consumers import request_events_table
+from tollgate_common import clickhouse
+from tollgate_common.events import encode
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic, create_topics
+
+ACCOUNTS = [f"acc-{number}" for number in range(200)]
+
+
+async def run(requests: int, folder: Path) -> None:
+    bootstrap, prefix = find_engines().kafka_bootstrap, unique_name()
+    sent = traffic(seed=1, requests=requests, accounts=ACCOUNTS)
+    await create_topics(bootstrap, prefix, PARTITIONS, 1)
+    try:
+        with own_engine(folder) as (url, engine):
+            await until_up(url, "tollgate_analytics")
+            client = await clickhouse.connect(url, timeout_s=600)
+            async with create_producer(bootstrap) as producer:
+                for (topic, partition), values in _by_partition(sent).items():
+                    await sinks.send(producer, topic.named(prefix), partition, values)
+                costs = await sinks.costs(
+                    bootstrap=bootstrap,
+                    topics=[Topic.REQUESTS.named(prefix), Topic.USAGE.named(prefix)],
+                    table=request_events_table(prefix),
+                    client=client,
+                    engine=engine,
+                    producer=producer,
+                    rows=len(sent),
+                )
+            await client.close()
+    finally:
+        await delete_topics(bootstrap, prefix)
+    sinks.show("request_events", costs)
+
+
+def _by_partition(sent: list[Sent]) -> dict[tuple[Topic, int], list[bytes]]:
+    found = defaultdict[tuple[Topic, int], list[bytes]](list)
+    for topic, event in sent:
+        found[topic, event.stamp.partition].append(encode(event))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=100_000, help="each of them nearly three rows")
+    arguments = parser.parse_args()
+    engines = Run()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            uvloop.run(run(arguments.requests, Path(folder)))
+    finally:
+        engines.end()
+
+
+if __name__ == "__main__":
+    main()

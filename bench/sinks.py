@@ -1,0 +1,206 @@
+"""What a row costs on its way through a sink, part by part: from a full topic to durable rows, as the service does it.
+
+In the same run the engine copies the same rows by itself (`INSERT … SELECT`), which is what storing them costs at
+least, and a sink takes one message at a time. All of it is CPU, of this process and of the engine's, so that a busy
+machine tells nearly the same as an idle one.
+"""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import psutil
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult
+from bench.engine import cpu_s
+from clickhouse_connect.driver import asyncclient
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from tollgate_common import blocks
+from tollgate_common.blocks import Stamped, Table
+from tollgate_common.consumer import Batches, Consumer, Handler
+from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.sink import Sink
+
+GOAL = 150_000
+# Messages that are taken one at a time.
+SINGLE = 200
+# Of this process, by the function that does it. What is left is sockets, commits, and the loop.
+PARTS: Mapping[str, tuple[type | ModuleType, str]] = {
+    "fetched records, decompressed": (FetchResult, "getall"),
+    "decoded": (blocks, "decode_all"),
+    "checked, admitted, made columns": (blocks, "as_a_whole"),
+    "with the sink's own columns": (Sink, "_arrow"),
+    "encoded, compressed": (asyncclient, "arrow_buffer"),
+}
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU seconds of this process and of the engine for some rows, and those of its parts."""
+
+    rows: int
+    here_s: float
+    engine_s: float
+    wall_s: float
+    parts: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Costs:
+    block: Spent
+    copy: Spent
+    single: Spent
+
+
+class Counting:
+    """A handler that knows when it has handled everything."""
+
+    def __init__(self, handler: Handler, rows: int) -> None:
+        self._handler, self._left = handler, rows
+        self.done = asyncio.Event()
+
+    async def assigned(self, partition: TopicPartition) -> int:
+        return await self._handler.assigned(partition)
+
+    def revoked(self, partitions: set[TopicPartition]) -> None:
+        self._handler.revoked(partitions)
+
+    async def handle(self, batches: Batches) -> None:
+        await self._handler.handle(batches)
+        self._left -= sum(map(len, batches.values()))
+        if self._left <= 0:
+            self.done.set()
+
+
+@contextmanager
+def stopwatch() -> Iterator[dict[str, float]]:
+    """CPU seconds of each of `PARTS` while the context lasts."""
+    spent = defaultdict[str, float](float)
+    originals = [(place, name, getattr(place, name)) for place, name in PARTS.values()]
+
+    def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **options: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return function(*args, **options)
+            finally:
+                spent[part] += time.thread_time() - began
+
+        return run
+
+    for part, (place, name, function) in zip(PARTS, originals, strict=True):
+        setattr(place, name, timed(part, function))
+    try:
+        yield spent
+    finally:
+        for place, name, function in originals:
+            setattr(place, name, function)
+
+
+async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
+    """Fill a partition, in batches as an edge sends them."""
+    batch = producer.create_batch()
+    for value in values:
+        if batch.append(key=None, value=value, timestamp=None) is None:
+            await (await producer.send_batch(batch, topic, partition=partition))
+            batch = producer.create_batch()
+            batch.append(key=None, value=value, timestamp=None)
+    await (await producer.send_batch(batch, topic, partition=partition))
+
+
+async def costs(
+    *,
+    bootstrap: str,
+    topics: Sequence[str],
+    table: Table[Any],
+    client: AsyncClient,
+    engine: psutil.Process,
+    producer: AIOKafkaProducer,
+    rows: int,
+) -> Costs:
+    """Take a topic that has `rows` messages through the table's sink; then the two that it is compared with."""
+
+    async def through(name: str, count: int, **options: int) -> Spent:
+        consumer = Consumer(bootstrap, f"{topics[0]}.{name}", topics, **options)
+        handler = Sink[Stamped](
+            bootstrap=bootstrap,
+            consumer=consumer,
+            clickhouse=client,
+            table=table._replace(name=name),
+            dead_letters=DeadLetters(producer, "bench", consumer.group),
+        )
+        return await _spend(Counting(handler, count), consumer, engine, count)
+
+    block = await through(table.name, rows)
+    assert await _count(client, table.name) == rows
+    for name in ("single", "copy"):
+        await client.command(
+            "CREATE TABLE {name:Identifier} AS {table:Identifier}", parameters={"name": name, "table": table.name}
+        )
+    single = await through("single", SINGLE, max_records=1)
+    copy = await _copy(client, table.name, engine, rows)
+    return Costs(block, copy, single)
+
+
+async def _spend(handler: Counting, consumer: Consumer, engine: psutil.Process, rows: int) -> Spent:
+    with stopwatch() as parts:
+        here, there, began = time.process_time(), cpu_s(engine), time.perf_counter()
+        task = asyncio.create_task(consumer.run(handler))
+        done = asyncio.create_task(handler.done.wait())
+        await asyncio.wait([task, done], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        spent = Spent(
+            rows,
+            time.process_time() - here,
+            cpu_s(engine) - there,
+            time.perf_counter() - began,
+            dict(parts),
+        )
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    return spent
+
+
+async def _copy(client: AsyncClient, table: str, engine: psutil.Process, rows: int) -> Spent:
+    """The rows from table to table, by one thread."""
+    there, here, began = cpu_s(engine), time.process_time(), time.perf_counter()
+    await client.command(
+        "INSERT INTO copy SELECT * REPLACE (now() + 60 AS insert_by) FROM {table:Identifier}",
+        parameters={"table": table},
+        settings={"max_threads": 1, "max_insert_threads": 1},
+    )
+    spent = Spent(rows, time.process_time() - here, cpu_s(engine) - there, time.perf_counter() - began, {})
+    assert await _count(client, "copy") == rows
+    return spent
+
+
+async def _count(client: AsyncClient, table: str) -> int:
+    found = await client.query("SELECT count() FROM {table:Identifier}", parameters={"table": table})
+    return int(found.result_rows[0][0])
+
+
+def show(what: str, costs: Costs) -> None:
+    block = costs.block
+    print(f"\n{what}: {block.rows:,} rows, in {block.wall_s:.1f} s")
+    print(f"{'':<40}{'rows/CPU s here':>16}{'here, µs':>10}{'engine, µs':>12}")
+    for name, spent in (
+        ("the sink, a block at a time", block),
+        ("the engine's own INSERT … SELECT", costs.copy),
+        ("the sink, one message at a time", costs.single),
+    ):
+        rate = f"{spent.rows / spent.here_s:,.0f}" if spent is not costs.copy else ""
+        print(f"{name:<40}{rate:>16}{_us(spent.here_s, spent):>10}{_us(spent.engine_s, spent):>12}")
+    for part in PARTS:
+        print(f"  {part:<38}{'':>16}{_us(block.parts[part], block):>10}")
+    print(f"  {'sockets, commits, the loop':<38}{'':>16}{_us(block.here_s - sum(block.parts.values()), block):>10}")
+
+
+def _us(seconds: float, spent: Spent) -> str:
+    return f"{seconds / spent.rows * 1e6:.2f}"

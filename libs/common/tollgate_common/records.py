@@ -1,0 +1,55 @@
+"""A record of the log as consumers here see it, and how it is read from aiokafka at half the price."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import FetchResult
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """`timestamp` is in milliseconds since 1970. aiokafka's own record has these fields too, and four more."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def lighten(kafka: AIOKafkaConsumer) -> None:
+    """Let what has been fetched, and has not been handed out yet, become `Record`s.
+
+    Building aiokafka's own, which the garbage collector then walks again and again, is half of what fetching takes; no
+    setting changes it. Whatever is fetched after this call comes as aiokafka's own, with the same fields.
+    """
+    for fetched in kafka._fetcher._records.values():  # noqa: SLF001 - see above
+        if isinstance(fetched, FetchResult) and fetched.has_more():
+            fetched._partition_records._consumer_record = _record  # noqa: SLF001 - likewise
+
+
+def _record(partition: TopicPartition, record: Any) -> Record:
+    return Record(
+        partition.topic,
+        partition.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple(record.headers),
+    )
+
+
+def sent_at(record: Record) -> datetime:
+    """The record's own time, not the clock's: a replay must decide about an old boot as the first attempt did."""
+    return moment(record.timestamp)
+
+
+@lru_cache(maxsize=4096)
+def moment(timestamp_ms: int) -> datetime:
+    """Remembered, because the records of a batch share their times."""
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
