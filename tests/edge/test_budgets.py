@@ -13,7 +13,7 @@ from balance.world import Books, open_pool, running
 from tollgate_balance.api import leases as leases_api
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
-from tollgate_edge.admission import KnownBalances, LeasedCredit
+from tollgate_edge.admission import FailingOpen, KnownBalances, LeasedCredit
 from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld
 from tollgate_edge.lease_client import LeaseClient, boot_clock_s
 from tollgate_edge.lease_desk import LeaseDesk
@@ -102,7 +102,7 @@ class Away:
 
 
 async def test_a_key_with_budgets_is_never_let_in_without_the_balance_service() -> None:
-    open_for_all = LeasedCredit(Away(), Rich(), fail_open_above_nano=0)  # type: ignore[arg-type]
+    open_for_all = FailingOpen(Away(), Rich(), above_nano=0)  # type: ignore[arg-type]
     assert (await open_for_all.reserve(Payer("a"), 1, 1)).lease is None
     for admission in (open_for_all, KnownBalances(Rich())):  # type: ignore[arg-type]
         with pytest.raises(BalanceUnavailable):

@@ -103,5 +103,7 @@ async def test_the_edge_dies_while_it_spools(
             assert successor.process.poll() is None
             await asyncio.sleep(0.05)
         assert successor.stop() == 0
-    [events] = (await recorded(kafka, prefix)).values()
-    assert events == Counter(["RequestOpened", "RequestClosed", "TokensUsed"] if is_safe else ["RequestOpened"])
+    everything, opening = Counter(["RequestOpened", "RequestClosed", "TokensUsed"]), Counter(["RequestOpened"])
+    # The opening may have left alone, or died with the others.
+    possible = [[everything]] if is_safe else [[opening], []]
+    assert list((await recorded(kafka, prefix)).values()) in possible

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 VERSION_HEADER = "version"
 # How long a broker holds back an answer that has nothing new: a record ends the wait at once.
 FETCH_WAIT_MS = 500
+# How often the reader looks whether it has caught up, and wakes once it has, for nothing: records wake it.
+CATCH_UP_WAIT_MS, FOLLOW_WAIT_MS = 200, 10_000
 
 
 class CompactedTopic:
@@ -57,7 +59,8 @@ class CompactedTopic:
             partitions = await self._assign()
             ends = await self._kafka.end_offsets(partitions)
             while True:
-                batches = await self._kafka.getmany(timeout_ms=200)
+                wait_ms = FOLLOW_WAIT_MS if self._caught_up else CATCH_UP_WAIT_MS
+                batches = await self._kafka.getmany(timeout_ms=wait_ms)
                 for records in batches.values():
                     for record in records:
                         self._take(record)

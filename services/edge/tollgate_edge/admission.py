@@ -65,28 +65,34 @@ class KnownBalances:
 class LeasedCredit:
     """No account is overspent, however many edges there are."""
 
-    def __init__(self, desk: LeaseDesk, balances: Balances, *, fail_open_above_nano: int | None) -> None:
-        """Admit by `desk`.
-
-        Args:
-            desk: holds the leases.
-            balances: the last that was heard of each account.
-            fail_open_above_nano: let accounts in that had more than this while the balance service is away. None
-                refuses them; what it lets in may overdraw, and is written off. Keys with budgets are always refused.
-        """
+    def __init__(self, desk: LeaseDesk) -> None:
+        """Admit by `desk`, which holds the leases."""
         self._desk = desk
+
+    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
+        return await self._desk.reserve(payer, least_nano, most_nano)
+
+    async def extend(self, reservation: Reservation, nano: int) -> None:
+        await self._desk.extend(reservation, nano)
+
+
+class FailingOpen:
+    """Lets accounts in that had credit while the balance service is away. What it lets in may overdraw them, and is
+    written off; keys with budgets are refused: nobody would count it in one."""
+
+    def __init__(self, leased: Admission, balances: Balances, *, above_nano: int) -> None:
+        """Admit by `leased`, and without an answer those whose last published balance was more than `above_nano`."""
+        self._leased = leased
         self._balances = balances
-        self._fail_open_above_nano = fail_open_above_nano
+        self._above_nano = above_nano
 
     async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         try:
-            return await self._desk.reserve(payer, least_nano, most_nano)
+            return await self._leased.reserve(payer, least_nano, most_nano)
         except BalanceUnavailable:
-            floor_nano = self._fail_open_above_nano
-            # What is let in so counts in no budget.
-            if floor_nano is None or payer.budgets or self._balances.available_nano(payer.account_id) <= floor_nano:
+            if payer.budgets or self._balances.available_nano(payer.account_id) <= self._above_nano:
                 raise
             return Reservation(payer, None, most_nano)
 
     async def extend(self, reservation: Reservation, nano: int) -> None:
-        await self._desk.extend(reservation, nano)
+        await self._leased.extend(reservation, nano)

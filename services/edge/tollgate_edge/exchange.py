@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +12,7 @@ from tollgate_edge.errors import OPENAI_WORDS, ApiError, ClientGone, Header, bod
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
@@ -63,6 +63,20 @@ class Exchange:
                 raise body_too_large(limit_bytes)
             more = message["more_body"]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def has_client_left(self) -> bool:
+        """Whether the client has left by now. Only once the body has been read, and while nobody watches for it.
+
+        It looks whether the server would have to wait to tell of the client, which costs no task.
+        """
+        receiving = self._receive()
+        try:
+            receiving.send(None)
+        except StopIteration as received:
+            message: Message = received.value
+            return bool(message["type"] == "http.disconnect")
+        receiving.close()
+        return False
 
     def watch_client(self) -> "ClientWatch":
         """Begin to look out for the client's leaving. Only once the body has been read: both take from the client."""

@@ -14,7 +14,7 @@ from tollgate_common.events import KeyLimits
 from tollgate_common.http import run_service
 from tollgate_common.ids import new_id
 from tollgate_common.keys import KeyDirectory
-from tollgate_edge.admission import Balances, KnownBalances, LeasedCredit
+from tollgate_edge.admission import Admission, Balances, FailingOpen, KnownBalances, LeasedCredit
 from tollgate_edge.api import create_api
 from tollgate_edge.app import EdgeApp
 from tollgate_edge.calls import ModelCalls
@@ -118,6 +118,14 @@ def make_gate(settings: EdgeSettings, leases: Leases | None) -> Gate:
     )
 
 
+def make_admission(settings: EdgeSettings, leases: Leases | None, balances: Balances) -> Admission:
+    if leases is None:
+        return KnownBalances(balances)
+    leased = LeasedCredit(leases.desk)
+    floor_nano = settings.fail_open_above_nano
+    return leased if floor_nano is None else FailingOpen(leased, balances, above_nano=floor_nano)
+
+
 def make_claims(settings: EdgeSettings, leases: Leases | None) -> Claims:
     if leases is None:
         return NoClaims()
@@ -142,15 +150,11 @@ async def serve_here(settings: EdgeSettings) -> None:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
     keys = KeyDirectory(bootstrap, prefix)
     catalogue = Catalogue(bootstrap, prefix)
-    balances = Balances(bootstrap, prefix)
     leases = open_leases(settings)
     router = Router(PROTOCOLS, lambda: read_routes(settings), settings.gateway_file)
     gate = make_gate(settings, leases)
-    admission = (
-        LeasedCredit(leases.desk, balances, fail_open_above_nano=settings.fail_open_above_nano)
-        if leases
-        else KnownBalances(balances)
-    )
+    balances = Balances(bootstrap, prefix)
+    admission = make_admission(settings, leases, balances)
     calls = ModelCalls(
         keys,
         catalogue,
@@ -161,7 +165,10 @@ async def serve_here(settings: EdgeSettings) -> None:
         claims=make_claims(settings, leases),
         first_output_tokens=settings.first_output_tokens,
     )
-    topics = (keys.topic, catalogue.topic, balances.topic)
+    topics = [keys.topic, catalogue.topic]
+    if not isinstance(admission, LeasedCredit):
+        # Leases tell all there is to know: a busy account's balance changes many times a second.
+        topics.append(balances.topic)
 
     def waiting_for() -> str | None:
         waits = [topic.waiting_for() for topic in topics]

@@ -58,18 +58,17 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
         ApiError: the provider failed or refused; nothing is charged.
     """
     call.meter.open()
-    client = exchange.watch_client()
     error: ApiError | None = None
     try:
         answer = await call.provider.complete(call.upstream)
-        ending = _whole_ending(call.request.read(answer.body), Outcome.CANCELLED if client.gone else Outcome.COMPLETED)
+        outcome = Outcome.CANCELLED if exchange.has_client_left() else Outcome.COMPLETED
+        ending = _whole_ending(call.request.read(answer.body), outcome)
         exchange.content_type = answer.content_type.encode("latin-1")
         await (await _close(call, ending, answer.body)).durable()
     except ApiError as known:
         error = known
         raise
     finally:
-        client.stop()
         if not call.meter.closed:
             await call.meter.close(_refused_ending(error or internal_error())).durable()
     await exchange.answer(HTTPStatus.OK, answer.body, answer.content_type.encode("latin-1"))
