@@ -1,6 +1,7 @@
 """Every API key that is valid now, in memory: what a service needs to know who calls."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from tollgate_common import apikey
 from tollgate_common.clock import utc_now
@@ -17,9 +18,8 @@ class KeyDirectory:
 
     def find(self, text: str, now: datetime | None = None) -> KeyRecord | None:
         """The record of a key that is valid now, by the key's text; None for any other."""
-        if not apikey.is_well_formed(text):
-            return None
-        record = self._keys.get(apikey.hash_key(text))
+        key_hash = _hash_of(text)
+        record = None if key_hash is None else self._keys.get(key_hash)
         if record is None or (record.expires_at is not None and record.expires_at <= (now or utc_now())):
             return None
         return record
@@ -35,3 +35,10 @@ class KeyDirectory:
             self._by_id.pop(before.key_id, None)
         if record is not None:
             self._keys[key_hash] = self._by_id[record.key_id] = record
+
+
+@lru_cache(maxsize=10_000)
+def _hash_of(text: str) -> str | None:
+    """The hash of a key, None for what is none. Cached, because checksum and hash are much of what a caller costs, and
+    the same keys come again; whether a key is valid is asked each time."""
+    return apikey.hash_key(text) if apikey.is_well_formed(text) else None

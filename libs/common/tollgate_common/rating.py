@@ -1,6 +1,7 @@
 """What usage costs: one pure function, so that every service that asks gets the same amount to the last nano-unit."""
 
 from collections.abc import Iterable
+from itertools import compress
 
 import msgspec
 from msgspec.structs import astuple
@@ -208,10 +209,10 @@ def rate(tokens: TokenCounts, prices: Prices, multiplier_bps: int = BASIS_POINTS
         raise ValueError(f"a plan's multiplier is {multiplier_bps} basis points; it is zero or more")
     tier_above_tokens, prices = prices.at(tokens.prompt) if prices.tiers else (0, prices)
     # As one tuple: sixteen look-ups by name would be most of the time that a charge takes.
-    used = [pair for pair in zip(CLASSES, astuple(tokens), strict=True) if pair[1]]
+    quantities = astuple(tokens)
     lines = []
     total = prices.request_nano * TOKENS_PER_PRICE
-    for name, quantity in used:
+    for name, quantity in compress(zip(CLASSES, quantities, strict=True), quantities):
         if quantity < 0:
             raise ValueError(f"{quantity} of {name}; a count is zero or more")
         price = prices.of(name)

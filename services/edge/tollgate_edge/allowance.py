@@ -44,7 +44,6 @@ class Dearest(NamedTuple):
     request_nano: int
 
 
-@lru_cache(maxsize=1024)
 def dearest(prices: Prices) -> Dearest:
     """Of all tiers: which one a prompt reaches is the provider's count to say."""
     every = (prices, *(tier.prices for tier in prices.tiers))
@@ -83,6 +82,15 @@ class Quote:
         price = self._prices.output * self._bps
         left_nano = nano - self.nano(prompt_tokens, 0)
         return max(0, left_nano * TOKENS_PER_PRICE * BASIS_POINTS // price) if price else CONTEXT_TOKENS
+
+
+@lru_cache(maxsize=1024)
+def _quote_without_units(tariff: Tariff) -> Quote:
+    return Quote(tariff)
+
+
+def quote_of(tariff: Tariff, units: TokenCounts) -> Quote:
+    return _quote_without_units(tariff) if units is NO_UNITS else Quote(tariff, units)
 
 
 def _scaled(total: int, bps: int) -> int:
@@ -232,7 +240,7 @@ async def reserve_stream(
     Raises:
         ApiError: 402 or 503.
     """
-    quote, tokens = Quote(tariff, size.units), size.at_most(first_tokens)
+    quote, tokens = quote_of(tariff, size.units), size.at_most(first_tokens)
     nano = quote.nano(size.prompt_tokens, tokens)
     reservation = await admission.reserve(payer, nano, nano)
     return Allowance(
@@ -246,7 +254,7 @@ async def reserve_whole(admission: Admission, payer: Payer, tariff: Tariff, size
     Raises:
         ApiError: 402 or 503.
     """
-    quote = Quote(tariff, size.units)
+    quote = quote_of(tariff, size.units)
     most_nano = quote.nano(size.prompt_tokens, size.output_tokens)
     is_limited = size.limit_tokens is not None
     roomy_nano = most_nano if is_limited else quote.nano(size.prompt_tokens, size.at_most(ROOMY_TOKENS))

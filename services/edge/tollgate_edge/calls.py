@@ -3,12 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from functools import lru_cache
-from typing import Any
+from contextlib import suppress
 
 from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
-from tollgate_common.rating import Prices
 from tollgate_edge.admission import Admission
 from tollgate_edge.allowance import Allowance, Size, reserve_stream, reserve_whole
 from tollgate_edge.auth import authenticate, credentials
@@ -76,14 +74,13 @@ class ModelCalls:
         self._gate = gate
         self._claims = claims
         self._first_output_tokens = first_output_tokens
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running = 0
+        self._is_idle = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
         exchange.words = ENDPOINTS[exchange.path].words
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
+        self._running += 1
         try:
             key = authenticate(self._keys, credentials(exchange.headers), exchange.arrived_at)
             with self._gate.enter(key, exchange) as ticket:
@@ -96,12 +93,17 @@ class ModelCalls:
             log.exception("request %s failed", exchange.request_id)
             await exchange.fail(internal_error())
         finally:
-            self._running.discard(task)
+            self._running -= 1
+            if not self._running:
+                self._is_idle.set()
 
     async def until_idle(self) -> None:
         """Wait until the requests that the server has cancelled have said what they used."""
+        self._is_idle.clear()
         if self._running:
-            await asyncio.wait(set(self._running), timeout=SETTLE_TIMEOUT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SETTLE_TIMEOUT_S):
+                    await self._is_idle.wait()
 
     async def _serve(self, exchange: Exchange, key: KeyRecord, ticket: Ticket) -> None:
         body = await exchange.body(ticket.max_body_bytes)
@@ -132,7 +134,7 @@ class ModelCalls:
         request = ENDPOINTS[exchange.path].parse(body, exchange.headers.get(b"content-type", b""))
         model, targets = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at, ())
-        if tariff is None or not _sells(tariff.price.prices, request.uses(tariff.price.prices)):
+        if tariff is None or not tariff.sells(request.uses(tariff.price.prices)):
             raise model_not_priced(request.model)
         refusal = self._recorder.refusal()
         if refusal is not None:
@@ -178,11 +180,6 @@ class ModelCalls:
 
 def _repeated(kept: KeptAnswer) -> tuple[Header, ...]:
     return (b"idempotent-replayed", b"true"), (b"x-original-request-id", kept.request_id.encode())
-
-
-@lru_cache(maxsize=1024)
-def _sells(prices: Prices, uses: tuple[str, ...]) -> bool:
-    return prices.sells(uses)
 
 
 def _dimensions(exchange: Exchange, key: KeyRecord, request: ModelRequest, model: ModelRecord) -> RequestDimensions:

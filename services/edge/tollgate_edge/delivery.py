@@ -84,7 +84,10 @@ async def _send_round(
             await asyncio.wait([batch.future for batch in sent])
     except (KafkaError, TimeoutError) as error:
         log.warning("Kafka did not take events: %r", error)
-    acknowledged = {id(entry) for batch in sent if _is_acknowledged(batch.future) for entry in batch.entries}
+    arrived = [batch for batch in sent if _is_acknowledged(batch.future)]
+    if len(arrived) == len(groups) and not unsent:
+        return [], []
+    acknowledged = {id(entry) for batch in arrived for entry in batch.entries}
     acknowledged.update(map(id, unsent))
     return [entry for entry in entries if id(entry) not in acknowledged], unsent
 

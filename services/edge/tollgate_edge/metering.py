@@ -1,9 +1,9 @@
 """The events of one request: opened once, closed once, and what it used."""
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -28,8 +28,7 @@ _MAX_WORD_CHARS = 64
 _SDK = re.compile(r"(?:Async)?(OpenAI|Anthropic)/(\w+) ([\w.+-]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a request ended. `tokens` None is nothing used; `estimated` tokens were counted by the edge."""
 
     outcome: Outcome

@@ -4,8 +4,8 @@ No byte of an answer leaves before the request's opening is durable, and not the
 request ends, it is closed: by whoever raised, by the client's leaving, or by the server's shutdown.
 """
 
-from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import NamedTuple
 
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts
@@ -25,8 +25,7 @@ NOT_KEPT = "answer_not_kept"
 _STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request that was let in: as the client meant it and as the provider gets it."""
 
     request: ModelRequest
@@ -47,7 +46,7 @@ async def _close(call: Call, ending: Ending, rest: bytes) -> Flush:
         rest: what the client is still going to be sent.
     """
     if call.claim is not None and ending.tokens is not None and not await call.claim.keep(rest):
-        ending = replace(ending, tokens=None, error_code=NOT_KEPT)
+        ending = ending._replace(tokens=None, error_code=NOT_KEPT)
     return call.meter.close(ending)
 
 

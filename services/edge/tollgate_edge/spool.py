@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 
@@ -32,7 +32,7 @@ TORN_SUFFIX = ".torn"
 _HEADER = struct.Struct(">II")
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """An encoded event and where it goes."""
 
     topic: Topic

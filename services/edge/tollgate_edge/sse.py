@@ -1,8 +1,10 @@
 """A provider's stream of server-sent events: cut into whole events, searched for what is metered, handed on.
 
-Most chunks are not parsed: a few substring searches tell whether one holds more than text. What is handed on does not
+Most chunks are not parsed: a search tells whether one holds more than text. What is handed on does not
 depend on how the network cut the stream.
 """
+
+import re
 
 import msgspec
 
@@ -15,8 +17,8 @@ from tollgate_edge.usage import is_given, parse_usage
 
 DONE_EVENT = b"data: [DONE]\n\n"
 CUT_OFF_REASON = "length"
-# A raw quote cannot stand inside a JSON string, so none of these matches in the middle of a text.
-_TELLING = (b'"finish_reason":"', b'"finish_reason": "', b'"usage":{', b'"usage": {', b'"error"')
+# A raw quote cannot stand inside a JSON string, so this does not match in the middle of a text.
+_TELLING = re.compile(rb'"(?:finish_reason": ?"|usage": ?\{|error")')
 _NO_USAGE = (b',"usage":null', b', "usage": null')
 
 
@@ -109,7 +111,7 @@ class ChatStream:
     @staticmethod
     def _is_plain(block: bytes) -> bool:
         """Whether every event is the JSON of a chunk that holds text at most."""
-        return block.count(BLANK_LINE) == block.count(b"}\n\n") and not any(sign in block for sign in _TELLING)
+        return block.count(BLANK_LINE) == block.count(b"}\n\n") and _TELLING.search(block) is None
 
     def _examine(self, event: bytes) -> bytes:
         """One event, perhaps changed or left out."""

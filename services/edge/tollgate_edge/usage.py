@@ -97,6 +97,7 @@ _decoder = msgspec.json.Decoder(Usage)
 _response_decoder = msgspec.json.Decoder(ResponseUsage)
 _messages_decoder = msgspec.json.Decoder(MessagesUsage)
 _duration_decoder = msgspec.json.Decoder(DurationUsage)
+_NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = PromptTokensDetails(), CompletionTokensDetails()
 
 
 def parse_usage(raw: bytes) -> TokenCounts | None:
@@ -111,7 +112,7 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
         return None
     if not (0 <= usage.prompt_tokens <= MOST_TOKENS and 0 <= usage.completion_tokens <= MOST_TOKENS):
         return None
-    prompt = usage.prompt_tokens_details or PromptTokensDetails()
+    prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
     cached, written, audio, image, text = _parts(
         usage.prompt_tokens,
         prompt.cached_tokens,
@@ -120,7 +121,7 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
         prompt.image_tokens,
     )
     hourly, shortly = _parts(written, prompt.cache_write_1h_tokens)
-    completion = usage.completion_tokens_details or CompletionTokensDetails()
+    completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
     reasoning, audio_output, output = _parts(
         usage.completion_tokens, completion.reasoning_tokens, completion.audio_tokens
     )
@@ -224,7 +225,7 @@ def _parts(total: int, *details: int | None) -> list[int]:
     """Each detail, as much of it as fits, and what is left of the total."""
     parts = []
     for detail in details:
-        part = min(max(detail or 0, 0), total)
+        part = min(max(detail, 0), total) if detail else 0
         parts.append(part)
         total -= part
     return [*parts, total]

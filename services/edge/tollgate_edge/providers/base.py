@@ -5,7 +5,6 @@ that speaks another protocol translates both ways, so that whoever routes, relay
 """
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -33,8 +32,7 @@ class Operation(StrEnum):
     TRANSLATIONS = "audio/translations"
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderRequest:
+class ProviderRequest(NamedTuple):
     """`body` is worded in the operation's protocol and names `model` as this provider does."""
 
     operation: Operation
@@ -48,9 +46,9 @@ class ProviderRequest:
         if model == self.model:
             return self
         if self.content_type.startswith(FORM):
-            return replace(self, model=model, body=with_field(self.body, self.content_type, "model", model))
+            return self._replace(model=model, body=with_field(self.body, self.content_type, "model", model))
         members: dict[str, Any] = msgspec.json.decode(self.body, type=dict[str, msgspec.Raw])
-        return replace(self, model=model, body=msgspec.json.encode(members | {"model": model}))
+        return self._replace(model=model, body=msgspec.json.encode(members | {"model": model}))
 
 
 class Answer(NamedTuple):

@@ -1,7 +1,6 @@
 """Messages for a provider that only has chat completions: each request and answer is translated on its way."""
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
 
 from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, Provider, ProviderRequest
 from tollgate_edge.translate import messages_to_chat
@@ -33,4 +32,4 @@ class MessagesOverChat:
 
 def _as_chat(request: ProviderRequest) -> ProviderRequest:
     body = translated_request(request.body, messages_to_chat.request)
-    return replace(request, operation=Operation.CHAT, body=body)
+    return request._replace(operation=Operation.CHAT, body=body)
