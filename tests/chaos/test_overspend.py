@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.asyncio(loop_scope="module"), pytes
 IS_LONG = os.environ.get("TOLLGATE_CHAOS") == "long"
 REQUESTS = 500
 REQUESTS_WITH_DEATHS, ROUNDS = (500, 5) if IS_LONG else (150, 1)
+LATECOMERS = 100
 EDGES = ("edge", "edge-2", "edge-3", "edge-4")
 LEASE_S = 8
 OUTAGE_S = 5.0
@@ -67,7 +68,10 @@ def tollgate(world: World) -> Tollgate:
 async def spend(
     tollgate: Tollgate, requests: int, strike: Callable[[], None] | None = None
 ) -> tuple[Spenders, Books, int]:
-    """Let them spend a dollar; something strikes in the middle. With the books and how many boots were fenced."""
+    """Let them spend a dollar; something strikes in the middle. With the books and how many boots were fenced.
+
+    What a dead edge held cannot be spent before it is released, so that after a strike others come and spend the rest.
+    """
     customer = await tollgate.sign_up(credit_usd="1")
     spenders = Spenders(tollgate, EDGES, customer, random.randrange(2**32), requests)
     account_id = await settled(tollgate, customer)
@@ -79,6 +83,11 @@ async def spend(
                 await asyncio.sleep(random.Random(spenders.seed).uniform(0.5, 3))
                 strike()
         await settled(tollgate, customer)
+        if strike is not None:
+            latecomers = Spenders(tollgate, EDGES, customer, spenders.seed + 1, LATECOMERS)
+            await latecomers.run()
+            await settled(tollgate, customer)
+            spenders.outcomes += latecomers.outcomes
     books = await read_books(tollgate, account_id)
     report(spenders, watch, books)
     assert books.used_nano - books.written_off_nano == NANO_PER_UNIT - books.posted_nano
