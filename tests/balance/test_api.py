@@ -174,7 +174,7 @@ async def test_a_wrong_parameter_is_named(client: httpx.AsyncClient, parameters:
 async def test_a_database_that_is_away_is_told_as_such(world: World, client: httpx.AsyncClient) -> None:
     await world.pool.close()
     answer = await client.get("/v1/balance")
-    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
 
 
 async def test_the_balance_tells_what_expires_when_and_what_is_due(world: World, client: httpx.AsyncClient) -> None:

@@ -148,7 +148,7 @@ async def test_only_who_knows_the_token_is_answered(books: Books, client: httpx.
 async def test_a_database_that_is_away_asks_to_repeat(books: Books, client: httpx.AsyncClient) -> None:
     await books.pool.close()
     answer = await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(1))
-    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
 
 
 async def test_a_lease_under_budgets(books: Books, client: httpx.AsyncClient) -> None:

@@ -72,6 +72,23 @@ def problem_response(problem: Problem, instance: str) -> JSONResponse:
     return JSONResponse(body, problem.status, problem.headers, PROBLEM_TYPE)
 
 
+def store_unavailable() -> Problem:
+    """503: the service's own store does not answer."""
+    detail = "the service's store does not answer; try again in a moment"
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", detail, headers={"Retry-After": "1"})
+
+
+def expect_stores_away(app: FastAPI, *errors: type[Exception]) -> None:
+    """Answer 503 wherever a route raises one of `errors`, which tell that a store does not answer; it is logged."""
+    for error in errors:
+        app.add_exception_handler(error, _render_store_away)
+
+
+async def _render_store_away(request: Request, error: Exception) -> JSONResponse:
+    log.error("a store did not answer: %s", error)
+    return problem_response(store_unavailable(), request.url.path)
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """How the OpenAPI document tells of the answers that are RFC 9457 problems."""
     return {status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {}}} for status in statuses}

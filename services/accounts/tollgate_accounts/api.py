@@ -3,12 +3,11 @@
 from collections.abc import Callable
 
 import psycopg
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from tollgate_accounts import problems
 from tollgate_accounts.access.operators import OfOperators, OfServices
 from tollgate_accounts.access.permissions import Access
 from tollgate_accounts.audit import api as audit
@@ -29,7 +28,7 @@ from tollgate_accounts.promo import operator_api as campaigns
 from tollgate_accounts.rules import Rules
 from tollgate_accounts.tokens import api as tokens
 from tollgate_accounts.tokens.handlers import Issuer
-from tollgate_common.http import create_app, problem_response
+from tollgate_common.http import create_app, expect_stores_away
 from tollgate_common.postgres import Pool
 
 
@@ -59,7 +58,7 @@ def build_app(
         balance: asks for the balances that operators look at; without it they see none.
     """
     app = create_app("Tollgate accounts", ready=ready)
-    app.add_exception_handler(psycopg.OperationalError, _render_unavailable)
+    expect_stores_away(app, psycopg.OperationalError)
     app.state.rules = rules
     _let_browsers_in(app, rules)
     access = Access(pool)
@@ -92,7 +91,3 @@ def _let_browsers_in(app: FastAPI, rules: Rules) -> None:
         )
     if rules.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(rules.trusted_proxies))
-
-
-async def _render_unavailable(request: Request, _: Exception) -> Response:
-    return problem_response(problems.store_unavailable(), request.url.path)

@@ -12,13 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from tollgate_common.errors import Problem
-from tollgate_common.http import PROBLEM_TYPE, problem_response
-
-
-def store_unavailable() -> Problem:
-    detail = "the accounts database does not answer; try again"
-    headers = {"Retry-After": "1"}
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", detail, headers=headers)
+from tollgate_common.http import PROBLEM_TYPE, problem_response, store_unavailable
 
 
 def invalid_input(field: str) -> Problem:

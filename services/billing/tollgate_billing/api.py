@@ -11,8 +11,7 @@ from typing import Annotated
 
 import psycopg
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from fastapi import Depends, FastAPI, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi import Depends, FastAPI, Query
 from pydantic import SecretStr
 
 from tollgate_billing import handlers, schemas
@@ -21,7 +20,7 @@ from tollgate_billing.store import Charges, Position
 from tollgate_common.access_tokens import Verifier
 from tollgate_common.callers import Caller, customers, operators
 from tollgate_common.errors import Problem
-from tollgate_common.http import create_app, problem_response, problems
+from tollgate_common.http import create_app, expect_stores_away, problems
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
 
@@ -53,8 +52,7 @@ def build_app(
         provider_ids: whose prices an import reads unless it says otherwise.
     """
     app = create_app("Tollgate billing", ready=waiting_for)
-    for error in (psycopg.OperationalError, ClickHouseError, OSError):
-        app.add_exception_handler(error, _render_unavailable)
+    expect_stores_away(app, psycopg.OperationalError, ClickHouseError, OSError)
     Customer = Annotated[Caller, Depends(customers(keys, tokens))]  # noqa: N806 - a type
 
     app.include_router(catalogue_routes(pool, operators(operator_token, tokens), provider_ids))
@@ -79,17 +77,6 @@ def build_app(
         return schemas.ChargePage(data=[schemas.charge(row) for row in page.rows], next_cursor=following)
 
     return app
-
-
-async def _render_unavailable(request: Request, error: Exception) -> JSONResponse:
-    log.error("a store did not answer: %s", error)
-    problem = Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "store_unavailable",
-        "the service's store does not answer right now; try again in a moment",
-        headers={"Retry-After": "1"},
-    )
-    return problem_response(problem, request.url.path)
 
 
 def _cursor(position: Position) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated
 
 import psycopg
-from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, FastAPI, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
 from tollgate_balance.api import views
@@ -15,7 +14,7 @@ from tollgate_common.access_tokens import Verifier
 from tollgate_common.callers import Caller, customers, operators
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord, UsageScope
-from tollgate_common.http import problem_response, problems
+from tollgate_common.http import expect_stores_away, problems
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
 
@@ -102,7 +101,7 @@ def add_routes(
     operator_token: SecretStr | None = None,
 ) -> None:
     """Serve owners, by their key or token, and operators."""
-    app.add_exception_handler(psycopg.OperationalError, _render_database_away)
+    expect_stores_away(app, psycopg.OperationalError)
     reader = Reader(pool)
     _add_customers_routes(app, reader, keys, tokens)
     _add_operators_routes(app, reader, operators(operator_token, tokens))
@@ -176,10 +175,3 @@ def _add_operators_routes(app: FastAPI, reader: Reader, operator: Callable[..., 
         return await reader.budgets(account_id, None)
 
     app.include_router(router)
-
-
-async def _render_database_away(request: Request, _error: Exception) -> JSONResponse:
-    problem = Problem(
-        503, "storage_unavailable", "the database does not answer; try again", headers={"Retry-After": "1"}
-    )
-    return problem_response(problem, request.url.path)
