@@ -35,6 +35,10 @@ class ProblemDetails(BaseModel):
     field: str | None = None
 
 
+# Asked for by every answer of every route, and dear to make.
+SCHEMA = ProblemDetails.model_json_schema()
+
+
 def documented(path: str, *problems: Problem) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route that answers with these problems, each an example under its status."""
     by_status: dict[int, list[Problem]] = defaultdict(list)
@@ -51,5 +55,5 @@ def _response(path: str, problems: list[Problem]) -> dict[str, Any]:
     return {
         "description": ", ".join(f"`{problem.code}`" for problem in problems),
         "headers": {name: {"schema": {"type": "string"}} for name in sorted(headers)},
-        "content": {PROBLEM_TYPE: {"schema": ProblemDetails.model_json_schema(), "examples": examples}},
+        "content": {PROBLEM_TYPE: {"schema": SCHEMA, "examples": examples}},
     }
