@@ -149,3 +149,10 @@ async def test_the_last_owner_stays(
     assert (await client.patch(f"/v1/members/{bobs}", json={"role": "owner"}, headers=ada)).status_code == 204
     both = await asyncio.gather(*(client.delete("/v1/members/current", headers=one) for one in (ada, bob)))
     assert Counter(answer.status_code for answer in both) == {204: 1, 409: 1}, "even when both leave at once"
+
+
+async def test_a_person_cannot_fill_the_world_with_invitations(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
+    bodies = [{"email": f"guest-{number}@example.com", "role": "viewer"} for number in range(60)]
+    answers = await asyncio.gather(*(client.post("/v1/invitations", json=body, headers=ada) for body in bodies))
+    assert Counter(answer.status_code for answer in answers) == {201: 50, 429: 10}
+    assert_problem(await client.post("/v1/invitations", json=bodies[0], headers=ada), 429, "too_many_attempts")

@@ -10,7 +10,7 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 @dataclass(frozen=True)
 class Limit:
-    """At most so many attempts of `action` by one e-mail, one address, or one of both, in a window of time."""
+    """At most so many attempts of `action` by one e-mail, person or address, or one of both, in a window of time."""
 
     action: str
     most: int
@@ -29,6 +29,9 @@ class Limits:
     mail_email: Limit = Limit("mail_email", 5, timedelta(hours=1))
     mail_address: Limit = Limit("mail_address", 20, timedelta(hours=1))
     token_address: Limit = Limit("token_address", 50, timedelta(hours=1))
+    promo_code_person: Limit = Limit("promo_code_person", 20, timedelta(hours=1))
+    promo_code_address: Limit = Limit("promo_code_address", 60, timedelta(hours=1))
+    invitation_person: Limit = Limit("invitation_person", 50, timedelta(hours=1))
     leak_address: Limit = Limit("leak_address", 60, timedelta(minutes=1))
 
 

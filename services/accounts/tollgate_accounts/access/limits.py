@@ -1,4 +1,4 @@
-"""Limits on attempts, by e-mail and by address. They count whether such an account exists or not."""
+"""Limits on attempts, by e-mail, person and address. They count whether such an account exists or not."""
 
 import math
 

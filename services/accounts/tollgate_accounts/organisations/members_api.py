@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
+from tollgate_accounts.access import limits
 from tollgate_accounts.access import problems as access_problems
 from tollgate_accounts.access.permissions import Access, Member, Person
 from tollgate_accounts.access.roles import Role
@@ -21,15 +22,16 @@ from tollgate_accounts.organisations.schemas import (
     RoleChange,
 )
 from tollgate_accounts.problems import bad_request, documented, invalid_input
+from tollgate_accounts.rules import Rules
 from tollgate_common.postgres import Pool
 
 OF_CHANGES = (problems.member_not_found(), problems.owners_only(), problems.last_owner(), invalid_input("person_id"))
 
 
-def routes(pool: Pool, access: Access) -> APIRouter:
+def routes(pool: Pool, rules: Rules, access: Access) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["members"])
     _members(router, pool, access)
-    _invitations(router, pool, access)
+    _invitations(router, pool, rules, access)
     return router
 
 
@@ -67,7 +69,7 @@ def _members(router: APIRouter, pool: Pool, access: Access) -> None:
         await members.remove(pool, caller, str(person_id))
 
 
-def _invitations(router: APIRouter, pool: Pool, access: Access) -> None:
+def _invitations(router: APIRouter, pool: Pool, rules: Rules, access: Access) -> None:
     manager = access.member(Role.OWNER, Role.ADMIN)
 
     @router.post(
@@ -80,9 +82,11 @@ def _invitations(router: APIRouter, pool: Pool, access: Access) -> None:
             invalid_input("email"),
             problems.owners_only(),
             problems.already_member(),
+            access_problems.too_many_attempts(600),
         ),
     )
     async def invite(caller: Annotated[Member, Depends(manager)], body: InvitationRequest) -> InvitationView:
+        await limits.count(pool, rules, [(rules.limits.invitation_person, caller.person_id)])
         invitation = await members.invite(pool, caller, body.email, body.role)
         return InvitationView.model_validate(invitation._asdict())
 

@@ -5,17 +5,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
+from tollgate_accounts.access import limits
 from tollgate_accounts.access import problems as access_problems
 from tollgate_accounts.access.permissions import Access, Member
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_accounts.promo import handlers, problems
 from tollgate_accounts.promo.schemas import GrantView, Redemption
+from tollgate_accounts.rules import Rules
 from tollgate_common.money import decimal_from_nano
 from tollgate_common.postgres import Pool
 
 
-def routes(pool: Pool, access: Access) -> APIRouter:
+def routes(pool: Pool, rules: Rules, access: Access) -> APIRouter:
     router = APIRouter(prefix="/v1/promo-codes", tags=["promo codes"])
     payer = access.member(Role.OWNER, Role.ADMIN, Role.BILLING)
 
@@ -28,9 +30,12 @@ def routes(pool: Pool, access: Access) -> APIRouter:
             bad_request(),
             invalid_input("code"),
             *problems.of_redemption("code"),
+            access_problems.too_many_attempts(600),
         ),
     )
     async def redeem(caller: Annotated[Member, Depends(payer)], body: Redemption) -> GrantView:
+        tries = [(rules.limits.promo_code_person, caller.person_id)]
+        await limits.count(pool, rules, tries, (rules.limits.promo_code_address, caller.actor.address))
         grant = await handlers.redeem(pool, caller.actor, caller.account_id, body.code)
         return GrantView(
             grant_id=grant.grant_id,
