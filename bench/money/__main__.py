@@ -19,12 +19,11 @@ MEASUREMENTS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {
 }
 
 
-async def run(names: list[str], entries: int, *, plans: bool) -> list[Figure]:
+async def run(names: list[str], measure_ledger: Callable[[], Awaitable[list[Figure]]]) -> list[Figure]:
     figures = []
     for name in names or MEASUREMENTS:
         print(f"measuring {name} …", flush=True)
-        measure = MEASUREMENTS[name]
-        found = await (partial(ledger.measure, entries, plans=plans)() if name == "ledger" else measure())
+        found = await (measure_ledger() if name == "ledger" else MEASUREMENTS[name]())
         show(found)
         figures += found
     return figures
@@ -34,14 +33,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="measurement", help=", ".join(MEASUREMENTS))
     parser.add_argument("--entries", type=int, default=ledger.ENTRIES, help="of the ledger")
+    parser.add_argument("--database", help="of the ledger: filled if it is not, and kept for the next measurement")
     parser.add_argument("--plans", action="store_true", help="show how the ledger's pages are found")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}")
+    measure_ledger = partial(ledger.measure, arguments.entries, arguments.database, plans=arguments.plans)
     engines = Run()
     try:
-        show(uvloop.run(run(arguments.names, arguments.entries, plans=arguments.plans)))
+        show(uvloop.run(run(arguments.names, measure_ledger)))
     finally:
         engines.end()
 

@@ -1,13 +1,15 @@
 """From an answer's last byte to the edge's knowing the new balance.
 
 An edge sends the last byte once Kafka has acknowledged the usage; so from that acknowledgement on, through the balance
-service as a process of its own, its ledger, its outbox and balances.v1, until the edge's own reader has it.
+service as a process of its own, its ledger, its outbox and balances.v1, until the edge's own reader has it. Nobody
+polls: this process, which is the edge and all its clients, would be busier with that than the service with its work.
 """
 
 import asyncio
 import os
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
@@ -32,6 +34,34 @@ ACCOUNTS = RATE  # each has a request a second, so that each step of its balance
 WARM_S = 3
 CREDIT_NANO = 10**12
 GOAL_MS = 500
+
+
+class WatchedBalances(Balances):
+    """Tells who waits for a balance the moment at which it came."""
+
+    def __init__(self, bootstrap: str, prefix: str) -> None:
+        super().__init__(bootstrap, prefix)
+        self._waiting: dict[str, list[tuple[int, asyncio.Future[float]]]] = defaultdict(list)
+
+    async def at_most(self, account_id: str, nano: int) -> float:
+        """When the edge knew that the account has no more."""
+        came: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting[account_id].append((nano, came))
+        self._tell(account_id)
+        async with asyncio.timeout(60):
+            return await came
+
+    def _apply(self, account_id: str, value: bytes | None) -> None:
+        super()._apply(account_id, value)
+        self._tell(account_id)
+
+    def _tell(self, account_id: str) -> None:
+        available_nano = self.available_nano(account_id)
+        for waiting in self._waiting[account_id][:]:
+            nano, came = waiting
+            if available_nano <= nano:
+                self._waiting[account_id].remove(waiting)
+                came.set_result(time.perf_counter())
 
 
 async def measure() -> list[Figure]:
@@ -90,7 +120,7 @@ async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
 
 async def _send(place: Place) -> list[float]:
     """Seconds that each request's balance took, after the warm-up."""
-    edge, balances = Edge(PARTITIONS), Balances(place.bootstrap, place.prefix)
+    edge, balances = Edge(PARTITIONS), WatchedBalances(place.bootstrap, place.prefix)
     producer = create_producer(place.bootstrap)
     await producer.start()
     reading = asyncio.create_task(balances.topic.run())
@@ -123,13 +153,12 @@ async def _produce(place: Place, producer: AIOKafkaProducer, event: TokensUsed) 
     return acknowledged
 
 
-async def _request(acknowledged: Awaitable[object], balances: Balances, event: TokensUsed, expected_nano: int) -> float:
+async def _request(
+    acknowledged: Awaitable[object], balances: WatchedBalances, event: TokensUsed, expected_nano: int
+) -> float:
     await acknowledged
     acknowledged_s = time.perf_counter()
-    async with asyncio.timeout(60):
-        while balances.available_nano(event.request.account_id) > expected_nano:
-            await asyncio.sleep(0.005)
-    return time.perf_counter() - acknowledged_s
+    return max(0.0, await balances.at_most(event.request.account_id, expected_nano) - acknowledged_s)
 
 
 async def _append(request: Awaitable[float], sample: list[float]) -> None:

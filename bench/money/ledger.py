@@ -1,126 +1,180 @@
-"""Ten million ledger entries: how long the pages take that owners read, and by which plan."""
+"""Ten million ledger entries: how long the pages take that owners and operators read, and by which plan.
 
+Each read goes through the service's own application, from the parsed request to the rendered answer: who asks is found,
+the database is asked, and a page of a hundred entries becomes JSON. Only the socket is missing.
+"""
+
+import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, LiteralString
+from typing import Any, NamedTuple
 
+import httpx
+from bench.money import ledger_fill
 from bench.money.figures import Figure, percentile
-from bench.money.place import own_place
+from bench.money.ledger_fill import ACCOUNTS, DAYS, LARGEST
+from bench.money.place import Place, kept_database, own_place
+from pydantic import SecretStr
 
-from tollgate_balance.api.accounts import GrantsPage, LedgerPage, Reader
-from tollgate_balance.ledger import Kind
+from tollgate_balance.api import accounts as api
+from tollgate_balance.store.audit import LedgerBooks
 from tollgate_balance.store.pages import NEWEST, OLDEST
 from tollgate_balance.store.rows import SQL
+from tollgate_common import apikey
 from tollgate_common.clock import utc_now
+from tollgate_common.events import KeyRecord, encode
+from tollgate_common.http import create_app
+from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool, create_pool
+from tollgate_common.producer import create_producer
+from tollgate_common.topics import Topic
 
-ENTRIES, ACCOUNTS, READS = 10_000_000, 10_000, 1_000
-# Three entries in ten are of one account; one in a thousand is no usage. They were posted over three months.
-FILL: LiteralString = """
-    INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at, posted_at,
-        event_partition, event_offset)
-    SELECT 'account-' || CASE WHEN n %% 10 < 3 THEN 0 ELSE n %% 9973 END,
-        CASE WHEN n %% 1000 = 0 THEN 'grant' ELSE 'usage' END,
-        (CASE WHEN n %% 1000 = 0 THEN 'payments' ELSE 'customer_credit' END)::ledger_account,
-        (CASE WHEN n %% 1000 = 0 THEN 'customer_credit' ELSE 'revenue' END)::ledger_account,
-        1000, '01938a50-0000-7000-8000-' || lpad(n::text, 12, '0'), t.at, t.at,
-        CASE WHEN n %% 1000 <> 0 THEN n %% 8 END, CASE WHEN n %% 1000 <> 0 THEN n / 8 END
-    FROM generate_series(%s::bigint, %s::bigint) AS n,
-        LATERAL (SELECT now() - (10000000 - n) * interval '0.78 second' AS at) AS t
-"""
-STEP = 500_000
+ENTRIES, READS, CUSTOMERS = 10_000_000, 500, 500
 GOAL_MS = 20
+OPERATOR = "operator-of-the-measurement"
 
 
-async def measure(entries: int = ENTRIES, *, plans: bool = False) -> list[Figure]:
-    async with own_place(1) as place, create_pool(place.dsn) as pool:
-        began_s = time.perf_counter()
-        await _fill(pool, entries)
-        print(f"{entries:,} entries in {time.perf_counter() - began_s:.0f} s")
-        if plans:
-            await _show_plans(pool)
-        return [await _time(what, read) for what, read in _reads(Reader(pool)).items()]
+class Customer(NamedTuple):
+    account_id: str
+    key: str
+
+
+async def measure(entries: int = ENTRIES, database: str | None = None, *, plans: bool = False) -> list[Figure]:
+    """`database` names one that is filled once and kept; without it, one is filled for this measurement alone."""
+    async with own_place(1) as place:
+        dsn = place.dsn if database is None else await kept_database(database)
+        async with create_pool(dsn) as pool:
+            await _fill(pool, entries)
+            if plans:
+                await _show_plans(pool)
+            async with _client(place, pool) as (http, customers):
+                return [await _time(http, what, read) for what, read in _reads(customers).items()]
 
 
 async def _fill(pool: Pool, entries: int) -> None:
-    async with pool.connection() as connection:
-        await connection.execute(
-            "INSERT INTO accounts (account_id, posted_nano)"
-            " SELECT 'account-' || n, 1000000 FROM generate_series(0, %s) AS n",
-            [ACCOUNTS],
-        )
-        await connection.execute(
-            "INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, source, reason, priority,"
-            " granted_at) SELECT 'grant-' || n, 'account-' || n % 10000, 10, n % 2, 'payment', '', 100, now()"
-            " FROM generate_series(1, 50000) AS n"
-        )
-    for first in range(10_000_000 - entries, 10_000_000, STEP):
-        async with pool.connection() as connection:
-            await connection.execute(FILL, [first, min(first + STEP, 10_000_000) - 1])
-    async with pool.connection() as connection:
-        await connection.set_autocommit(True)
-        await connection.execute("VACUUM ANALYZE")
-        await connection.set_autocommit(False)
+    if await ledger_fill.is_filled(pool):
+        return
+    began_s = time.perf_counter()
+    await ledger_fill.fill(pool, entries)
+    filled_s = time.perf_counter() - began_s
+    drifts = await LedgerBooks(pool, "").drifts(OLDEST)
+    assert not drifts, f"the ledger is filled wrongly: {drifts[0]}"
+    print(
+        f"{entries:,} entries in {filled_s:.0f} s; the auditor's sums in {time.perf_counter() - began_s - filled_s:.0f}"
+    )
 
 
-def _reads(reader: Reader) -> dict[str, Callable[[], Awaitable[Any]]]:
+@asynccontextmanager
+async def _client(place: Place, pool: Pool) -> AsyncIterator[tuple[httpx.AsyncClient, list[Customer]]]:
+    """The first customer is the owner of the largest account."""
+    numbers = [0, *random.sample(range(1, ACCOUNTS), CUSTOMERS - 1)]
+    keys, directory = {f"account-{n}": apikey.generate() for n in numbers}, KeyDirectory(place.bootstrap, place.prefix)
+    async with create_producer(place.bootstrap) as producer:
+        for account_id, key in keys.items():
+            record = KeyRecord(key_id=account_id, account_id=account_id, name="", plan="standard")
+            await producer.send(Topic.KEYS.named(place.prefix), encode(record), key.hash.encode())
+    app = create_app("balance", ready=directory.topic.waiting_for)
+    api.add_routes(app, pool, directory, operator_token=SecretStr(OPERATOR))
+    reading = asyncio.create_task(directory.topic.run())
+    try:
+        while directory.topic.waiting_for():
+            await asyncio.sleep(0.05)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://balance") as http:
+            yield http, [Customer(account_id, key.text) for account_id, key in keys.items()]
+    finally:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+class Read(NamedTuple):
+    path: str
+    key: str
+    parameters: dict[str, Any]
+
+
+def _reads(customers: list[Customer]) -> dict[str, Callable[[], Read]]:
     """What is read, each time of another account or another time."""
+    largest = customers[0]
 
-    def some() -> str:
-        return f"account-{random.randrange(9_973)}"
+    def some(path: str, **parameters: Any) -> Read:
+        return Read(f"/v1/{path}", random.choice(customers).key, parameters)
 
-    def page(**options: Any) -> LedgerPage:
-        return LedgerPage.model_validate(options)
+    def large(path: str, **parameters: Any) -> Read:
+        return Read(f"/v1/{path}", largest.key, parameters)
 
-    def moment() -> dict[str, Any]:
-        end = utc_now() - timedelta(days=random.random() * 80)
-        return {"from": end - timedelta(days=1), "to": end}
+    def operator(path: str, account_id: str = LARGEST, **parameters: Any) -> Read:
+        return Read(f"/v1/accounts/{account_id}/{path}", OPERATOR, parameters)
+
+    def deep() -> str:
+        return f"{int((utc_now() - timedelta(days=random.random() * DAYS)).timestamp() * 1_000_000)}-0"
+
+    def day() -> dict[str, Any]:
+        end = utc_now() - timedelta(days=random.random() * (DAYS - 1))
+        return {"from": (end - timedelta(days=1)).isoformat(), "to": end.isoformat()}
+
+    def anyone() -> str:
+        return random.choice(customers).account_id
 
     return {
-        "balance": lambda: reader.balance(some()),
-        "grants": lambda: reader.grants(some(), GrantsPage()),
-        "ledger, newest page": lambda: reader.ledger_page(some(), page()),
-        "ledger of the largest account, newest page": lambda: reader.ledger_page("account-0", page()),
-        "ledger of the largest account, some day": lambda: reader.ledger_page("account-0", page(**moment())),
-        "ledger of the largest account, grants": lambda: reader.ledger_page("account-0", page(kind=Kind.GRANT)),
-        "ledger of the largest account, usage of some day": lambda: reader.ledger_page(
-            "account-0", page(kind=Kind.USAGE, **moment())
-        ),
+        "customer: balance": lambda: some("balance"),
+        "customer: grants": lambda: some("grants"),
+        "customer: ledger, newest page": lambda: some("ledger"),
+        "customer: ledger, deep page": lambda: some("ledger", cursor=deep()),
+        "customer: ledger, grants": lambda: some("ledger", kind="grant"),
+        "largest customer: balance": lambda: large("balance"),
+        "largest customer: grants": lambda: large("grants"),
+        "largest customer: ledger, newest page": lambda: large("ledger"),
+        "largest customer: ledger, deep page": lambda: large("ledger", cursor=deep()),
+        "largest customer: ledger, some day": lambda: large("ledger", **day()),
+        "largest customer: ledger, usage of some day": lambda: large("ledger", kind="usage", **day()),
+        "largest customer: ledger, deep page of grants": lambda: large("ledger", kind="grant", cursor=deep()),
+        "operator: balance": lambda: operator("balance", anyone()),
+        "operator: ledger, newest page": lambda: operator("ledger", anyone()),
+        "operator, of the largest: ledger, deep page": lambda: operator("ledger", cursor=deep()),
+        "operator, of the largest: ledger, adjustments": lambda: operator("ledger", kind="adjustment"),
     }
 
 
-async def _time(what: str, read: Callable[[], Awaitable[Any]]) -> Figure:
+async def _time(http: httpx.AsyncClient, what: str, choose: Callable[[], Read]) -> Figure:
     took_s = []
     for _ in range(READS):
+        read = choose()
         began_s = time.perf_counter()
-        await read()
+        answer = await http.get(read.path, params=read.parameters, headers={"Authorization": f"Bearer {read.key}"})
         took_s.append(time.perf_counter() - began_s)
+        answer.raise_for_status()
     note = f"p50 {percentile(took_s, 50) * 1000:.1f} ms"
     return Figure(f"{what}, p99", percentile(took_s, 99) * 1000, "ms", GOAL_MS, at_most=True, note=note)
 
 
 async def _show_plans(pool: Pool) -> None:
     page = {
-        "account_id": "account-0",
+        "account_id": LARGEST,
         "start": OLDEST,
         "before_at": NEWEST.posted_at,
         "before_id": 0,
         "limit": 101,
         "kind": None,
     }
-    grants = {"account_id": "account-1", "before": "\x7f", "limit": 101, "only_open": False}
+    deep = {"before_at": utc_now() - timedelta(days=DAYS / 2)}
+    grants = {"account_id": LARGEST, "before": "\x7f", "limit": 101}
     questions: tuple[tuple[str, dict[str, Any]], ...] = (
         ("read_account", {"account_id": "account-1"}),
-        ("read_grants", grants),
+        ("read_grants", grants | {"only_open": True}),
+        ("read_grants", grants | {"only_open": False}),
         ("read_postings", page),
-        ("read_postings", page | {"kind": "usage", "before_at": utc_now() - timedelta(days=30)}),
-        ("read_postings_beside_usage", page | {"kind": "grant"}),
+        ("read_postings", page | deep),
+        ("read_postings", page | deep | {"kind": "usage"}),
+        ("read_postings", page | {"account_id": "account-1"}),
+        ("read_postings_beside_usage", page | deep | {"kind": "grant"}),
+        ("read_postings_beside_usage", page | {"kind": "adjustment"}),
     )
     async with pool.connection() as connection:
         for statement, parameters in questions:
             cursor = await connection.execute("EXPLAIN (ANALYZE, BUFFERS) " + SQL[statement], parameters)
-            print(f"\n{statement} {parameters.get('kind') or ''}")
+            print(f"\n{statement} {parameters}")
             for row in await cursor.fetchall():
                 print(f"  {row['QUERY PLAN']}")

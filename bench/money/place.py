@@ -1,8 +1,13 @@
 """A database and topics for one measurement, on the engines that tests use."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
 
 from engines import stores
 from engines.run import find_engines
@@ -27,3 +32,14 @@ async def own_place(partitions: int) -> AsyncIterator[Place]:
             yield Place(engines.kafka_bootstrap, prefix, dsn)
         finally:
             await stores.delete_topics(engines.kafka_bootstrap, prefix)
+
+
+async def kept_database(name: str) -> str:
+    """The DSN of a database that stays for the next measurement, made now if it is not there."""
+    admin_dsn = find_engines().postgres_dsn
+    async with await postgres.connect(admin_dsn) as admin:
+        with contextlib.suppress(psycopg.errors.DuplicateDatabase):
+            await admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    dsn = urlsplit(admin_dsn)._replace(path=f"/{name}").geturl()
+    await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
+    return dsn

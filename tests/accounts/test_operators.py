@@ -191,6 +191,14 @@ async def test_what_credit_is_refused_for(client: httpx.AsyncClient, ada: Header
         ("credits", {"amount_nano": 10**17, "reason": "because"}, "invalid_input", "amount_nano"),
         ("credits", {"amount_nano": "1", "reason": "because"}, "invalid_input", "amount_nano"),
         ("adjustments", {"amount_nano": 0, "reason": "because"}, "amount_is_zero", "amount_nano"),
+        ("credits", {"amount_nano": USD, "reason": "because", "currency": "EUR"}, "currency_not_accepted", "currency"),
+        (
+            "adjustments",
+            {"amount_nano": 1, "reason": "because", "currency": "EUR"},
+            "currency_not_accepted",
+            "currency",
+        ),
+        ("adjustments", {"amount_nano": 1, "reason": "because", "currency": "usd"}, "invalid_input", "currency"),
         ("suspend", {}, "invalid_input", "reason"),
         ("adjustments", {"amount_nano": -(10**17), "reason": "because"}, "invalid_input", "amount_nano"),
     ):

@@ -57,13 +57,15 @@ async def test_what_can_never_be_credited_goes_to_the_dead_letters(world: World)
         msgspec.structs.replace(granted("b", 1), at=datetime(2020, 1, 1)),
         adjusted("b", 0),
         msgspec.structs.replace(adjusted("b", 1), reason=" "),
+        granted("b", 1, currency="EUR"),
+        msgspec.structs.replace(adjusted("b", 1), currency="usd"),
         known,
         granted("a", 2, grant_id=known.grant_id),
-        granted("a", 10),
+        granted("a", 10, currency="USD"),
     )
     async with world.crediting():
         await until(lambda: has_posted(world, "a", 11))
-        await until(lambda: has_letters(world, 11))
+        await until(lambda: has_letters(world, 13))
 
     reasons = sorted(reason.split(";")[0].split(":")[0] for _, reason in await world.dead_letters(Topic.CREDITS))
     assert reasons == sorted(
@@ -79,6 +81,8 @@ async def test_what_can_never_be_credited_goes_to_the_dead_letters(world: World)
             "expires_at is 2020-01-01 00",
             "at is 2020-01-01 00",
             "reason is empty",
+            "currency is 'EUR'",
+            "currency is 'usd'",
         ]
     )
     assert await world.account("b") == {}

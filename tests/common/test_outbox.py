@@ -13,6 +13,7 @@ from tollgate_common.compacted import VERSION_HEADER, CompactedTopic
 from tollgate_common.errors import Retryable
 from tollgate_common.outbox import Message, Publisher
 from tollgate_common.producer import create_producer
+from tollgate_common.records import Record
 from tollgate_common.topics import Topic, create_topics
 
 pytestmark = pytest.mark.engines
@@ -42,6 +43,26 @@ class World:
         async with running(topic.run()):
             await until(lambda: topic.waiting_for() is None)
             yield topic
+
+    async def read(self, topic: Topic) -> list[Record]:
+        """All records of a topic with one partition."""
+        reader = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
+        await reader.start()
+        try:
+            partition = TopicPartition(topic.named(self.prefix), 0)
+            reader.assign([partition])
+            await reader.seek_to_beginning(partition)
+            [end] = (await reader.end_offsets([partition])).values()
+            found: list[Record] = []
+            async with asyncio.timeout(10):
+                while await reader.position(partition) < end:
+                    found += (await reader.getmany(partition, timeout_ms=200)).get(partition, ())
+            return found
+        finally:
+            await reader.stop()
+
+    async def values(self, topic: Topic) -> list[bytes | None]:
+        return [record.value for record in await self.read(topic)]
 
     async def outbox_is_empty(self) -> bool:
         async with await postgres.connect(self.dsn) as connection:
@@ -104,6 +125,17 @@ async def test_an_older_version_is_ignored(world: World) -> None:
     assert world.cache["a"] is None
 
 
+async def test_only_the_newest_of_a_key_that_waits_is_published(world: World) -> None:
+    """Of a compacted topic; of the others every message counts."""
+    credit = [Message(Topic.CREDITS, "a", version, b"%d" % version) for version in (1, 2)]
+    await world.add(key("a", 1, b"one"), key("b", 1, b"uno"), *credit, key("a", 3, b"three"), key("a", 2, b"two"))
+    async with world.publishing(), world.caching():
+        await until(lambda: "a" in world.cache)
+    assert await world.values(Topic.KEYS) == [b"three", b"uno"]
+    assert await world.values(Topic.CREDITS) == [b"1", b"2"]
+    assert await world.outbox_is_empty()
+
+
 async def test_a_zombie_publisher_cannot_write(world: World) -> None:
     zombie = create_producer(world.bootstrap, transactional_id=f"{world.prefix}.outbox.test")
     await zombie.start()
@@ -139,15 +171,7 @@ async def test_messages_carry_their_version(world: World) -> None:
     await world.add(key("a", 7, b"x"))
     async with world.publishing(), world.caching():
         await until(lambda: "a" in world.cache)
-    reader = AIOKafkaConsumer(bootstrap_servers=world.bootstrap, isolation_level="read_committed")
-    await reader.start()
-    try:
-        partition = TopicPartition(Topic.KEYS.named(world.prefix), 0)
-        reader.assign([partition])
-        await reader.seek_to_beginning(partition)
-        message = await asyncio.wait_for(reader.getone(), 10)
-    finally:
-        await reader.stop()
+    [message] = await world.read(Topic.KEYS)
     assert dict(message.headers)[VERSION_HEADER] == b"7"
 
 

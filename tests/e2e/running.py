@@ -85,10 +85,11 @@ class Tollgate:
             await until(lambda: self._has_credit(customer))
         return customer
 
-    async def create_key(self, session: str, name: str) -> dict[str, str]:
+    async def create_key(self, session: str, name: str, **rights: Any) -> dict[str, str]:
         accounts = self.system.url("accounts")
         headers = {"Authorization": f"Bearer {session}"}
-        return expect_created(await self.http.post(f"{accounts}/v1/keys", json={"name": name}, headers=headers))
+        body = {"name": name} | rights
+        return expect_created(await self.http.post(f"{accounts}/v1/keys", json=body, headers=headers))
 
     async def create_promo_code(self, amount_usd: str) -> str:
         code = unique_name().upper()

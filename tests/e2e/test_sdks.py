@@ -88,6 +88,40 @@ async def test_without_credit_the_edge_refuses(tollgate: Tollgate) -> None:
     assert (await tollgate.usage(customer))["total"]["cost_nano"] == 0
 
 
+async def test_a_key_stops_at_its_budget_while_another_of_the_account_goes_on(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up()
+    budget = {"period": "day", "amount_nano": 100_000}
+    thrifty = await tollgate.create_key(customer.session, "thrifty", budgets=[budget])
+    await tollgate.until_known(thrifty["key"])
+
+    async with sdk(tollgate, thrifty["key"]) as client:
+        answered, refused = await ask_until_refused(client)
+    async with sdk(tollgate, customer.key) as client:
+        assert (await client.chat.completions.create(model="gpt-4o-mini", messages=QUESTION, max_tokens=20)).usage
+
+    assert answered >= 1
+    assert (refused.status_code, refused.code) == (402, "budget_exceeded")
+    assert refused.response.headers["x-should-retry"] == "false"
+    assert f"this API key's (key:{thrifty['id']})" in str(refused)
+
+    async def all_is_settled() -> bool:
+        url, headers = f"{tollgate.system.url('balance')}/v1/budgets", {"Authorization": f"Bearer {thrifty['key']}"}
+        [told] = (await tollgate.http.get(url, headers=headers)).json()["budgets"]
+        return bool(0 < told["spent_nano"] <= told["amount_nano"] == budget["amount_nano"] and told["resets_at"])
+
+    await until(all_is_settled)
+
+
+async def ask_until_refused(client: openai.AsyncOpenAI) -> tuple[int, openai.APIStatusError]:
+    """How many calls were answered, each of which costs some thousand nano-units, and what came then."""
+    for answered in range(100):
+        try:
+            await client.chat.completions.create(model="gpt-4o-mini", messages=QUESTION, max_tokens=20)
+        except openai.APIStatusError as error:
+            return answered, error
+    raise AssertionError("nothing is ever refused")
+
+
 async def test_a_revoked_key_is_refused(tollgate: Tollgate) -> None:
     customer = await tollgate.sign_up()
     url = f"{tollgate.system.url('accounts')}/v1/keys/{customer.key_id}"

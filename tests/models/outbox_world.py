@@ -21,14 +21,15 @@ class OutboxRules(NamedTuple):
     delete_after_publish: bool = True
     """A row is deleted once its message is in the topic."""
     version: bool = True
-    """A reader ignores a message with an older version than it has seen."""
+    """A message has the version of its key: the newest of what waits is published, the topic being compacted, and a
+    reader ignores a message with an older version than it has seen."""
 
 
 class Publisher(NamedTuple):
     epoch: int | None = None
     """Of its transactional id; None if it does not run."""
     holding: tuple[int, ...] = ()
-    """The versions that it is publishing, in one transaction."""
+    """The versions that it has read, to publish them in one transaction and then delete them."""
 
 
 class World(NamedTuple):
@@ -97,12 +98,13 @@ class Outbox:
         if publisher.epoch < world.epoch and self._rules.fence:
             yield f"{name} is fenced", _put(world, index, Publisher())
             return
-        topic = (*world.topic, *publisher.holding)
+        published = (max(publisher.holding),) if self._rules.version else publisher.holding
+        topic = (*world.topic, *published)
         rows = tuple(version for version in world.rows if version not in publisher.holding)
         done = _put(world, index, publisher._replace(holding=()))
-        yield f"{name} publishes {publisher.holding} and deletes the rows", done._replace(topic=topic, rows=rows)
+        yield f"{name} publishes {published} and deletes {publisher.holding}", done._replace(topic=topic, rows=rows)
         if world.deaths:
-            yield f"{name} publishes {publisher.holding} and dies", _put(died, index, Publisher())._replace(topic=topic)
+            yield f"{name} publishes {published} and dies", _put(died, index, Publisher())._replace(topic=topic)
 
     def wrong(self, world: World) -> str | None:
         if world.reader > world.truth:

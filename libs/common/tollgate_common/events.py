@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from tollgate_common.errors import Poison
+from tollgate_common.money import CURRENCY
 from tollgate_common.rating import Prices, TokenCounts
 from tollgate_common.sequence import Stamp
 
@@ -166,6 +167,8 @@ class CreditGranted(Event, frozen=True, kw_only=True, tag="credit_granted"):
     expires_at: datetime | None = None
     priority: int = 100
     """Lower burns first; then the earlier expiry, then the older grant."""
+    currency: str = CURRENCY
+    """Of the amount. The ledger is kept in one, and takes no other."""
 
 
 class CreditAdjusted(Event, frozen=True, kw_only=True, tag="credit_adjusted"):
@@ -176,6 +179,7 @@ class CreditAdjusted(Event, frozen=True, kw_only=True, tag="credit_adjusted"):
     at: datetime
     amount_nano: int
     reason: str
+    currency: str = CURRENCY
 
 
 CreditEvent = CreditGranted | CreditAdjusted

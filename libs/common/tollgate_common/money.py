@@ -1,7 +1,10 @@
 """Money is an `int` of nano-units of the deployment's currency: 1 USD = 1_000_000_000. No float ever touches it."""
 
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
+CURRENCY: Final = "USD"
+"""Of a deployment's prices and accounts: one, so that no sum ever needs a rate."""
 NANO_PER_UNIT = 1_000_000_000
 
 

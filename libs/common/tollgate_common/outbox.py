@@ -1,9 +1,10 @@
 """What others must know leaves a service's database through its outbox.
 
 Guarantee: a row written in a transaction is published if and only if that transaction commits, at least once, in the
-order of its key. Crash window: after Kafka's commit, before the delete; the rows are published again, with the same
-version, and readers ignore or deduplicate them. A zombie publisher is fenced by its transactional id, so that an older
-value can never come to stand after a newer one in a compacted topic.
+order of its key. Of the rows of a compacted topic's key that wait, only the newest is published: compaction leaves no
+other. Crash window: after Kafka's commit, before the delete; the rows are published again, with the same version, and
+readers ignore or deduplicate them. A zombie publisher is fenced by its transactional id, so that an older value can
+never come to stand after a newer one in a compacted topic.
 """
 
 import asyncio
@@ -14,18 +15,19 @@ from typing import NamedTuple
 import psycopg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from psycopg.rows import DictRow
 
 from tollgate_common.compacted import VERSION_HEADER
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Connection, connect
 from tollgate_common.producer import create_producer
 from tollgate_common.statements import Statements
-from tollgate_common.topics import Topic
+from tollgate_common.topics import SPECS, Topic
 
 log = logging.getLogger(__name__)
 
 SQL = Statements("tollgate_common")
-BATCH_ROWS = 500
+BATCH_ROWS = 2_000
 # How long a notification may be missed: the table is looked at this often even in silence.
 POLL_S = 1.0
 RETRY_DELAY_S = 1.0
@@ -108,7 +110,7 @@ class Publisher:
                     row["key"].encode(),
                     headers=[(VERSION_HEADER, str(row["version"]).encode())],
                 )
-                for row in rows
+                for row in without_superseded(rows)
             ]
             # The transaction would commit although a send failed; each must be seen to have succeeded.
             await asyncio.gather(*sent)
@@ -117,3 +119,17 @@ class Publisher:
         await connection.execute(SQL["outbox_delete"], {"ids": [row["id"] for row in rows]})
         reach(CrashPoint.AFTER_DELETE)
         return len(rows)
+
+
+def without_superseded(rows: Sequence[DictRow]) -> Sequence[DictRow]:
+    """The rows that somebody must see: of a compacted topic's key the newest version, of other topics all."""
+    newest: dict[tuple[str, str], DictRow] = {}
+    kept = []
+    for row in rows:
+        if SPECS[Topic(row["topic"])].retention_ms is not None:
+            kept.append(row)
+            continue
+        key = row["topic"], row["key"]
+        if key not in newest or newest[key]["version"] <= row["version"]:
+            newest[key] = row
+    return [*kept, *newest.values()]

@@ -10,6 +10,7 @@ from tollgate_balance.api import leases as leases_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.expirer import Expirer
+from tollgate_balance.gauges import Gauges
 from tollgate_balance.settings import BalanceSettings
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_balance.sweeper import Sweeper
@@ -61,7 +62,15 @@ async def serve(settings: BalanceSettings) -> None:
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     idempotency_api.add_routes(app, pool, token, tokens)
     audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)
-    workers = [usage.run(), credit.run(), publisher.run(), sweeper.run(), Expirer(pool).run(), keys.topic.run()]
+    workers = [
+        usage.run(),
+        credit.run(),
+        publisher.run(),
+        sweeper.run(),
+        Expirer(pool).run(),
+        Gauges(pool).run(),
+        keys.topic.run(),
+    ]
     if tokens:
         workers.append(tokens.run())
     await producer.start()

@@ -6,6 +6,7 @@ from datetime import datetime
 from tollgate_balance.ledger import GRANTED_FROM, MAX_CHARGE_NANO, MAX_CREDIT_NANO
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditGranted, TokensUsed, UsageEvent
+from tollgate_common.money import CURRENCY
 
 _ID = re.compile(r"[!-~]{1,128}")
 
@@ -38,6 +39,7 @@ def check_grant(grant: CreditGranted) -> None:
     check_id("account_id", grant.account_id)
     if grant.source not in GRANTED_FROM:
         raise Poison(f"source is {grant.source[:200]!r}; expected one of {', '.join(GRANTED_FROM)}")
+    check_currency(grant.currency)
     if not 0 < grant.amount_nano <= MAX_CREDIT_NANO:
         raise Poison(f"amount_nano is {grant.amount_nano}; a grant is 1 to {MAX_CREDIT_NANO}")
     check_time("at", grant.at)
@@ -54,11 +56,17 @@ def check_adjustment(adjustment: CreditAdjusted) -> None:
     """
     check_id("adjustment_id", adjustment.adjustment_id)
     check_id("account_id", adjustment.account_id)
+    check_currency(adjustment.currency)
     if not 0 < abs(adjustment.amount_nano) <= MAX_CREDIT_NANO:
         raise Poison(f"amount_nano is {adjustment.amount_nano}; an adjustment is ±1 to ±{MAX_CREDIT_NANO}")
     check_time("at", adjustment.at)
     if not adjustment.reason.strip():
         raise Poison("reason is empty; an adjustment says why")
+
+
+def check_currency(currency: str) -> None:
+    if currency != CURRENCY:
+        raise Poison(f"currency is {currency[:200]!r}; this deployment keeps its accounts in {CURRENCY}")
 
 
 def check_time(name: str, value: datetime | None) -> None:

@@ -1,5 +1,5 @@
 -- Messages for other services, in the transaction of the facts that they tell.
 INSERT INTO outbox (topic, key, version, payload)
 SELECT topic, key, version, payload
-FROM unnest(%(topics)s::text[], %(keys)s::text[], %(versions)s::bigint[], %(payloads)s::bytea[])
+FROM unnest(%(topics)b::text[], %(keys)b::text[], %(versions)b::bigint[], %(payloads)b::bytea[])
     AS added (topic, key, version, payload)

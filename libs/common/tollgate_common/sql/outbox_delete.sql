@@ -1,2 +1,2 @@
 -- They are in Kafka, committed.
-DELETE FROM outbox WHERE id = ANY(%(ids)s)
+DELETE FROM outbox WHERE id = ANY(%(ids)b)

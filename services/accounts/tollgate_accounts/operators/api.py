@@ -37,7 +37,7 @@ from tollgate_accounts.payments.schemas import (
 )
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_accounts.schemas import Email
-from tollgate_common.money import decimal_from_nano
+from tollgate_common.money import CURRENCY, decimal_from_nano
 from tollgate_common.postgres import Pool
 
 PATH = "/v1/operator"
@@ -49,6 +49,7 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 
 REFUSALS = access_problems.OF_OPERATORS
 OF_ACCOUNT = (*REFUSALS, problems.account_not_found(), invalid_input("account_id"))
+OTHER_CURRENCY = payment_problems.currency_not_accepted("EUR", CURRENCY)
 
 
 def routes(pool: Pool, operators: OfOperators, balance: BalanceClient | None) -> APIRouter:
@@ -141,7 +142,7 @@ def credit(router: APIRouter, pool: Pool, operators: OfOperators) -> None:
     @router.post(
         "/accounts/{account_id}/credits",
         status_code=HTTPStatus.CREATED,
-        responses=documented(PATH, *OF_ACCOUNT, bad_request(), payment_problems.reference_taken()),
+        responses=documented(PATH, *OF_ACCOUNT, bad_request(), OTHER_CURRENCY, payment_problems.reference_taken()),
     )
     async def give_credit(caller: Caller, account_id: UUID, body: CreditRequest) -> PaymentView:
         """Credit with a reason. Name a `reference`, and a call that is repeated gives nothing more."""
@@ -150,6 +151,7 @@ def credit(router: APIRouter, pool: Pool, operators: OfOperators) -> None:
             caller.actor,
             account_id=str(account_id),
             amount_nano=body.amount_nano,
+            currency=body.currency,
             reason=body.reason,
             reference=body.reference,
         )
@@ -158,12 +160,17 @@ def credit(router: APIRouter, pool: Pool, operators: OfOperators) -> None:
     @router.post(
         "/accounts/{account_id}/adjustments",
         status_code=HTTPStatus.CREATED,
-        responses=documented(PATH, *OF_ACCOUNT, bad_request(), problems.amount_is_zero()),
+        responses=documented(PATH, *OF_ACCOUNT, bad_request(), OTHER_CURRENCY, problems.amount_is_zero()),
     )
     async def adjust_credit(caller: Caller, account_id: UUID, body: AdjustmentRequest) -> AdjustmentView:
         """A correction, up or down, with a reason."""
         adjustment_id = await handlers.adjust_credit(
-            pool, caller.actor, account_id=str(account_id), amount_nano=body.amount_nano, reason=body.reason
+            pool,
+            caller.actor,
+            account_id=str(account_id),
+            amount_nano=body.amount_nano,
+            currency=body.currency,
+            reason=body.reason,
         )
         amount = decimal_from_nano(body.amount_nano)
         return AdjustmentView(adjustment_id=adjustment_id, amount_nano=body.amount_nano, amount=amount)

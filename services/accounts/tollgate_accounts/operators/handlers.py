@@ -58,13 +58,15 @@ async def list_keys(pool: Pool, account_id: str, after: str | None, limit: int) 
 
 
 async def give_credit(
-    pool: Pool, actor: Actor, *, account_id: str, amount_nano: int, reason: str, reference: str | None
+    pool: Pool, actor: Actor, *, account_id: str, amount_nano: int, currency: str, reason: str, reference: str | None
 ) -> Payment:
     """Credit with a reason.
 
     Raises:
-        Problem: there is no such account, or a credit of this reference was given with other values.
+        Problem: there is no such account, the currency is another, or a credit of this reference was given with other
+            values.
     """
+    payments.check_currency(currency)
     async with pool.connection() as connection:
         await _found(connection, account_id)
     return await payments.give(
@@ -72,12 +74,15 @@ async def give_credit(
     )
 
 
-async def adjust_credit(pool: Pool, actor: Actor, *, account_id: str, amount_nano: int, reason: str) -> str:
+async def adjust_credit(
+    pool: Pool, actor: Actor, *, account_id: str, amount_nano: int, currency: str, reason: str
+) -> str:
     """A correction, up or down, with a reason; its id.
 
     Raises:
-        Problem: there is no such account, or the amount is zero.
+        Problem: there is no such account, the currency is another, or the amount is zero.
     """
+    payments.check_currency(currency)
     if amount_nano == 0:
         raise problems.amount_is_zero()
     async with pool.connection() as connection:

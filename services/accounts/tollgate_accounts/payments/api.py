@@ -13,6 +13,7 @@ from tollgate_accounts.payments import handlers, problems
 from tollgate_accounts.payments.schemas import BegunPaymentView, PaymentPage, PaymentRequest, PaymentView, Received
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.problems import bad_request, documented, invalid_input
+from tollgate_common.money import CURRENCY
 from tollgate_common.postgres import Pool
 
 PAGE = 100
@@ -35,7 +36,7 @@ def routes(pool: Pool, access: Access, stripe: StripeCheckout | None) -> APIRout
             bad_request(),
             invalid_input("amount_nano"),
             problems.amount_out_of_range(handlers.LEAST_NANO, handlers.MOST_NANO),
-            problems.currency_not_accepted("EUR", handlers.CURRENCY),
+            problems.currency_not_accepted("EUR", CURRENCY),
             problems.payments_not_configured(),
             problems.stripe_unavailable(),
         ),
@@ -78,7 +79,7 @@ def routes(pool: Pool, access: Access, stripe: StripeCheckout | None) -> APIRout
             problems.signature_wrong(),
             problems.event_too_large(),
             problems.event_unreadable("KeyError('data')"),
-            problems.currency_not_accepted("EUR", handlers.CURRENCY),
+            problems.currency_not_accepted("EUR", CURRENCY),
             problems.payments_not_configured(),
         ),
     )

@@ -17,12 +17,11 @@ from tollgate_accounts.payments.store import NewPayment, Payment, Told
 from tollgate_accounts.payments.stripe_checkout import Ended, Event, Paid, Reduction, StripeCheckout
 from tollgate_common.events import CreditAdjusted, CreditGranted
 from tollgate_common.ids import new_id
-from tollgate_common.money import NANO_PER_UNIT
+from tollgate_common.money import CURRENCY, NANO_PER_UNIT
 from tollgate_common.postgres import Connection, Pool
 
 log = logging.getLogger(__name__)
 
-CURRENCY = "USD"
 LEAST_NANO = 1 * NANO_PER_UNIT
 MOST_NANO = 10_000 * NANO_PER_UNIT
 # More than this in one act is a typing error.
@@ -37,8 +36,7 @@ async def pay(
     Raises:
         Problem: the amount or the currency is not taken, or the method does not answer.
     """
-    if currency != CURRENCY:
-        raise problems.currency_not_accepted(currency, CURRENCY)
+    check_currency(currency)
     if not LEAST_NANO <= amount_nano <= MOST_NANO:
         raise problems.amount_out_of_range(LEAST_NANO, MOST_NANO)
     method.check(amount_nano)
@@ -129,8 +127,7 @@ async def take_event(pool: Pool, method: StripeCheckout, event: Event) -> None:
 
 
 async def _take_paid(connection: Connection, paid: Paid) -> str | None:
-    if paid.currency != CURRENCY:
-        raise problems.currency_not_accepted(paid.currency, CURRENCY)
+    check_currency(paid.currency)
     if paid.intent is not None:
         await store.lock_intent(connection, paid.intent)
     payment = await store.lock_payment(connection, paid.payment_id)
@@ -231,6 +228,16 @@ async def _adjust(
     )
     await credit.tell(connection, version, event)
     return adjustment_id
+
+
+def check_currency(currency: str) -> None:
+    """Refuse money of another currency than the deployment's.
+
+    Raises:
+        Problem: it is of another.
+    """
+    if currency != CURRENCY:
+        raise problems.currency_not_accepted(currency, CURRENCY)
 
 
 async def _record_begin(connection: Connection, actor: Actor, payment: NewPayment) -> None:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 from tollgate_accounts.payments.handlers import MOST_MANUAL_NANO
 from tollgate_accounts.payments.store import Payment
 from tollgate_accounts.schemas import NO_CONTROL_CHARACTER, Request, UtcTime, without_control_characters
-from tollgate_common.money import decimal_from_nano
+from tollgate_common.money import CURRENCY, decimal_from_nano
 
 # A reason that says nothing is none.
 Reason = Annotated[
@@ -21,17 +21,19 @@ Reference = Annotated[
     StringConstraints(pattern=r"^[!-~]{1,100}$"),
     Field(description="your own name for it: a call that is repeated with it has no second effect"),
 ]
+Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$"), Field(description="no other is taken")]
 # Money is never guessed from a text or a float.
 Nano = Annotated[int, Field(strict=True, description="1 USD = 1,000,000,000", examples=[25_000_000_000])]
 
 
 class PaymentRequest(Request):
     amount_nano: Annotated[Nano, Field(gt=0, le=MOST_MANUAL_NANO)]
-    currency: Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")] = "USD"
+    currency: Currency = CURRENCY
 
 
 class CreditRequest(Request):
     amount_nano: Annotated[Nano, Field(gt=0, le=MOST_MANUAL_NANO)]
+    currency: Currency = CURRENCY
     reason: Reason
     reference: Reference | None = None
 
@@ -40,6 +42,7 @@ class AdjustmentRequest(Request):
     amount_nano: Annotated[Nano, Field(ge=-MOST_MANUAL_NANO, le=MOST_MANUAL_NANO)] = Field(
         description="negative takes credit: at most what there is, the rest from what comes"
     )
+    currency: Currency = CURRENCY
     reason: Reason
 
 

@@ -1,5 +1,5 @@
 -- Usage may come before any credit, and someone else may open the account at the same time.
 INSERT INTO accounts (account_id)
-SELECT account_id FROM unnest(%(account_ids)s::text[]) AS missing (account_id)
+SELECT account_id FROM unnest(%(account_ids)b::text[]) AS missing (account_id)
 ORDER BY account_id COLLATE "C"
 ON CONFLICT (account_id) DO NOTHING

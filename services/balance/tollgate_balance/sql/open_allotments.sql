@@ -8,7 +8,7 @@ SELECT account_id, budget_id, period,
         WHEN 'month' THEN (date_trunc('month', now() AT TIME ZONE 'UTC') + interval '1 month') AT TIME ZONE 'UTC'
     END,
     amount_nano
-FROM unnest(%(account_ids)s::text[], %(budget_ids)s::text[], %(periods)s::text[], %(amounts)s::bigint[])
+FROM unnest(%(account_ids)b::text[], %(budget_ids)b::text[], %(periods)b::text[], %(amounts)b::bigint[])
     AS named (account_id, budget_id, period, amount_nano)
 ON CONFLICT (account_id, budget_id, period, begins_at) DO UPDATE SET amount_nano = excluded.amount_nano
 WHERE allotments.amount_nano <> excluded.amount_nano

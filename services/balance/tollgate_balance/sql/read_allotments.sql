@@ -2,4 +2,4 @@
 SELECT allotment_id, account_id, budget_id, period, amount_nano, spent_nano, held_nano, ends_at,
     (extract(epoch FROM ends_at - now()) * 1000)::bigint AS ends_in_ms
 FROM allotments
-WHERE allotment_id = ANY(%(allotment_ids)s)
+WHERE allotment_id = ANY(%(allotment_ids)b)

@@ -1,5 +1,6 @@
 -- A page of an account's grants, newest first, with what remains of each once what was taken since has burned: from the
--- open ones in the order of `tollgate_balance.grants`, added up to where that ends.
+-- open ones in the order of `tollgate_balance.grants`, added up to where that ends. Who wants only open ones says it of
+-- either row, so that an account's spent grants, however many, are not read.
 WITH burning AS (
     SELECT grant_id,
         (remaining_nano - least(remaining_nano, greatest(0, unburned_nano - before_nano)))::bigint AS remaining_nano
@@ -14,6 +15,7 @@ WITH burning AS (
 SELECT grant_id, amount_nano, coalesce(b.remaining_nano, 0) AS remaining_nano, expired_nano, source, reason, priority,
     granted_at, expires_at, expired_at
 FROM grants LEFT JOIN burning AS b USING (grant_id)
-WHERE account_id = %(account_id)s AND grant_id < %(before)s AND (NOT %(only_open)s OR b.remaining_nano > 0)
+WHERE account_id = %(account_id)s AND grant_id < %(before)s
+    AND (NOT %(only_open)s OR (grants.remaining_nano > 0 AND b.remaining_nano > 0))
 ORDER BY grant_id DESC
 LIMIT %(limit)s

@@ -3,8 +3,8 @@
 INSERT INTO leases (lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids)
 SELECT lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids::bigint[]
 FROM unnest(
-    %(lease_ids)s::text[], %(account_ids)s::text[], %(boot_ids)s::text[], %(states)s::text[],
-    %(authorised)s::bigint[], %(settled)s::bigint[], %(revs)s::bigint[], %(allotments)s::text[]
+    %(lease_ids)b::text[], %(account_ids)b::text[], %(boot_ids)b::text[], %(states)b::text[],
+    %(authorised)b::bigint[], %(settled)b::bigint[], %(revs)b::bigint[], %(allotments)b::text[]
 ) AS changed (lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids)
 ON CONFLICT (lease_id) DO UPDATE
 SET state = excluded.state, authorised_nano = excluded.authorised_nano, settled_nano = excluded.settled_nano,

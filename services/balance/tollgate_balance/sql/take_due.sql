@@ -4,7 +4,7 @@ WITH open AS (
     SELECT adjustment_id, account_id, due_nano, taken_nano,
         sum(due_nano) OVER (PARTITION BY account_id ORDER BY adjusted_at, adjustment_id) - due_nano AS due_before_nano
     FROM adjustments
-    JOIN unnest(%(account_ids)s::text[], %(amounts)s::bigint[]) AS now_taken (account_id, taken_nano)
+    JOIN unnest(%(account_ids)b::text[], %(amounts)b::bigint[]) AS now_taken (account_id, taken_nano)
         USING (account_id)
     WHERE due_nano > 0
 ), taken AS (

@@ -11,9 +11,13 @@ from tollgate_common.events import BalanceRecord, CreditAdjusted, encode
 from tollgate_common.postgres import Connection
 from tollgate_common.topics import Topic
 
+# Of the columns of `Posting`, as PostgreSQL reads them in binary; an enum is sent as its text.
+_POSTING_TYPES = ("text", "text", "text", "text", "int8", "text", "timestamptz", "int4", "int8")
+
 
 async def add_postings(connection: Connection, postings: Iterable[Posting]) -> None:
     async with connection.cursor() as cursor, cursor.copy(SQL["copy_postings"]) as copy:
+        copy.set_types(_POSTING_TYPES)
         for posting in postings:
             await copy.write_row(posting)
 

@@ -57,7 +57,8 @@ async def read_grants(
 ) -> list[DictRow]:
     """Grants with ids below `before`, newest first, with what remains of each by now."""
     parameters = {"account_id": account_id, "before": before, "limit": limit, "only_open": only_open}
-    return await (await connection.execute(SQL["read_grants"], parameters)).fetchall()
+    # Planned with its values, too: only then is an account of many spent grants read by its open ones.
+    return await (await connection.execute(SQL["read_grants"], parameters, prepare=False)).fetchall()
 
 
 async def read_budgets(connection: Connection, account_id: str, budgets: Sequence[Budget]) -> list[DictRow]:

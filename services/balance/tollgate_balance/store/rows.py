@@ -1,4 +1,8 @@
-"""What every part of the store shares."""
+"""What every part of the store shares.
+
+Lists of a batch are sent in binary (`%(name)b` in the statements): as text each item would be searched for what must be
+escaped, which costs more than all else about a statement.
+"""
 
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow

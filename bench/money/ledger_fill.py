@@ -1,0 +1,92 @@
+"""A ledger of millions of entries, as years leave it: every constraint holds, and so do the auditor's sums."""
+
+from typing import LiteralString
+
+from psycopg import sql
+
+from tollgate_common.postgres import Connection, Pool
+
+ACCOUNTS, LARGEST = 20_000, "account-0"
+DAYS = 90
+GRANT_NANO, OPENING_NANO = 10, 10**15
+
+# Each account begins with a grant. Of the rest, one entry in five is the largest account's, and one in a thousand is a
+# small grant, all of it spent by now. They were posted over three months, so that an account's lie far apart.
+_POSTINGS: LiteralString = """
+    INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at, posted_at,
+        event_partition, event_offset)
+    SELECT
+        'account-' || CASE WHEN is_opening THEN n WHEN n %% 5 = 0 THEN 0 ELSE n %% 19997 END,
+        CASE WHEN is_grant THEN 'grant' ELSE 'usage' END,
+        (CASE WHEN is_grant THEN 'payments' ELSE 'customer_credit' END)::ledger_account,
+        (CASE WHEN is_grant THEN 'customer_credit' ELSE 'revenue' END)::ledger_account,
+        CASE WHEN is_opening THEN %(opening)s WHEN is_grant THEN %(grant)s ELSE 1000 + n %% 100000 END,
+        '01938a50-0000-7000-8000-' || lpad(n::text, 12, '0'), at, at,
+        CASE WHEN NOT is_grant THEN n %% 8 END, CASE WHEN NOT is_grant THEN n / 8 END
+    FROM generate_series(0, %(entries)s::bigint - 1) AS n,
+        LATERAL (SELECT n < %(accounts)s AS is_opening, n < %(accounts)s OR n %% 1001 = 0 AS is_grant,
+            now() - (%(entries)s - n) * (interval '1 day' * %(days)s / %(entries)s) AS at) AS t
+"""
+# What is spent was taken from the opening grant and the small ones.
+_ACCOUNTS: LiteralString = """
+    UPDATE accounts SET posted_nano = sums.nano
+    FROM (
+        SELECT account_id, sum(CASE kind WHEN 'grant' THEN amount_nano ELSE -amount_nano END)::bigint AS nano
+        FROM postings GROUP BY account_id
+    ) AS sums
+    WHERE sums.account_id = accounts.account_id
+"""
+_GRANTS: LiteralString = """
+    INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, source, reason, priority, granted_at)
+    SELECT reference, account_id, amount_nano, CASE amount_nano WHEN %(opening)s THEN posted_nano ELSE 0 END,
+        'payment', '', 100, happened_at
+    FROM postings JOIN accounts USING (account_id) WHERE kind = 'grant'
+"""
+
+
+async def fill(pool: Pool, entries: int) -> None:
+    """Fill empty tables, in one transaction. The indexes are built after the rows: ten times as fast."""
+    numbers = {
+        "entries": entries,
+        "accounts": ACCOUNTS,
+        "days": DAYS,
+        "opening": OPENING_NANO,
+        "grant": GRANT_NANO,
+    }
+    async with pool.connection() as connection:
+        await connection.execute("SET LOCAL maintenance_work_mem = '1GB'")
+        await connection.execute(
+            "INSERT INTO accounts (account_id) SELECT 'account-' || n FROM generate_series(0, %s - 1) AS n", [ACCOUNTS]
+        )
+        key = await _value(
+            connection, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'postings_pkey'"
+        )
+        indexes = await connection.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'postings' AND indexname <> 'postings_pkey'"
+        )
+        definitions = {row["indexname"]: row["indexdef"] for row in await indexes.fetchall()}
+        await connection.execute("ALTER TABLE postings DROP CONSTRAINT postings_pkey")
+        for name in definitions:
+            await connection.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+        await connection.execute(_POSTINGS, numbers)
+        await connection.execute(sql.SQL("ALTER TABLE postings ADD CONSTRAINT postings_pkey {}").format(sql.SQL(key)))
+        for definition in definitions.values():
+            await connection.execute(sql.SQL(definition))
+        await connection.execute(_ACCOUNTS)
+        await connection.execute(_GRANTS, numbers)
+    async with pool.connection() as connection:
+        await connection.set_autocommit(True)
+        await connection.execute("VACUUM ANALYZE")
+        await connection.set_autocommit(False)
+
+
+async def is_filled(pool: Pool) -> bool:
+    async with pool.connection() as connection:
+        return bool(await _value(connection, "SELECT EXISTS (SELECT FROM postings)"))
+
+
+async def _value(connection: Connection, statement: LiteralString) -> LiteralString:
+    row = await (await connection.execute(statement)).fetchone()
+    assert row is not None
+    value: LiteralString = next(iter(row.values()))
+    return value
