@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import httpx
 from bench.money import ledger_fill
 from bench.money.figures import Figure, percentile
-from bench.money.ledger_fill import ACCOUNTS, DAYS, LARGEST
+from bench.money.ledger_fill import ACCOUNTS, DAYS, account_id
 from bench.money.place import Place, kept_database, own_place
 from pydantic import SecretStr
 
@@ -34,6 +34,7 @@ from tollgate_common.topics import Topic
 
 ENTRIES, READS, CUSTOMERS = 10_000_000, 500, 500
 GOAL_MS = 20
+LARGEST = account_id(0)
 OPERATOR = "operator-of-the-measurement"
 
 
@@ -51,7 +52,10 @@ async def measure(entries: int = ENTRIES, database: str | None = None, *, plans:
             if plans:
                 await _show_plans(pool)
             async with _client(place, pool) as (http, customers):
-                return [await _time(http, what, read) for what, read in _reads(customers).items()]
+                size = Figure(
+                    "an entry of the ledger, with its indexes", await ledger_fill.bytes_an_entry(pool), "bytes"
+                )
+                return [size, *[await _time(http, what, read) for what, read in _reads(customers).items()]]
 
 
 async def _fill(pool: Pool, entries: int) -> None:
@@ -71,10 +75,10 @@ async def _fill(pool: Pool, entries: int) -> None:
 async def _client(place: Place, pool: Pool) -> AsyncIterator[tuple[httpx.AsyncClient, list[Customer]]]:
     """The first customer is the owner of the largest account."""
     numbers = [0, *random.sample(range(1, ACCOUNTS), CUSTOMERS - 1)]
-    keys, directory = {f"account-{n}": apikey.generate() for n in numbers}, KeyDirectory(place.bootstrap, place.prefix)
+    keys, directory = {account_id(n): apikey.generate() for n in numbers}, KeyDirectory(place.bootstrap, place.prefix)
     async with create_producer(place.bootstrap) as producer:
-        for account_id, key in keys.items():
-            record = KeyRecord(key_id=account_id, account_id=account_id, name="", plan="standard")
+        for name, key in keys.items():
+            record = KeyRecord(key_id=name, account_id=name, name="", plan="standard")
             await producer.send(Topic.KEYS.named(place.prefix), encode(record), key.hash.encode())
     app = create_app("balance", ready=directory.topic.waiting_for)
     api.add_routes(app, pool, directory, operator_token=SecretStr(OPERATOR))
@@ -83,7 +87,7 @@ async def _client(place: Place, pool: Pool) -> AsyncIterator[tuple[httpx.AsyncCl
         while directory.topic.waiting_for():
             await asyncio.sleep(0.05)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://balance") as http:
-            yield http, [Customer(account_id, key.text) for account_id, key in keys.items()]
+            yield http, [Customer(name, key.text) for name, key in keys.items()]
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -105,8 +109,8 @@ def _reads(customers: list[Customer]) -> dict[str, Callable[[], Read]]:
     def large(path: str, **parameters: Any) -> Read:
         return Read(f"/v1/{path}", largest.key, parameters)
 
-    def operator(path: str, account_id: str = LARGEST, **parameters: Any) -> Read:
-        return Read(f"/v1/accounts/{account_id}/{path}", OPERATOR, parameters)
+    def operator(path: str, account: str = LARGEST, **parameters: Any) -> Read:
+        return Read(f"/v1/accounts/{account}/{path}", OPERATOR, parameters)
 
     def deep() -> str:
         return f"{int((utc_now() - timedelta(days=random.random() * DAYS)).timestamp() * 1_000_000)}-0"
@@ -162,13 +166,13 @@ async def _show_plans(pool: Pool) -> None:
     deep = {"before_at": utc_now() - timedelta(days=DAYS / 2)}
     grants = {"account_id": LARGEST, "before": "\x7f", "limit": 101}
     questions: tuple[tuple[str, dict[str, Any]], ...] = (
-        ("read_account", {"account_id": "account-1"}),
+        ("read_account", {"account_id": account_id(1)}),
         ("read_grants", grants | {"only_open": True}),
         ("read_grants", grants | {"only_open": False}),
         ("read_postings", page),
         ("read_postings", page | deep),
         ("read_postings", page | deep | {"kind": "usage"}),
-        ("read_postings", page | {"account_id": "account-1"}),
+        ("read_postings", page | {"account_id": account_id(1)}),
         ("read_postings_beside_usage", page | deep | {"kind": "grant"}),
         ("read_postings_beside_usage", page | {"kind": "adjustment"}),
     )

@@ -1,13 +1,12 @@
 """A ledger of millions of entries, as years leave it: every constraint holds, and so do the auditor's sums."""
 
-from typing import LiteralString
+from typing import Any, LiteralString
 
 from psycopg import sql
 
 from tollgate_common.postgres import Connection, Pool
 
-ACCOUNTS, LARGEST = 20_000, "account-0"
-DAYS = 90
+ACCOUNTS, DAYS = 20_000, 90
 GRANT_NANO, OPENING_NANO = 10, 10**15
 
 # Each account begins with a grant. Of the rest, one entry in five is the largest account's, and one in a thousand is a
@@ -16,7 +15,8 @@ _POSTINGS: LiteralString = """
     INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at, posted_at,
         event_partition, event_offset)
     SELECT
-        'account-' || CASE WHEN is_opening THEN n WHEN n %% 5 = 0 THEN 0 ELSE n %% 19997 END,
+        '01938a50-0000-7000-9000-'
+            || lpad((CASE WHEN is_opening THEN n WHEN n %% 5 = 0 THEN 0 ELSE n %% 19997 END)::text, 12, '0'),
         CASE WHEN is_grant THEN 'grant' ELSE 'usage' END,
         (CASE WHEN is_grant THEN 'payments' ELSE 'customer_credit' END)::ledger_account,
         (CASE WHEN is_grant THEN 'customer_credit' ELSE 'revenue' END)::ledger_account,
@@ -44,6 +44,11 @@ _GRANTS: LiteralString = """
 """
 
 
+def account_id(number: int) -> str:
+    """As long as real ones are. Account 0 is the largest."""
+    return f"01938a50-0000-7000-9000-{number:012}"
+
+
 async def fill(pool: Pool, entries: int) -> None:
     """Fill empty tables, in one transaction. The indexes are built after the rows: ten times as fast."""
     numbers = {
@@ -56,7 +61,9 @@ async def fill(pool: Pool, entries: int) -> None:
     async with pool.connection() as connection:
         await connection.execute("SET LOCAL maintenance_work_mem = '1GB'")
         await connection.execute(
-            "INSERT INTO accounts (account_id) SELECT 'account-' || n FROM generate_series(0, %s - 1) AS n", [ACCOUNTS]
+            "INSERT INTO accounts (account_id)"
+            " SELECT '01938a50-0000-7000-9000-' || lpad(n::text, 12, '0') FROM generate_series(0, %s - 1) AS n",
+            [ACCOUNTS],
         )
         key = await _value(
             connection, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'postings_pkey'"
@@ -80,13 +87,21 @@ async def fill(pool: Pool, entries: int) -> None:
         await connection.set_autocommit(False)
 
 
+async def bytes_an_entry(pool: Pool) -> float:
+    """What a posting takes on disk, its part of the indexes included."""
+    async with pool.connection() as connection:
+        total = await _value(
+            connection, "SELECT pg_total_relation_size('postings')::float8 / (SELECT count(*) FROM postings)"
+        )
+    return float(total)
+
+
 async def is_filled(pool: Pool) -> bool:
     async with pool.connection() as connection:
         return bool(await _value(connection, "SELECT EXISTS (SELECT FROM postings)"))
 
 
-async def _value(connection: Connection, statement: LiteralString) -> LiteralString:
+async def _value(connection: Connection, statement: LiteralString) -> Any:
     row = await (await connection.execute(statement)).fetchone()
     assert row is not None
-    value: LiteralString = next(iter(row.values()))
-    return value
+    return next(iter(row.values()))
