@@ -72,14 +72,6 @@ def state() -> SequenceState:
     return SequenceState({BOOTS["other"]: BootSequence(5, ((1, 3),)), BOOTS["old"]: BootSequence(2)})
 
 
-# Mostly what one boot sends in its order; with it whatever may come between.
-RUNS = st.builds(
-    lambda boot, start, size, late_ms: [Sent(boot, start + number, late_ms=late_ms) for number in range(size)],
-    st.sampled_from(["young", "young", "other", "old"]),
-    st.integers(0, 9),
-    st.integers(1, 6),
-    st.sampled_from([0, 0, 1]),
-)
 ODD = st.sampled_from(
     [
         Sent(boot="none"),
@@ -93,13 +85,25 @@ ODD = st.sampled_from(
         Sent(value=None),
     ]
 )
-SENT = st.lists(RUNS | RUNS | RUNS | ODD.map(lambda sent: [sent]), min_size=1, max_size=5).map(
-    lambda found: [each for several in found for each in several]
-)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[Sent]:
+    """What boots send, each in its order and with gaps; often with something odd in it."""
+    next_seq = {"young": 0, "other": 5, "old": 2}
+    found: list[Sent] = []
+    for boot in draw(st.lists(st.sampled_from(["young", "young", "other", "old"]), min_size=1, max_size=5)):
+        start = next_seq[boot] + draw(st.sampled_from([0, 0, 0, 3]))
+        next_seq[boot] = start + draw(st.integers(1, 5))
+        late_ms = draw(st.sampled_from([0, 0, 1]))
+        found += [Sent(boot, seq, late_ms=late_ms) for seq in range(start, next_seq[boot])]
+    for _ in range(draw(st.sampled_from([0, 0, 1, 3]))):
+        found.insert(draw(st.integers(0, len(found))), draw(ODD | st.sampled_from(found)))
+    return found
 
 
 @untimed
-@given(SENT)
+@given(batches())
 @example([Sent(boot="old", seq=2), Sent(boot="old", seq=3, late_ms=1)])
 @example([Sent(seq=3), Sent(seq=4), Sent(boot="other", seq=7)])
 def test_both_ways_say_the_same(sent: list[Sent]) -> None:

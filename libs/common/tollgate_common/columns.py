@@ -56,7 +56,10 @@ def check_range(name: str, value: int, highest: int) -> None:
         raise Poison(f"{name} is {value}; expected 0 to {highest}")
 
 
-def names(values: Sequence[str]) -> pa.Array:
+def names(values: list[str]) -> pa.Array:
+    # Many of them say the same in a whole block, which is seen in less time than it takes to index it.
+    if values and values.count(values[0]) == len(values):
+        return name(values[0], len(values))
     return pa.array(values, type=NAME)
 
 

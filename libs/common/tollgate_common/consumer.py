@@ -128,6 +128,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         try:
             await self._kafka.start()
             _refuse_commits_of_the_expelled(self._kafka)
+            lighten(self._kafka)
             while True:
                 await self._assignment_is_settled.wait()
                 started = time.monotonic()
@@ -159,7 +160,6 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         return sum(map(len, batches.values()))
 
     async def _read(self) -> Batches:
-        lighten(self._kafka)
         try:
             batches: Batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
         except NoOffsetForPartitionError:

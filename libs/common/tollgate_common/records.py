@@ -1,5 +1,6 @@
 """A record of the log as consumers here see it, and how it is read from aiokafka at half the price."""
 
+from collections import OrderedDict
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -22,14 +23,22 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 def lighten(kafka: AIOKafkaConsumer) -> None:
-    """Let what has been fetched, and has not been handed out yet, become `Record`s.
+    """Make a consumer that has started hand out `Record`s.
 
     Building aiokafka's own, which the garbage collector then walks again and again, is half of what fetching takes; no
-    setting changes it. Whatever is fetched after this call comes as aiokafka's own, with the same fields.
+    setting changes it.
     """
-    for fetched in kafka._fetcher._records.values():  # noqa: SLF001 - see above
-        if isinstance(fetched, FetchResult) and fetched.has_more():
-            fetched._partition_records._consumer_record = _record  # noqa: SLF001 - likewise
+    fetcher = kafka._fetcher  # noqa: SLF001 - see above
+    fetcher._records = _Fetched(fetcher._records)  # noqa: SLF001 - likewise
+
+
+class _Fetched(OrderedDict[TopicPartition, Any]):
+    """What has been fetched and not yet unpacked, by partition: where aiokafka keeps it."""
+
+    def __setitem__(self, partition: TopicPartition, fetched: Any) -> None:
+        if isinstance(fetched, FetchResult):
+            fetched._partition_records._consumer_record = _record  # noqa: SLF001 - as above
+        super().__setitem__(partition, fetched)
 
 
 def _record(partition: TopicPartition, record: Any) -> Record:

@@ -112,11 +112,8 @@ class Draft:
             seqs: of each event.
             latest: the latest time of any of them. A boot that is young enough for it is for the others.
         """
-        runs = defaultdict[str, list[int]](list)
-        for boot_id, seq in zip(boot_ids, seqs, strict=True):
-            runs[boot_id].append(seq)
         changed = {}
-        for boot_id, run in runs.items():
+        for boot_id, run in _by_boot(boot_ids, seqs).items():
             try:
                 boot = self._boot(boot_id, latest)
             except Poison:
@@ -138,6 +135,15 @@ class Draft:
     def apply(self) -> None:
         self._base.boots.update(self.changed)
         self.changed = {}
+
+
+def _by_boot(boot_ids: Sequence[str], seqs: Sequence[int]) -> Mapping[str, Sequence[int]]:
+    if len(set(boot_ids)) == 1:
+        return {boot_ids[0]: seqs}
+    found = defaultdict[str, list[int]](list)
+    for boot_id, seq in zip(boot_ids, seqs, strict=True):
+        found[boot_id].append(seq)
+    return found
 
 
 def _check_boot(boot_id: str, now: datetime) -> None:
