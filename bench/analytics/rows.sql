@@ -1,5 +1,6 @@
 -- Rows as three months of traffic would leave them: a request is three, one account makes 30% of all, three more 28%, and
--- 5,000 the rest, most of them little. Made by the engine itself from numbers, so that the data costs no time to send.
+-- 5,000 the rest, most of them little. In the order of time, as the sink writes them. Made by the engine itself from
+-- numbers, so that the data costs no time to send. The table must have lost its constraint `fresh`: these rows are late.
 INSERT INTO request_events (topic, partition, offset, boot_id, seq, block_month, insert_by, kind, at, account_id, project_id, key_id, model,
  served_model, provider, endpoint, stream, end_user, client, request_id, outcome, finish_reason, opened_at, status, error_code, latency_ms,
  first_token_ms, attempts, target, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, amount_nano, provider_cost_nano, estimated, price_version, plan_version)
@@ -11,11 +12,11 @@ WITH
  least(if(account < 4, 40, 3), 1 + toUInt32(40 * pow((h2 % 10007) / 10007., 2))) AS keyn,
  (cityHash64(account, keyn, h3 % 100 < 80 ? 0 : h3 % 4) % 8) AS m,
  (h1 % 1000) < 30 AS failed, (h3 % 1000) AS lr,
- toDateTime64('2026-08-26 00:00:00',3,'UTC') + toIntervalMillisecond(intDiv((n * 7919) % {requests:UInt64} * 7776000000, {requests:UInt64})) AS opened,
+ toDateTime64('2026-08-26 00:00:00',3,'UTC') + toIntervalMillisecond(intDiv(n * 7776000000, {requests:UInt64})) AS opened,
  toUInt32(200 + pow(lr/1000.,4)*20000 + m * 150) AS lat,
  if(failed, opened + toIntervalMillisecond(40), opened + toIntervalMillisecond(lat)) AS ended
 SELECT if(k = 1, 'tollgate.usage.v1', 'tollgate.requests.v1'), account % 12, number, concat('019dafc2-0000-7000-8000-00000000000', toString(account % 2)), number,
- toYYYYMM(ended), now() + 3600, CAST(multiIf(k = 0,'opened', k=1, if(failed,'void','used'), 'closed') AS Enum8('opened' = 1, 'closed' = 2, 'used' = 3, 'heartbeat' = 4, 'lease_closed' = 5, 'void' = 6)), if(k = 0, opened, ended),
+ toYYYYMM(ended), at + INTERVAL 2 MINUTE, CAST(multiIf(k = 0,'opened', k=1, if(failed,'void','used'), 'closed') AS Enum8('opened' = 1, 'closed' = 2, 'used' = 3, 'heartbeat' = 4, 'lease_closed' = 5, 'void' = 6)), if(k = 0, opened, ended) AS at,
  concat('acc-', leftPad(toString(account), 6, '0')), concat('prj-', toString(account), '-', toString(keyn % 3)), concat('key-', toString(account), '-', toString(keyn)),
  concat('model-', toString(m)), if(k = 0, '', concat('model-', toString(m), '-2026')), if(k=0,'',concat('provider-', toString(m % 3))), if(m = 7, '/v1/embeddings', '/v1/chat/completions'),
  m != 7 AND keyn % 2 = 0, if(keyn % 4 = 0, concat('user-', toString(h2 % 2000)), ''), ['openai-python/3.54.0','openai-node/6.1.0','curl/8.5.0'][1 + keyn % 3],

@@ -24,6 +24,7 @@ from tollgate_analytics.cursors import NEWEST
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.gate import Gate
 from tollgate_analytics.queries import EARLIEST, LATEST, Granularity, Range, UsageQuery
+from tollgate_analytics.rollup import roll_up
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
 from tollgate_common import clickhouse
@@ -41,6 +42,7 @@ async def fill(client: AsyncClient, rows: int) -> None:
     there = (await client.query("SELECT count() FROM request_events")).result_rows[0][0]
     requests, first = rows // 3, there // 3
     started = time.perf_counter()
+    await client.command("ALTER TABLE request_events DROP CONSTRAINT IF EXISTS fresh")
     while first < requests:
         count = min(STEP, requests - first)
         await client.command(
@@ -50,6 +52,9 @@ async def fill(client: AsyncClient, rows: int) -> None:
         )
         first += count
         print(f"  {first * 3:>12,} rows after {time.perf_counter() - started:.0f} s", flush=True)
+    while await roll_up(client):
+        pass
+    print(f"  rolled up after {time.perf_counter() - started:.0f} s", flush=True)
 
 
 def last(**ago: float) -> Range:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from tollgate_analytics.api import build_app
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
+from tollgate_analytics.rollup import find_rolled_up, insert_sums
 from tollgate_analytics.store import LIMITS, Store
 from tollgate_common import apikey, clickhouse
 from tollgate_common.events import KeyRecord, encode
@@ -85,6 +87,14 @@ class Analytics:
 
     async def publish_key(self, key_hash: str, value: bytes | None) -> None:
         await self.producer.send_and_wait(Topic.KEYS.named(self.prefix), value, key_hash.encode())
+
+
+async def roll_up_all(analytics: Analytics) -> datetime:
+    """Roll up all that is there: more cannot come below the newest deadline."""
+    found = await analytics.clickhouse.query("SELECT max(insert_by) FROM request_events")
+    until: datetime = found.result_rows[0][0].replace(tzinfo=UTC) + timedelta(milliseconds=1)
+    await insert_sums(analytics.clickhouse, await find_rolled_up(analytics.clickhouse), until)
+    return until
 
 
 @pytest.fixture

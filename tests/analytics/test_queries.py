@@ -132,7 +132,8 @@ def test_the_longest_range_is_allowed_and_no_longer_one(granularity: Granularity
     [
         (UsageQuery(LAST_MONTH, (Dimension.MODEL,), Granularity.DAY), False),
         (UsageQuery(LAST_MONTH, (Dimension.END_USER,)), True),
-        (UsageQuery(LAST_MONTH, (), None, {Dimension.STATUS: ["429"]}), True),
+        (UsageQuery(LAST_MONTH, (), None, {Dimension.STATUS: ["429"]}), False),
+        (UsageQuery(LAST_MONTH, (), None, {Dimension.FINISH_REASON: ["stop"]}), True),
         (UsageQuery(LAST_MONTH, (), Granularity.MINUTE), True),
         (UsageQuery(LAST_MONTH, (), Granularity.DAY, time_zone="America/New_York"), False),
         (UsageQuery(LAST_MONTH, (), Granularity.DAY, time_zone="Asia/Kolkata"), True),

@@ -24,6 +24,30 @@ OF_NO_ACCOUNT = {
     "heartbeats": "the auditor",
     "unclosed": "the auditor",
     "audit_hours": "the auditor",
+    "audit_rows": "the auditor",
+    "roll_up": "the roll-up",
+    "roll_up_count": "the roll-up",
+    "roll_up_state": "the roll-up",
+    "rolled_up": "the roll-up",
+    "kept": "any customer: it tells times, of the table as a whole",
+    **dict.fromkeys(
+        (
+            "days_of_hours",
+            "digest_days",
+            "digest_hours",
+            "digest_rows",
+            "drop_rows",
+            "expire",
+            "expired",
+            "hours_left",
+            "partitions",
+            "replace_hours",
+            "staging_create",
+            "staging_drop",
+            "staging_left",
+        ),
+        "the retention",
+    ),
     "operator_margin": "operators",
     "operator_attempts": "operators",
     "operator_burn": "operators",
@@ -57,7 +81,8 @@ PARAMETERS: dict[str, Any] = {
 @pytest.mark.parametrize("name", OF_AN_ACCOUNT)
 def test_each_reading_of_the_table_is_bound_to_an_account_and_its_scope(name: str) -> None:
     text = re.sub(r"--[^\n]*", "", TEXTS[name])
-    readings = re.split(r"\bFROM request_events\b", text)[1:]
+    text = text.replace("(SELECT max(until) FROM usage_hours)", "")
+    readings = re.split(r"\bFROM (?:request_events|usage_hours)\b", text)[1:]
     assert readings
     for reading in readings:
         bound = " ".join(reading.split())

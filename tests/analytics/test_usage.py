@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from analytics.conftest import Analytics
+from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import MODELS, SUMS, Edge, groups_of, recount, seeded, traffic
-from tollgate_analytics.dimensions import IN_PROJECTION, Dimension
+from tollgate_analytics.dimensions import IN_HOURS, Dimension
 from tollgate_analytics.queries import Granularity, Range, UsageQuery
 from tollgate_analytics.scopes import Scope
-from tollgate_analytics.store import LIMITS, SQL, Store, UsageSum
+from tollgate_analytics.store import SQL, Store, UsageSum
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Outcome
 from tollgate_common.money import decimal_from_nano
@@ -149,26 +149,26 @@ async def test_another_account_sees_nothing(analytics: Analytics) -> None:
     assert (await analytics.http.get("/v1/requests", headers=headers)).json() == {"data": [], "next_cursor": None}
 
 
-async def test_whole_hours_come_from_the_projection_and_equal_the_rows(
-    analytics: Analytics, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_whole_hours_outlive_their_rows(analytics: Analytics) -> None:
     sent = traffic(seed=8, requests=300, accounts=ACCOUNTS)
     await analytics.send(sent)
     await analytics.until_rows(len(sent))
     end = utc_now().replace(minute=0, second=0, microsecond=0)
 
-    async def ask(query: UsageQuery, **settings: int) -> list[UsageSum]:
-        monkeypatch.setattr("tollgate_analytics.store.LIMITS", {**LIMITS, **settings})
-        return await Store(analytics.clickhouse).usage(Scope("acc-a"), query, limit=10_000)
+    async def ask() -> list[list[UsageSum]]:
+        questions = []
+        for dimension in sorted(IN_HOURS):
+            values = some_values(seeded(9), dimension)
+            filters = {dimension: values} if values else {}
+            questions.append(UsageQuery(Range(end - EVERYTHING, end), (dimension,), Granularity.DAY, filters))
+        return [await Store(analytics.clickhouse).usage(Scope("acc-a"), query, limit=10_000) for query in questions]
 
-    for dimension in IN_PROJECTION:
-        query = UsageQuery(
-            Range(end - EVERYTHING, end), (dimension,), Granularity.DAY, {dimension: some_values(seeded(9), dimension)}
-        )
-        query = query._replace(filters={name: values for name, values in query.filters.items() if values})
-        from_projection = await ask(query, force_optimize_projection=1)
-        assert from_projection == await ask(query, optimize_use_projections=0)
-        assert from_projection
+    from_rows = await ask()
+    await roll_up_all(analytics)
+    await analytics.clickhouse.command("TRUNCATE TABLE request_events")
+
+    assert await ask() == from_rows
+    assert all(from_rows)
 
 
 async def test_freshness_and_recovery_read_their_projections(analytics: Analytics) -> None:

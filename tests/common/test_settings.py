@@ -1,5 +1,7 @@
+from typing import Self
+
 import pytest
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from tollgate_common.settings import ServiceSettings, load
 
@@ -36,3 +38,15 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         load(SomeSettings)
     assert "too short" not in str(stopped.value)
     assert "TOLLGATE_TOKEN (shared secret) is wrong" in str(stopped.value)
+
+
+def test_what_is_wrong_with_several_together_shows_none_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    class TogetherSettings(SomeSettings):
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            raise ValueError("the one needs the other")
+
+    monkeypatch.setenv("TOLLGATE_TOKEN", "s" * 20)
+    with pytest.raises(SystemExit, match="the one needs the other") as stopped:
+        load(TogetherSettings)
+    assert "ssss" not in str(stopped.value)

@@ -140,6 +140,12 @@ class Sent(Answer):
     sent: dict[str, tuple[int, ...]]
 
 
+class KeptFrom(Answer):
+    """From when on a service has all its rows; 1970 if none were dropped."""
+
+    rows_from: datetime
+
+
 class Books(Protocol):
     """One service's store, as the auditor sees it."""
 

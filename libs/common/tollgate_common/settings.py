@@ -56,6 +56,9 @@ def load(cls: type[SettingsT]) -> SettingsT:
 def _explain(cls: type[BaseSettings], location: tuple[int | str, ...], message: str, value: object) -> str:
     name = str(location[0]) if location else ""
     field = cls.model_fields.get(name)
+    if not name:
+        # Of all together: the value would be all of them, secrets too.
+        return f"settings: {message}"
     variable = (str(cls.model_config.get("env_prefix")) + name).upper()
     about = f" ({field.description})" if field is not None and field.description else ""
     if field is not None and message == "Field required":

@@ -113,25 +113,41 @@ def _boot(partition: int, boot_id: str, high: int, gaps: list[tuple[int, int]], 
 async def projection_drifts(
     sums: Callable[[Mapping[str, int]], Awaitable[Sequence[Sequence[Any]]]], what: str, names: Sequence[str]
 ) -> Sequence[Drift]:
-    """Where a projection does not say what the rows say.
+    """Where a projection does not say what the rows say; `sums` asks both, under some settings of the engine."""
 
-    The two cannot be read in one snapshot, so the projection is asked before and after the rows: a group that has moved
-    meanwhile is left to the next audit.
+    def ask(uses_projections: int) -> Awaitable[Sequence[Sequence[Any]]]:
+        return sums({"optimize_use_projections": uses_projections})
+
+    return await drifts_between(lambda: ask(1), lambda: ask(0), what, names)
+
+
+async def drifts_between(
+    stored: Callable[[], Awaitable[Sequence[Sequence[Any]]]],
+    rows: Callable[[], Awaitable[Sequence[Sequence[Any]]]],
+    what: str,
+    names: Sequence[str],
+) -> Sequence[Drift]:
+    """Where stored sums do not say what their rows say.
+
+    The two cannot be read in one snapshot, so the stored sums are asked for before and after the rows: a group that has
+    moved meanwhile is left to the next audit.
 
     Args:
-        sums: the same question under some settings of the engine; its rows are a group and the sums of it.
+        stored: the sums that are stored: a group and its sums in each row.
+        rows: the same, added up from the rows.
         what: is stored.
         names: of the sums.
     """
-    by_projection = {"optimize_use_projections": 1}
-    before = {group: values for group, *values in await sums(by_projection)}
-    rows = {group: values for group, *values in await sums({"optimize_use_projections": 0})}
-    after = {group: values for group, *values in await sums(by_projection)}
+    before = {group: values for group, *values in await stored()}
+    counted = {group: values for group, *values in await rows()}
+    after = {group: values for group, *values in await stored()}
     nothing = [0] * len(names)
     return [
-        Drift(what=f"{name} of {what}", where=str(group), stored=stored, rows=counted)
-        for group in sorted(rows.keys() | before.keys())
+        Drift(what=f"{name} of {what}", where=str(group), stored=is_stored, rows=is_counted)
+        for group in sorted(counted.keys() | before.keys())
         if before.get(group, nothing) == after.get(group, nothing)
-        for name, stored, counted in zip(names, before.get(group, nothing), rows.get(group, nothing), strict=True)
-        if stored != counted
+        for name, is_stored, is_counted in zip(
+            names, before.get(group, nothing), counted.get(group, nothing), strict=True
+        )
+        if is_stored != is_counted
     ]

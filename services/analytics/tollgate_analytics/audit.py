@@ -1,19 +1,22 @@
 """The table of request events as the auditor sees it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from fastapi import FastAPI
 from pydantic import AwareDatetime
 
+from tollgate_analytics.kept import find_kept
 from tollgate_analytics.queries import milliseconds
+from tollgate_analytics.rollup import find_rolled_up
 from tollgate_analytics.store import SQL
 from tollgate_common import audit
 from tollgate_common.access_tokens import Verifier
-from tollgate_common.audit import MAX_LISTED, Drift, Sent, Unclosed, UnclosedRequests
-from tollgate_common.sink_books import SinkBooks, projection_drifts
+from tollgate_common.audit import MAX_LISTED, Drift, KeptFrom, Sent, Unclosed, UnclosedRequests
+from tollgate_common.sink_books import SinkBooks, drifts_between
 
 _sent_decoder = msgspec.json.Decoder(dict[str, tuple[int, ...]])
 
@@ -28,6 +31,10 @@ class RequestBooks(SinkBooks):
         """What each boot says that it has sent, for boots with a heartbeat since `since`."""
         result = await self._clickhouse.query(SQL["heartbeats"], parameters={"since_ms": milliseconds(since)})
         return [Sent(boot_id=boot_id, sent=_sent_decoder.decode(sent)) for boot_id, sent in result.result_rows]
+
+    async def kept(self) -> KeptFrom:
+        """From when on the rows are kept."""
+        return KeptFrom(rows_from=(await find_kept(self._clickhouse)).rows_from)
 
     async def unclosed(self, start: datetime, end: datetime, partitions: Sequence[int]) -> UnclosedRequests:
         """Requests opened in `[start, end)` on these partitions of requests.v1 and never closed."""
@@ -52,13 +59,17 @@ class RequestBooks(SinkBooks):
         return UnclosedRequests(count=rows[0][-1] if rows else 0, oldest=tuple(oldest))
 
     async def drifts(self, since: datetime) -> Sequence[Drift]:
-        async def hours(settings: Mapping[str, int]) -> Sequence[Sequence[int]]:
-            parameters = {"since_s": milliseconds(since) // 1000}
-            result = await self._clickhouse.query(SQL["audit_hours"], parameters=parameters, settings=dict(settings))
-            return result.result_rows
+        """Where `usage_hours` does not say what the rows say that it was made of."""
+        parameters = {
+            "since_ms": milliseconds(since),
+            "rolled_up_ms": milliseconds(await find_rolled_up(self._clickhouse)),
+        }
+
+        async def ask(statement: str) -> Sequence[Sequence[Any]]:
+            return (await self._clickhouse.query(SQL[statement], parameters=parameters)).result_rows
 
         names = ("closed requests", "charged requests", "amount_nano")
-        return await projection_drifts(hours, "request_events by hour", names)
+        return await drifts_between(lambda: ask("audit_hours"), lambda: ask("audit_rows"), "usage_hours", names)
 
 
 def add_routes(app: FastAPI, books: RequestBooks, token: str | None, tokens: Verifier | None = None) -> None:
@@ -68,6 +79,10 @@ def add_routes(app: FastAPI, books: RequestBooks, token: str | None, tokens: Ver
     @router.get("/sent")
     async def sent(since: AwareDatetime) -> Sequence[Sent]:
         return await books.sent(since)
+
+    @router.get("/kept")
+    async def kept() -> KeptFrom:
+        return await books.kept()
 
     @router.post("/unclosed")
     async def unclosed(start: AwareDatetime, end: AwareDatetime, partitions: list[int]) -> UnclosedRequests:

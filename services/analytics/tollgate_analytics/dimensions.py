@@ -22,8 +22,8 @@ class Dimension(StrEnum):
     END_USER = "end_user"
 
 
-# What the projection `by_hour` keeps apart; a question about any other is answered from the rows.
-IN_PROJECTION = frozenset(
+# What `usage_hours` keeps apart; a question about any other is answered from the rows.
+IN_HOURS = frozenset(
     {
         Dimension.MODEL,
         Dimension.API_KEY,
@@ -33,6 +33,10 @@ IN_PROJECTION = frozenset(
         Dimension.ENDPOINT,
         Dimension.STREAM,
         Dimension.CLIENT,
+        Dimension.STATUS_CLASS,
+        Dimension.STATUS,
+        Dimension.OUTCOME,
+        Dimension.ERROR_CODE,
     }
 )
 

@@ -6,6 +6,7 @@ from aiokafka import TopicPartition
 
 from tollgate_analytics.cursors import GroupCursor, RequestCursor, mark_of_usage, text_of
 from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.measures import Measures
 from tollgate_analytics.queries import Filters, Range, UsageQuery, milliseconds
 from tollgate_analytics.schemas import (
     ApiKey,
@@ -25,7 +26,6 @@ from tollgate_analytics.store import (
     NO_USAGE,
     ClosedRequest,
     Latencies,
-    Measures,
     Place,
     RequestUsage,
     Store,

@@ -1,11 +1,12 @@
 """Builds the analytics service and starts it: the API, the sink and the directory of keys, in one process."""
 
-from tollgate_analytics import operator_api
+from tollgate_analytics import operator_api, rollup
 from tollgate_analytics.api import build_app
 from tollgate_analytics.audit import RequestBooks, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
+from tollgate_analytics.retention import Retention, keep_knowing
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
 from tollgate_common import cli, clickhouse
@@ -22,12 +23,19 @@ async def serve(settings: AnalyticsSettings) -> None:
     producer = create_producer(bootstrap)
     await producer.start()
     try:
-        client = await clickhouse.connect(settings.clickhouse_url.get_secret_value())
+        url = settings.clickhouse_url.get_secret_value()
+        client = await clickhouse.connect(url)
+        # Its statements take longer than a question may.
+        upkeep = await clickhouse.connect(url, timeout_s=3600)
         try:
             sink = create_sink(bootstrap, prefix, consumer, client, producer)
             tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
             tail = LiveTail(bootstrap, prefix)
             store = Store(client)
+            await store.know_kept()
+            retention = Retention(
+                upkeep, rows_days=settings.analytics_raw_days, hours_days=settings.analytics_hourly_days
+            )
             app = build_app(store, keys, consumer, tail, tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
             add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token, tokens)
@@ -39,10 +47,14 @@ async def serve(settings: AnalyticsSettings) -> None:
                 tail.run(),
                 balances.topic.run(),
                 measure_freshness(consumer, store.newest),
+                rollup.run(upkeep, lambda: rollup.leads(consumer, prefix)),
+                retention.run(lambda: rollup.leads(consumer, prefix)),
+                keep_knowing(store),
                 *([tokens.run()] if tokens else []),
             ]
             await run_service(app, settings.host, settings.port, *workers)
         finally:
+            await upkeep.close()
             await client.close()
     finally:
         await producer.stop()

@@ -13,6 +13,7 @@ import msgspec
 
 from tollgate_analytics.cursors import BucketCursor, mark_of_buckets, parse_bucket_cursor, text_of
 from tollgate_analytics.dimensions import Dimension
+from tollgate_analytics.measures import Measures
 from tollgate_analytics.queries import (
     EARLIEST,
     LATEST,
@@ -26,7 +27,7 @@ from tollgate_analytics.queries import (
     wrong,
 )
 from tollgate_analytics.scopes import Scope
-from tollgate_analytics.store import Measures, Store, UsageSum
+from tollgate_analytics.store import Store, UsageSum
 from tollgate_common.money import decimal_from_nano
 
 CURRENCY = "usd"

@@ -2,10 +2,10 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
 
 from pydantic import Field
 
+from tollgate_analytics.measures import MarginSum
 from tollgate_analytics.queries import HOUR, Range
 from tollgate_analytics.schemas import Answer
 from tollgate_analytics.store import Store
@@ -76,21 +76,11 @@ class Balances:
             self._records[account_id] = decode_balance(value)
 
 
-class MarginSum(NamedTuple):
-    name: str
-    requests: int
-    errors: int
-    attempts: int
-    revenue_nano: int
-    known_nano: int
-    cost_nano: int
-
-
 async def report_margins(store: Store, over: Range, group: MarginGroup, limit: int) -> Margins:
     """Whole hours: the range is widened to them."""
     end = _hour(over.end)
     hours = Range(_hour(over.start), end if end == over.end else end + HOUR)
-    sums = [MarginSum(*row) for row in await store.margins(hours, group, limit)]
+    sums = await store.margins(hours, group, limit)
     return Margins(start=hours.start, end=hours.end, data=[_margin(part) for part in sums])
 
 

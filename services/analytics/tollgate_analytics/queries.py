@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tollgate_analytics.dimensions import IN_PROJECTION, VALUES, Dimension
+from tollgate_analytics.dimensions import IN_HOURS, VALUES, Dimension
 from tollgate_common.errors import Problem
 
 DEFAULT_RANGE = timedelta(days=30)
@@ -77,9 +77,14 @@ class UsageQuery(NamedTuple):
     @property
     def needs_rows(self) -> bool:
         """Whether sums by UTC hour cannot answer it: minutes, other dimensions, days that begin within an hour."""
-        if self.granularity is Granularity.MINUTE or not IN_PROJECTION.issuperset({*self.group_by, *self.filters}):
+        if self.granularity is Granularity.MINUTE or not IN_HOURS.issuperset({*self.group_by, *self.filters}):
             return True
-        return self.granularity is not None and not _has_whole_hours(self.time_zone, self.range)
+        return self.granularity is not None and not _begins_with_utc(HOUR, self.time_zone, self.range)
+
+    @property
+    def has_utc_days(self) -> bool:
+        """Whether its days are those of UTC."""
+        return _begins_with_utc(timedelta(days=1), self.time_zone, self.range)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -179,13 +184,13 @@ def _filter(dimension: Dimension, values: Sequence[str]) -> list[str]:
     return list(values)
 
 
-def _has_whole_hours(time_zone: str, over: Range) -> bool:
-    """Whether local hours begin with UTC's throughout a range: half-hour zones' do not."""
+def _begins_with_utc(step: timedelta, time_zone: str, over: Range) -> bool:
+    """Whether local hours, or days, begin with UTC's throughout a range: half-hour zones' do not."""
     zone = ZoneInfo(time_zone)
     # A zone changes its offset for months at least.
-    steps = (over.end - over.start) // timedelta(days=28) + 1
-    moments = [over.start + (over.end - over.start) * step / steps for step in range(steps + 1)]
-    return all((moment.astimezone(zone).utcoffset() or timedelta()) % HOUR == timedelta() for moment in moments)
+    count = (over.end - over.start) // timedelta(days=28) + 1
+    moments = [over.start + (over.end - over.start) * place / count for place in range(count + 1)]
+    return all((moment.astimezone(zone).utcoffset() or timedelta()) % step == timedelta() for moment in moments)
 
 
 def whole_hours(over: Range) -> Range:

@@ -15,6 +15,8 @@ from clickhouse_connect.driver.query import QueryResult
 from tollgate_analytics.cursors import RequestCursor
 from tollgate_analytics.dimensions import COLUMN
 from tollgate_analytics.gate import Gate
+from tollgate_analytics.kept import Kept, find_kept
+from tollgate_analytics.measures import MarginSum, Measures
 from tollgate_analytics.queries import MAX_DIMENSIONS, Filters, Range, UsageQuery, milliseconds, whole_hours
 from tollgate_analytics.scopes import Scope
 from tollgate_common.errors import Problem
@@ -50,39 +52,6 @@ LIMIT_CODES = {158, 159, 160, 241, 307, 396}
 
 # What the statements call a slot that is not used.
 NOTHING = "nothing"
-QUANTITIES = TokenCounts.__struct_fields__
-
-
-class Counts(NamedTuple):
-    requests: int
-    errors: int
-    attempts: int
-    latency_ms: int
-    first_token_ms: int
-    first_tokens: int
-    estimated: int
-
-
-class Measures(NamedTuple):
-    """What is added up; a sum of them is the measures of both."""
-
-    counts: Counts
-    tokens: TokenCounts
-    amount_nano: int
-
-    @staticmethod
-    def of_row(row: Sequence[Any]) -> "Measures":
-        *numbers, amount_nano = row
-        counts, tokens = numbers[: len(Counts._fields)], numbers[len(Counts._fields) :]
-        return Measures(Counts(*counts), TokenCounts(**dict(zip(QUANTITIES, tokens, strict=True))), amount_nano)
-
-    @staticmethod
-    def total(parts: "Sequence[Measures]") -> "Measures":
-        return Measures(
-            Counts(*(sum(part.counts[place] for part in parts) for place in range(len(Counts._fields)))),
-            TokenCounts(**{name: sum(getattr(part.tokens, name) for part in parts) for name in QUANTITIES}),
-            sum(part.amount_nano for part in parts),
-        )
 
 
 class UsageSum(NamedTuple):
@@ -145,6 +114,11 @@ class Store:
         self._clickhouse = clickhouse
         self._gate = Gate()
         self._exports = Gate(at_once=1, waiting=0)
+        self._kept = Kept()
+
+    async def know_kept(self) -> None:
+        """Know what is kept how far back."""
+        self._kept = await find_kept(self._clickhouse)
 
     async def usage(
         self,
@@ -155,7 +129,12 @@ class Store:
         offset: int = 0,
         named: Sequence[tuple[str, ...]] | None = None,
     ) -> list[UsageSum]:
-        """Groups by time, then the dearest first. With `named`, all groups but those are added up as one."""
+        """Groups by time, then the dearest first. With `named`, all groups but those are added up as one.
+
+        Raises:
+            Problem: 400, part of the range is no longer kept as finely; as `_ask`.
+        """
+        self._kept.check(query)
         whole = Range(query.range.end, query.range.end) if query.needs_rows else whole_hours(query.range)
         rows = await self._of(
             scope,
@@ -172,10 +151,10 @@ class Store:
             UsageSum(
                 datetime.fromtimestamp(bucket, UTC),
                 bool(is_other),
-                tuple(rest[: len(query.group_by)]),
-                Measures.of_row(rest[MAX_DIMENSIONS:]),
+                tuple(values[: len(query.group_by)]),
+                Measures.of_sums(sums),
             )
-            for bucket, is_other, *rest in rows
+            for bucket, is_other, *values, sums in rows
         ]
 
     async def requests(
@@ -197,6 +176,7 @@ class Store:
         ]
 
     async def percentiles(self, scope: Scope, query: UsageQuery) -> dict[Place, Latencies]:
+        self._kept.check_rows(query.range, "what percentiles are made of")
         rows = await self._of(scope, "percentiles", **_question(query))
         return {
             (datetime.fromtimestamp(bucket, UTC), tuple(rest[: len(query.group_by)])): Latencies(
@@ -238,6 +218,7 @@ class Store:
         Raises:
             Problem: 429, the account's other export still runs; as `_ask`.
         """
+        self._kept.check_rows(over, "what an export consists of")
         parameters = {
             **scope._asdict(),
             **_filtered(filters),
@@ -252,14 +233,15 @@ class Store:
             async with stream as pieces:
                 yield pieces
 
-    async def margins(self, hours: Range, group: str, limit: int) -> Sequence[Sequence[Any]]:
-        return await self._query(
+    async def margins(self, hours: Range, group: str, limit: int) -> list[MarginSum]:
+        rows = await self._query(
             "operator_margin",
             group_1={"account": "account_id"}.get(group, group),
             start_ms=milliseconds(hours.start),
             end_ms=milliseconds(hours.end),
             limit=limit,
         )
+        return [MarginSum.of_sums(name, sums) for name, sums in rows]
 
     async def failed_attempts(self, over: Range, limit: int) -> Sequence[Sequence[Any]]:
         return await self._query(

@@ -1,6 +1,7 @@
--- Sums by hour since a moment. Asked twice, with the projection `by_hour` and without: both must say the same.
-SELECT toStartOfHour(at) AS hour, countIf(kind = 'closed'), countIf(kind = 'used'), sum(amount_nano)
-FROM request_events
-WHERE toStartOfHour(at) >= fromUnixTimestamp({since_s:Int64})
+-- Sums by hour since a moment of what is rolled up: closed requests, charged requests, amount.
+SELECT hour, sum(measures[1]), sum(measures[7]), sum(measures[8])
+FROM usage_hours
+WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC'))
+    AND until <= fromUnixTimestamp64Milli({rolled_up_ms:Int64}, 'UTC')
 GROUP BY hour
 ORDER BY hour

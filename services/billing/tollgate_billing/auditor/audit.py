@@ -106,12 +106,15 @@ class Auditor:
 
     async def _run(self, start: datetime | None, end: datetime | None) -> Report:
         started_at = utc_now()
+        expired_before = await self._expired_before(start)
+        start = expired_before or start
         scene = await self._scene(start or EPOCH)
         found = await self._find(start, end, scene, started_at)
         totals = _totals(found)
         return Report(
             is_clean=not any(totals.differences.values()),
             start=start,
+            expired_before=expired_before,
             end=end or started_at,
             started_at=started_at,
             finished_at=utc_now(),
@@ -128,6 +131,15 @@ class Auditor:
             quarantined=tuple(found.quarantined),
             is_complete=_is_complete(found),
         )
+
+    async def _expired_before(self, start: datetime | None) -> datetime | None:
+        """Where an audit begins if it was to begin at a time whose usage rows have been dropped.
+
+        A boot that began before has lost rows as well, and would seem to have gaps.
+        """
+        kept = await self._analytics.kept()
+        first = kept.rows_from + BOOTS_BEFORE
+        return first if kept.rows_from > EPOCH and (start or EPOCH) < first else None
 
     async def _find(self, start: datetime | None, end: datetime | None, scene: Scene, started_at: datetime) -> Findings:
         since, until = start or EPOCH, end or started_at

@@ -12,6 +12,7 @@ from tollgate_common.audit import (
     Boot,
     Digest,
     Drift,
+    KeptFrom,
     Position,
     Range,
     Row,
@@ -32,6 +33,7 @@ _rows = TypeAdapter(list[Row])
 _drifts = TypeAdapter(list[Drift])
 _ranges = TypeAdapter(list[Range])
 _sent = TypeAdapter(list[Sent])
+_kept = TypeAdapter(KeptFrom)
 _unclosed = TypeAdapter(UnclosedRequests)
 _write_offs = TypeAdapter(WriteOffs)
 
@@ -65,6 +67,9 @@ class RemoteBooks:
 
     async def sent(self, since: datetime) -> Sequence[Sent]:
         return await self._ask(_sent, "GET", "sent", since=since.isoformat())
+
+    async def kept(self) -> KeptFrom:
+        return await self._ask(_kept, "GET", "kept")
 
     async def unclosed(self, start: datetime, end: datetime, partitions: Sequence[int]) -> UnclosedRequests:
         body = TypeAdapter(list[int]).dump_json(list(partitions))

@@ -144,6 +144,9 @@ class Report(Part):
 
     is_clean: bool
     start: datetime | None = Field(description="null is the first record there ever was")
+    expired_before: datetime | None = Field(
+        None, description="the audit was to begin earlier, but usage rows of before have been dropped; it begins here"
+    )
     end: datetime
     started_at: datetime
     finished_at: datetime

@@ -1,0 +1,102 @@
+"""What reports add up, and its place in the arrays `measures` of the store."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tollgate_common.rating import TokenCounts
+
+
+class Counts(NamedTuple):
+    requests: int
+    errors: int
+    attempts: int
+    latency_ms: int
+    first_token_ms: int
+    first_tokens: int
+    estimated: int
+
+
+QUANTITIES = TokenCounts.__struct_fields__
+# The order of the arrays, and so of what is stored: what comes new is added at the end. Zeros at the end are left out.
+MEASURES = (
+    "requests",
+    "errors",
+    "attempts",
+    "latency_ms",
+    "first_token_ms",
+    "first_tokens",
+    "answers",
+    "amount_nano",
+    "provider_cost_nano",
+    "known_nano",
+    "input",
+    "cached_input",
+    "output",
+    "reasoning",
+    "cache_write",
+    "estimated",
+    "cache_write_1h",
+    "audio_input",
+    "image_input",
+    "audio_output",
+    "cached_audio_input",
+    "cached_image_input",
+    "image_output",
+    "images",
+    "audio_seconds",
+    "characters",
+    "searches",
+)
+
+
+def named(sums: Sequence[int]) -> dict[str, int]:
+    """An array of the store by name."""
+    return dict(zip(MEASURES, [*sums, *[0] * (len(MEASURES) - len(sums))], strict=True))
+
+
+class Measures(NamedTuple):
+    """What is added up; a sum of them is the measures of both."""
+
+    counts: Counts
+    tokens: TokenCounts
+    amount_nano: int
+
+    @staticmethod
+    def of_sums(sums: Sequence[int]) -> "Measures":
+        by_name = named(sums)
+        return Measures(
+            Counts(*(by_name[name] for name in Counts._fields)),
+            TokenCounts(**{name: by_name[name] for name in QUANTITIES}),
+            by_name["amount_nano"],
+        )
+
+    @staticmethod
+    def total(parts: "Sequence[Measures]") -> "Measures":
+        return Measures(
+            Counts(*(sum(part.counts[place] for part in parts) for place in range(len(Counts._fields)))),
+            TokenCounts(**{name: sum(getattr(part.tokens, name) for part in parts) for name in QUANTITIES}),
+            sum(part.amount_nano for part in parts),
+        )
+
+
+class MarginSum(NamedTuple):
+    name: str
+    requests: int
+    errors: int
+    attempts: int
+    revenue_nano: int
+    known_nano: int
+    cost_nano: int
+
+    @staticmethod
+    def of_sums(name: str, sums: Sequence[int]) -> "MarginSum":
+        by_name = named(sums)
+        return MarginSum(
+            name,
+            by_name["requests"],
+            by_name["errors"],
+            by_name["attempts"],
+            by_name["amount_nano"],
+            by_name["known_nano"],
+            by_name["provider_cost_nano"],
+        )

@@ -1,0 +1,16 @@
+-- What the rows of a month of ingest add up to, by hour and dimension: how many such sums, and a checksum of all. Equal to
+-- digest_hours.sql where nothing is lost, doubled or moved.
+SELECT
+    count(),
+    groupBitXor(cityHash64(
+        account_id, hour, project_id, key_id, model, served_model, provider, endpoint, stream, client, status, outcome,
+        error_code, sums
+    ))
+FROM (
+    SELECT
+        account_id, toStartOfHour(at, 'UTC') AS hour, project_id, key_id, model, served_model, provider, endpoint, stream,
+        client, status, outcome, error_code, sumForEach(measures) AS sums
+    FROM request_events
+    WHERE block_month = {month:UInt32} AND kind IN ('closed', 'used')
+    GROUP BY ALL
+)

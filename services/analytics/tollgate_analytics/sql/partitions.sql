@@ -1,0 +1,5 @@
+-- The months that a table has rows of.
+SELECT DISTINCT toUInt32(partition) AS month
+FROM system.parts
+WHERE active AND database = currentDatabase() AND table = {table:String}
+ORDER BY month

@@ -1,0 +1,5 @@
+-- How many rows a roll-up would add up.
+SELECT count()
+FROM request_events
+WHERE insert_by >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+    AND insert_by < fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')

@@ -1,0 +1,148 @@
+"""What is rolled up and what is not yet add up to a recount of the events, whoever rolls up, and however often."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from analytics.conftest import Analytics, roll_up_all
+from analytics.traffic import groups_of, recount, traffic
+from tollgate_analytics.audit import RequestBooks
+from tollgate_analytics.measures import MEASURES
+from tollgate_analytics.queries import milliseconds
+from tollgate_analytics.rollup import (
+    ONE_PART,
+    SQL,
+    Progress,
+    find_progress,
+    find_rolled_up,
+    insert_sums,
+    last_cut,
+    roll_up,
+)
+from tollgate_common.clock import utc_now
+
+pytestmark = pytest.mark.engines
+
+LONG_AGO = timedelta(days=400)
+
+
+async def sums(analytics: Analytics) -> list[int]:
+    return list((await analytics.clickhouse.query("SELECT sumForEach(measures) FROM usage_hours")).result_rows[0][0])
+
+
+async def test_reports_are_the_same_before_amid_and_after(analytics: Analytics) -> None:
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    sent = traffic(seed=21, requests=200, accounts=["acc-a", "acc-d"])
+    start, end = utc_now() - timedelta(days=4), utc_now() + timedelta(minutes=1)
+    parameters = {
+        "start": start.isoformat(),
+        "end": end.isoformat(),
+        "group_by": "model,api_key",
+        "granularity": "day",
+    }
+
+    async def is_right(so_far: int) -> None:
+        await analytics.until_rows(so_far)
+        answer = (await analytics.http.get("/v1/usage", params=parameters, headers=headers)).json()
+        assert groups_of(answer) == recount(sent[:so_far], "acc-a", start=start, end=end, granularity="day")
+
+    half = len(sent) // 2
+    await analytics.send(sent[:half])
+    await is_right(half)
+    await roll_up_all(analytics)
+    await is_right(half)
+    # Events of long past hours come late, as from a spool: their hours have been rolled up, they have not.
+    await analytics.send(sent[half:])
+    await is_right(len(sent))
+    await roll_up_all(analytics)
+    await is_right(len(sent))
+
+
+async def test_two_who_roll_up_at_once_count_once(analytics: Analytics) -> None:
+    sent = traffic(seed=22, requests=100, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    since = await find_rolled_up(analytics.clickhouse)
+    ends = [utc_now() + timedelta(minutes=minutes) for minutes in (3, 4, 5)]
+
+    await asyncio.gather(*(insert_sums(analytics.clickhouse, since, end) for end in ends))
+
+    requests = await analytics.scalar("SELECT count() FROM request_events WHERE kind = 'closed'")
+    assert (await sums(analytics))[0] == requests
+    assert await analytics.scalar("SELECT uniqExact(until) FROM usage_hours") == 1
+
+
+async def test_a_first_try_that_lands_late_is_dropped(analytics: Analytics) -> None:
+    sent = traffic(seed=23, requests=50, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    await roll_up_all(analytics)
+    before = await sums(analytics)
+
+    await analytics.clickhouse.command(
+        SQL["roll_up"],
+        parameters={"since_ms": 0, "until_ms": milliseconds(utc_now() + timedelta(hours=1))},
+        settings=ONE_PART | {"insert_deduplication_token": "usage_hours:0"},
+    )
+
+    assert await sums(analytics) == before
+
+
+async def test_a_token_that_was_noted_and_lost_is_not_the_end(analytics: Analytics) -> None:
+    """As when the engine dies between noting a token and storing its part."""
+    sent = traffic(seed=24, requests=50, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    await roll_up_all(analytics)
+    before = await sums(analytics)
+    # Parts that go away leave their tokens noted.
+    await analytics.clickhouse.command("ALTER TABLE usage_hours DETACH PARTITION ALL")
+    assert await find_rolled_up(analytics.clickhouse) == datetime.fromtimestamp(0, UTC)
+
+    await roll_up_all(analytics)
+
+    assert await sums(analytics) == before
+
+
+async def test_only_what_has_settled_is_rolled_up(analytics: Analytics) -> None:
+    sent = traffic(seed=25, requests=50, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+
+    assert not await roll_up(analytics.clickhouse)
+    assert await sums(analytics) == []
+
+    # As if two hours had passed.
+    assert await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
+    progress = await find_progress(analytics.clickhouse)
+    assert progress.rolled_up == last_cut(progress.rolled_up) > progress.now
+    assert not await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
+
+
+async def test_the_auditor_is_told_of_sums_that_are_wrong(analytics: Analytics) -> None:
+    sent = traffic(seed=26, requests=50, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    until = await roll_up_all(analytics)
+    books = RequestBooks(analytics.clickhouse, analytics.bootstrap, analytics.prefix, "group")
+    assert await books.drifts(utc_now() - LONG_AGO) == []
+
+    amount = MEASURES.index("amount_nano") + 1
+    await analytics.clickhouse.command(
+        "INSERT INTO usage_hours (account_id, hour, until, measures) "
+        "SELECT 'acc-a', now(), {until:DateTime64(3)}, arrayMap(n -> n = {amount:UInt8} ? 7 : 0, range(1, 28))",
+        parameters={"until": until, "amount": amount},
+    )
+
+    (drift,) = await books.drifts(utc_now() - LONG_AGO)
+    assert drift.what == "amount_nano of usage_hours"
+    assert drift.stored - drift.rows == 7
+
+
+def test_roll_ups_end_where_an_hour_has_settled() -> None:
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    cut = noon + timedelta(minutes=2, seconds=30)
+    assert last_cut(noon) == cut - timedelta(hours=1)
+    assert last_cut(cut) == last_cut(cut + timedelta(minutes=59)) == cut
+    assert Progress(cut, None, noon).first is None
