@@ -12,7 +12,8 @@ from analytics.traffic import MODELS, SUMS, Edge, groups_of, recount, seeded, tr
 from tollgate_analytics.dimensions import IN_HOURS, Dimension
 from tollgate_analytics.queries import Granularity, Range, UsageQuery
 from tollgate_analytics.scopes import Scope
-from tollgate_analytics.store import SQL, Store, UsageSum
+from tollgate_analytics.slots import SQL
+from tollgate_analytics.store import Store, UsageSum
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Outcome
 from tollgate_common.money import decimal_from_nano

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime
 from tollgate_analytics.kept import find_kept
 from tollgate_analytics.queries import milliseconds
 from tollgate_analytics.rollup import find_rolled_up
-from tollgate_analytics.store import SQL
+from tollgate_analytics.slots import SQL
 from tollgate_common import audit
 from tollgate_common.access_tokens import Verifier
 from tollgate_common.audit import MAX_LISTED, Drift, KeptFrom, Sent, Unclosed, UnclosedRequests

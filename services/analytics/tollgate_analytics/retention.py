@@ -21,8 +21,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from prometheus_client import Gauge
 
-from tollgate_analytics.kept import SQL, after
+from tollgate_analytics.kept import after
 from tollgate_analytics.rollup import find_progress, find_rolled_up
+from tollgate_analytics.slots import SQL
 from tollgate_analytics.store import Store
 
 log = logging.getLogger(__name__)

@@ -13,19 +13,17 @@ from clickhouse_connect.driver.exceptions import Error as ServerError
 from clickhouse_connect.driver.query import QueryResult
 
 from tollgate_analytics.cursors import RequestCursor
-from tollgate_analytics.dimensions import COLUMN
 from tollgate_analytics.gate import Gate
 from tollgate_analytics.kept import Kept, find_kept
 from tollgate_analytics.measures import MarginSum, Measures
-from tollgate_analytics.queries import MAX_DIMENSIONS, Filters, Range, UsageQuery, milliseconds, whole_hours
+from tollgate_analytics.queries import Filters, Range, UsageQuery, milliseconds, whole_hours
 from tollgate_analytics.scopes import Scope
+from tollgate_analytics.slots import of_filters, of_question, statement
 from tollgate_common.errors import Problem
 from tollgate_common.rating import TokenCounts
-from tollgate_common.statements import Statements
 
 log = logging.getLogger(__name__)
 
-SQL = Statements("tollgate_analytics")
 
 # No question may take the store away from the others: each is bounded in time, rows read, memory and answer.
 LIMITS: Mapping[str, int | str] = {
@@ -49,9 +47,6 @@ EXPORT_LIMITS: Mapping[str, int | str] = {
 }
 # TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}
-
-# What the statements call a slot that is not used.
-NOTHING = "nothing"
 
 
 class UsageSum(NamedTuple):
@@ -139,11 +134,11 @@ class Store:
         rows = await self._of(
             scope,
             "usage",
-            **_question(query),
+            **of_question(query),
             whole_start_ms=milliseconds(whole.start),
             whole_end_ms=milliseconds(whole.end),
             has_top=named is not None,
-            named=[[*values, *[""] * (MAX_DIMENSIONS - len(values))] for values in named or ()],
+            named=[list(values) or [""] for values in named or ()],
             limit=limit,
             offset=offset,
         )
@@ -163,7 +158,7 @@ class Store:
         rows = await self._of(
             scope,
             "requests",
-            **_filtered(filters),
+            **of_filters(filters),
             start_ms=milliseconds(over.start),
             end_ms=milliseconds(over.end),
             before_ms=before.at_ms,
@@ -177,12 +172,12 @@ class Store:
 
     async def percentiles(self, scope: Scope, query: UsageQuery) -> dict[Place, Latencies]:
         self._kept.check_rows(query.range, "what percentiles are made of")
-        rows = await self._of(scope, "percentiles", **_question(query))
+        rows = await self._of(scope, "percentiles", **of_question(query))
         return {
-            (datetime.fromtimestamp(bucket, UTC), tuple(rest[: len(query.group_by)])): Latencies(
-                tuple(rest[MAX_DIMENSIONS]), tuple(rest[MAX_DIMENSIONS + 1]) if rest[MAX_DIMENSIONS + 2] else None
+            (datetime.fromtimestamp(bucket, UTC), tuple(values[: len(query.group_by)])): Latencies(
+                tuple(latencies), tuple(first_tokens) if count else None
             )
-            for bucket, *rest in rows
+            for bucket, *values, latencies, first_tokens, count in rows
         }
 
     async def request_usage(self, scope: Scope, requests: Sequence[ClosedRequest]) -> dict[str, RequestUsage]:
@@ -221,14 +216,17 @@ class Store:
         self._kept.check_rows(over, "what an export consists of")
         parameters = {
             **scope._asdict(),
-            **_filtered(filters),
+            **of_filters(filters),
             "start_ms": milliseconds(over.start),
             "end_ms": milliseconds(over.end),
         }
         async with self._exports.enter(scope.account_id):
             with _told_apart("export"):
                 stream = await self._clickhouse.raw_stream(
-                    SQL["export"], parameters=parameters, settings=dict(EXPORT_LIMITS), fmt=engine_format
+                    statement("export", parameters),
+                    parameters=parameters,
+                    settings=dict(EXPORT_LIMITS),
+                    fmt=engine_format,
                 )
             async with stream as pieces:
                 yield pieces
@@ -254,33 +252,35 @@ class Store:
     async def newest(self) -> dict[str, datetime]:
         return {kind: at.replace(tzinfo=UTC) for kind, at in await self._query("newest")}
 
-    async def _of(self, scope: Scope, statement: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+    async def _of(self, scope: Scope, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
         """Run a statement about an account, in its turn and bound to what the caller may see."""
         async with self._gate.enter(scope.account_id):
-            return await self._query(statement, **scope._asdict(), **parameters)
+            return await self._query(name, **scope._asdict(), **parameters)
 
-    async def _query(self, statement: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        result = await self._ask(statement, **parameters)
+    async def _query(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        result = await self._ask(name, **parameters)
         return result.result_rows
 
-    async def _ask(self, statement: str, **parameters: Any) -> QueryResult:
+    async def _ask(self, name: str, **parameters: Any) -> QueryResult:
         """Run one statement within the limits.
 
         Raises:
             Problem: it asks for too much, or the store does not answer.
         """
-        with _told_apart(statement):
-            return await self._clickhouse.query(SQL[statement], parameters=parameters, settings=dict(LIMITS))
+        with _told_apart(name):
+            return await self._clickhouse.query(
+                statement(name, parameters), parameters=parameters, settings=dict(LIMITS)
+            )
 
 
 @contextmanager
-def _told_apart(statement: str) -> Iterator[None]:
+def _told_apart(name: str) -> Iterator[None]:
     try:
         yield
     except ServerError as error:
         if error.code not in LIMIT_CODES:
             raise unavailable(error) from error
-        log.warning("%s: over a limit: %s", statement, error)
+        log.warning("%s: over a limit: %s", name, error)
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "too_much_data",
@@ -298,25 +298,3 @@ def unavailable(error: Exception) -> Problem:
         "the usage store does not answer right now; try again in a moment",
         headers={"Retry-After": "1"},
     )
-
-
-def _question(query: UsageQuery) -> dict[str, Any]:
-    return {
-        "start_ms": milliseconds(query.range.start),
-        "end_ms": milliseconds(query.range.end),
-        "granularity": query.granularity or "",
-        "time_zone": query.time_zone,
-        **{f"group_{slot}": COLUMN[dimension] for slot, dimension in enumerate(query.group_by, 1)},
-        **{f"group_{slot}": NOTHING for slot in range(len(query.group_by) + 1, MAX_DIMENSIONS + 1)},
-        **_filtered(query.filters),
-    }
-
-
-def _filtered(filters: Filters) -> dict[str, Any]:
-    used = [(COLUMN[dimension], list(values)) for dimension, values in filters.items()]
-    slots = enumerate([*used, *[(NOTHING, [""])] * (MAX_DIMENSIONS - len(used))], 1)
-    return {
-        name: bound
-        for slot, (column, values) in slots
-        for name, bound in ((f"filter_{slot}", column), (f"values_{slot}", values))
-    }

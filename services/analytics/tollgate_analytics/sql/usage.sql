@@ -5,8 +5,8 @@
 -- `usage_hours` lacks, has no whole hours, so that all of it comes from the rows.
 --
 -- Dimensions are bound as identifiers, in slots: the engine takes as long to plan a statement that names all fourteen,
--- each with its condition, as to answer it. A slot that nobody uses is bound to `nothing`, and its filter to the value of
--- that, which the engine folds away.
+-- each with its condition, as to answer it. Each slot has lines of its own, which are left out where it is not used
+-- (`slots.py`).
 --
 -- With `has_top`, groups that are not `named` are added up as one, `is_other`. `measures[8]` is the amount.
 WITH
@@ -31,12 +31,14 @@ SELECT
     {has_top:Bool}
         AND NOT has(
             {named:Array(Array(String))},
-            [toString({group_1:Identifier}),
-             toString({group_2:Identifier}),
-             toString({group_3:Identifier}),
-             toString({group_4:Identifier}),
-             toString({group_5:Identifier}),
-             toString({group_6:Identifier})]
+            [
+                toString({group_1:Identifier})
+                , toString({group_2:Identifier})
+                , toString({group_3:Identifier})
+                , toString({group_4:Identifier})
+                , toString({group_5:Identifier})
+                , toString({group_6:Identifier})
+            ]
         ) AS is_other,
     if(is_other, '', toString({group_1:Identifier})) AS group_1,
     if(is_other, '', toString({group_2:Identifier})) AS group_2,
@@ -71,5 +73,11 @@ WHERE has({values_1:Array(String)}, toString({filter_1:Identifier}))
     AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
     AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
 GROUP BY ALL
-ORDER BY bucket, is_other, sums[8] DESC, group_1, group_2, group_3, group_4, group_5, group_6
+ORDER BY bucket, is_other, sums[8] DESC
+    , group_1
+    , group_2
+    , group_3
+    , group_4
+    , group_5
+    , group_6
 LIMIT {limit:UInt32} OFFSET {offset:UInt32}
