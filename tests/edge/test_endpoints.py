@@ -53,6 +53,11 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
         ("/v1/completions", {"prompt": "x", "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
         ("/v1/responses", {"input": "x", "background": True}, "background"),
         ("/v1/responses", {"input": "x", "tools": [{"type": "web_search_preview"}]}, "tools"),
+        (
+            "/v1/chat/completions",
+            {"messages": [{"role": "user", "content": "x"}], "web_search_options": {}},
+            "web_search_options",
+        ),
         ("/v1/responses", {"input": "x", "max_output_tokens": "9"}, "max_output_tokens"),
         ("/v1/images/generations", {}, "prompt"),
         ("/v1/images/generations", {"prompt": "x", "n": "2"}, "n"),

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
-from tollgate_edge.errors import ApiError, invalid_parameter, missing_parameter, not_json
+from tollgate_edge.errors import ApiError, invalid_parameter, missing_parameter, not_json, unsupported_value
 
 # Long enough for any id, short enough that an event stays small: both come from the client.
 MAX_END_USER_CHARS = 256
@@ -65,6 +65,7 @@ class ChatRequest(msgspec.Struct):
     n: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    web_search_options: Any = None
 
     @property
     def choices(self) -> int:
@@ -101,6 +102,8 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
         raise missing_parameter("messages")
     if not chat.messages:
         raise invalid_parameter("messages", "expected at least one message, but got none")
+    if chat.web_search_options is not None:
+        raise unsupported_value("web_search_options", "the fees of a search could not be metered here")
     return model, chat
 
 
