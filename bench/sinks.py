@@ -59,11 +59,12 @@ class Costs:
 
 
 class Counting:
-    """A handler that knows when it has handled everything."""
+    """A handler that knows when it has handled its first batch, and when everything."""
 
     def __init__(self, handler: Handler, rows: int) -> None:
-        self._handler, self._left = handler, rows
-        self.done = asyncio.Event()
+        self._handler = handler
+        self.left = rows
+        self.begun, self.done = asyncio.Event(), asyncio.Event()
 
     async def assigned(self, partition: TopicPartition) -> int:
         return await self._handler.assigned(partition)
@@ -73,8 +74,9 @@ class Counting:
 
     async def handle(self, batches: Batches) -> None:
         await self._handler.handle(batches)
-        self._left -= sum(map(len, batches.values()))
-        if self._left <= 0:
+        self.left -= sum(map(len, batches.values()))
+        self.begun.set()
+        if self.left <= 0:
             self.done.set()
 
 
@@ -135,7 +137,7 @@ async def costs(
             table=table._replace(name=name),
             dead_letters=DeadLetters(producer, "bench", consumer.group),
         )
-        return await _spend(Counting(handler, count), consumer, engine, count)
+        return await _spend(Counting(handler, count), consumer, engine)
 
     # They come when they come, and would be counted to whoever runs then.
     await client.command("SYSTEM STOP MERGES")
@@ -148,14 +150,15 @@ async def costs(
     return Costs(block, copy, single)
 
 
-async def _spend(handler: Counting, consumer: Consumer, engine: psutil.Process, rows: int) -> Spent:
+async def _spend(handler: Counting, consumer: Consumer, engine: psutil.Process) -> Spent:
+    """What each row costs after the first batch: joining the group and reading the catalogue come once."""
     with stopwatch() as parts:
-        here, there, began = time.process_time(), cpu_s(engine), time.perf_counter()
         task = asyncio.create_task(consumer.run(handler))
-        done = asyncio.create_task(handler.done.wait())
-        await asyncio.wait([task, done], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
+        await _first(task, handler.begun)
+        parts.clear()
+        rows = handler.left
+        here, there, began = time.process_time(), cpu_s(engine), time.perf_counter()
+        await _first(task, handler.done)
         spent = Spent(
             rows,
             time.process_time() - here,
@@ -166,6 +169,14 @@ async def _spend(handler: Counting, consumer: Consumer, engine: psutil.Process, 
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return spent
+
+
+async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
+    """Wait for the event, or fail with the task."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+    if task.done():
+        task.result()
 
 
 async def _copy(client: AsyncClient, table: str, engine: psutil.Process, rows: int) -> Spent:

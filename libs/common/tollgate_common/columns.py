@@ -22,6 +22,9 @@ from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts
 EventT = TypeVar("EventT")
 Ints = npt.NDArray[np.int64]
 
+# Arrow's own allocator gives back what a block took and has it zeroed anew for the next one.
+pa.set_memory_pool(pa.system_memory_pool())
+
 TEXT = pa.string()
 # A LowCardinality column: each value once, and an index for each row.
 NAME = pa.dictionary(pa.int32(), pa.string())
