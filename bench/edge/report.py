@@ -60,7 +60,10 @@ def added_latency(measured: Mapping[str, Results]) -> Iterator[str]:
         one = measured[name].quiet
         if one is not None and alone is not None:
             p50, p99 = one.p50_ms - alone.p50_ms, one.p99_ms - alone.p99_ms
-            yield f"Added by the {name} at {one.per_s:,.0f} requests a second: p50 {p50:.2f} ms, p99 {p99:.2f} ms"
+            yield (
+                f"At {one.per_s:,.0f} requests a second the {name} adds p50 {p50:.2f} ms, p99 {p99:.2f} ms, "
+                f"and takes {one.cpu_us:.0f} µs of CPU a request"
+            )
 
 
 def row(*cells: object) -> str:
