@@ -101,3 +101,24 @@ async def test_a_file_that_cannot_be_is_refused(
     _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
     answer = await analytics.http.get("/v1/requests/export", params=parameters, headers=headers)
     assert (answer.status_code, answer.json()["field"]) == (status, field)
+
+
+async def test_pages_go_on_into_the_months_before(analytics: Analytics) -> None:
+    sent = traffic(seed=46, requests=12, accounts=["acc-a"], days=120)
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    closed = sorted(
+        (event for _, event in sent if isinstance(event, RequestClosed)),
+        key=lambda event: (event.at, event.request.request_id),
+        reverse=True,
+    )
+    told: list[str] = []
+    parameters = {"limit": "5"}
+    while True:
+        page = (await analytics.http.get("/v1/requests", params=parameters, headers=headers)).json()
+        told += [request["id"] for request in page["data"]]
+        if page["next_cursor"] is None:
+            break
+        parameters["cursor"] = page["next_cursor"]
+    assert told == [event.request.request_id for event in closed]

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -16,9 +16,10 @@ from tollgate_analytics.cursors import RequestCursor
 from tollgate_analytics.gate import Gate
 from tollgate_analytics.kept import Kept, find_kept
 from tollgate_analytics.measures import MarginSum, Measures
-from tollgate_analytics.queries import Filters, Range, UsageQuery, milliseconds, whole_hours
+from tollgate_analytics.queries import Filters, Range, UsageQuery, from_milliseconds, milliseconds, whole_hours
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.slots import of_filters, of_question, statement
+from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.rating import TokenCounts
 
@@ -45,6 +46,8 @@ EXPORT_LIMITS: Mapping[str, int | str] = {
     "max_bytes_before_external_sort": 256 << 20,
     "optimize_aggregation_in_order": 1,
 }
+# Most pages of requests are filled within so long, and then no older part of the table is opened.
+RECENT = timedelta(days=30)
 # TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}
 
@@ -155,7 +158,20 @@ class Store:
     async def requests(
         self, scope: Scope, over: Range, filters: Filters, before: RequestCursor, limit: int
     ) -> list[ClosedRequest]:
-        rows = await self._of(
+        newest = min(over.end, from_milliseconds(before.at_ms), utc_now())
+        recent = Range(max(over.start, newest - RECENT), over.end)
+        rows = await self._requests(scope, recent, filters, before, limit) if recent.start < over.end else []
+        if len(rows) < limit and over.start < recent.start:
+            rows = await self._requests(scope, over, filters, before, limit)
+        requests = [ClosedRequest(*row) for row in rows]
+        return [
+            row._replace(at=row.at.replace(tzinfo=UTC), opened_at=row.opened_at.replace(tzinfo=UTC)) for row in requests
+        ]
+
+    async def _requests(
+        self, scope: Scope, over: Range, filters: Filters, before: RequestCursor, limit: int
+    ) -> Sequence[Sequence[Any]]:
+        return await self._of(
             scope,
             "requests",
             **of_filters(filters),
@@ -165,10 +181,6 @@ class Store:
             before_id=before.request_id,
             limit=limit,
         )
-        requests = [ClosedRequest(*row) for row in rows]
-        return [
-            row._replace(at=row.at.replace(tzinfo=UTC), opened_at=row.opened_at.replace(tzinfo=UTC)) for row in requests
-        ]
 
     async def percentiles(self, scope: Scope, query: UsageQuery) -> dict[Place, Latencies]:
         self._kept.check_rows(query.range, "what percentiles are made of")
