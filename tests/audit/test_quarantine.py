@@ -61,7 +61,7 @@ async def test_usage_that_cannot_be_rated_stops_its_model_until_an_operator_lift
 
 async def test_what_is_no_usage_stops_no_model(world: World, edge: EdgeCatalogue) -> None:
     await until_quarantined(world, edge, "")
-    await given_up(world, b'{"type": "tokens_used", "request": {"model": "gpt-4o"}}', 1)
+    await given_up(world, b'{"type": "tokens_used", "request": {"model": "gpt-4o"}}', 3)
     unknown = world.edge.used(request_of("acc-a"), 5, price_version="unknown@1")
     unknown = replace(unknown, request=replace(unknown.request, model="a-model-of-nobody"))
     await given_up(world, encode(unknown), 1, unknown.stamp.partition)
