@@ -12,7 +12,6 @@ from tollgate_analytics.measures import MEASURES
 from tollgate_analytics.queries import milliseconds
 from tollgate_analytics.rollup import (
     ONE_PART,
-    SQL,
     Progress,
     find_progress,
     find_rolled_up,
@@ -20,6 +19,7 @@ from tollgate_analytics.rollup import (
     last_cut,
     roll_up,
 )
+from tollgate_analytics.slots import SQL
 from tollgate_common.clock import utc_now
 
 pytestmark = pytest.mark.engines

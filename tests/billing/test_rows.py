@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_billing.catalogue import MAX_AMOUNT_NANO, check_rating
-from tollgate_billing.rows import Versions, check_fits, rows
+from tollgate_billing.catalogue import MAX_AMOUNT_NANO, Versions, check_rating
+from tollgate_billing.rows import check_fits, rows
 from tollgate_common.errors import Poison
 from tollgate_common.events import LeaseClosed, Outcome, RequestDimensions, TokensUsed, UsageEvent, Void
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, Tier, TokenCounts, Unpriced, rate

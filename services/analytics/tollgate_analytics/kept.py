@@ -1,16 +1,14 @@
 """What is kept how far back, and the refusal of what could be answered in part only."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_analytics.queries import HOUR, Granularity, Range, UsageQuery, wrong
-from tollgate_common.statements import Statements
+from tollgate_analytics.queries import DAY, HOUR, Granularity, Range, UsageQuery, wrong
+from tollgate_analytics.slots import SQL
 
-SQL = Statements("tollgate_analytics")
 EPOCH = datetime.fromtimestamp(0, UTC)
-DAY = timedelta(days=1)
 
 
 class Kept(NamedTuple):

@@ -21,6 +21,7 @@ RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 MAX_FILTER_VALUES = 100
 # The slots of the statements.
 MAX_DIMENSIONS = 6
@@ -84,7 +85,7 @@ class UsageQuery(NamedTuple):
     @property
     def has_utc_days(self) -> bool:
         """Whether its days are those of UTC."""
-        return _begins_with_utc(timedelta(days=1), self.time_zone, self.range)
+        return _begins_with_utc(DAY, self.time_zone, self.range)
 
 
 def milliseconds(moment: datetime) -> int:

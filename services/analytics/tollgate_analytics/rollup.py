@@ -22,18 +22,16 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tollgate_analytics.queries import from_milliseconds, milliseconds
+from tollgate_analytics.slots import SQL
 from tollgate_common.consumer import Consumer
-from tollgate_common.statements import Statements
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
-SQL = Statements("tollgate_analytics")
 
 # How long after its deadline an insert may still be landing: its own time-out of 30 s, clocks, and a slow disk.
 SETTLED_AFTER = timedelta(minutes=3)
 # An hour's rows may be inserted until two minutes after it: so cut, an hour and combination is one row of sums.
 CUT_AT = timedelta(minutes=2, seconds=30)
-HOUR = timedelta(hours=1)
 LONGEST = timedelta(days=1)
 # So that the sums fit into one part.
 MOST_ROWS = 1_000_000

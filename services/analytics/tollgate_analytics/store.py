@@ -21,6 +21,7 @@ from tollgate_analytics.scopes import Scope
 from tollgate_analytics.slots import of_filters, of_question, statement
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
+from tollgate_common.http import store_unavailable
 from tollgate_common.rating import TokenCounts
 
 log = logging.getLogger(__name__)
@@ -304,9 +305,4 @@ def _told_apart(name: str) -> Iterator[None]:
 
 def unavailable(error: Exception) -> Problem:
     log.error("the store did not answer: %s", error)
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "store_unavailable",
-        "the usage store does not answer right now; try again in a moment",
-        headers={"Retry-After": "1"},
-    )
+    return store_unavailable()

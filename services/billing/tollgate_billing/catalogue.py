@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 RETRY_DELAY_S = 1.0
 MAX_AMOUNT_NANO = (1 << 63) - 1
+# All price versions and all plans' multipliers.
+Versions = tuple[Mapping[str, Prices], Mapping[str, int]]
 
 
 class Rating(NamedTuple):
@@ -38,7 +40,7 @@ class Catalogue:
         self._multipliers: dict[str, int] = {}
 
     @property
-    def versions(self) -> tuple[Mapping[str, Prices], Mapping[str, int]]:
+    def versions(self) -> Versions:
         """All prices, and all plans' multipliers, by version."""
         return self._prices, self._multipliers
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tollgate_billing.catalogue import Versions
 from tollgate_common.columns import INT64_MAX, Ints
 from tollgate_common.errors import Poison
 from tollgate_common.rating import BASIS_POINTS, CLASSES, PROMPT_CLASSES, TOKENS_PER_PRICE, Prices, Unpriced
@@ -40,7 +41,7 @@ def rate_block(
     amounts: Ints,
     price_versions: pa.DictionaryArray,
     plan_versions: pa.DictionaryArray,
-    catalogue: tuple[Mapping[str, Prices], Mapping[str, int]],
+    catalogue: Versions,
 ) -> RatedBlock:
     """Rate a block of events by the versions that they name.
 

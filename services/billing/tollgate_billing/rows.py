@@ -3,13 +3,14 @@
 A charge is rated again on its way. One that charges nothing has no request, no tokens and no amount.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from msgspec.structs import asdict
 
+from tollgate_billing.catalogue import Versions
 from tollgate_billing.rating_blocks import RatedBlock, rate_block
 from tollgate_common.columns import (
     INT64_MAX,
@@ -31,10 +32,7 @@ from tollgate_common.columns import (
     unsigned,
 )
 from tollgate_common.events import LeaseClosed, TokensUsed, UsageEvent, Void
-from tollgate_common.rating import CLASSES, Prices
-
-# All price versions and all plans' multipliers.
-Versions = tuple[Mapping[str, Prices], Mapping[str, int]]
+from tollgate_common.rating import CLASSES
 
 
 def check_fits(event: UsageEvent) -> None:
