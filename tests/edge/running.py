@@ -270,6 +270,7 @@ def running_edge(
         "gemini_url": f"{provider_url}/v1beta",
         "gemini_api_key": "sk-simulated",
         "spool_dir": str(folder / "spool"),
+        "admission": "known_balances",
         **settings,
     }
     environment |= {f"TOLLGATE_{name.upper()}": value for name, value in own.items()}

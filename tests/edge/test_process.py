@@ -172,7 +172,14 @@ def run_main(*arguments: str, **settings: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=WITHIN_S, check=False)
 
 
-GOOD = {"kafka_bootstrap": "127.0.0.1:9", "port": "8080", "openai_api_key": "sk-secret", "spool_dir": "/nowhere"}
+GOOD = {
+    "kafka_bootstrap": "127.0.0.1:9",
+    "port": "8080",
+    "openai_api_key": "sk-secret",
+    "spool_dir": "/nowhere",
+    "balance_url": "http://127.0.0.1:9",
+    "internal_token": "sk-secret-of-32-characters-or-more",
+}
 
 
 def test_the_settings_can_be_checked() -> None:
@@ -186,6 +193,12 @@ def test_the_settings_can_be_checked() -> None:
         ("openai_api_key", "", r"TOLLGATE_OPENAI_API_KEY \(the operator's key for it\) is not set"),
         ("openai_url", "api.openai.com", r"TOLLGATE_OPENAI_URL .* is wrong: 'api.openai.com'"),
         ("max_body_bytes", "many", r"TOLLGATE_MAX_BODY_BYTES \(largest request body\) is wrong: 'many'"),
+        ("admission", "hope", r"TOLLGATE_ADMISSION .* is wrong: 'hope': Input should be 'leases' or 'known_balances'"),
+        (
+            "balance_url",
+            "",
+            r"=leases needs TOLLGATE_BALANCE_URL and .*; without .* set TOLLGATE_ADMISSION=known_balances",
+        ),
     ],
 )
 def test_a_wrong_setting_is_told_in_one_line(name: str, value: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""Whether an account may spend: its credit is reserved on leases, or, without a balance service, only looked at."""
+"""Whether an account may spend: its credit is reserved on leases, or only looked at: `TOLLGATE_ADMISSION`."""
 
 from typing import Protocol
 

@@ -43,9 +43,11 @@ class Leases(NamedTuple):
 
 
 def open_leases(settings: EdgeSettings) -> Leases | None:
-    if settings.balance_url is None or settings.internal_token is None:
-        log.warning("TOLLGATE_BALANCE_URL is not set: credit is only looked at, so accounts may be overdrawn")
+    if settings.admission == "known_balances":
+        log.warning("TOLLGATE_ADMISSION is known_balances: credit is only looked at, so accounts may be overdrawn")
         return None
+    assert settings.balance_url is not None
+    assert settings.internal_token is not None
     client = LeaseClient(settings.balance_url, settings.internal_token.get_secret_value(), edge=settings.edge_name)
     return Leases(client, LeaseDesk(client, credit_wait_s=settings.credit_wait_s))
 

@@ -2,7 +2,7 @@
 
 import socket
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -45,9 +45,12 @@ class EdgeSettings(ServiceSettings):
     spool_max_bytes: int = Field(256 << 20, ge=1 << 10, description="above this the edge refuses requests")
     spool_max_age_s: float = Field(300, gt=0, description="with an older event in the spool it refuses them too")
 
-    balance_url: str | None = Field(
-        None, pattern="^https?://", description="the balance service; without it credit is only looked at, not leased"
+    admission: Literal["leases", "known_balances"] = Field(
+        "leases",
+        description="how an account may spend: on leases of the balance service, or, for development, while the"
+        " last published balance is above zero",
     )
+    balance_url: str | None = Field(None, pattern="^https?://", description="the balance service, which grants leases")
     internal_token: SecretStr | None = Field(
         None, min_length=32, description="the secret that the balance service knows"
     )
@@ -99,8 +102,11 @@ class EdgeSettings(ServiceSettings):
 
     @model_validator(mode="after")
     def _check_balance(self) -> Self:
-        if (self.balance_url is None) != (self.internal_token is None):
-            raise ValueError("TOLLGATE_BALANCE_URL and TOLLGATE_INTERNAL_TOKEN are set both or not at all")
+        if self.admission == "leases" and (self.balance_url is None or self.internal_token is None):
+            raise ValueError(
+                "TOLLGATE_ADMISSION=leases needs TOLLGATE_BALANCE_URL and TOLLGATE_INTERNAL_TOKEN; without a balance"
+                " service set TOLLGATE_ADMISSION=known_balances, which may overdraw accounts"
+            )
         return self
 
 
