@@ -64,6 +64,7 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
         ("/v1/audio/speech", {}, "input"),
         ("/v1/audio/speech", {"input": "x", "stream_format": "mp3"}, "stream_format"),
         ("/v1/moderations", {"model": 1, "input": "x"}, "model"),
+        ("/v1/messages/count_tokens", {"messages": []}, "messages"),
         ("/v1/rerank", {"documents": ["x"]}, "query"),
         ("/v1/rerank", {"query": "x", "documents": []}, "documents"),
         ("/v1/rerank", {"query": "x", "documents": "x"}, "documents"),
@@ -224,10 +225,11 @@ def test_what_a_transcription_tells(
             False,
         ),
         ("/v1/moderations", {"input": "x"}, {"results": []}, TokenCounts(), False),
+        ("/v1/messages/count_tokens", {"messages": [{}]}, {"input_tokens": 9}, None, False),
     ],
 )
 def test_what_an_answer_tells(
-    path: str, fields: dict[str, Any], answer: dict[str, Any], tokens: TokenCounts, estimated: bool
+    path: str, fields: dict[str, Any], answer: dict[str, Any], tokens: TokenCounts | None, estimated: bool
 ) -> None:
     request = parsed(path, **fields)
     request.uses(BY_TOKEN)
@@ -249,6 +251,7 @@ def test_images_that_nobody_counted_are_charged_at_what_was_reserved() -> None:
     request.uses(BY_TOKEN)
     reading = request.read(b'{"data":[{},{}]}')
     assert reading.estimated
+    assert reading.tokens is not None
     assert reading.tokens.image_output <= request.size(None).output_tokens
 
 

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 
 QUESTION: list[MessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
 CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
+CLAUDE = "claude-sonnet-5-5"
 MODELS = [*FOREIGN_MODELS, "gpt-4o"]
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"where": {"type": "string"}}}
 TOOL: ToolParam = {"name": "look", "input_schema": SCHEMA}
@@ -96,7 +97,7 @@ async def test_a_tool_is_used_and_its_result_taken(claude: AsyncAnthropic, model
 async def test_a_cache_is_written_then_read(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     async def ask() -> TokensUsed:
         raw = await claude.messages.with_raw_response.create(
-            model="claude-sonnet-5-5",
+            model=CLAUDE,
             max_tokens=50,
             system=[{"type": "text", "text": "The river runs. " * 400, "cache_control": {"type": "ephemeral"}}],
             messages=QUESTION,
@@ -106,6 +107,26 @@ async def test_a_cache_is_written_then_read(edge: RunningEdge, claude: AsyncAnth
     first, second = await ask(), await ask()
     assert first.tokens.cache_write == second.tokens.cached_input > 1_024
     assert first.tokens.cached_input == second.tokens.cache_write == 0
+
+
+@pytest.mark.parametrize(("model", "key"), [(CLAUDE, "good"), (CLAUDE, "spent"), ("gemini-2.5-flash", "spent")])
+async def test_counting_tokens_is_free_and_recorded(edge: RunningEdge, model: str, key: str) -> None:
+    """Whoever has spent all may count too. What Anthropic counts and what the edge counts agree with the usage."""
+    api_key = getattr(edge.keys, key)
+    async with AsyncAnthropic(base_url=edge.url, api_key=api_key, max_retries=0) as client:
+        raw = await client.messages.with_raw_response.count_tokens(
+            model=model, messages=QUESTION, system="Be brief", tools=[TOOL]
+        )
+    counted = (await raw.parse()).input_tokens
+    events = await edge.events(raw.headers["x-request-id"])
+    (closed,) = events.closed
+    assert (len(events.opened), events.used, closed.outcome, closed.status) == (1, [], Outcome.COMPLETED, 200)
+    assert closed.request.endpoint == "/v1/messages/count_tokens"
+    async with AsyncAnthropic(base_url=edge.url, api_key=edge.keys.good, max_retries=0) as client:
+        message = await client.messages.create(
+            model=model, messages=QUESTION, system="Be brief", tools=[TOOL], max_tokens=9
+        )
+    assert message.usage.input_tokens == counted
 
 
 async def test_errors_are_anthropics(edge: RunningEdge, claude: AsyncAnthropic) -> None:
@@ -128,9 +149,7 @@ async def test_errors_are_anthropics(edge: RunningEdge, claude: AsyncAnthropic) 
     assert spent.value.status_code == 402
     assert spent.value.response.headers["x-should-retry"] == "false"
     with pytest.raises(anthropic.BadRequestError, match="max_tokens"):
-        await claude.messages.create(
-            model="claude-sonnet-5-5", messages=QUESTION, extra_body={"max_tokens": None}, max_tokens=1
-        )
+        await claude.messages.create(model=CLAUDE, messages=QUESTION, extra_body={"max_tokens": None}, max_tokens=1)
 
 
 @pytest.mark.parametrize("model", FOREIGN_MODELS)
@@ -229,7 +248,7 @@ async def test_the_sdks_try_again_and_each_try_is_a_request(
     fails = "Hi [simulate:error:500]"
     with pytest.raises(openai.InternalServerError):
         await sdk.with_options(max_retries=2).chat.completions.create(
-            model="claude-sonnet-5-5", messages=[{"role": "user", "content": fails}], user="openai-tries"
+            model=CLAUDE, messages=[{"role": "user", "content": fails}], user="openai-tries"
         )
     with pytest.raises(anthropic.InternalServerError):
         await claude.with_options(max_retries=1).messages.create(

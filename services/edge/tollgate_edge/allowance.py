@@ -232,6 +232,12 @@ class Allowance:
         return b"".join(part + b"\n\n" for part in parts[:kept])
 
 
+def reserve_nothing(admission: Admission, payer: Payer, tariff: Tariff, size: Size) -> Allowance:
+    """For a request that is free: whoever has spent all may make it too."""
+    quote = quote_of(tariff, size.units)
+    return Allowance(admission, quote, size, Reservation(payer, None, 0), covered_tokens=0, step_tokens=0)
+
+
 async def reserve_stream(
     admission: Admission, payer: Payer, tariff: Tariff, size: Size, first_tokens: int
 ) -> Allowance:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
 from tollgate_edge.admission import Admission
-from tollgate_edge.allowance import Allowance, Size, reserve_stream, reserve_whole
+from tollgate_edge.allowance import Allowance, Size, reserve_nothing, reserve_stream, reserve_whole
 from tollgate_edge.auth import authenticate, credentials
 from tollgate_edge.catalogue import Catalogue, Tariff
 from tollgate_edge.endpoints import ENDPOINTS
@@ -158,6 +158,8 @@ class ModelCalls:
         return Call(request, upstream, attempts, meter, allowance, claim)
 
     async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer) -> Allowance:
+        if request.is_free:
+            return reserve_nothing(self._admission, payer, tariff, size)
         reserve = reserve_stream if request.stream and request.grows else reserve_whole
         return await reserve(self._admission, payer, tariff, size, self._first_output_tokens)
 

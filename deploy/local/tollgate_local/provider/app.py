@@ -22,6 +22,7 @@ from tollgate_local.provider.units import unit_endpoints
 
 Endpoint = Callable[[Exchange], Awaitable[None]]
 _MODEL_PATH = "/v1/models/"
+_MESSAGES_PATH = "/v1/messages"
 _PREFIXES = (_MODEL_PATH, GEMINI_PREFIX)
 
 
@@ -36,7 +37,8 @@ class Application:
             "/v1/chat/completions": ("POST", ChatEndpoint(recorder, prefixes)),
             "/v1/completions": ("POST", CompletionEndpoint(recorder, prefixes)),
             "/v1/responses": ("POST", ResponseEndpoint(recorder, prefixes)),
-            "/v1/messages": ("POST", MessagesEndpoint(recorder)),
+            _MESSAGES_PATH: ("POST", MessagesEndpoint(recorder)),
+            f"{_MESSAGES_PATH}/count_tokens": ("POST", messages.count),
             GEMINI_PREFIX: ("POST", GeminiEndpoint(recorder)),
             **{path: ("POST", endpoint) for path, endpoint in unit_endpoints(recorder)},
             "/v1/embeddings": ("POST", embed),
@@ -83,7 +85,7 @@ class Application:
 
 def _words(path: str) -> Callable[[ApiError], bytes]:
     """How the protocol of a path words an error."""
-    if path == "/v1/messages":
+    if path.startswith(_MESSAGES_PATH):
         return messages.error_body
     return gemini.error_body if path.startswith(GEMINI_PREFIX) else ApiError.body
 

@@ -1,4 +1,5 @@
-"""`POST /v1/messages`, as Anthropic has it: docs.anthropic.com/en/api/messages and .../messages-streaming.
+"""`POST /v1/messages` and `/v1/messages/count_tokens`, as Anthropic has them: docs.anthropic.com/en/api/messages,
+.../messages-streaming and .../messages-count-tokens.
 
 What stands before a mark (`cache_control`) is written to the cache the first time and read from it after.
 """
@@ -30,6 +31,7 @@ from tollgate_local.provider.request import (
     Tool,
 )
 from tollgate_local.provider.simulate import Behaviour, UsageFault, behaviour_in
+from tollgate_local.provider.tokens import message_tokens, preamble_tokens
 
 _encode: Final = msgspec.json.Encoder().encode
 _LEAST_CACHED_TOKENS: Final = 1_024
@@ -70,7 +72,7 @@ class OutputConfig(msgspec.Struct):
     format: OutputFormat | None = None
 
 
-class MessagesRequest(msgspec.Struct):
+class MessagesRequest(msgspec.Struct, kw_only=True):
     model: str
     max_tokens: Count
     messages: list[Turn]
@@ -132,7 +134,12 @@ def _parts(content: str | list[dict[str, Any]]) -> list[Part]:
     ]
 
 
+class CountRequest(MessagesRequest, kw_only=True):
+    max_tokens: Count = 1
+
+
 _DECODER: Final = msgspec.json.Decoder(MessagesRequest)
+_COUNT_DECODER: Final = msgspec.json.Decoder(CountRequest)
 
 
 class MessagesEndpoint:
@@ -158,6 +165,14 @@ class MessagesEndpoint:
             error_event=lambda error: b"event: error\ndata: %b\n\n" % error_body(error),
         )
         await deliver(exchange, self._recorder, generation, rendering, behaviour, streaming=streaming)
+
+
+async def count(exchange: Exchange) -> None:
+    request = decode(_COUNT_DECODER, await exchange.body())
+    owned_model("anthropic", request.model)
+    chat = request.as_chat()
+    tokens = preamble_tokens(chat) + sum(map(message_tokens, chat.messages))
+    await exchange.answer(200, _encode({"input_tokens": tokens}))
 
 
 def _usage(generation: Generation, behaviour: Behaviour, *, is_marked: bool) -> dict[str, int] | None:

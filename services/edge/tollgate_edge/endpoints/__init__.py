@@ -3,6 +3,7 @@
 from tollgate_edge.endpoints.base import Endpoint
 from tollgate_edge.endpoints.chat import CHAT_COMPLETIONS
 from tollgate_edge.endpoints.completions import COMPLETIONS
+from tollgate_edge.endpoints.count_tokens import COUNT_TOKENS
 from tollgate_edge.endpoints.embeddings import EMBEDDINGS
 from tollgate_edge.endpoints.images import IMAGES
 from tollgate_edge.endpoints.messages import MESSAGES
@@ -17,6 +18,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     for endpoint in (
         CHAT_COMPLETIONS,
         COMPLETIONS,
+        COUNT_TOKENS,
         EMBEDDINGS,
         IMAGES,
         MESSAGES,

@@ -17,9 +17,9 @@ from tollgate_edge.providers.base import JSON, Operation, ProviderRequest
 
 
 class Reading(NamedTuple):
-    """What a whole answer tells. `estimated` tokens were counted by the edge."""
+    """What a whole answer tells. `tokens` None is nothing to charge; `estimated` ones were counted by the edge."""
 
-    tokens: TokenCounts
+    tokens: TokenCounts | None
     estimated: bool = False
     finish_reason: str = ""
     served_model: str = ""
@@ -67,6 +67,8 @@ class ModelRequest(ABC):
     stream: bool = False
     end_user: str = ""
     content_type: str = JSON
+    is_free: bool = False
+    """Whether nothing is charged, whatever the answer: then nothing is reserved either."""
     grows: bool = True
     """Whether the reservation of a streamed answer may begin with its first tokens; otherwise all of it is reserved."""
 

@@ -15,7 +15,7 @@ from tollgate_edge.translate import chat_to_messages
 from tollgate_edge.translate.base import translated, translated_answer, translated_request
 
 VERSION = "2023-06-01"
-_PATH = "messages"
+_PATH = Operation.MESSAGES
 _OVERLOADED = 529
 
 
@@ -32,7 +32,7 @@ _error_decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 class AnthropicProvider:
-    operations = frozenset({Operation.CHAT, Operation.MESSAGES})
+    operations = frozenset({Operation.CHAT, Operation.COUNT_TOKENS, Operation.MESSAGES})
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "anthropic") -> None:
         """Connections are made when they are needed.
@@ -51,8 +51,8 @@ class AnthropicProvider:
         await self._transport.aclose()
 
     async def complete(self, request: ProviderRequest) -> Answer:
-        if request.operation is Operation.MESSAGES:
-            return await self._transport.complete(_PATH, request.body, request.content_type)
+        if request.operation is not Operation.CHAT:
+            return await self._transport.complete(request.operation, request.body, request.content_type)
         body = translated_request(request.body, chat_to_messages.request)
         answer = await self._transport.complete(_PATH, body, request.content_type)
         return Answer(translated_answer(answer.body, chat_to_messages.answer), answer.content_type)

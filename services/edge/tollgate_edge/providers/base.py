@@ -21,6 +21,7 @@ class Operation(StrEnum):
 
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
+    COUNT_TOKENS = "messages/count_tokens"
     EMBEDDINGS = "embeddings"
     IMAGES = "images/generations"
     MESSAGES = "messages"

@@ -30,7 +30,7 @@ _error_decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 class OpenAIProvider:
-    operations = frozenset(Operation) - {Operation.MESSAGES}
+    operations = frozenset(Operation) - {Operation.MESSAGES, Operation.COUNT_TOKENS}
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "openai") -> None:
         """Connections are made when they are needed.

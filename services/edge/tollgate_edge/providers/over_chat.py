@@ -1,24 +1,30 @@
-"""Messages for a provider that only has chat completions: each request and answer is translated on its way."""
+"""Messages for a provider that only has chat completions: each request and answer is translated on its way, and a
+prompt's tokens are counted here."""
 
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
+
 from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, Provider, ProviderRequest
+from tollgate_edge.tokens import count_prompt
 from tollgate_edge.translate import messages_to_chat
-from tollgate_edge.translate.base import translated, translated_answer, translated_request
+from tollgate_edge.translate.base import Json, translated, translated_answer, translated_request
 
 
 class MessagesOverChat:
-    """A provider with one operation more than the one it stands before."""
+    """A provider with Anthropic's operations too, beside those of the one that it stands before."""
 
     def __init__(self, provider: Provider) -> None:
         self.name = provider.name
-        self.operations = provider.operations | {Operation.MESSAGES}
+        self.operations = provider.operations | {Operation.MESSAGES, Operation.COUNT_TOKENS}
         self._provider = provider
 
     async def aclose(self) -> None:
         await self._provider.aclose()
 
     async def complete(self, request: ProviderRequest) -> Answer:
+        if request.operation is Operation.COUNT_TOKENS:
+            return Answer(_counted(request.body), JSON)
         if request.operation is not Operation.MESSAGES:
             return await self._provider.complete(request)
         answer = await self._provider.complete(_as_chat(request))
@@ -33,3 +39,17 @@ class MessagesOverChat:
 def _as_chat(request: ProviderRequest) -> ProviderRequest:
     body = translated_request(request.body, messages_to_chat.request)
     return request._replace(operation=Operation.CHAT, body=body)
+
+
+def _counted(body: bytes) -> bytes:
+    """An estimate: the tokens that the chat has in which the prompt is sent.
+
+    Raises:
+        ProviderRefused: 400, as for the prompt itself.
+    """
+    chat = translated_request(body, _chat_to_count)
+    return msgspec.json.encode({"input_tokens": count_prompt(chat)})
+
+
+def _chat_to_count(messages: Json) -> Json:
+    return messages_to_chat.request({"max_tokens": 1} | messages)

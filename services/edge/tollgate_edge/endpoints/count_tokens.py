@@ -1,0 +1,54 @@
+"""`/v1/messages/count_tokens`: how long a prompt of Messages is, before it is sent. It is free, so that nothing is
+reserved and nothing charged, and recorded as every request is."""
+
+import msgspec
+
+from tollgate_common.rating import Prices
+from tollgate_edge.allowance import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.endpoints.messages import MESSAGES
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.request import ModelName, decode, required
+
+
+class _Request(msgspec.Struct):
+    model: ModelName | None = None
+    messages: list[msgspec.Raw] | None = None
+
+
+class _Answer(msgspec.Struct):
+    input_tokens: int
+
+
+_request_decoder = msgspec.json.Decoder(_Request)
+_answer_decoder = msgspec.json.Decoder(_Answer)
+
+
+class TokenCount(ModelRequest):
+    operation = Operation.COUNT_TOKENS
+    is_free = True
+
+    def __init__(self, body: bytes) -> None:
+        request = decode(_request_decoder, body)
+        self.model = required(request.model, "model")
+        required(request.messages, "messages")
+        self.upstream_body = body
+
+    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - it is free
+        return ()
+
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - no model reads it
+        return Size(0, 1, 0, 0)
+
+    def read(self, body: bytes) -> Reading:
+        try:
+            _answer_decoder.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise not_an_answer("count of tokens") from error
+        return Reading(None)
+
+    def prompt_tokens(self) -> int:
+        return 0
+
+
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", lambda body, _content_type: TokenCount(body), MESSAGES.words)
