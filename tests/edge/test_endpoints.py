@@ -29,7 +29,7 @@ FORM_TYPE = b"multipart/form-data; boundary=xyz"
 
 
 def parsed(path: str, **fields: Any) -> ModelRequest:
-    return ENDPOINTS[path].parse(json.dumps({"model": "m", **fields}).encode(), JSON)
+    return ENDPOINTS[path].parse(json.dumps({"model": "m", **fields}).encode(), {})
 
 
 def form(file_bytes: int, **fields: str) -> bytes:
@@ -40,7 +40,9 @@ def form(file_bytes: int, **fields: str) -> bytes:
 
 
 def transcription(file_bytes: int, **fields: str) -> ModelRequest:
-    return ENDPOINTS["/v1/audio/transcriptions"].parse(form(file_bytes, **{"model": "m", **fields}), FORM_TYPE)
+    return ENDPOINTS["/v1/audio/transcriptions"].parse(
+        form(file_bytes, **{"model": "m", **fields}), {b"content-type": FORM_TYPE}
+    )
 
 
 @pytest.mark.parametrize(
@@ -59,10 +61,22 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
             "web_search_options",
         ),
         ("/v1/responses", {"input": "x", "max_output_tokens": "9"}, "max_output_tokens"),
+        ("/v1/responses", {"input": "x", "service_tier": "ultrafast"}, "service_tier"),
+        ("/v1/chat/completions", {"messages": [{}], "service_tier": "priority"}, "service_tier"),
         ("/v1/images/generations", {}, "prompt"),
         ("/v1/images/generations", {"prompt": "x", "n": "2"}, "n"),
         ("/v1/audio/speech", {}, "input"),
         ("/v1/audio/speech", {"input": "x", "stream_format": "mp3"}, "stream_format"),
+        *(
+            ("/v1/messages", {"messages": [{}], "max_tokens": 1, **fields}, next(iter(fields)))
+            for fields in (
+                {"fallbacks": [{"model": "another"}]},
+                {"inference_geo": "us"},
+                {"mcp_servers": [{"type": "url", "url": "https://example.com"}]},
+                {"speed": "fast"},
+                {"tools": [{"type": "web_fetch_20260318", "name": "web_fetch"}]},
+            )
+        ),
         ("/v1/moderations", {"model": 1, "input": "x"}, "model"),
         ("/v1/messages/count_tokens", {"messages": []}, "messages"),
         ("/v1/rerank", {"documents": ["x"]}, "query"),
@@ -75,6 +89,25 @@ def test_a_field_that_the_edge_reads_is_named_when_it_is_wrong(path: str, fields
         parsed(path, **fields)
     assert caught.value.status == 400
     assert json.loads(caught.value.body())["error"]["param"] == param
+
+
+def test_betas_are_passed_on_by_an_allow_list() -> None:
+    path, body = "/v1/messages", b'{"model":"m","max_tokens":1,"messages":[{}],"speed":"standard"}'
+    asked = b"fast-mode-2026-02-01, interleaved-thinking-2025-05-14,unheard-of,pdfs-2024-09-25,pdfs-2024-09-25"
+    headers = {b"anthropic-beta": asked, b"anthropic-version": b"2026-10-21", b"anthropic-workspace-id": b"w"}
+    sent = ENDPOINTS[path].parse(body, headers).to_provider(None)
+    assert sent.headers == (
+        ("anthropic-version", "2026-10-21"),
+        ("anthropic-beta", "interleaved-thinking-2025-05-14,pdfs-2024-09-25"),
+    )
+    assert ENDPOINTS[path].parse(body, {b"anthropic-beta": b"unheard-of"}).headers == ()
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+def test_a_version_of_anthropics_api_that_is_not_known_is_refused(path: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        ENDPOINTS[path].parse(b'{"model":"m","max_tokens":1,"messages":[{}]}', {b"anthropic-version": b"2023-01-01"})
+    assert (caught.value.status, caught.value.param) == (400, "anthropic-version")
 
 
 @pytest.mark.parametrize(
@@ -91,7 +124,7 @@ def test_a_field_that_the_edge_reads_is_named_when_it_is_wrong(path: str, fields
 )
 def test_a_form_that_is_wrong(body: bytes, content_type: bytes, param: str | None) -> None:
     with pytest.raises(ApiError) as caught:
-        ENDPOINTS["/v1/audio/transcriptions"].parse(body, content_type)
+        ENDPOINTS["/v1/audio/transcriptions"].parse(body, {b"content-type": content_type})
     assert caught.value.status == 400
     assert json.loads(caught.value.body())["error"]["param"] == param
 
@@ -100,7 +133,7 @@ def test_a_form_that_is_wrong(body: bytes, content_type: bytes, param: str | Non
 def test_whatever_is_no_body_of_an_endpoint_is_its_clients_mistake(path: str) -> None:
     for body in (b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'"x"'):
         with pytest.raises(ApiError) as caught:
-            ENDPOINTS[path].parse(body, JSON)
+            ENDPOINTS[path].parse(body, {})
         assert caught.value.status == 400
 
 
@@ -108,7 +141,7 @@ def test_what_is_not_read_is_passed_on_as_it_came() -> None:
     body = b'{"model":"m","input":"x","unknown":1.50,  "prompt":"x","query":"x","documents":["x"],"stream":false}'
     for path, endpoint in ENDPOINTS.items():
         if "chat" not in path and "transcri" not in path and "translat" not in path and "messages" not in path:
-            assert endpoint.parse(body, JSON).upstream_body is body
+            assert endpoint.parse(body, {}).upstream_body is body
 
 
 @untimed

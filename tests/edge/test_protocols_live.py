@@ -129,6 +129,21 @@ async def test_counting_tokens_is_free_and_recorded(edge: RunningEdge, model: st
     assert message.usage.input_tokens == counted
 
 
+async def test_anthropic_gets_the_version_and_the_betas_that_are_metered(claude: AsyncAnthropic) -> None:
+    async def ask(headers: dict[str, str], **fields: Any) -> anthropic.types.Message:
+        return await claude.messages.create(
+            model=CLAUDE, max_tokens=9, messages=QUESTION, extra_headers=headers, extra_body=fields
+        )
+
+    betas = {"anthropic-beta": "fast-mode-2026-02-01,context-management-2025-06-27"}
+    assert (await ask(betas, context_management={"edits": []})).usage.output_tokens
+    assert (await ask({"anthropic-version": "2023-06-01"}, temperature=0.5)).usage.output_tokens
+    refusals: list[dict[str, Any]] = [{"context_management": {"edits": []}}, {"temperature": 0.5}]
+    for refused in refusals:
+        with pytest.raises(anthropic.BadRequestError, match="Extra inputs are not permitted"):
+            await ask({}, **refused)
+
+
 async def test_errors_are_anthropics(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as unknown:
         await claude.messages.create(model="no-such-model", max_tokens=5, messages=QUESTION)

@@ -243,7 +243,7 @@ def meaning(chat: dict[str, Any]) -> dict[str, Any]:
 def test_a_request_keeps_its_meaning_there_and_back(chat: dict[str, Any]) -> None:
     there = translated_request(json.dumps(chat).encode(), chat_to_messages.request)
     # It is one that the edge's own endpoint takes.
-    assert Message(there).model == "m"
+    assert Message(there, {}).model == "m"
     back = json.loads(translated_request(there, messages_to_chat.request))
     assert meaning(back) == meaning(chat)
 

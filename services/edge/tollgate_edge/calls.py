@@ -131,7 +131,7 @@ class ModelCalls:
         Raises:
             ApiError: it may not be served; nothing is recorded of it.
         """
-        request = ENDPOINTS[exchange.path].parse(body, exchange.headers.get(b"content-type", b""))
+        request = ENDPOINTS[exchange.path].parse(body, exchange.headers)
         model, targets = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at, ())
         if tariff is None or not tariff.sells(request.uses(tariff.price.prices)):

@@ -13,6 +13,8 @@ MAX_MODEL_CHARS = 256
 
 RequestT = TypeVar("RequestT")
 ValueT = TypeVar("ValueT")
+# Those that cost what the catalogue says, or less.
+_TIERS = frozenset({"auto", "default", "flex", "on_demand", "scale"})
 ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
 
 
@@ -46,6 +48,16 @@ def clean_user(user: str | None) -> str:
     return (user or "").replace("\0", "")[:MAX_END_USER_CHARS]
 
 
+def check_service_tier(tier: str | None) -> None:
+    """Refuse to be served sooner at a surcharge, which no usage tells.
+
+    Raises:
+        ApiError: 400.
+    """
+    if tier is not None and tier not in _TIERS:
+        raise unsupported_value("service_tier", "its surcharge could not be metered here")
+
+
 def replaced(body: bytes, **members: Any) -> bytes:
     """The same JSON object with other members; all else stays as it was."""
     known: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
@@ -66,6 +78,7 @@ class ChatRequest(msgspec.Struct):
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
     web_search_options: Any = None
+    service_tier: str | None = None
 
     @property
     def choices(self) -> int:
@@ -104,6 +117,7 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
         raise invalid_parameter("messages", "expected at least one message, but got none")
     if chat.web_search_options is not None:
         raise unsupported_value("web_search_options", "the fees of a search could not be metered here")
+    check_service_tier(chat.service_tier)
     return model, chat
 
 

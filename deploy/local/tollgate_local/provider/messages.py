@@ -5,6 +5,7 @@ What stands before a mark (`cache_control`) is written to the cache the first ti
 """
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +35,8 @@ from tollgate_local.provider.simulate import Behaviour, UsageFault, behaviour_in
 from tollgate_local.provider.tokens import message_tokens, preamble_tokens
 
 _encode: Final = msgspec.json.Encoder().encode
+_TEMPERATE_VERSION: Final = b"2023-06-01"
+_CONTEXT_BETA: Final = b"context-management-2025-06-27"
 _LEAST_CACHED_TOKENS: Final = 1_024
 _HUGE_TOKENS: Final = 10**15
 _ERROR_TYPES: Final = {
@@ -81,6 +84,15 @@ class MessagesRequest(msgspec.Struct, kw_only=True):
     tools: list[OwnTool] | None = None
     tool_choice: Choice | None = None
     output_config: OutputConfig | None = None
+    temperature: float | None = None
+    context_management: dict[str, Any] | None = None
+
+    def check(self, version: bytes, betas: bytes) -> None:
+        """What Anthropic takes depends on the version that is asked for, and on the betas."""
+        taken = {"temperature": version == _TEMPERATE_VERSION, "context_management": _CONTEXT_BETA in betas}
+        for name, is_taken in taken.items():
+            if getattr(self, name) is not None and not is_taken:
+                raise ApiError(HTTPStatus.BAD_REQUEST, f"{name}: Extra inputs are not permitted")
 
     def as_chat(self) -> ChatRequest:
         from tollgate_local.provider.request import JsonSchema, ResponseFormat
@@ -150,6 +162,7 @@ class MessagesEndpoint:
     async def __call__(self, exchange: Exchange) -> None:
         body = await exchange.body()
         request = decode(_DECODER, body)
+        request.check(exchange.header(b"anthropic-version"), exchange.header(b"anthropic-beta"))
         model = owned_model("anthropic", request.model)
         streaming = bool(request.stream)
         behaviour = behaviour_in(body)

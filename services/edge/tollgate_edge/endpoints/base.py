@@ -4,7 +4,7 @@ Whoever admits, reserves, relays and meters knows these shapes alone; a further 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
@@ -13,7 +13,7 @@ from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.allowance import Size
 from tollgate_edge.catalogue import TEXT
 from tollgate_edge.errors import OPENAI_WORDS, ErrorWords, ProviderFailed
-from tollgate_edge.providers.base import JSON, Operation, ProviderRequest
+from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest
 
 
 class Reading(NamedTuple):
@@ -67,6 +67,8 @@ class ModelRequest(ABC):
     stream: bool = False
     end_user: str = ""
     content_type: str = JSON
+    headers: Headers = ()
+    """Of the client's own, those that go to the provider too."""
     is_free: bool = False
     """Whether nothing is charged, whatever the answer: then nothing is reserved either."""
     grows: bool = True
@@ -106,15 +108,15 @@ class ModelRequest(ABC):
 
     def to_provider(self, limit_tokens: int | None) -> ProviderRequest:
         body = self.upstream_body if limit_tokens is None else self.limited_body(limit_tokens)
-        return ProviderRequest(self.operation, self.model, body, self.content_type, self.stream)
+        return ProviderRequest(self.operation, self.model, body, self.content_type, self.stream, self.headers)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`parse` takes a body and its content type; it raises `ApiError` 400 with the parameter that is wrong."""
+    """`parse` takes a body and the request's headers; it raises `ApiError` 400 with the parameter that is wrong."""
 
     path: str
-    parse: Callable[[bytes, bytes], ModelRequest]
+    parse: Callable[[bytes, Mapping[bytes, bytes]], ModelRequest]
     words: ErrorWords = OPENAI_WORDS
 
 

@@ -1,5 +1,7 @@
 """`/v1/chat/completions`: OpenAI's chat completions."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tollgate_common.rating import TokenCounts
@@ -66,7 +68,7 @@ class ChatCompletion(ModelRequest):
         return ChatStream(strips_usage=not self._chat.includes_usage)
 
 
-def parse(body: bytes, _content_type: bytes) -> ChatCompletion:
+def parse(body: bytes, _headers: Mapping[bytes, bytes]) -> ChatCompletion:
     return ChatCompletion(body, *parse_chat(body))
 
 

@@ -111,4 +111,4 @@ def _prompts(prompt: Any) -> int:
     return len(prompt)
 
 
-COMPLETIONS = Endpoint("/v1/completions", lambda body, _content_type: Completion(body))
+COMPLETIONS = Endpoint("/v1/completions", lambda body, _headers: Completion(body))

@@ -1,12 +1,15 @@
 """`/v1/messages/count_tokens`: how long a prompt of Messages is, before it is sent. It is free, so that nothing is
 reserved and nothing charged, and recorded as every request is."""
 
+from collections.abc import Mapping
+
 import msgspec
 
 from tollgate_common.rating import Prices
 from tollgate_edge.allowance import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.messages import MESSAGES
+from tollgate_edge.endpoints.metered_features import passed_headers
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ModelName, decode, required
 
@@ -28,11 +31,12 @@ class TokenCount(ModelRequest):
     operation = Operation.COUNT_TOKENS
     is_free = True
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         request = decode(_request_decoder, body)
         self.model = required(request.model, "model")
         required(request.messages, "messages")
         self.upstream_body = body
+        self.headers = passed_headers(headers)
 
     def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - it is free
         return ()
@@ -51,4 +55,4 @@ class TokenCount(ModelRequest):
         return 0
 
 
-COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", lambda body, _content_type: TokenCount(body), MESSAGES.words)
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", TokenCount, MESSAGES.words)

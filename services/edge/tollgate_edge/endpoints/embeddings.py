@@ -65,4 +65,4 @@ class Embeddings(ModelRequest):
         return count_input(msgspec.json.decode(self._input))
 
 
-EMBEDDINGS = Endpoint("/v1/embeddings", lambda body, _content_type: Embeddings(body))
+EMBEDDINGS = Endpoint("/v1/embeddings", lambda body, _headers: Embeddings(body))

@@ -117,4 +117,4 @@ class ImageStream(EventStream):
         return b""
 
 
-IMAGES = Endpoint("/v1/images/generations", lambda body, _content_type: ImageGeneration(body))
+IMAGES = Endpoint("/v1/images/generations", lambda body, _headers: ImageGeneration(body))

@@ -1,12 +1,14 @@
 """`/v1/messages`: Anthropic's Messages, so that Anthropic's SDKs work too."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
 
 from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.errors import ApiError, ErrorWords, invalid_parameter, missing_parameter, unsupported_value
+from tollgate_edge.endpoints.metered_features import Limited, check_tool, passed_headers
+from tollgate_edge.errors import ApiError, ErrorWords, invalid_parameter, missing_parameter
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
@@ -14,7 +16,6 @@ from tollgate_edge.request import ModelName, clean_user, decode, replaced, requi
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_messages_usage
 
-_TOOLS_WITH_FEES = ("web_search", "code_execution")
 # What is referred to and does not stand in the body.
 _REFERENCES = (b'"url"', b'"file_id"')
 # docs.anthropic.com/en/api/errors
@@ -39,7 +40,7 @@ class _Tool(msgspec.Struct):
     type: str | None = None
 
 
-class _Request(msgspec.Struct):
+class _Request(Limited):
     model: ModelName | None = None
     max_tokens: int | None = None
     messages: list[msgspec.Raw] | None = None
@@ -79,7 +80,7 @@ _event_decoder = msgspec.json.Decoder(_Event)
 class Message(ModelRequest):
     operation = Operation.MESSAGES
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         request = decode(_request_decoder, body)
         self.model = required(request.model, "model")
         if request.max_tokens is None:
@@ -88,11 +89,12 @@ class Message(ModelRequest):
             raise invalid_parameter("max_tokens", "expected at least 1")
         self._messages = required(request.messages, "messages")
         for tool in request.tools or ():
-            if (tool.type or "").startswith(_TOOLS_WITH_FEES):
-                raise unsupported_value("tools", f"the fees of {tool.type} could not be metered here")
+            check_tool(tool.type or "")
+        request.check()
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.metadata.user_id if request.metadata else None)
         self.upstream_body = body
+        self.headers = passed_headers(headers)
         self._max_tokens = request.max_tokens
         self._system = request.system
 
@@ -193,4 +195,4 @@ def error_event(error: ApiError) -> bytes:
     return b"event: error\ndata: %b\n\n" % error_body(error)
 
 
-MESSAGES = Endpoint("/v1/messages", lambda body, _content_type: Message(body), ErrorWords(error_body, error_event))
+MESSAGES = Endpoint("/v1/messages", Message, ErrorWords(error_body, error_event))

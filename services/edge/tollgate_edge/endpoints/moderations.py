@@ -50,4 +50,4 @@ class Moderation(ModelRequest):
         return 0
 
 
-MODERATIONS = Endpoint("/v1/moderations", lambda body, _content_type: Moderation(body))
+MODERATIONS = Endpoint("/v1/moderations", lambda body, _headers: Moderation(body))

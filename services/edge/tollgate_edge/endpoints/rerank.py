@@ -103,4 +103,4 @@ def _told_tokens(answer: _Answer) -> int | None:
     return answer.usage.total_tokens if answer.usage is not None else None
 
 
-RERANK = Endpoint("/v1/rerank", lambda body, _content_type: Rerank(body))
+RERANK = Endpoint("/v1/rerank", lambda body, _headers: Rerank(body))

@@ -15,7 +15,7 @@ from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, clean_user, decode, replaced, required
+from tollgate_edge.request import ModelName, check_service_tier, clean_user, decode, replaced, required
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_response_usage
 
@@ -42,6 +42,7 @@ class _Request(msgspec.Struct):
     previous_response_id: str | None = None
     conversation: Any = None
     prompt: Any = None
+    service_tier: str | None = None
 
 
 class _Reason(msgspec.Struct):
@@ -82,6 +83,7 @@ class Response(ModelRequest):
         for tool in request.tools or ():
             if tool.type.startswith(_TOOLS_WITH_FEES):
                 raise unsupported_value("tools", f"the fees of {tool.type} could not be metered here")
+        check_service_tier(request.service_tier)
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.safety_identifier or request.user)
         self.upstream_body = body
@@ -183,5 +185,5 @@ def _error_event(error: ApiError) -> bytes:
 
 
 RESPONSES = Endpoint(
-    "/v1/responses", lambda body, _content_type: Response(body), ErrorWords(OPENAI_WORDS.body, _error_event)
+    "/v1/responses", lambda body, _headers: Response(body), ErrorWords(OPENAI_WORDS.body, _error_event)
 )

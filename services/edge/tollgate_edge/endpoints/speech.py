@@ -106,4 +106,4 @@ class SpeechStream(EventStream):
 
 
 # Bytes of an error in the middle of sound would be played.
-SPEECH = Endpoint("/v1/audio/speech", lambda body, _content_type: Speech(body), ErrorWords(ApiError.body, None))
+SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: Speech(body), ErrorWords(ApiError.body, None))

@@ -2,6 +2,7 @@
 model has no price for seconds."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -40,7 +41,8 @@ _answer_decoder = msgspec.json.Decoder(_Answer)
 class Transcription(ModelRequest):
     grows = False
 
-    def __init__(self, operation: Operation, body: bytes, content_type: bytes) -> None:
+    def __init__(self, operation: Operation, body: bytes, headers: Mapping[bytes, bytes]) -> None:
+        content_type = headers.get(b"content-type", b"")
         form = parse_form(body, content_type)
         self.operation = operation
         self.model = required(form.field("model"), "model")
@@ -159,9 +161,9 @@ def _last_cue_s(body: bytes) -> float | None:
 
 TRANSCRIPTIONS = Endpoint(
     "/v1/audio/transcriptions",
-    lambda body, content_type: Transcription(Operation.TRANSCRIPTIONS, body, content_type),
+    lambda body, headers: Transcription(Operation.TRANSCRIPTIONS, body, headers),
 )
 TRANSLATIONS = Endpoint(
     "/v1/audio/translations",
-    lambda body, content_type: Transcription(Operation.TRANSLATIONS, body, content_type),
+    lambda body, headers: Transcription(Operation.TRANSLATIONS, body, headers),
 )

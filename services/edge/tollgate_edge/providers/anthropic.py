@@ -14,7 +14,8 @@ from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
 from tollgate_edge.translate import chat_to_messages
 from tollgate_edge.translate.base import translated, translated_answer, translated_request
 
-VERSION = "2023-06-01"
+# Of requests that are translated, and of those that name none: it still takes `temperature`.
+_VERSION = "2023-06-01"
 _PATH = Operation.MESSAGES
 _OVERLOADED = 529
 
@@ -44,7 +45,7 @@ class AnthropicProvider:
             name: as the catalogue calls it.
         """
         self.name = name
-        headers = {"x-api-key": api_key, "anthropic-version": VERSION}
+        headers = {"x-api-key": api_key, "anthropic-version": _VERSION}
         self._transport = Transport(base_url, headers, timeouts, refusal)
 
     async def aclose(self) -> None:
@@ -52,14 +53,16 @@ class AnthropicProvider:
 
     async def complete(self, request: ProviderRequest) -> Answer:
         if request.operation is not Operation.CHAT:
-            return await self._transport.complete(request.operation, request.body, request.content_type)
+            return await self._transport.complete(
+                request.operation, request.body, request.content_type, request.headers
+            )
         body = translated_request(request.body, chat_to_messages.request)
         answer = await self._transport.complete(_PATH, body, request.content_type)
         return Answer(translated_answer(answer.body, chat_to_messages.answer), answer.content_type)
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
         if request.operation is Operation.MESSAGES:
-            return self._transport.stream(_PATH, request.body, request.content_type)
+            return self._transport.stream(_PATH, request.body, request.content_type, request.headers)
         body = translated_request(request.body, chat_to_messages.request)
         return translated(
             self._transport.stream(_PATH, body, request.content_type),

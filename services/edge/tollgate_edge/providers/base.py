@@ -12,6 +12,9 @@ import msgspec
 
 from tollgate_edge.form import with_field
 
+# Names and values of a provider's own headers.
+Headers = tuple[tuple[str, str], ...]
+
 JSON = "application/json"
 FORM = "multipart/form-data"
 
@@ -34,13 +37,15 @@ class Operation(StrEnum):
 
 
 class ProviderRequest(NamedTuple):
-    """`body` is worded in the operation's protocol and names `model` as this provider does."""
+    """`body` is worded in the operation's protocol and names `model` as this provider does. `headers` are of that
+    protocol too: whoever speaks another leaves them out."""
 
     operation: Operation
     model: str
     body: bytes
     content_type: str = JSON
     stream: bool = False
+    headers: Headers = ()
 
     def naming(self, model: str) -> "ProviderRequest":
         """The same for a provider that calls the model by another name."""

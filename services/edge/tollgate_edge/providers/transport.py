@@ -23,7 +23,7 @@ from pyreqwest.response import Response
 
 from tollgate_common.clock import utc_now
 from tollgate_edge.errors import Header, ProviderError, ProviderFailed
-from tollgate_edge.providers.base import JSON, Answer
+from tollgate_edge.providers.base import JSON, Answer, Headers
 
 # An error's body is read to its end only up to this size.
 _LARGEST_ERROR_BYTES = 64 << 10
@@ -104,10 +104,10 @@ class Transport:
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def complete(self, path: str, body: bytes, content_type: str) -> Answer:
+    async def complete(self, path: str, body: bytes, content_type: str, headers: Headers = ()) -> Answer:
         """As `Provider.complete`."""
         try:
-            response = await self._request(path, body, content_type).build().send()
+            response = await self._request(path, body, content_type, headers).build().send()
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise _failure(error, None) from error
         try:
@@ -119,10 +119,12 @@ class Transport:
         return Answer(answer, _content_type(response))
 
     @asynccontextmanager
-    async def stream(self, path: str, body: bytes, content_type: str) -> AsyncIterator[HttpChunks]:
+    async def stream(
+        self, path: str, body: bytes, content_type: str, headers: Headers = ()
+    ) -> AsyncIterator[HttpChunks]:
         """As `Provider.stream`."""
         # The default limit would withhold the answer until 64 KiB of it have come.
-        request = self._request(path, body, content_type).streamed_read_buffer_limit(1).build_streamed()
+        request = self._request(path, body, content_type, headers).streamed_read_buffer_limit(1).build_streamed()
         try:
             response = await request.__aenter__()
         except (PyreqwestError, TimeoutError, OSError) as error:
@@ -135,8 +137,11 @@ class Transport:
         finally:
             await request.__aexit__(None, None, None)
 
-    def _request(self, path: str, body: bytes, content_type: str) -> RequestBuilder:
-        return self._client.post(self._url(path)).header("content-type", content_type).body_bytes(body)
+    def _request(self, path: str, body: bytes, content_type: str, headers: Headers) -> RequestBuilder:
+        request = self._client.post(self._url(path)).header("content-type", content_type).body_bytes(body)
+        for name, value in headers:
+            request = request.header(name, value)
+        return request
 
     def _build_url(self, path: str) -> Url:
         return Url(f"{self._base_url}/{path}")
