@@ -138,10 +138,13 @@ def test_whatever_is_no_body_of_an_endpoint_is_its_clients_mistake(path: str) ->
 
 
 def test_what_is_not_read_is_passed_on_as_it_came() -> None:
-    body = b'{"model":"m","input":"x","unknown":1.50,  "prompt":"x","query":"x","documents":["x"],"stream":false}'
+    body = b'{"model":"m","input":"x","unknown":1.50,  "%b":"x","query":"x","documents":["x"],"stream":false}'
     for path, endpoint in ENDPOINTS.items():
-        if "chat" not in path and "transcri" not in path and "translat" not in path and "messages" not in path:
-            assert endpoint.parse(body, {}).upstream_body is body
+        if not any(part in path for part in ("chat", "transcri", "translat", "messages", "responses")):
+            sent = body % b"prompt"
+            assert endpoint.parse(sent, {}).upstream_body is sent
+    sent = body % b'store":false,"else'
+    assert ENDPOINTS["/v1/responses"].parse(sent, {}).upstream_body is sent
 
 
 @untimed
@@ -173,9 +176,65 @@ def test_each_prompt_of_a_completion_has_choices_of_its_own(fields: dict[str, An
     assert parsed("/v1/completions", max_tokens=5, **fields).size(None).output_tokens == 5 * choices
 
 
-@pytest.mark.parametrize("kept", ["previous_response_id", "conversation", "prompt"])
-def test_what_stands_at_the_provider_may_fill_the_context(kept: str) -> None:
-    assert parsed("/v1/responses", input="x", **{kept: "id"}).size(9_999).prompt_tokens == 9_999
+ENVELOPE: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {},
+    "/v1/messages": {"max_tokens": 1},
+    "/v1/messages/count_tokens": {},
+}
+FILE = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/v1/chat/completions", {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}),
+        ("/v1/chat/completions", {"role": "assistant", "audio": {"id": "audio_1"}}),
+        *((path, {"role": "user", "content": [FILE]}) for path in ("/v1/messages", "/v1/messages/count_tokens")),
+        ("/v1/messages", {"role": "user", "content": [{"type": "tool_result", "content": [FILE]}]}),
+        ("/v1/messages", {"role": "user", "content": [{"type": "container_upload", "file_id": "file_1"}]}),
+    ],
+)
+def test_a_message_names_nothing_that_the_provider_keeps(path: str, message: dict[str, Any]) -> None:
+    body = json.dumps({"model": "m", **ENVELOPE[path], "messages": [{"role": "user", "content": "x"}, message]})
+    for spelled in (body, body.replace("file_id", "f\\u0069le_id").replace('"audio"', '"a\\u0075dio"')):
+        with pytest.raises(ApiError) as caught:
+            ENDPOINTS[path].parse(spelled.encode(), {})
+        assert (caught.value.status, caught.value.param) == (400, "messages")
+
+
+def test_a_tools_own_words_may_look_like_a_file() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "look", "input": {"file_id": "mine"}}
+    quoted = {"type": "text", "text": '{"file_id": "mine"}', "citations": [{"file_id": None}]}
+    tool = {"name": "look", "input_schema": {"type": "object", "properties": {"file_id": {"type": "string"}}}}
+    messages = [{"role": "user", "content": "x"}, {"role": "assistant", "content": [quoted, call]}]
+    parsed("/v1/messages", max_tokens=1, messages=messages, tools=[tool])
+    parsed("/v1/responses", input=[{"type": "function_call", "arguments": '{"file_id": "mine"}', "call_id": "c"}])
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        *(("/v1/responses", {name: "x_1"}) for name in ("previous_response_id", "conversation", "prompt")),
+        ("/v1/responses", {"conversation": {"id": "conv_1"}}),
+        ("/v1/responses", {"input": [{"id": "rs_1"}]}),
+        ("/v1/responses", {"input": [{"type": "item_reference", "id": "rs_1"}]}),
+        ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
+        ("/v1/responses", {"tools": [{"type": "shell", "environment": {"type": "container_reference"}}]}),
+        ("/v1/responses", {"tools": [{"type": "mcp", "connector_id": "connector_gmail"}]}),
+        *(("/v1/messages", {name: {"id": "x_1"}}) for name in ("container", "diagnostics", "thread")),
+    ],
+)
+def test_what_a_provider_keeps_is_refused_by_name(path: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(ApiError) as caught:
+        parsed(path, **{"input": "x", "messages": [{}], "max_tokens": 1, **fields})
+    assert (caught.value.status, caught.value.code) == (400, "unsupported_value")
+    assert caught.value.param in fields
+
+
+@pytest.mark.parametrize("store", [{}, {"store": None}, {"store": True}, {"store": False}])
+def test_a_response_is_not_stored_at_the_provider(store: dict[str, Any]) -> None:
+    sent = parsed("/v1/responses", input="x", temperature=0.5, **store).to_provider(None)
+    assert json.loads(sent.body) == {"model": "m", "input": "x", "temperature": 0.5, "store": False}
 
 
 @pytest.mark.parametrize(
@@ -272,7 +331,9 @@ def test_what_an_answer_tells(
 
 @pytest.mark.parametrize("path", sorted(ENDPOINTS.keys() - {"/v1/audio/speech", "/v1/messages"}))
 def test_what_is_no_answer_is_the_providers_failure(path: str) -> None:
-    fields = {"input": "x", "prompt": "x", "query": "x", "documents": ["x"], "messages": [{}]}
+    fields = {"input": "x", "query": "x", "documents": ["x"], "messages": [{}]}
+    if "images" in path:
+        fields["prompt"] = "x"
     request = transcription(8) if "audio" in path else parsed(path, **fields)
     for body in (b"<html>", b"[]", b"{}", b"\xff"):
         with pytest.raises(ProviderFailed):

@@ -1,7 +1,7 @@
 """What a request may cost at most, and how much of its answer is paid for: tokens into reservations.
 
 A bound errs upwards. A token is a byte of the body at least, so the body's bytes bound the prompt's tokens, but for
-what is only referred to: an image by its URL, a file by its id. Every token is reserved at the dearest price that one
+an image that is given by its URL. Every token is reserved at the dearest price that one
 of its kind has.
 """
 
@@ -25,7 +25,6 @@ from tollgate_edge.request import ChatRequest
 
 # What the dearest known model counts for the largest image: gpt-4o-mini, 2,833 and 5,667 for each of eight tiles.
 IMAGE_TOKENS = 48_169
-_REFERENCES = (b'"image_url"', b'"file_id"')
 # Of a model whose size the catalogue does not know.
 CONTEXT_TOKENS = 128_000
 # An answer without a limit gets one only if credit affords less than the model's size; a request rather waits for
@@ -123,10 +122,10 @@ class Size(NamedTuple):
 
 
 def size_of(body: bytes, chat: ChatRequest, context_tokens: int | None) -> Size:
-    # Each stands in a part twice, as its type and as its member; a quote inside a text would be escaped.
-    references = sum((body.count(name) + 1) // 2 for name in _REFERENCES)
+    # It stands in a part twice, as its type and as its member; a quote inside a text would be escaped.
+    images = (body.count(b'"image_url"') + 1) // 2
     context = context_tokens or CONTEXT_TOKENS
-    prompt = len(body) + references * IMAGE_TOKENS
+    prompt = len(body) + images * IMAGE_TOKENS
     return Size(min(prompt, context) if context_tokens else prompt, chat.choices, chat.limit_tokens, context)
 
 

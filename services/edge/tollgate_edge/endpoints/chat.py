@@ -8,6 +8,7 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import Size, size_of
 from tollgate_edge.delivered import count_answer
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.endpoints.references import check_messages
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
 from tollgate_edge.sse import ChatStream
@@ -34,6 +35,7 @@ class ChatCompletion(ModelRequest):
     __slots__ = ("_body", "_chat", "end_user", "model", "stream", "upstream_body")
 
     def __init__(self, body: bytes, model: str, chat: ChatRequest) -> None:
+        check_messages(body, chat.messages or [])
         self.model = model
         self.stream = bool(chat.stream)
         self.end_user = chat.end_user

@@ -10,6 +10,7 @@ from tollgate_edge.allowance import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.messages import MESSAGES
 from tollgate_edge.endpoints.metered_features import passed_headers
+from tollgate_edge.endpoints.references import check_messages
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ModelName, decode, required
 
@@ -34,7 +35,7 @@ class TokenCount(ModelRequest):
     def __init__(self, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         request = decode(_request_decoder, body)
         self.model = required(request.model, "model")
-        required(request.messages, "messages")
+        check_messages(body, required(request.messages, "messages"))
         self.upstream_body = body
         self.headers = passed_headers(headers)
 

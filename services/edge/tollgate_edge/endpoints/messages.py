@@ -8,6 +8,7 @@ import msgspec
 from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.metered_features import Limited, check_tool, passed_headers
+from tollgate_edge.endpoints.references import check_messages, not_kept
 from tollgate_edge.errors import ApiError, ErrorWords, invalid_parameter, missing_parameter
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
@@ -16,8 +17,9 @@ from tollgate_edge.request import ModelName, clean_user, decode, replaced, requi
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_messages_usage
 
-# What is referred to and does not stand in the body.
-_REFERENCES = (b'"url"', b'"file_id"')
+# What does not stand in the body.
+_REFERENCES = (b'"url"',)
+_KEPT_THERE = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -48,6 +50,9 @@ class _Request(Limited):
     stream: bool | None = None
     metadata: _Metadata | None = None
     tools: list[_Tool] | None = None
+    container: Any = None
+    diagnostics: Any = None
+    thread: Any = None
 
 
 class _Message(msgspec.Struct):
@@ -91,6 +96,10 @@ class Message(ModelRequest):
         for tool in request.tools or ():
             check_tool(tool.type or "")
         request.check()
+        for name in _KEPT_THERE:
+            if getattr(request, name) is not None:
+                raise not_kept(name)
+        check_messages(body, self._messages)
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.metadata.user_id if request.metadata else None)
         self.upstream_body = body

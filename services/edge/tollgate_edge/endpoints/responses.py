@@ -1,7 +1,8 @@
 """`/v1/responses`: OpenAI's Responses, passed on to providers that have them.
 
 What could not be metered is refused: an answer that is made in the background tells its usage to nobody, and OpenAI's
-own tools have fees that no usage states.
+own tools have fees that no usage states, or bring in what nobody bounds. No answer is stored at the provider, and so
+there is none to go on from: see `references`.
 """
 
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.endpoints.references import check_input, not_kept
 from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
@@ -19,14 +21,45 @@ from tollgate_edge.request import ModelName, check_service_tier, clean_user, dec
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_response_usage
 
-_TOOLS_WITH_FEES = ("web_search", "file_search", "code_interpreter", "image_generation")
-# What stands at the provider and not in the body: it may fill the model's context.
+# Tools that the client runs itself. A tool of tomorrow may have a fee.
+_CLIENTS_TOOLS = frozenset(
+    {
+        "apply_patch",
+        "computer",
+        "computer_use_preview",
+        "custom",
+        "function",
+        "local_shell",
+        "namespace",
+        "shell",
+        "tool_search",
+    }
+)
 _KEPT_THERE = ("previous_response_id", "conversation", "prompt")
-_REFERENCES = (b'"image_url"', b'"file_id"', b'"file_url"')
+_REFERENCES = (b'"image_url"', b'"file_url"')
+
+
+class _Environment(msgspec.Struct):
+    type: str = "local"
 
 
 class _Tool(msgspec.Struct):
     type: str = ""
+    environment: _Environment | None = None
+
+    @property
+    def is_the_clients(self) -> bool:
+        where = self.environment.type if self.environment else "local"
+        return self.type in _CLIENTS_TOOLS and where == "local"
+
+
+class _Item(msgspec.Struct):
+    type: str | None = None
+    role: str | None = None
+
+
+class _Items(msgspec.Struct):
+    input: str | list[_Item] | None = None
 
 
 class _Request(msgspec.Struct):
@@ -39,7 +72,8 @@ class _Request(msgspec.Struct):
     max_output_tokens: int | None = None
     user: str | None = None
     safety_identifier: str | None = None
-    previous_response_id: str | None = None
+    store: bool | None = None
+    previous_response_id: Any = None
     conversation: Any = None
     prompt: Any = None
     service_tier: str | None = None
@@ -68,6 +102,7 @@ class _Event(msgspec.Struct):
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
+_items_decoder = msgspec.json.Decoder(_Items)
 _response_decoder = msgspec.json.Decoder(_Response)
 _event_decoder = msgspec.json.Decoder(_Event)
 
@@ -81,23 +116,21 @@ class Response(ModelRequest):
         if request.background:
             raise unsupported_value("background", "its usage could not be metered here")
         for tool in request.tools or ():
-            if tool.type.startswith(_TOOLS_WITH_FEES):
-                raise unsupported_value("tools", f"the fees of {tool.type} could not be metered here")
+            if not tool.is_the_clients:
+                raise unsupported_value("tools", f"the cost of {tool.type} could not be metered here")
         check_service_tier(request.service_tier)
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.safety_identifier or request.user)
-        self.upstream_body = body
+        _check_references(body, request)
+        self.upstream_body = body if request.store is False else replaced(body, store=False)
         self._request = request
 
     def size(self, context_tokens: int | None) -> Size:
         context = context_tokens or CONTEXT_TOKENS
         limit = self._request.max_output_tokens
-        if any(getattr(self._request, name) for name in _KEPT_THERE):
-            prompt = context
-        else:
-            references = sum(self.upstream_body.count(name) for name in _REFERENCES)
-            prompt = len(self.upstream_body) + references * IMAGE_TOKENS
-            prompt = min(prompt, context) if context_tokens else prompt
+        references = sum(self.upstream_body.count(name) for name in _REFERENCES)
+        prompt = len(self.upstream_body) + references * IMAGE_TOKENS
+        prompt = min(prompt, context) if context_tokens else prompt
         return Size(prompt, 1, None if limit is None else max(0, limit), context)
 
     def limited_body(self, limit_tokens: int) -> bytes:
@@ -125,6 +158,24 @@ class Response(ModelRequest):
 
     def open_stream(self) -> AnswerStream:
         return ResponseStream()
+
+
+def _check_references(body: bytes, request: _Request) -> None:
+    """Refuse what names anything that the provider keeps.
+
+    Raises:
+        ApiError: 400.
+    """
+    for name in _KEPT_THERE:
+        if getattr(request, name) is not None:
+            raise not_kept(name)
+    items = decode(_items_decoder, body).input
+    # An item that is only referred to has an id, and perhaps its type.
+    if isinstance(items, list) and any(
+        item.type == "item_reference" or (item.type is None and item.role is None) for item in items
+    ):
+        raise not_kept("input")
+    check_input(body, request.input)
 
 
 class ResponseStream(EventStream):
