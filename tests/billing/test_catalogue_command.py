@@ -29,6 +29,14 @@ QUARANTINES = {"data": [{"model": "m", "provider": "p", "reason": "no price", "s
 ANSWERS: dict[str, Any] = {
     "/v1/prices": VERSION,
     "/v1/price-versions": {"data": [{"model": "m", "provider": "p", "context_tokens": None, "versions": [VERSION]}]},
+    "/v1/models/describe": {
+        "model": "m",
+        "provider": "p",
+        "context_tokens": None,
+        "max_output_tokens": 9,
+        "capabilities": ["tools", "vision"],
+        "versions": [],
+    },
     "/v1/price-imports": {
         "dry_run": True,
         "added": [{"model": "m", "version": VERSION, "before": {"input": 4, "output": 0}}],
@@ -121,6 +129,13 @@ CALLS: list[Call] = [
             "is_new_model": False,
         },
         "holds from",
+    ),
+    (
+        "models describe m --max-output 9 --can tools vision",
+        "POST",
+        "/v1/models/describe",
+        {"model": "m", "max_output_tokens": 9, "capabilities": ["tools", "vision"]},
+        "model              m\nprovider           p\nmax_output_tokens  9\ncan                tools vision\n",
     ),
     (
         "prices list m --at 2026-11-23",

@@ -44,6 +44,23 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str, str]] = [
         "bounds rise",
     ),
     ("/v1/price-imports", {"providers": ["opnai"]}, 422, "unknown_provider", "providers", "did you mean openai"),
+    ("/v1/models/describe", {"model": "gpt-4oo"}, 404, "unknown_model", "model", "did you mean gpt-4o"),
+    (
+        "/v1/models/describe",
+        {"model": "gpt-4o", "max_output_tokens": 0},
+        422,
+        "invalid_input",
+        "max_output_tokens",
+        "greater than or equal to 1",
+    ),
+    (
+        "/v1/models/describe",
+        {"model": "gpt-4o", "capabilities": ["a word"]},
+        422,
+        "invalid_input",
+        "capabilities.0",
+        "match",
+    ),
     ("/v1/plans", PLAN | {"multiplier_bps": -1}, 422, "multiplier_out_of_range", "multiplier_bps", "0 (free)"),
     ("/v1/plans", PLAN | {"multiplier_bps": 100_001}, 422, "multiplier_out_of_range", "multiplier_bps", "100000"),
     ("/v1/plans", PLAN | {"multiplier_bps": 1.5}, 422, "invalid_input", "multiplier_bps", "integer"),
@@ -74,6 +91,25 @@ async def test_only_operators_are_let_in(billing: Billing) -> None:
     for method, path, body in calls:
         answer = await billing.http.request(method, path, json=body, headers=as_customer)
         assert answer.status_code == 401, path
+
+
+async def test_what_a_model_can_is_told_to_everyone(billing: Billing) -> None:
+    before = await billing.model("gpt-4o-mini")
+    for facts in ({"max_output_tokens": 16_384, "capabilities": ["tools", "vision"]}, {"context_tokens": 100_000}):
+        body = {"model": "gpt-4o-mini", **facts}
+        answer = await billing.http.post("/v1/models/describe", json=body, headers=AS_OPERATOR)
+        assert answer.status_code == 200, answer.text
+
+    async def is_told() -> bool:
+        return (await billing.model("gpt-4o-mini")).context_tokens == 100_000
+
+    await billing.until(is_told)
+    record = await billing.model("gpt-4o-mini")
+    assert (record.context_tokens, record.max_output_tokens) == (100_000, 16_384)
+    assert record.capabilities == ("tools", "vision")
+    assert record.versions == before.versions
+    (listed,) = (await billing.http.get("/v1/prices", params={"model": "gpt-4o-mini"})).json()["data"]
+    assert (listed["max_output_tokens"], listed["capabilities"]) == (16_384, ["tools", "vision"])
 
 
 async def test_history_costs_and_corrections_over_http(billing: Billing) -> None:

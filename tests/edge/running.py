@@ -99,7 +99,14 @@ def models() -> list[ModelRecord]:
             for name, prices in UNIT_PRICES.items()
         ),
         *(
-            ModelRecord(model=name, provider=provider, versions=priced, context_tokens=200_000)
+            ModelRecord(
+                model=name,
+                provider=provider,
+                versions=priced,
+                context_tokens=200_000,
+                max_output_tokens=64_000,
+                capabilities=("tools",),
+            )
             for name, provider in FOREIGN_MODELS.items()
         ),
         # The provider does not have it.

@@ -129,7 +129,10 @@ def test_an_image_costs_more_than_its_address() -> None:
 )
 def test_the_longest_answer(limits: dict[str, int], expected: int) -> None:
     body = msgspec.json.encode({"model": "m", "messages": [{}], **limits})
-    assert size_of(body, parse_chat(body)[1], None).output_tokens == expected
+    size = size_of(body, parse_chat(body)[1], None)
+    assert size.within(None).output_tokens == size.within(10**6).output_tokens == expected
+    assert size.within(8).output_tokens == min(expected, 8 * limits.get("n", 1))
+    assert size.within(8).prompt_tokens == size.prompt_tokens
 
 
 async def test_a_stream_grows_by_steps_until_the_credit_is_spent() -> None:

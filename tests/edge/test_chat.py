@@ -138,7 +138,11 @@ async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: Async
     extra = raw.parse().model_extra
     assert extra is not None
     assert extra["capabilities"] == ["prompt_caching", "text"]
-    assert extra["context_length"] is None
+    assert (extra["context_length"], extra["max_output_tokens"]) == (None, None)
+    described = (await sdk.models.retrieve("gemini-2.5-flash")).model_extra
+    assert described is not None
+    assert described["capabilities"] == ["prompt_caching", "text", "tools"]
+    assert (described["context_length"], described["max_output_tokens"]) == (200_000, 64_000)
     assert (extra["pricing"]["input_nano"], extra["pricing"]["per"]) == (PRICES.input, 1_000_000)
     limited = sdk.with_options(api_key=edge.keys.limited)
     assert [model.id async for model in limited.models.list()] == ["gpt-4o"]

@@ -258,6 +258,10 @@ class ModelRecord(Event, frozen=True, kw_only=True, tag="model"):
     context_tokens: int | None = None
     quarantined: str = ""
     """Why nobody may call it now: usage of it could not be rated. Empty if everybody may."""
+    max_output_tokens: int | None = None
+    """The most that one answer can have; None if nobody knows."""
+    capabilities: tuple[str, ...] = ()
+    """What it can beside what its prices show: `tools`, `vision`, `reasoning`."""
 
 
 class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""`tollgate prices`, `tollgate plans` and `tollgate quarantine`: what an operator does with the catalogue."""
+"""`tollgate prices`, `models`, `plans` and `quarantine`: what an operator does with the catalogue."""
 
 import argparse
 import re
@@ -41,6 +41,14 @@ def set_price(client: Client, arguments: argparse.Namespace) -> int:
 def import_prices(client: Client, arguments: argparse.Namespace) -> int:
     body = {"providers": arguments.providers or None, "dry_run": arguments.dry_run}
     sys.stdout.write(tables.price_import(client.ask("POST", "/v1/price-imports", body=body)))
+    return CLEAN
+
+
+def describe_model(client: Client, arguments: argparse.Namespace) -> int:
+    named = ("context_tokens", "max_output_tokens", "capabilities")
+    facts = {name: value for name in named if (value := getattr(arguments, name)) is not None}
+    known = client.ask("POST", "/v1/models/describe", body={"model": arguments.model} | facts)
+    sys.stdout.write(tables.model_facts(known))
     return CLEAN
 
 
@@ -118,6 +126,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
             metavar="action", required=True
         )
     )
+    _add_models(
+        commands.add_parser("models", help="how long their answers are, and what they can").add_subparsers(
+            metavar="action", required=True
+        )
+    )
     _add_plans(
         commands.add_parser("plans", help="what multiplies prices").add_subparsers(metavar="action", required=True)
     )
@@ -150,6 +163,15 @@ def _add_prices(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     importing.add_argument("providers", nargs="*", help="default: those of the deployment")
     importing.add_argument("--dry-run", action="store_true", help="only tell the difference")
     importing.set_defaults(run=import_prices)
+
+
+def _add_models(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    describing = actions.add_parser("describe", help="what is left out stays as it is")
+    describing.add_argument("model")
+    describing.add_argument("--context", dest="context_tokens", type=int, help="the most tokens of prompt and answer")
+    describing.add_argument("--max-output", dest="max_output_tokens", type=int, help="the most tokens of an answer")
+    describing.add_argument("--can", dest="capabilities", nargs="*", help="tools, vision: all of them, or none")
+    describing.set_defaults(run=describe_model)
 
 
 def _add_plans(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -28,6 +28,7 @@ def catalogue_routes(
     """
     router = APIRouter(dependencies=[Depends(operator)], responses=problems(401, 403, 404, 409, 422, 503))
     _add_price_routes(router, pool, provider_ids)
+    _add_model_routes(router, pool)
     _add_plan_routes(router, pool)
     _add_quarantine_routes(router, pool)
     return router
@@ -62,6 +63,14 @@ def _add_price_routes(router: APIRouter, pool: Pool, provider_ids: Sequence[str]
         asked = provider_ids if new.providers is None else new.providers
         done = await handlers.import_prices(pool, asked, utc_now(), dry_run=new.dry_run)
         return schemas.import_result(done, dry_run=new.dry_run)
+
+
+def _add_model_routes(router: APIRouter, pool: Pool) -> None:
+    # Not by its path: a model's name may have slashes.
+    @router.post("/v1/models/describe")
+    async def describe_model(facts: schemas.ModelFacts) -> schemas.ModelVersions:
+        """Say how long a model's prompts and answers are, and what it can. No price changes."""
+        return schemas.model_versions(await handlers.describe_model(pool, facts.model, facts.given(), utc_now()))
 
 
 def _add_plan_routes(router: APIRouter, pool: Pool) -> None:

@@ -1,7 +1,7 @@
 """What operators' calls take and answer."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
@@ -13,6 +13,7 @@ from tollgate_billing.store import Quarantine, StoredModel, StoredPlan, StoredPr
 
 # A reason that says nothing is none.
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000, pattern=r"^[^\x00]*$")]
+Capability = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Nano = dict[str, StrictInt]
 
 
@@ -55,6 +56,22 @@ class NewPrice(Order):
         return PriceCommand(**fields, keeps_cost="cost" not in self.model_fields_set)
 
 
+class ModelFacts(Order):
+    """What is left out stays as it is; null is not known."""
+
+    model: str = Field(max_length=200)
+    context_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = None
+    max_output_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = Field(
+        None, description="the most that one answer can have; it bounds what a request without a limit reserves"
+    )
+    capabilities: list[Capability] = Field(
+        [], max_length=50, description="what it can beside what its prices show", examples=[["tools", "vision"]]
+    )
+
+    def given(self) -> dict[str, Any]:
+        return self.model_dump(exclude_unset=True, exclude={"model"})
+
+
 class PriceVersion(Price):
     cost: dict[str, int] | None = Field(description="what the provider asks; null if that is not known")
     cost_tiers: list[Tier]
@@ -64,6 +81,8 @@ class ModelVersions(Answer):
     model: str
     provider: str
     context_tokens: int | None
+    max_output_tokens: int | None
+    capabilities: list[str]
     versions: list[PriceVersion] = Field(
         description="oldest first; of those that are valid from one moment the last holds"
     )
@@ -168,6 +187,8 @@ def model_versions(stored: StoredModel) -> ModelVersions:
         model=stored.model,
         provider=stored.provider,
         context_tokens=stored.context_tokens,
+        max_output_tokens=stored.max_output_tokens,
+        capabilities=list(stored.capabilities),
         versions=[price_version(version) for version in stored.versions],
     )
 

@@ -35,6 +35,8 @@ class PricedModel(Answer):
     model: str
     provider: str
     context_tokens: int | None
+    max_output_tokens: int | None
+    capabilities: list[str]
     versions: list[Price] = Field(description="oldest first, past and coming ones included")
 
 
@@ -105,6 +107,8 @@ def priced_model(stored: StoredModel) -> PricedModel:
         model=stored.model,
         provider=stored.provider,
         context_tokens=stored.context_tokens,
+        max_output_tokens=stored.max_output_tokens,
+        capabilities=list(stored.capabilities),
         versions=[price(version) for version in stored.versions],
     )
 

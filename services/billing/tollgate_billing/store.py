@@ -37,6 +37,8 @@ class StoredModel(NamedTuple):
     model: str
     provider: str
     context_tokens: int | None
+    max_output_tokens: int | None
+    capabilities: Sequence[str]
     versions: list[StoredPrice]
 
     def in_force(self, at: datetime) -> StoredPrice | None:
@@ -109,6 +111,12 @@ async def add_model(connection: Connection, new: NewPrice) -> None:
     await connection.execute(SQL["model_add"], parameters)
 
 
+async def describe_model(connection: Connection, model: StoredModel) -> None:
+    """Store what is known of the model beside its prices."""
+    parameters = model._asdict() | {"capabilities": list(model.capabilities)}
+    await connection.execute(SQL["model_describe"], parameters)
+
+
 async def bump_model(connection: Connection, model: str) -> DictRow:
     """Lock the model's row and take the next version of its record."""
     return (await _rows(connection, "model_bump", model=model))[0]
@@ -150,7 +158,8 @@ async def prices_believed(
 def _models(rows: Sequence[DictRow]) -> dict[str, StoredModel]:
     found: dict[str, StoredModel] = {}
     for row in rows:
-        model = StoredModel(row["model"], row["provider"], row["context_tokens"], [])
+        facts = {field: row[field] for field in StoredModel._fields if field != "versions"}
+        model = StoredModel(**facts, versions=[])
         found.setdefault(model.model, model).versions.append(_price(row))
     return found
 
@@ -167,6 +176,8 @@ async def model_record(connection: Connection, model: str, locked: DictRow, sinc
         model=model,
         provider=locked["provider"],
         context_tokens=locked["context_tokens"],
+        max_output_tokens=locked["max_output_tokens"],
+        capabilities=tuple(locked["capabilities"]),
         versions=tuple(versions),
         quarantined=locked["quarantined"] or "",
     )

@@ -88,6 +88,12 @@ def price_versions(found: Json) -> str:
     return "\n".join(_table([header, *rows]) if rows else ["no prices"]) + "\n"
 
 
+def model_facts(known: Json) -> str:
+    names = ("model", "provider", "context_tokens", "max_output_tokens")
+    rows = [(name, str(known[name])) for name in names if known[name] is not None]
+    return "\n".join(_table([*rows, ("can", " ".join(known["capabilities"]) or "-")])) + "\n"
+
+
 def price_import(result: Json) -> str:
     lines = []
     for change in result["added"]:

@@ -97,13 +97,20 @@ def _scaled(total: int, bps: int) -> int:
 
 
 class Size(NamedTuple):
-    """A request's bounds in tokens, and in units that are none. `limit_tokens` is the client's own, of each choice."""
+    """A request's bounds in tokens, and in units that are none. `limit_tokens` is the client's own, of each choice;
+    `context_tokens` the most that any model's answer can have."""
 
     prompt_tokens: int
     choices: int
     limit_tokens: int | None
     context_tokens: int
     units: TokenCounts = NO_UNITS
+
+    def within(self, max_output_tokens: int | None) -> "Size":
+        """The same of a model whose answers have at most so many tokens, if that is known."""
+        if max_output_tokens is None or max_output_tokens >= self.context_tokens:
+            return self
+        return self._replace(context_tokens=max_output_tokens)
 
     @property
     def output_tokens(self) -> int:

@@ -88,8 +88,8 @@ def _may_call(key: KeyRecord, model: str) -> bool:
 
 
 def _listing(offer: Offer) -> dict[str, Any]:
-    """OpenAI's shape, and what one must know to choose: the context, what is priced apart, and the prices on the
-    caller's plan, in nano-units for a million tokens or units."""
+    """OpenAI's shape, and what one must know to choose: how long prompts and answers can be, what is priced apart or
+    known to work, and the prices on the caller's plan, in nano-units for a million tokens or units."""
     model, tariff = offer
     prices, bps = tariff.price.prices, tariff.plan.multiplier_bps
     own = [name for name in CLASSES if getattr(prices, name) is not None]
@@ -104,7 +104,8 @@ def _listing(offer: Offer) -> dict[str, Any]:
         "created": int(model.versions[0].valid_from.timestamp()),
         "owned_by": model.provider,
         "context_length": model.context_tokens,
-        "capabilities": sorted({_CAPABILITIES[name] for name in own if name in _CAPABILITIES}),
+        "max_output_tokens": model.max_output_tokens,
+        "capabilities": sorted({_CAPABILITIES[name] for name in own if name in _CAPABILITIES} | {*model.capabilities}),
         "pricing": pricing,
     }
 

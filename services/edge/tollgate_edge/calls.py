@@ -139,7 +139,7 @@ class ModelCalls:
         refusal = self._recorder.refusal()
         if refusal is not None:
             raise cannot_record(refusal)
-        size = request.size(model.context_tokens)
+        size = request.size(model.context_tokens).within(model.max_output_tokens)
         ticket.take_tokens(size.likely_tokens)
         dimensions = _dimensions(exchange, key, request, model)
         # The last that can fail: from here on the reservation is the request's to settle.

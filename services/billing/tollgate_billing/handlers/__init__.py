@@ -1,6 +1,7 @@
 """The catalogue's use cases. Each is one transaction, outbox rows inside it."""
 
 from tollgate_billing.handlers.imports import Import, import_prices, seed
+from tollgate_billing.handlers.models import describe_model
 from tollgate_billing.handlers.plans import PlanCommand, add_plan, list_plans, retire_plan, schedule_multiplier
 from tollgate_billing.handlers.prices import PriceCommand, add_price, list_prices, prices_believed
 from tollgate_billing.handlers.publishing import PUBLISHED_FOR
@@ -13,6 +14,7 @@ __all__ = [
     "PriceCommand",
     "add_plan",
     "add_price",
+    "describe_model",
     "import_prices",
     "lift_quarantine",
     "list_plans",

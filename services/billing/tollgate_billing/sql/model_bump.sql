@@ -2,4 +2,4 @@
 -- that a model's versions are numbered, and its records published, one after the other.
 UPDATE models SET record_version = record_version + 1
 WHERE model = %(model)s
-RETURNING provider, context_tokens, record_version, quarantined
+RETURNING provider, context_tokens, max_output_tokens, capabilities, record_version, quarantined
