@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from e2e.running import Customer, Tollgate, until
+from e2e.running import PATIENCE_S, Customer, Tollgate, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
@@ -62,6 +64,66 @@ async def test_usage_is_told_by_model_and_by_key(tollgate: Tollgate) -> None:
     assert (row["requests"], row["input_tokens"]) == (1, one.usage.prompt_tokens)
     # $2.50 and $10 for a million tokens, in nano-dollars.
     assert row["cost_nano"] == one.usage.prompt_tokens * 2_500 + one.usage.completion_tokens * 10_000
+
+
+async def test_the_live_stream_goes_on_where_its_connection_ended(tollgate: Tollgate) -> None:
+    customer = await tollgate.sign_up()
+    asked: list[str] = []
+
+    async def ask() -> None:
+        async with sdk(tollgate, customer.key) as client:
+            raw = await client.chat.completions.with_raw_response.create(model="gpt-4o", messages=QUESTION)
+        asked.append(raw.headers["x-request-id"])
+
+    async def told(events: AsyncIterator[dict[str, str]], count: int) -> list[dict[str, str]]:
+        """The next events of what was asked; those of signing up may come late."""
+        found: list[dict[str, str]] = []
+        while len(found) < count:
+            event = await anext(events)
+            if json.loads(event["data"])["id"] in asked:
+                found.append(event)
+        return found
+
+    async with live_events(tollgate, customer) as events:
+        assert (await anext(events))["event"] == "totals"
+        await ask()
+        (first,) = await told(events, 1)
+    # It was told of one event of two, and has left; more happens while nobody listens, and after.
+    await ask()
+    async with live_events(tollgate, customer, last_event_id=first["id"]) as events:
+        assert json.loads((await anext(events))["data"]) == json.loads(first["data"])["totals"]
+        found = [first, *await told(events, 3)]
+        await ask()
+        found += await told(events, 2)
+    kinds = sorted((event["event"], json.loads(event["data"])["id"]) for event in found)
+    assert kinds == sorted((kind, request_id) for kind in ("request", "usage") for request_id in asked)
+    assert len({event["id"] for event in found}) == len(found)
+    before, after = (json.loads(event["data"])["totals"] for event in (found[0], found[-1]))
+    assert after["requests"] - before["requests"] == 3 - (first["event"] == "request")
+
+
+@asynccontextmanager
+async def live_events(
+    tollgate: Tollgate, customer: Customer, last_event_id: str | None = None
+) -> AsyncIterator[AsyncIterator[dict[str, str]]]:
+    """The fields of each event, as a browser's EventSource reads them."""
+    headers = customer.with_key | ({"Last-Event-ID": last_event_id} if last_event_id else {})
+    url = f"{tollgate.system.url('analytics')}/v1/live"
+
+    async def events(lines: AsyncIterator[str]) -> AsyncIterator[dict[str, str]]:
+        fields: dict[str, str] = {}
+        async for line in lines:
+            name, _, value = line.partition(": ")
+            if name:
+                fields[name] = value
+            elif "event" in fields:
+                yield fields
+                fields = {}
+
+    async with tollgate.http.stream("GET", url, headers=headers, timeout=PATIENCE_S) as response:
+        assert response.status_code == 200, await response.aread()
+        assert response.headers["content-type"].startswith("text/event-stream")
+        yield events(response.aiter_lines())
 
 
 async def test_the_balance_falls_by_what_usage_says_it_cost(tollgate: Tollgate) -> None:
