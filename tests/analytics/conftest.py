@@ -19,6 +19,7 @@ from tollgate_analytics.api import build_app
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
+from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.rollup import find_rolled_up, insert_sums
 from tollgate_analytics.store import LIMITS, Store
 from tollgate_common import apikey, clickhouse
@@ -117,7 +118,9 @@ async def analytics(
     workers = [asyncio.create_task(sink.run()), asyncio.create_task(keys.topic.run())]
     tail = LiveTail(kafka_bootstrap, topic_prefix)
     workers.append(asyncio.create_task(tail.run()))
-    app = build_app(Store(client), keys, consumer, tail)
+    prices = PriceBook(kafka_bootstrap, topic_prefix)
+    workers.append(asyncio.create_task(prices.topic.run()))
+    app = build_app(Store(client), keys, prices, consumer, tail)
     balances = Balances(kafka_bootstrap, topic_prefix)
     operator_api.add_routes(app, Store(client), balances, SecretStr(OPERATOR_TOKEN), None)
     workers.append(asyncio.create_task(balances.topic.run()))

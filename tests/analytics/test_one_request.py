@@ -3,16 +3,32 @@
 import csv
 import io
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from analytics.conftest import Analytics
 from analytics.traffic import traffic
-from tollgate_common.events import RequestClosed, TokensUsed
+from tollgate_common.events import (
+    ModelRecord,
+    PlanRecord,
+    PlanVersion,
+    PriceVersion,
+    RequestClosed,
+    TokensUsed,
+    encode,
+)
 from tollgate_common.ids import new_id
+from tollgate_common.rating import Prices, Tier, rate
+from tollgate_common.topics import Topic
 
 pytestmark = pytest.mark.engines
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+UNITS = Prices(input=3, output=9, request_nano=5, images=7, audio_seconds=8, characters=9, searches=10)
+PRICES = replace(UNITS, tiers=(Tier(20_000, replace(UNITS, input=6, request_nano=6)),))
 
 
 async def test_a_request_tells_its_tokens_lines_and_attempts(analytics: Analytics) -> None:
@@ -21,6 +37,7 @@ async def test_a_request_tells_its_tokens_lines_and_attempts(analytics: Analytic
     await analytics.until_rows(len(sent))
     _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
     used = {event.request.request_id: event for _, event in sent if isinstance(event, TokensUsed)}
+    await know_prices(analytics, headers, next(id_ for id_, usage in used.items() if usage.tokens.total))
     for closed in (event for _, event in sent if isinstance(event, RequestClosed)):
         request_id = closed.request.request_id
         told = (await analytics.http.get("/v1/generation", params={"id": request_id}, headers=headers)).json()
@@ -29,10 +46,40 @@ async def test_a_request_tells_its_tokens_lines_and_attempts(analytics: Analytic
         assert told["cost_nano"] == (usage.amount_nano if usage else 0)
         quantities = {line["item"]: line["quantity"] for line in told["cost_lines"]}
         assert all(getattr(usage.tokens, item) == quantity for item, quantity in quantities.items() if usage)
+        if usage:
+            rated = rate(usage.tokens, PRICES)
+            assert [line["price_nano"] for line in told["cost_lines"]] == [line.price for line in rated.lines]
+            assert (told["request_nano"], told["tier_above_tokens"]) == (rated.request_nano, rated.tier_above_tokens)
+            assert told["multiplier_bps"] == 9_000
         assert bool(quantities) == bool(usage and any(vars_of(usage)))
         failed = [attempt["target"] for attempt in told["attempts"] if not attempt["served"]]
         assert failed == [attempt.target for attempt in closed.failed_attempts]
         assert len(told["attempts"]) - len(failed) == (closed.outcome != "refused")
+
+
+async def know_prices(analytics: Analytics, headers: dict[str, str], request_id: str) -> None:
+    """Publish what the traffic names; until then, no price is told."""
+
+    async def told() -> Any:
+        return (await analytics.http.get("/v1/generation", params={"id": request_id}, headers=headers)).json()
+
+    unknown = await told()
+    assert {line["price_nano"] for line in unknown["cost_lines"]} == {None}
+    assert (unknown["request_nano"], unknown["multiplier_bps"]) == (None, None)
+    price = PriceVersion(price_version="p1", valid_from=LONG_AGO, prices=PRICES)
+    plan = PlanVersion(plan_version="standard@1", valid_from=LONG_AGO, multiplier_bps=9_000)
+    for key, record in {
+        "model:gpt-4o": ModelRecord(model="gpt-4o", provider="openai", versions=(price,)),
+        "plan:standard": PlanRecord(plan="standard", versions=(plan,)),
+    }.items():
+        topic = Topic.CATALOGUE.named(analytics.prefix)
+        await analytics.producer.send_and_wait(topic, encode(record), key.encode())
+
+    async def are_known() -> bool:
+        known = await told()
+        return None not in (known["request_nano"], known["multiplier_bps"])
+
+    await analytics.until(are_known)
 
 
 def vars_of(usage: TokensUsed) -> list[int]:

@@ -13,6 +13,7 @@ from tollgate_analytics.downloads import FileFormat, download
 from tollgate_analytics.generation import describe
 from tollgate_analytics.handlers import UsageReporter, list_requests, report_freshness
 from tollgate_analytics.live import LiveTail
+from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.queries import (
     DEFAULT_GROUPS,
     EARLIEST,
@@ -96,10 +97,17 @@ class ExportParameters(RangeParameters):
 
 
 def build_app(
-    store: Store, keys: KeyDirectory, consumer: Consumer, tail: LiveTail, tokens: Verifier | None = None
+    store: Store,
+    keys: KeyDirectory,
+    prices: PriceBook,
+    consumer: Consumer,
+    tail: LiveTail,
+    *,
+    tokens: Verifier | None = None,
 ) -> FastAPI:
     def waiting_for() -> str | None:
-        return keys.topic.waiting_for() or consumer.waiting_for() or tail.waiting_for()
+        parts = (keys.topic, prices.topic, consumer, tail)
+        return next(filter(None, (part.waiting_for() for part in parts)), None)
 
     app = create_app("Tollgate analytics", ready=waiting_for)
     scope_of = scopes(keys, tokens)
@@ -135,7 +143,7 @@ def build_app(
     async def generation(request: Request, scope: Whose, id: str) -> Generation:  # noqa: A002 - the parameter's name
         """One request: its tokens, what was charged for, and every attempt that was made for it."""
         check_names(request.query_params, ("id",))
-        return await describe(store, keys, scope, id)
+        return await describe(store, keys, prices, scope, id)
 
     @app.get("/v1/requests/export", responses=ERRORS)
     async def export(request: Request, scope: Whose, asked: Annotated[ExportParameters, Query()]) -> Response:

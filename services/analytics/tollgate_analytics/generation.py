@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from tollgate_analytics.handlers import api_key
+from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.queries import Range, wrong
 from tollgate_analytics.schemas import Attempt, CostLine, Generation, consumption
 from tollgate_analytics.scopes import Scope
@@ -16,7 +17,7 @@ from tollgate_common.errors import Problem
 from tollgate_common.events import FailedAttempt
 from tollgate_common.ids import made_at
 from tollgate_common.keys import KeyDirectory
-from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts
+from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, Rated, TokenCounts
 
 # An id is made when its request arrives. Answers take minutes; clocks differ by less.
 EARLIER = timedelta(minutes=5)
@@ -25,7 +26,7 @@ LATER = timedelta(days=1)
 _failed_attempts = msgspec.json.Decoder(tuple[FailedAttempt, ...])
 
 
-async def describe(store: Store, keys: KeyDirectory, scope: Scope, request_id: str) -> Generation:
+async def describe(store: Store, keys: KeyDirectory, prices: PriceBook, scope: Scope, request_id: str) -> Generation:
     """Tell all of one request.
 
     Raises:
@@ -43,6 +44,7 @@ async def describe(store: Store, keys: KeyDirectory, scope: Scope, request_id: s
     # The last event knows the most.
     last = closed or used or rows[0]
     tokens = _tokens(used)
+    rated = prices.rated(tokens, used["price_version"]) if used else None
     names = ("model", "served_model", "provider", "endpoint", "stream", "client", "end_user")
     return Generation.model_validate(
         {name: last[name] for name in names}
@@ -62,7 +64,10 @@ async def describe(store: Store, keys: KeyDirectory, scope: Scope, request_id: s
             "latency_ms": closed["latency_ms"] if closed else None,
             "first_token_ms": closed["first_token_ms"] if closed else None,
             "attempts": _attempts(closed) if closed else [],
-            "cost_lines": _lines(tokens),
+            "cost_lines": _lines(tokens, rated),
+            "request_nano": rated.request_nano if rated else None,
+            "tier_above_tokens": rated.tier_above_tokens if rated else None,
+            "multiplier_bps": prices.multiplier_bps(used["plan_version"]) if used else None,
             "estimated": bool(used and used["estimated"]),
             "price_version": used["price_version"] if used else None,
             "plan_version": used["plan_version"] if used else None,
@@ -75,9 +80,12 @@ def _tokens(used: Mapping[str, Any] | None) -> TokenCounts:
     return TokenCounts(**{name: used[column] for name, column in QUANTITY_COLUMNS.items()}) if used else TokenCounts()
 
 
-def _lines(tokens: TokenCounts) -> Sequence[CostLine]:
-    """What was charged for, by class. The classes' prices are those of `price_version`, in the billing service."""
-    return [CostLine(item=name, quantity=quantity) for name in CLASSES if (quantity := getattr(tokens, name))]
+def _lines(tokens: TokenCounts, rated: Rated | None) -> Sequence[CostLine]:
+    """What was charged for, by class, with its price where that is known."""
+    if rated is not None:
+        return [CostLine(item=line.token_class, quantity=line.quantity, price_nano=line.price) for line in rated.lines]
+    quantities = {name: quantity for name in CLASSES if (quantity := getattr(tokens, name))}
+    return [CostLine(item=name, quantity=quantity, price_nano=None) for name, quantity in quantities.items()]
 
 
 def _attempts(closed: Mapping[str, Any]) -> list[Attempt]:

@@ -1,4 +1,4 @@
-"""Builds the analytics service and starts it: the API, the sink and the directory of keys, in one process."""
+"""Builds the analytics service and starts it: the API, the sink, the keys and the prices, in one process."""
 
 from tollgate_analytics import operator_api, rollup
 from tollgate_analytics.api import build_app
@@ -6,6 +6,7 @@ from tollgate_analytics.audit import RequestBooks, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
+from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.retention import Retention, keep_knowing
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
@@ -18,7 +19,7 @@ from tollgate_common.producer import create_producer
 
 async def serve(settings: AnalyticsSettings) -> None:
     bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
-    keys = KeyDirectory(bootstrap, prefix)
+    keys, prices = KeyDirectory(bootstrap, prefix), PriceBook(bootstrap, prefix)
     consumer = create_consumer(bootstrap, prefix, session_timeout_ms=settings.session_timeout_ms)
     producer = create_producer(bootstrap)
     await producer.start()
@@ -36,7 +37,7 @@ async def serve(settings: AnalyticsSettings) -> None:
             retention = Retention(
                 upkeep, rows_days=settings.analytics_raw_days, hours_days=settings.analytics_hourly_days
             )
-            app = build_app(store, keys, consumer, tail, tokens)
+            app = build_app(store, keys, prices, consumer, tail, tokens=tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
             add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token, tokens)
             balances = Balances(bootstrap, prefix)
@@ -44,6 +45,7 @@ async def serve(settings: AnalyticsSettings) -> None:
             workers = [
                 sink.run(),
                 keys.topic.run(),
+                prices.topic.run(),
                 tail.run(),
                 balances.topic.run(),
                 measure_freshness(consumer, store.newest),

@@ -144,6 +144,7 @@ class RequestPage(Answer):
 class CostLine(Answer):
     item: str = Field(description="a class of tokens or a unit, as price versions name them", examples=["cached_input"])
     quantity: int
+    price_nano: int | None = Field(description="nano-units per million of them; null if `price_version` is long past")
 
 
 class Attempt(Answer):
@@ -176,7 +177,13 @@ class Generation(Consumption):
     latency_ms: int | None
     first_token_ms: int | None
     attempts: list[Attempt] = Field(description="in order")
-    cost_lines: list[CostLine] = Field(description="what was charged for; its prices are those of `price_version`")
+    cost_lines: list[CostLine] = Field(
+        description="what was charged for: `cost_nano` is (sum of quantity × price_nano / 10^6 + request_nano) × "
+        "multiplier_bps / 10^4, rounded half up once"
+    )
+    request_nano: int | None = Field(description="the price of the request itself; null as a line's price")
+    tier_above_tokens: int | None = Field(description="the bound of the tier whose prices these are; 0 if it has none")
+    multiplier_bps: int | None = Field(description="the plan's factor in basis points; null if it is long past")
     estimated: bool = Field(description="the provider told no usage, so that it was counted")
     price_version: str | None
     plan_version: str | None
