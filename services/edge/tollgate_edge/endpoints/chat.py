@@ -2,31 +2,14 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
-from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import Size, size_of
-from tollgate_edge.delivered import count_answer
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
+from tollgate_edge.endpoints.choices import read_choices
 from tollgate_edge.endpoints.references import check_messages
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
 from tollgate_edge.sse import ChatStream
 from tollgate_edge.tokens import count_prompt
-from tollgate_edge.usage import is_given, parse_usage
-
-
-class _Choice(msgspec.Struct):
-    finish_reason: str | None = None
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    model: str | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-
-
-_decoder = msgspec.json.Decoder(_Answer)
 
 
 class ChatCompletion(ModelRequest):
@@ -50,18 +33,7 @@ class ChatCompletion(ModelRequest):
         return limited_body(self.upstream_body, limit_tokens)
 
     def read(self, body: bytes) -> Reading:
-        try:
-            answer = _decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("chat completion") from error
-        tokens = parse_usage(answer.usage) if is_given(answer.usage) else None
-        reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason]
-        return Reading(
-            tokens or TokenCounts(input=self.prompt_tokens(), output=count_answer(body)),
-            estimated=tokens is None,
-            finish_reason=reasons[-1] if reasons else "",
-            served_model=answer.model or "",
-        )
+        return read_choices(self, body, "chat completion")
 
     def prompt_tokens(self) -> int:
         return count_prompt(self._body)

@@ -4,16 +4,14 @@ from typing import Any
 
 import msgspec
 
-from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import CONTEXT_TOKENS, Size
-from tollgate_edge.delivered import count_answer
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
+from tollgate_edge.endpoints.choices import read_choices
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ModelName, StreamOptions, clean_user, decode, replaced, required, upstream_body
 from tollgate_edge.sse import CUT_OFF_REASON, ChatStream
 from tollgate_edge.tokens import count_input
-from tollgate_edge.usage import is_given, parse_usage
 
 
 class _Request(msgspec.Struct):
@@ -32,18 +30,7 @@ class _Request(msgspec.Struct):
         return isinstance(self.stream_options, StreamOptions) and self.stream_options.include_usage is True
 
 
-class _Choice(msgspec.Struct):
-    finish_reason: str | None = None
-
-
-class _Answer(msgspec.Struct):
-    choices: list[_Choice]
-    model: str | None = None
-    usage: msgspec.Raw = msgspec.Raw()
-
-
 _request_decoder = msgspec.json.Decoder(_Request)
-_answer_decoder = msgspec.json.Decoder(_Answer)
 
 
 class Completion(ModelRequest):
@@ -69,18 +56,7 @@ class Completion(ModelRequest):
         return replaced(self.upstream_body, max_tokens=limit_tokens)
 
     def read(self, body: bytes) -> Reading:
-        try:
-            answer = _answer_decoder.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("completion") from error
-        tokens = parse_usage(answer.usage) if is_given(answer.usage) else None
-        reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason]
-        return Reading(
-            tokens or TokenCounts(input=self.prompt_tokens(), output=count_answer(body)),
-            estimated=tokens is None,
-            finish_reason=reasons[-1] if reasons else "",
-            served_model=answer.model or "",
-        )
+        return read_choices(self, body, "completion")
 
     def prompt_tokens(self) -> int:
         return count_input(self._prompt()) + count_input(self._request.suffix)

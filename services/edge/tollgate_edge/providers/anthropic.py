@@ -9,6 +9,7 @@ import msgspec
 
 from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
 from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
+from tollgate_edge.providers.error_body import told_error
 from tollgate_edge.providers.openai import OPERATORS_OWN, not_accepted
 from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
 from tollgate_edge.translate import chat_to_messages
@@ -23,13 +24,6 @@ _OVERLOADED = 529
 class _Error(msgspec.Struct):
     message: str | None = None
     type: str | None = None
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Error
-
-
-_error_decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 class AnthropicProvider:
@@ -73,10 +67,7 @@ class AnthropicProvider:
 def refusal(answer: ErrorAnswer) -> ProviderError:
     """A provider's error; `type` stays Anthropic's word for it, which says more than the status."""
     status = answer.status
-    try:
-        error = _error_decoder.decode(answer.body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        error = _Error()
+    error = told_error(answer.body, _Error)
     # Anthropic answers 400 when the operator's credit is spent.
     is_credit = error.message is not None and "credit balance is too low" in error.message
     if status in OPERATORS_OWN or is_credit or status < HTTPStatus.BAD_REQUEST:

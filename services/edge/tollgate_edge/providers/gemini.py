@@ -8,6 +8,7 @@ import msgspec
 
 from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
 from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, ProviderRequest
+from tollgate_edge.providers.error_body import told_error
 from tollgate_edge.providers.openai import OPERATORS_OWN, not_accepted
 from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
 from tollgate_edge.translate import chat_to_gemini
@@ -17,13 +18,6 @@ from tollgate_edge.translate.base import translated, translated_answer, translat
 class _Error(msgspec.Struct):
     message: str | None = None
     status: str | None = None
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Error
-
-
-_error_decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 class GeminiProvider:
@@ -63,10 +57,7 @@ def _path(model: str, method: str) -> str:
 def refusal(answer: ErrorAnswer) -> ProviderError:
     """A provider's error; `code` is Google's word for it."""
     status = answer.status
-    try:
-        error = _error_decoder.decode(answer.body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        error = _Error()
+    error = told_error(answer.body, _Error)
     # Google answers 400 to a key that is wrong.
     is_key = error.message is not None and "API key" in error.message
     if status in OPERATORS_OWN or is_key or status < HTTPStatus.BAD_REQUEST:

@@ -7,6 +7,7 @@ import msgspec
 
 from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
+from tollgate_edge.providers.error_body import told_error
 from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
 
 # What these tell is between the operator and the provider; passed on, it would tell a customer that his own key is
@@ -20,13 +21,6 @@ class _Error(msgspec.Struct):
     type: str | None = None
     param: str | None = None
     code: str | int | None = None
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Error
-
-
-_error_decoder = msgspec.json.Decoder(_ErrorBody)
 
 
 class OpenAIProvider:
@@ -57,10 +51,7 @@ class OpenAIProvider:
 def refusal(answer: ErrorAnswer) -> ProviderError:
     """A provider's error, in OpenAI's shape whatever its own was."""
     status = answer.status
-    try:
-        error = _error_decoder.decode(answer.body).error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        error = _Error()
+    error = told_error(answer.body, _Error)
     if status in OPERATORS_OWN or error.code == _OPERATORS_QUOTA or status < HTTPStatus.BAD_REQUEST:
         return not_accepted(answer)
     return ProviderRefused(
