@@ -62,9 +62,8 @@ PARAMETERS: dict[str, Any] = {
     "to_ms": 4_000_000_000_000,
     "before_ms": 4_000_000_000_000,
     "before_id": "z",
-    "granularity": "",
+    "granularity": "day",
     "time_zone": "UTC",
-    "has_top": False,
     "named": [],
     "limit": 100,
     "offset": 0,
@@ -73,8 +72,8 @@ PARAMETERS: dict[str, Any] = {
     "only_key": "",
     "only_project": "",
     **{f"group_{slot}": "nothing" for slot in SLOTS},
-    **{f"filter_{slot}": "nothing" for slot in SLOTS},
-    **{f"values_{slot}": [""] for slot in SLOTS},
+    **{f"filter_{slot}": "endpoint" for slot in SLOTS},
+    **{f"values_{slot}": ["/v1/chat/completions"] for slot in SLOTS},
 }
 
 

@@ -194,12 +194,12 @@ def _begins_with_utc(step: timedelta, time_zone: str, over: Range) -> bool:
     return all((moment.astimezone(zone).utcoffset() or timedelta()) % step == timedelta() for moment in moments)
 
 
-def whole_hours(over: Range) -> Range:
-    """The whole hours within a range; without one, the empty range at its end, so that everything is before them."""
+def whole_hours(over: Range) -> Range | None:
+    """The whole hours within a range, if it has any."""
     first = over.start.replace(minute=0, second=0, microsecond=0)
     first = first if first == over.start else first + HOUR
     last = over.end.replace(minute=0, second=0, microsecond=0)
-    return Range(first, last) if first < last else Range(over.end, over.end)
+    return Range(first, last) if first < last else None
 
 
 def _text(moment: datetime) -> str:

@@ -35,6 +35,10 @@ LIMITS: Mapping[str, int | str] = {
     "max_memory_usage": 1 << 30,
     "max_result_rows": 100_000,
     "result_overflow_mode": "throw",
+    # Those who ask at once share the store's cores better if none takes all of them; alone, few questions gain by more.
+    "max_threads": 1,
+    # They are loaded for each statement, to order its conditions by, which its key does as well.
+    "use_statistics": 0,
 }
 # An export is as long as its range; what it sorts beyond this memory goes to the store's disk.
 EXPORT_LIMITS: Mapping[str, int | str] = {
@@ -134,18 +138,12 @@ class Store:
             Problem: 400, part of the range is no longer kept as finely; as `_ask`.
         """
         self._kept.check(query)
-        whole = Range(query.range.end, query.range.end) if query.needs_rows else whole_hours(query.range)
-        rows = await self._of(
-            scope,
-            "usage",
-            **of_question(query),
-            whole_start_ms=milliseconds(whole.start),
-            whole_end_ms=milliseconds(whole.end),
-            has_top=named is not None,
-            named=[list(values) or [""] for values in named or ()],
-            limit=limit,
-            offset=offset,
-        )
+        parameters = of_question(query)
+        if not query.needs_rows and (whole := whole_hours(query.range)):
+            parameters |= {"whole_start_ms": milliseconds(whole.start), "whole_end_ms": milliseconds(whole.end)}
+        if named is not None:
+            parameters["named"] = [list(values) or [""] for values in named]
+        rows = await self._of(scope, "usage", **parameters, limit=limit, offset=offset)
         return [
             UsageSum(
                 datetime.fromtimestamp(bucket, UTC),
@@ -201,9 +199,8 @@ class Store:
             to_ms=milliseconds(max(request.at for request in requests)),
             request_ids=[request.request_id for request in requests],
         )
-        return {
-            request_id: RequestUsage(TokenCounts(*tokens), amount_nano) for request_id, *tokens, amount_nano in rows
-        }
+        sums = {request_id: Measures.of_sums(sums) for request_id, sums in rows}
+        return {request_id: RequestUsage(found.tokens, found.amount_nano) for request_id, found in sums.items()}
 
     async def generation(self, scope: Scope, request_id: str, within: Range) -> list[dict[str, Any]]:
         """The events of one request, oldest first, by column."""

@@ -39,9 +39,9 @@ SELECT
     sum(amount_nano) AS cost_nano,
     max(estimated) AS estimated
 FROM (
-    WITH
-        '' AS nothing,
-        concat(toString(intDiv(status, 100)), 'xx') AS status_class
+    -- if status_class
+    WITH concat(toString(intDiv(status, 100)), 'xx') AS status_class
+    -- end
     SELECT *
     FROM request_events
     WHERE account_id = {account_id:String}

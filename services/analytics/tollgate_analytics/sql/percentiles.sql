@@ -2,19 +2,16 @@
 -- added up, was the dearest part of each insert but one. Dimensions and filters are bound as in
 -- usage.sql. A t-digest takes bounded memory a group, and its error is least at the ends, where it matters.
 WITH
-    '' AS nothing,
-    concat(toString(intDiv(status, 100)), 'xx') AS status_class
+    -- if status_class
+    concat(toString(intDiv(status, 100)), 'xx') AS status_class,
+    -- end
+    '' AS nothing
 SELECT
-    multiIf(
-        {granularity:String} = 'minute', toUnixTimestamp(toStartOfMinute(at)),
-        {granularity:String} = 'hour', toUnixTimestamp(toStartOfHour(at, {time_zone:String})),
-        {granularity:String} = 'day', toUnixTimestamp(toStartOfDay(at, {time_zone:String})),
-        {granularity:String} = 'week',
-            toUnixTimestamp(toDateTime(toStartOfWeek(at, 1, {time_zone:String}), {time_zone:String})),
-        {granularity:String} = 'month',
-            toUnixTimestamp(toDateTime(toStartOfMonth(at, {time_zone:String}), {time_zone:String})),
-        toUInt32(0)
-    ) AS bucket,
+    toUInt32(0)
+        -- if granularity
+        + toUnixTimestamp(toDateTime(dateTrunc({granularity:String}, at, {time_zone:String}), {time_zone:String}))
+        -- end
+        AS bucket,
     toString({group_1:Identifier}) AS g1,
     toString({group_2:Identifier}) AS g2,
     toString({group_3:Identifier}) AS g3,

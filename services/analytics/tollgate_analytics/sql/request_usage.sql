@@ -2,23 +2,7 @@
 -- Both events of a request carry the same time, which is what keeps this from reading all that the account ever used.
 SELECT
     request_id,
-    sum(input_tokens),
-    sum(cached_input_tokens),
-    sum(cache_write_tokens),
-    sum(audio_input_tokens),
-    sum(image_input_tokens),
-    sum(output_tokens),
-    sum(reasoning_tokens),
-    sum(audio_output_tokens),
-    sum(cache_write_1h_tokens),
-    sum(cached_audio_input_tokens),
-    sum(cached_image_input_tokens),
-    sum(image_output_tokens),
-    sum(images),
-    sum(audio_seconds),
-    sum(characters),
-    sum(searches),
-    sum(amount_nano)
+    sumForEach(measures)
 FROM request_events
 WHERE account_id = {account_id:String}
     AND ({only_key:String} = '' OR key_id = {only_key:String})

@@ -1,9 +1,9 @@
 -- A page of an account's closed requests within a range, the newest first, from below a cursor (time, id). The order is
 -- the table's own, backwards, so that the engine reads the page and little more, however long the list is. Filters are
 -- bound as in usage.sql.
-WITH
-    '' AS nothing,
-    concat(toString(intDiv(status, 100)), 'xx') AS status_class
+-- if status_class
+WITH concat(toString(intDiv(status, 100)), 'xx') AS status_class
+-- end
 SELECT
     at, request_id, key_id, project_id, model, served_model, provider, endpoint, stream, client, end_user, opened_at,
     status, outcome, error_code, finish_reason, latency_ms, first_token_ms, attempts, target

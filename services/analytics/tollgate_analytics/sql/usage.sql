@@ -4,74 +4,105 @@
 -- what the range has before its first and after its last whole hour. A question about minutes, or by a dimension that
 -- `usage_hours` lacks, has no whole hours, so that all of it comes from the rows.
 --
--- Dimensions are bound as identifiers, in slots: the engine takes as long to plan a statement that names all fourteen,
--- each with its condition, as to answer it. Each slot has lines of its own, which are left out where it is not used
--- (`slots.py`).
+-- Of a small account's answer, planning is most, so that a question gets what it needs of this and no more (`slots.py`):
+-- dimensions are bound as identifiers, in slots, each on lines of its own.
 --
--- With `has_top`, groups that are not `named` are added up as one, `is_other`. `measures[8]` is the amount.
+-- If there are `named` groups, the others are added up as one, `is_other`. `measures[8]` is the amount.
 WITH
+    -- if whole_start_ms
     (SELECT max(until) FROM usage_hours) AS rolled_up,
-    fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS start,
-    fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC') AS end,
     fromUnixTimestamp64Milli({whole_start_ms:Int64}, 'UTC') AS whole_start,
     fromUnixTimestamp64Milli({whole_end_ms:Int64}, 'UTC') AS whole_end,
-    '' AS nothing,
-    concat(toString(intDiv(status, 100)), 'xx') AS status_class
+    -- end
+    fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS start,
+    fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC') AS end
 SELECT
-    multiIf(
-        {granularity:String} = 'minute', toUnixTimestamp(time),
-        {granularity:String} = 'hour', toUnixTimestamp(toStartOfHour(time, {time_zone:String})),
-        {granularity:String} = 'day', toUnixTimestamp(toStartOfDay(time, {time_zone:String})),
-        {granularity:String} = 'week',
-            toUnixTimestamp(toDateTime(toStartOfWeek(time, 1, {time_zone:String}), {time_zone:String})),
-        {granularity:String} = 'month',
-            toUnixTimestamp(toDateTime(toStartOfMonth(time, {time_zone:String}), {time_zone:String})),
-        toUInt32(0)
-    ) AS bucket,
-    {has_top:Bool}
-        AND NOT has(
+    toUInt32(0)
+        -- if granularity
+        + toUnixTimestamp(toDateTime(dateTrunc({granularity:String}, time, {time_zone:String}), {time_zone:String}))
+        -- end
+        AS bucket,
+    false
+        -- if named
+        OR NOT has(
             {named:Array(Array(String))},
             [
-                toString({group_1:Identifier})
-                , toString({group_2:Identifier})
-                , toString({group_3:Identifier})
-                , toString({group_4:Identifier})
-                , toString({group_5:Identifier})
-                , toString({group_6:Identifier})
+                toString(by_1)
+                , toString(by_2)
+                , toString(by_3)
+                , toString(by_4)
+                , toString(by_5)
+                , toString(by_6)
             ]
-        ) AS is_other,
-    if(is_other, '', toString({group_1:Identifier})) AS group_1,
-    if(is_other, '', toString({group_2:Identifier})) AS group_2,
-    if(is_other, '', toString({group_3:Identifier})) AS group_3,
-    if(is_other, '', toString({group_4:Identifier})) AS group_4,
-    if(is_other, '', toString({group_5:Identifier})) AS group_5,
-    if(is_other, '', toString({group_6:Identifier})) AS group_6,
+        )
+        -- end
+        AS is_other,
+    if(is_other, '', toString(by_1)) AS group_1,
+    if(is_other, '', toString(by_2)) AS group_2,
+    if(is_other, '', toString(by_3)) AS group_3,
+    if(is_other, '', toString(by_4)) AS group_4,
+    if(is_other, '', toString(by_5)) AS group_5,
+    if(is_other, '', toString(by_6)) AS group_6,
     sumForEach(measures) AS sums
 FROM (
-    SELECT hour AS time, project_id, key_id, model, served_model, provider, endpoint, stream, client, status, outcome,
-        error_code, toLowCardinality('') AS finish_reason, '' AS end_user, measures
+    -- if whole_start_ms
+    WITH
+        -- if status_class
+        concat(toString(intDiv(status, 100)), 'xx') AS status_class,
+        -- end
+        '' AS nothing
+    SELECT
+        {group_1:Identifier} AS by_1,
+        {group_2:Identifier} AS by_2,
+        {group_3:Identifier} AS by_3,
+        {group_4:Identifier} AS by_4,
+        {group_5:Identifier} AS by_5,
+        {group_6:Identifier} AS by_6,
+        hour AS time,
+        measures
     FROM usage_hours
     WHERE account_id = {account_id:String}
         AND ({only_key:String} = '' OR key_id = {only_key:String})
         AND ({only_project:String} = '' OR project_id = {only_project:String})
         AND hour >= whole_start AND hour < whole_end AND until <= rolled_up
+        AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
+        AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
+        AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
+        AND has({values_4:Array(String)}, toString({filter_4:Identifier}))
+        AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
+        AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
     UNION ALL
-    SELECT toStartOfMinute(at) AS time, project_id, key_id, model, served_model, provider, endpoint, stream, client,
-        status, outcome, error_code, finish_reason, end_user, measures
+    -- end
+    WITH
+        -- if status_class
+        concat(toString(intDiv(status, 100)), 'xx') AS status_class,
+        -- end
+        '' AS nothing
+    SELECT
+        {group_1:Identifier} AS by_1,
+        {group_2:Identifier} AS by_2,
+        {group_3:Identifier} AS by_3,
+        {group_4:Identifier} AS by_4,
+        {group_5:Identifier} AS by_5,
+        {group_6:Identifier} AS by_6,
+        toStartOfMinute(at) AS time,
+        measures
     FROM request_events
     WHERE account_id = {account_id:String}
         AND ({only_key:String} = '' OR key_id = {only_key:String})
         AND ({only_project:String} = '' OR project_id = {only_project:String})
         AND kind IN ('closed', 'used')
         AND at >= start AND at < end
+        -- if whole_start_ms
         AND (at < whole_start OR at >= whole_end OR insert_by >= rolled_up)
+        -- end
+        AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
+        AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
+        AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
+        AND has({values_4:Array(String)}, toString({filter_4:Identifier}))
+        AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
+        AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
 )
-WHERE has({values_1:Array(String)}, toString({filter_1:Identifier}))
-    AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
-    AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
-    AND has({values_4:Array(String)}, toString({filter_4:Identifier}))
-    AND has({values_5:Array(String)}, toString({filter_5:Identifier}))
-    AND has({values_6:Array(String)}, toString({filter_6:Identifier}))
 GROUP BY ALL
 ORDER BY bucket, is_other, sums[8] DESC
     , group_1
