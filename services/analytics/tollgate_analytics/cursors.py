@@ -29,7 +29,10 @@ class RequestCursor(NamedTuple):
 
 
 class GroupCursor(NamedTuple):
-    """How many groups of a report came before; its range is kept, because the end of "until now" moves."""
+    """How many groups of a report came before; its range is kept, because the end of "until now" moves.
+
+    Not the last group's place: costs grow while rows come in, and a group that rose past it would be on no page at all.
+    """
 
     offset: int
     start_ms: int
