@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from analytics.traffic import Edge, seeded
 from edge.untimed import untimed
+from tollgate_analytics.measures import MEASURES
 from tollgate_analytics.rows import AnyEvent, check, rows
 from tollgate_common.columns import INT64_MAX, UINT32_MAX
 from tollgate_common.errors import Poison
@@ -34,6 +35,24 @@ def events() -> list[AnyEvent]:
 def named(event: AnyEvent) -> dict[str, Any]:
     [row] = rows([event]).to_pylist()
     return dict(row)
+
+
+def measures_of(event: AnyEvent) -> list[int]:
+    """As `measures.py` names them, without the zeros at the end."""
+    measured: dict[str, int] = {}
+    if isinstance(event, RequestClosed):
+        measured = {name: getattr(event, name) or 0 for name in ("attempts", "latency_ms", "first_token_ms")}
+        measured |= {"requests": 1, "errors": event.status >= 400, "first_tokens": event.first_token_ms is not None}
+    if isinstance(event, TokensUsed):
+        cost_nano = event.provider_cost_nano
+        measured = msgspec.structs.asdict(event.tokens) | {"answers": 1, "amount_nano": event.amount_nano}
+        measured |= {"provider_cost_nano": cost_nano or 0, "known_nano": 0 if cost_nano is None else event.amount_nano}
+        measured["estimated"] = event.estimated
+    values = [int(measured.pop(name, 0)) for name in MEASURES]
+    assert not measured
+    while values and not values[-1]:
+        values.pop()
+    return values
 
 
 def test_every_kind_of_event_has_a_row() -> None:
@@ -65,6 +84,7 @@ def test_a_row_carries_what_its_event_says_and_nothing_else() -> None:
         if isinstance(event, EdgeHeartbeat):
             expected["sent"] = msgspec.json.encode(event.sent).decode()
         assert row.pop("kind")
+        assert row.pop("measures") == measures_of(event)
         assert row == expected
 
 

@@ -98,6 +98,19 @@ async def test_numbers_equal_a_recount_of_the_events(analytics: Analytics) -> No
     assert await analytics.scalar("SELECT count() FROM request_events") == len(sent)
 
 
+async def test_measures_are_what_the_table_would_work_out(analytics: Analytics) -> None:
+    sent = traffic(seed=10, requests=200, accounts=ACCOUNTS)
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    found = await analytics.clickhouse.query(
+        "SELECT default_expression FROM system.columns "
+        "WHERE database = currentDatabase() AND table = 'request_events' AND name = 'measures'"
+    )
+    wrong = f"SELECT count() FROM request_events WHERE measures != {found.result_rows[0][0]}"  # noqa: S608 - the DDL's own
+    assert await analytics.scalar(wrong) == 0
+    assert await analytics.scalar("SELECT countIf(notEmpty(measures)) FROM request_events") > 0
+
+
 async def test_defaults_are_the_last_30_days_by_model_and_key(analytics: Analytics) -> None:
     sent = traffic(seed=4, requests=50, accounts=ACCOUNTS)
     old = list(Edge(seeded(5)).request("acc-a", "acc-a-key-0", utc_now() - timedelta(days=31)))

@@ -1,8 +1,12 @@
 """What reports add up, and its place in the arrays `measures` of the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+import pyarrow as pa
+
+from tollgate_common.columns import Ints
 from tollgate_common.rating import TokenCounts
 
 
@@ -52,6 +56,17 @@ MEASURES = (
 def named(sums: Sequence[int]) -> dict[str, int]:
     """An array of the store by name."""
     return dict(zip(MEASURES, [*sums, *[0] * (len(MEASURES) - len(sums))], strict=True))
+
+
+def arrays(measured: Mapping[str, Ints], size: int) -> pa.ListArray:
+    """The arrays of some rows, from what was measured of each by name; all else is zero."""
+    rows = np.zeros((size, len(MEASURES)), np.int64)
+    for name, values in measured.items():
+        rows[:, MEASURES.index(name)] = values
+    is_set = rows != 0
+    lengths = np.where(is_set.any(axis=1), len(MEASURES) - is_set[:, ::-1].argmax(axis=1), 0)
+    ends = np.concatenate([[0], lengths.cumsum()]).astype(np.int32)
+    return pa.ListArray.from_arrays(ends, rows[np.arange(len(MEASURES)) < lengths[:, np.newaxis]])
 
 
 class Measures(NamedTuple):
