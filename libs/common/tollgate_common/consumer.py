@@ -37,6 +37,8 @@ REBALANCE_TIMEOUT_MS = 30_000
 # A sink builds a batch without a pause, while no heartbeat leaves: also on a machine that is ten times too slow, this
 # many take less than the group waits for. More would make it expel the member, again and again.
 MAX_RECORDS = 10_000
+# A fetch is answered once so many bytes have come, or after so long.
+FETCH_MIN_BYTES, FETCH_WAIT_MS = 64 << 10, 30
 STALE_AFTER_S = 30.0
 READ_WITHIN_S = 60.0
 
@@ -92,7 +94,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             heartbeat_interval_ms=heartbeat_interval_ms(session_timeout_ms),
             rebalance_timeout_ms=max(REBALANCE_TIMEOUT_MS, session_timeout_ms),
             max_partition_fetch_bytes=8 << 20,
-            fetch_max_wait_ms=100,
+            # Without a least size the broker answers each time that anybody produces, at its and this member's expense.
+            fetch_min_bytes=FETCH_MIN_BYTES,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         self._busy = asyncio.Lock()
         self._assignment_is_settled = asyncio.Event()
