@@ -16,12 +16,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.topics import Topic
-from tollgate_edge.delivery import abandon, connect, send_all
+from tollgate_edge.producer import Producer
 from tollgate_edge.spool import Entry, Spool, adopt_orphans
 
 log = logging.getLogger(__name__)
@@ -69,8 +68,8 @@ class EventLog:
         self._spool_max_bytes = spool_max_bytes
         self._spool_max_age_s = spool_max_age_s
         self._spool = Spool.create(spool_dir, boot_id)
-        self._producer: AIOKafkaProducer | None = None
-        self._given_up: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
+        self._given_up: Producer | None = None
         self._needs_producer = asyncio.Event()
         self._cannot_spool = False
 
@@ -78,11 +77,11 @@ class EventLog:
         """The topics' partition counts, once Kafka has answered."""
         while True:
             try:
-                producer = await connect(self._bootstrap)
+                producer = await Producer.connect(self._bootstrap)
                 try:
-                    counts = {topic: len(await producer.partitions_for(topic.named(self._prefix))) for topic in topics}
+                    counts = {topic: await producer.partitions(topic.named(self._prefix)) for topic in topics}
                 except BaseException:
-                    await abandon(producer)
+                    await producer.close()
                     raise
             except (KafkaError, TimeoutError) as error:
                 log.warning("waiting for Kafka and its topics: %r", error)
@@ -120,9 +119,9 @@ class EventLog:
                 self._cannot_spool = False
                 return
 
-    async def _send(self, producer: AIOKafkaProducer, entries: Sequence[Entry]) -> Sequence[Entry]:
+    async def _send(self, producer: Producer, entries: Sequence[Entry]) -> Sequence[Entry]:
         reach(CrashPoint.BEFORE_ACKNOWLEDGE, lambda: _hold_usage(entries))
-        unacknowledged = await send_all(producer, self._prefix, entries, self._ack_timeout_s)
+        unacknowledged = await producer.send(self._prefix, entries, self._ack_timeout_s)
         reach(CrashPoint.AFTER_ACKNOWLEDGE, lambda: _hold_usage(entries))
         if unacknowledged:
             log.warning("Kafka did not acknowledge %d events: they go to the spool", len(unacknowledged))
@@ -140,7 +139,7 @@ class EventLog:
         while True:
             await self._needs_producer.wait()
             if self._given_up is not None:
-                await abandon(self._given_up)
+                await self._given_up.close()
                 self._given_up = None
             if await self._recover():
                 self._needs_producer.clear()
@@ -149,7 +148,7 @@ class EventLog:
 
     async def _recover(self) -> bool:
         try:
-            producer = await connect(self._bootstrap)
+            producer = await Producer.connect(self._bootstrap)
         except (KafkaError, TimeoutError) as error:
             log.warning("Kafka does not answer yet, %d bytes in the spool: %r", self._spool.size_bytes, error)
             return False
@@ -160,7 +159,7 @@ class EventLog:
                 return True
             await asyncio.sleep(SETTLE_S)
         log.warning("the replay of the spool stopped, %d bytes are left", self._spool.size_bytes)
-        await abandon(producer)
+        await producer.close()
         return False
 
     async def adopt_always(self) -> None:
@@ -177,22 +176,22 @@ class EventLog:
     async def _replay_orphan(self, spool: Spool) -> None:
         with closing(spool):
             try:
-                producer = await connect(self._bootstrap)
+                producer = await Producer.connect(self._bootstrap)
             except (KafkaError, TimeoutError) as error:
                 log.warning("an orphaned spool of %d bytes waits for Kafka: %r", spool.size_bytes, error)
                 return
             try:
                 await self._replay(producer, spool)
             finally:
-                await abandon(producer)
+                await producer.close()
 
-    async def _replay(self, producer: AIOKafkaProducer, spool: Spool) -> bool:
+    async def _replay(self, producer: Producer, spool: Spool) -> bool:
         """Send what is in the spool, in order. False if Kafka stopped acknowledging."""
         while True:
             entries, end = await spool.read(REPLAY_BYTES)
             if not entries:
                 return True
-            if await send_all(producer, self._prefix, entries, REPLAY_TIMEOUT_S):
+            if await producer.send(self._prefix, entries, REPLAY_TIMEOUT_S):
                 return False
             spool.replayed(end)
 
@@ -200,7 +199,7 @@ class EventLog:
         """Let go of Kafka and of the spool, after the workers have ended."""
         for producer in (self._producer, self._given_up):
             if producer is not None:
-                await abandon(producer)
+                await producer.close()
         self._spool.close()
 
 

@@ -126,7 +126,9 @@ class Recorder:
         while True:
             flush = self._gathering
             await flush.due()
-            await asyncio.sleep(leaves_at_s - loop.time())
+            wait_s = leaves_at_s - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
             self._gathering = Flush()
             leaves_at_s = loop.time() + min(len(flush.entries) * GATHER_PER_EVENT_S, LONGEST_GATHER_S)
             await self._log.store(flush.entries)

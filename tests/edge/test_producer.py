@@ -1,0 +1,117 @@
+"""Each event arrives once and in order, however often it had to be sent, on the real broker."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
+from aiokafka.protocol.produce import ProduceRequest
+
+from tollgate_common.topics import Topic, create_topics
+from tollgate_edge.producer import LEAST_COMPRESSED, MAX_BATCH_BYTES, Producer
+from tollgate_edge.spool import Entry
+
+pytestmark = pytest.mark.engines
+WITHIN_S = 30.0
+
+
+@pytest.fixture
+async def producer(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Producer]:
+    await create_topics(kafka_bootstrap, topic_prefix, partitions=2, replication=1)
+    connected = await Producer.connect(kafka_bootstrap)
+    yield connected
+    await connected.close()
+
+
+def entries(count: int, *, size: int = 600, partition: int = 0) -> list[Entry]:
+    return [Entry(Topic.USAGE, partition, seq, b"account", b"%d " % seq + b"x" * size) for seq in range(count)]
+
+
+async def arrived(bootstrap: str, prefix: str, partition: int = 0) -> list[bytes]:
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        place = TopicPartition(Topic.USAGE.named(prefix), partition)
+        consumer.assign([place])
+        end = (await consumer.end_offsets([place]))[place]
+        values: list[bytes] = []
+        while await consumer.position(place) < end:
+            for records in (await consumer.getmany(place, timeout_ms=1000)).values():
+                values += [record.value for record in records]
+        return values
+    finally:
+        await consumer.stop()
+
+
+@pytest.mark.parametrize("count", [1, LEAST_COMPRESSED - 1, LEAST_COMPRESSED, 500])
+async def test_few_events_and_many_arrive_in_order(
+    producer: Producer, kafka_bootstrap: str, topic_prefix: str, count: int
+) -> None:
+    for partition in (0, 1):
+        sent = entries(count, partition=partition)
+        assert not await producer.send(topic_prefix, sent, WITHIN_S)
+        assert await arrived(kafka_bootstrap, topic_prefix, partition) == [entry.value for entry in sent]
+
+
+async def test_what_does_not_fit_into_one_batch_follows_in_the_next(
+    producer: Producer, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    sent = entries(5, size=MAX_BATCH_BYTES // 2) + entries(3, partition=1)
+    assert not await producer.send(topic_prefix, sent, WITHIN_S)
+    assert await arrived(kafka_bootstrap, topic_prefix) == [entry.value for entry in sent[:5]]
+    assert await arrived(kafka_bootstrap, topic_prefix, 1) == [entry.value for entry in sent[5:]]
+
+
+Send = Callable[..., Awaitable[Any]]
+
+
+def fail_first_answer(monkeypatch: pytest.MonkeyPatch, producer: Producer, error: KafkaError) -> list[int]:
+    """Have the first produce request arrive and its answer get lost. Returns where each request will be counted."""
+    send: Send = producer._client.send
+    requests: list[int] = []
+
+    async def send_and_lose(node_id: int, request: Any) -> Any:
+        answer = await send(node_id, request)
+        if isinstance(request, ProduceRequest):
+            requests.append(node_id)
+            if len(requests) == 1:
+                raise error
+        return answer
+
+    monkeypatch.setattr(producer._client, "send", send_and_lose)
+    return requests
+
+
+async def test_a_batch_whose_acknowledgement_was_lost_is_sent_again_and_appended_once(
+    producer: Producer, kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = fail_first_answer(monkeypatch, producer, KafkaConnectionError("lost"))
+    sent = entries(4)
+    assert not await producer.send(topic_prefix, sent, WITHIN_S)
+    assert len(requests) == 2
+    assert not await producer.send(topic_prefix, sent[:1], WITHIN_S), "and the next is in its place"
+    assert await arrived(kafka_bootstrap, topic_prefix) == [entry.value for entry in (*sent, sent[0])]
+
+
+async def test_what_no_repetition_would_mend_is_given_back_at_once(
+    producer: Producer, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = fail_first_answer(monkeypatch, producer, MessageSizeTooLargeError("lost"))
+    sent = entries(4)
+    assert await producer.send(topic_prefix, sent, WITHIN_S) == sent
+    assert len(requests) == 1
+
+
+async def test_what_the_broker_refuses_is_given_back(producer: Producer, topic_prefix: str) -> None:
+    good, too_large = entries(1), entries(1, size=2 << 20, partition=1)
+    assert await producer.send(topic_prefix, good + too_large, WITHIN_S) == too_large
+
+
+async def test_a_topic_that_is_not_there_is_waited_for_until_the_time_is_over(
+    producer: Producer, topic_prefix: str
+) -> None:
+    sent = entries(1)
+    assert await producer.send(f"{topic_prefix}-other", sent, 0.5) == sent
+    with pytest.raises(KafkaError):
+        await producer.partitions(Topic.USAGE.named(f"{topic_prefix}-other"))
