@@ -48,7 +48,13 @@ async def fill(client: AsyncClient, rows: int) -> None:
         await client.command(
             ROWS,
             parameters={"requests": requests, "first": first, "count": count},
-            settings={"max_insert_block_size": STEP * 3, "min_insert_block_size_rows": STEP * 3, "max_threads": 2},
+            settings={
+                "max_insert_block_size": STEP * 3,
+                "min_insert_block_size_rows": STEP * 3,
+                "max_threads": 2,
+                # Parts as large come out of merges, which leave statistics behind.
+                "materialize_statistics_on_insert": 1,
+            },
         )
         first += count
         print(f"  {first * 3:>12,} rows after {time.perf_counter() - started:.0f} s", flush=True)

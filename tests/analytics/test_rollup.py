@@ -20,6 +20,7 @@ from tollgate_analytics.rollup import (
     roll_up,
 )
 from tollgate_analytics.slots import SQL
+from tollgate_analytics.store import LIMITS
 from tollgate_common.clock import utc_now
 
 pytestmark = pytest.mark.engines
@@ -103,6 +104,23 @@ async def test_a_token_that_was_noted_and_lost_is_not_the_end(analytics: Analyti
     await roll_up_all(analytics)
 
     assert await sums(analytics) == before
+
+
+async def test_what_a_report_reads_of_sums_ends_where_they_say(analytics: Analytics) -> None:
+    """A roll-up that lands while a statement is planned is seen by all of it or by none."""
+    add = "INSERT INTO usage_hours (account_id, hour, until, measures) SELECT 'acc-a', 0, {until:UInt32}, [1]"
+    await analytics.clickhouse.command(add, parameters={"until": 1})
+    slow = (
+        "SELECT max(until), (SELECT max(until) FROM usage_hours) "
+        "FROM (SELECT until FROM usage_hours WHERE (SELECT sleep(1)) = 0)"
+    )
+    asked = asyncio.create_task(analytics.clickhouse.query(slow, settings=dict(LIMITS)))
+    await asyncio.sleep(0.3)
+    await analytics.clickhouse.command(add, parameters={"until": 2})
+
+    ((read, told),) = (await asked).result_rows
+
+    assert read == told
 
 
 async def test_only_what_has_settled_is_rolled_up(analytics: Analytics) -> None:

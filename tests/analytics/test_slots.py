@@ -43,6 +43,11 @@ def test_parts_that_are_not_used_are_left_out(name: str) -> None:
     assert "-- if" not in statement(name, {})
 
 
+def test_parts_for_when_something_is_not_used_are_left_out_when_it_is() -> None:
+    assert "false AS is_other" in statement("usage", {})
+    assert "false AS is_other" not in statement("usage", {"named": []})
+
+
 @pytest.mark.parametrize("name", OF_AN_ACCOUNT)
 def test_what_binds_to_the_account_is_never_left_out(name: str) -> None:
     for parameters in ({}, PARAMETERS):

@@ -11,6 +11,7 @@ from analytics.conftest import Analytics
 from analytics.traffic import traffic
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.queries import MAX_DIMENSIONS
+from tollgate_analytics.slots import statement
 from tollgate_common.events import KeyRecord, RequestClosed, UsageScope
 
 TEXTS = {
@@ -103,9 +104,10 @@ async def test_each_statement_sees_what_the_caller_may_and_nothing_else(analytic
 
     async def rows(name: str, account_id: str, scope: dict[str, str]) -> int:
         parameters = PARAMETERS | known | {"account_id": account_id} | scope
-        asked = set(re.findall(r"\{(\w+):", TEXTS[name]))
+        text = statement(name, parameters)
+        asked = set(re.findall(r"\{(\w+):", text))
         assert asked <= parameters.keys(), "give the new parameter a value that shows everything"
-        result = await analytics.clickhouse.query(TEXTS[name], parameters={key: parameters[key] for key in asked})
+        result = await analytics.clickhouse.query(text, parameters={key: parameters[key] for key in asked})
         return len(result.result_rows)
 
     for name in OF_AN_ACCOUNT:

@@ -5,7 +5,7 @@ Planning what is not needed took the engine a third of the time of a small accou
 * A slot is a place to group or to filter by, bound to a column, on lines of its own. Lines of a slot that is not used
   are left out. A report has the first to group by always, bound to nothing if need be.
 * Lines between `-- if NAME` and `-- end` are left out unless NAME is a parameter that is given, or a column that a slot
-  is bound to.
+  is bound to; between `-- if not NAME` and `-- end`, if it is.
 
 What binds a statement to its account stands on none of these.
 """
@@ -22,7 +22,7 @@ SQL = Statements("tollgate_analytics")
 # What the statements call a slot that is not used.
 NOTHING = "nothing"
 _SLOT = re.compile(r"\b(group|by|filter)_(\d)\b")
-_IF = re.compile(r"\s*-- if (\w+)")
+_IF = re.compile(r"\s*-- if (not )?(\w+)")
 
 
 def statement(name: str, parameters: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def statement(name: str, parameters: dict[str, Any]) -> str:
 
 @functools.cache
 def _conditions(name: str) -> frozenset[str]:
-    return frozenset(_IF.findall(SQL[name]))
+    return frozenset(condition for _, condition in _IF.findall(SQL[name]))
 
 
 @functools.lru_cache(maxsize=1_000)
@@ -43,7 +43,7 @@ def _fitting(name: str, met: frozenset[str], slots: frozenset[str]) -> str:
     text: str = SQL[name]
     for line in text.splitlines():
         if condition := _IF.fullmatch(line):
-            within.append(condition[1] in met)
+            within.append((condition[2] in met) is not bool(condition[1]))
         elif line.strip() == "-- end":
             within.pop()
         elif all(within) and all(_name(kind, number) in slots for kind, number in _SLOT.findall(line)):

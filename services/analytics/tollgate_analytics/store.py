@@ -39,6 +39,10 @@ LIMITS: Mapping[str, int | str] = {
     "max_threads": 1,
     # They are loaded for each statement, to order its conditions by, which its key does as well.
     "use_statistics": 0,
+    # What is added up at a time stays in a core's cache.
+    "max_block_size": 16_384,
+    # What is read of sums, and up to where they go, are of one moment.
+    "enable_shared_storage_snapshot_in_query": 1,
 }
 # An export is as long as its range; what it sorts beyond this memory goes to the store's disk.
 EXPORT_LIMITS: Mapping[str, int | str] = {

@@ -2,7 +2,8 @@
 --
 -- Whole hours come from `usage_hours`. From the rows comes what those cannot tell: what has not been rolled up yet, and
 -- what the range has before its first and after its last whole hour. A question about minutes, or by a dimension that
--- `usage_hours` lacks, has no whole hours, so that all of it comes from the rows.
+-- `usage_hours` lacks, has no whole hours, so that all of it comes from the rows. What is read of `usage_hours` ends where
+-- `rolled_up` says, because a statement sees a table as of one moment (`enable_shared_storage_snapshot_in_query`).
 --
 -- Of a small account's answer, planning is most, so that a question gets what it needs of this and no more (`slots.py`):
 -- dimensions are bound as identifiers, in slots, each on lines of its own.
@@ -11,8 +12,8 @@
 WITH
     -- if whole_start_ms
     (SELECT max(until) FROM usage_hours) AS rolled_up,
-    fromUnixTimestamp64Milli({whole_start_ms:Int64}, 'UTC') AS whole_start,
-    fromUnixTimestamp64Milli({whole_end_ms:Int64}, 'UTC') AS whole_end,
+    toDateTime(fromUnixTimestamp64Milli({whole_start_ms:Int64}), 'UTC') AS whole_start,
+    toDateTime(fromUnixTimestamp64Milli({whole_end_ms:Int64}), 'UTC') AS whole_end,
     -- end
     fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS start,
     fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC') AS end
@@ -22,27 +23,34 @@ SELECT
         + toUnixTimestamp(toDateTime(dateTrunc({granularity:String}, time, {time_zone:String}), {time_zone:String}))
         -- end
         AS bucket,
-    false
-        -- if named
-        OR NOT has(
-            {named:Array(Array(String))},
-            [
-                toString(by_1)
-                , toString(by_2)
-                , toString(by_3)
-                , toString(by_4)
-                , toString(by_5)
-                , toString(by_6)
-            ]
-        )
-        -- end
-        AS is_other,
+    -- if named
+    NOT has(
+        {named:Array(Array(String))},
+        [
+            toString(by_1)
+            , toString(by_2)
+            , toString(by_3)
+            , toString(by_4)
+            , toString(by_5)
+            , toString(by_6)
+        ]
+    ) AS is_other,
     if(is_other, '', toString(by_1)) AS group_1,
     if(is_other, '', toString(by_2)) AS group_2,
     if(is_other, '', toString(by_3)) AS group_3,
     if(is_other, '', toString(by_4)) AS group_4,
     if(is_other, '', toString(by_5)) AS group_5,
     if(is_other, '', toString(by_6)) AS group_6,
+    -- end
+    -- if not named
+    false AS is_other,
+    toString(by_1) AS group_1,
+    toString(by_2) AS group_2,
+    toString(by_3) AS group_3,
+    toString(by_4) AS group_4,
+    toString(by_5) AS group_5,
+    toString(by_6) AS group_6,
+    -- end
     sumForEach(measures) AS sums
 FROM (
     -- if whole_start_ms
@@ -64,7 +72,7 @@ FROM (
     WHERE account_id = {account_id:String}
         AND ({only_key:String} = '' OR key_id = {only_key:String})
         AND ({only_project:String} = '' OR project_id = {only_project:String})
-        AND hour >= whole_start AND hour < whole_end AND until <= rolled_up
+        AND hour >= whole_start AND hour < whole_end
         AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
         AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
         AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
