@@ -116,6 +116,19 @@ def test_an_image_costs_more_than_its_address() -> None:
     assert size_of(body, parse_chat(body)[1], 1_000).prompt_tokens == 1_000, "no prompt is larger than its model"
 
 
+def test_a_name_that_is_spelt_with_escapes_is_found() -> None:
+    part = rb'{"type":"image\u005furl","\u0069mage_\u0075RL":{"url":"https://example.com/a.png"}}'.replace(b"RL", b"rl")
+    body = b'{"model":"m","messages":[{"role":"user","content":[%b,%b]}]}' % (part, part)
+    assert size_of(body, parse_chat(body)[1], None).prompt_tokens == len(body) + 2 * IMAGE_TOKENS
+
+
+def test_a_document_has_as_many_pages_as_fit_into_the_model() -> None:
+    part = {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"}}
+    body = msgspec.json.encode({"model": "m", "messages": [{"role": "user", "content": [part]}]})
+    assert size_of(body, parse_chat(body)[1], 500_000).prompt_tokens == 500_000
+    assert size_of(body, parse_chat(body)[1], None).prompt_tokens == len(body) + CONTEXT_TOKENS
+
+
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import Prices, TokenCounts
+from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import AnswerStream, ModelRequest
 from tollgate_edge.endpoints.messages import MessageStream
@@ -160,6 +161,45 @@ def test_no_input_has_more_tokens_than_are_reserved(texts: list[str], numbers: l
     ranking = parsed("/v1/rerank", query=texts[0], documents=texts)
     ranking.uses(BY_TOKEN)
     assert ranking.prompt_tokens() <= ranking.size(None).prompt_tokens
+
+
+PDF = {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}
+PNG = {"type": "base64", "media_type": "image/png", "data": "AAAA"}
+TEXT = {"type": "text", "media_type": "text/plain", "data": "AAAA"}
+WEB = {"type": "url", "url": "https://example.com/a"}
+
+
+@pytest.mark.parametrize(
+    ("blocks", "images", "has_document"),
+    [
+        ([{"type": "image", "source": PNG}, {"type": "image", "source": WEB}], 2, False),
+        ([{"type": "document", "source": TEXT}], 0, False),
+        ([{"type": "document", "source": PDF}], 1, True),
+        ([{"type": "document", "source": WEB}], 1, True),
+        ([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document", "source": PDF}]}], 1, True),
+    ],
+)
+def test_few_bytes_of_an_image_or_a_document_may_be_many_tokens(
+    blocks: list[dict[str, Any]], images: int, has_document: bool
+) -> None:
+    message = parsed("/v1/messages", max_tokens=5, messages=[{"role": "user", "content": blocks}])
+    texts = len(message.upstream_body)
+    more = CONTEXT_TOKENS if has_document else 0
+    assert message.size(None).prompt_tokens == texts + images * IMAGE_TOKENS + more
+    assert message.size(900_000).prompt_tokens == (900_000 if has_document else texts + images * IMAGE_TOKENS)
+
+
+@pytest.mark.parametrize(
+    ("part", "tokens"),
+    [
+        ({"type": "input_image", "image_url": "https://example.com/a.png"}, IMAGE_TOKENS),
+        ({"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}, CONTEXT_TOKENS),
+        ({"type": "input_file", "file_url": "https://example.com/a.pdf"}, CONTEXT_TOKENS),
+    ],
+)
+def test_what_a_response_reads_beside_text_is_reserved(part: dict[str, str], tokens: int) -> None:
+    response = parsed("/v1/responses", input=[{"role": "user", "content": [part]}])
+    assert response.size(None).prompt_tokens == len(response.upstream_body) + tokens
 
 
 @pytest.mark.parametrize(

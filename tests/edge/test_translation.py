@@ -357,6 +357,25 @@ def test_a_request_for_gemini() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://generativelanguage.googleapis.com/v1beta/files/abc",
+        "https://www.youtube.com/watch?v=abc",
+        "https://youtu.be/abc",
+        "gs://bucket/a.png",
+        "data:video/mp4;base64,AAAA",
+        "data:application/pdf;base64,AAAA",
+    ],
+)
+def test_gemini_reads_as_images_only_what_is_one_and_not_kept_there(url: str) -> None:
+    part = {"type": "image_url", "image_url": {"url": url}}
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [part]}]}).encode()
+    with pytest.raises(ProviderRefused) as caught:
+        translated_request(body, chat_to_gemini.request)
+    assert (caught.value.status, caught.value.param) == (400, "messages")
+
+
 def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 8}}
     answer = json.loads(translated_answer(json.dumps(blocked).encode(), chat_to_gemini.answer))

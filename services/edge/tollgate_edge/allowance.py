@@ -1,10 +1,11 @@
 """What a request may cost at most, and how much of its answer is paid for: tokens into reservations.
 
-A bound errs upwards. A token is a byte of the body at least, so the body's bytes bound the prompt's tokens, but for
-an image that is given by its URL. Every token is reserved at the dearest price that one
-of its kind has.
+A bound errs upwards. A token of text is a byte of the body at least, so the body's bytes bound the prompt's tokens, but
+for images, of which a few bytes may hold the largest, and documents, which have any number of pages and are bounded by
+the model's context alone. Every token is reserved at the dearest price that one of its kind has.
 """
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ ROOMY_TOKENS = 4_096
 # Of English text a token has some 4.5 bytes.
 BYTES_PER_TOKEN = 4
 NO_UNITS = TokenCounts()
+_ESCAPED_LETTER = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 
 
 class Dearest(NamedTuple):
@@ -128,12 +130,32 @@ class Size(NamedTuple):
         return min(tokens * self.choices, self.output_tokens)
 
 
+def unescaped(body: bytes) -> bytes:
+    """The body with its letters as such: JSON may write any by its number, and a name is to be found however spelt."""
+    return body if b"\\u00" not in body else _ESCAPED_LETTER.sub(lambda found: bytes.fromhex(found[1].decode()), body)
+
+
+def prompt_bound(body: bytes, context_tokens: int | None, *, images: int, has_document: bool) -> int:
+    """The most tokens that a prompt can have.
+
+    Args:
+        body: of the request; its bytes bound the texts.
+        context_tokens: the most that the model can read, None if that is unknown.
+        images: how many it has, whether given in full or by their addresses.
+        has_document: whether it has one of those whose pages nobody counts here.
+    """
+    prompt = len(body) + images * IMAGE_TOKENS + (CONTEXT_TOKENS if has_document else 0)
+    if context_tokens is None:
+        return prompt
+    return context_tokens if has_document else min(prompt, context_tokens)
+
+
 def size_of(body: bytes, chat: ChatRequest, context_tokens: int | None) -> Size:
+    names = unescaped(body)
     # It stands in a part twice, as its type and as its member; a quote inside a text would be escaped.
-    images = (body.count(b'"image_url"') + 1) // 2
-    context = context_tokens or CONTEXT_TOKENS
-    prompt = len(body) + images * IMAGE_TOKENS
-    return Size(min(prompt, context) if context_tokens else prompt, chat.choices, chat.limit_tokens, context)
+    images = (names.count(b'"image_url"') + 1) // 2
+    prompt = prompt_bound(body, context_tokens, images=images, has_document=b'"file_data"' in names)
+    return Size(prompt, chat.choices, chat.limit_tokens, context_tokens or CONTEXT_TOKENS)
 
 
 class Allowance:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
+from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound, unescaped
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.metered_features import Limited, check_tool, passed_headers
 from tollgate_edge.endpoints.references import check_messages, not_kept
@@ -17,8 +17,6 @@ from tollgate_edge.request import ModelName, clean_user, decode, replaced, requi
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_messages_usage
 
-# What does not stand in the body.
-_REFERENCES = (b'"url"',)
 _KEPT_THERE = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
@@ -108,9 +106,11 @@ class Message(ModelRequest):
         self._system = request.system
 
     def size(self, context_tokens: int | None) -> Size:
-        references = sum(self.upstream_body.count(name) for name in _REFERENCES)
-        prompt = len(self.upstream_body) + references * IMAGE_TOKENS
-        prompt = min(prompt, context_tokens) if context_tokens else prompt
+        names = unescaped(b"".join(self._messages))
+        # An address stands there twice, as a source's type and as its member. Text may be a document, and has neither.
+        sources = names.count(b'"base64"') + (names.count(b'"url"') + 1) // 2
+        has_document = sources > 0 and b'"document"' in names
+        prompt = prompt_bound(self.upstream_body, context_tokens, images=sources, has_document=has_document)
         return Size(prompt, 1, self._max_tokens, context_tokens or max(CONTEXT_TOKENS, self._max_tokens))
 
     def limited_body(self, limit_tokens: int) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS, Size
+from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound, unescaped
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.references import check_input, not_kept
 from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
@@ -36,7 +36,7 @@ _CLIENTS_TOOLS = frozenset(
     }
 )
 _KEPT_THERE = ("previous_response_id", "conversation", "prompt")
-_REFERENCES = (b'"image_url"', b'"file_url"')
+_DOCUMENTS = (b'"file_data"', b'"file_url"')
 
 
 class _Environment(msgspec.Struct):
@@ -126,12 +126,12 @@ class Response(ModelRequest):
         self._request = request
 
     def size(self, context_tokens: int | None) -> Size:
-        context = context_tokens or CONTEXT_TOKENS
         limit = self._request.max_output_tokens
-        references = sum(self.upstream_body.count(name) for name in _REFERENCES)
-        prompt = len(self.upstream_body) + references * IMAGE_TOKENS
-        prompt = min(prompt, context) if context_tokens else prompt
-        return Size(prompt, 1, None if limit is None else max(0, limit), context)
+        names = unescaped(self.upstream_body)
+        has_document = any(name in names for name in _DOCUMENTS)
+        images = names.count(b'"image_url"')
+        prompt = prompt_bound(self.upstream_body, context_tokens, images=images, has_document=has_document)
+        return Size(prompt, 1, None if limit is None else max(0, limit), context_tokens or CONTEXT_TOKENS)
 
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_output_tokens=limit_tokens)

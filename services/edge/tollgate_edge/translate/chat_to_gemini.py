@@ -6,6 +6,7 @@ refused where the answer would be another one (`logprobs`, custom tools) and lef
 
 import time
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -23,6 +24,8 @@ from tollgate_edge.translate.base import (
 )
 
 _FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
+# What stands there Gemini does not fetch: it is a film, or a file that the operator keeps.
+_GOOGLES_OWN = (".googleapis.com", ".google.com", ".youtube.com", ".youtu.be")
 _SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 # Tokens of thinking for each of OpenAI's efforts, as Google's own compatible API has them; `none` is none at all.
 _THINKING = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576}
@@ -98,7 +101,7 @@ def _part(part: Json) -> Json:
         case "refusal":
             return {"text": part["refusal"]}
         case "image_url":
-            return _media(part["image_url"]["url"], "image/jpeg")
+            return _image(part["image_url"]["url"])
         case "input_audio":
             sound = part["input_audio"]
             return {"inlineData": {"mimeType": _SOUND[sound["format"]], "data": sound["data"]}}
@@ -108,9 +111,20 @@ def _part(part: Json) -> Json:
             raise untranslatable("messages", f"it takes no content of type '{kind}'")
 
 
+def _image(url: str) -> Json:
+    data = split_data_url(url)
+    if data is not None and not data[0].startswith("image/"):
+        # Of a film or a document nobody bounds the tokens as those of an image.
+        raise untranslatable("messages", f"it takes no image of type '{data[0]}'")
+    return _media(url, "image/jpeg")
+
+
 def _media(url: str, kind: str) -> Json:
     data = split_data_url(url)
     if data is None:
+        host = f".{urlsplit(url).hostname or ''}"
+        if not url.startswith(("https://", "http://")) or host.endswith(_GOOGLES_OWN):
+            raise untranslatable("messages", "it takes data, and addresses in the web that are not Google's own")
         return {"fileData": {"mimeType": kind, "fileUri": url}}
     return {"inlineData": {"mimeType": data[0], "data": data[1]}}
 
