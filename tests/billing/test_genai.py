@@ -25,8 +25,6 @@ from tollgate_common.money import NANO_PER_UNIT
 from tollgate_common.rating import Prices, Tier, TokenCounts, rate
 
 USD = NANO_PER_UNIT
-# $10 a thousand, per million.
-A_CENT_EACH = 10 * USD * 1_000
 NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 
 
@@ -60,12 +58,12 @@ def usd(amount: str, **more: str) -> ModelPrice:
     ("model", "prices"),
     [
         ("o1-mini", Prices(input=1_100_000_000, cached_input=550_000_000, output=4_400_000_000)),
-        ("gpt-4o", Prices(input=2_500_000_000, cached_input=1_250_000_000, output=10 * USD, searches=A_CENT_EACH)),
+        ("gpt-4o", Prices(input=2_500_000_000, cached_input=1_250_000_000, output=10 * USD)),
         (
             "gpt-5-nano",
-            Prices(input=50_000_000, cached_input=5_000_000, output=400_000_000, searches=A_CENT_EACH),
+            Prices(input=50_000_000, cached_input=5_000_000, output=400_000_000),
         ),
-        ("o3", Prices(input=2 * USD, cached_input=500_000_000, output=8 * USD, searches=A_CENT_EACH)),
+        ("o3", Prices(input=2 * USD, cached_input=500_000_000, output=8 * USD)),
         ("text-embedding-3-small", Prices(input=20_000_000, output=0)),
         ("tts-1", Prices(input=0, output=0, characters=15 * USD)),
         ("whisper-1", Prices(input=0, output=0, audio_seconds=100_000 * 1_000_000)),
@@ -86,11 +84,10 @@ def usd(amount: str, **more: str) -> ModelPrice:
                 input=2_500_000_000,
                 cached_input=250_000_000,
                 output=15 * USD,
-                searches=A_CENT_EACH,
                 tiers=(
                     Tier(
                         272_000,
-                        Prices(input=5 * USD, cached_input=500_000_000, output=22_500_000_000, searches=A_CENT_EACH),
+                        Prices(input=5 * USD, cached_input=500_000_000, output=22_500_000_000),
                     ),
                 ),
             ),
@@ -258,8 +255,12 @@ def test_every_class_and_the_request_have_their_price(seller: Provider) -> None:
         image_output=13 * NANO_PER_UNIT,
         characters=14 * NANO_PER_UNIT,
         audio_seconds=NANO_PER_UNIT // 10_000 * 1_000_000,
-        searches=15 * NANO_PER_UNIT * 1_000,
     )
+
+
+def test_a_fee_for_searching_the_web_is_no_price_of_a_ranking() -> None:
+    """Otherwise every chat model that can search would be offered on `/v1/rerank`."""
+    assert not [name for name, offer in offers("openai").items() if offer.versions[0][1].sells(["searches"])]
 
 
 def test_tiers_hold_whole_sets_of_prices(seller: Provider) -> None:
@@ -272,9 +273,8 @@ def test_tiers_hold_whole_sets_of_prices(seller: Provider) -> None:
     assert found == Prices(
         input=USD,
         output=3 * USD,
-        searches=A_CENT_EACH,
         tiers=(
-            Tier(1_000, Prices(input=2 * USD, output=3 * USD, searches=A_CENT_EACH)),
-            Tier(9_000, Prices(input=4 * USD, output=6 * USD, searches=A_CENT_EACH)),
+            Tier(1_000, Prices(input=2 * USD, output=3 * USD)),
+            Tier(9_000, Prices(input=4 * USD, output=6 * USD)),
         ),
     )

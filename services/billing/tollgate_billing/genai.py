@@ -46,12 +46,13 @@ FIELDS = {
     "output_image_mtok": "image_output",
     "input_mchars": "characters",
 }
-# An hour has 3,600 seconds, and a price is of a million of them; searches are priced by the thousand.
-AUDIO_HOURS, SEARCHES = "input_audio_hours", "web_searches_kcount"
+# An hour has 3,600 seconds, and a price is of a million of them.
+AUDIO_HOURS = "input_audio_hours"
 # Ways to say a price again that the data has for other readers: they must say the same.
 REPEATED = {"cache_text_read_mtok": "cache_read_mtok", "audio_hours": AUDIO_HOURS}
-# A fee for files that OpenAI hosts and searches, which no endpoint here offers.
-HOSTED_TOOLS = {"openai": {"storage_searches_kcount"}}
+# Fees of tools that a provider runs, which no endpoint here offers: searches in files and in the web. Our searches are
+# those of a ranking.
+HOSTED_TOOLS = ("storage_searches_kcount", "web_searches_kcount")
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
 # Models that are retired, that are spoken with over a WebSocket, that are part of a hosted tool, or whose searches cost
@@ -140,9 +141,7 @@ def _offer(provider: Provider, model: ModelInfo, name: str, now: datetime) -> Of
         raise _Inexact("it is retired, or for another endpoint, or has a fee for each search")
     if "openrouter" in (model.price_comments or "").lower():
         raise _Inexact("the price is another seller's")
-    versions = tuple(
-        (valid_from, _prices(provider.id, name, prices)) for valid_from, prices in _in_time(model.prices, now)
-    )
+    versions = tuple((valid_from, _prices(name, prices)) for valid_from, prices in _in_time(model.prices, now))
     return Offer(name, provider.id, model.context_window, versions)
 
 
@@ -167,14 +166,12 @@ def _in_time(prices: ModelPrice | Sequence[ConditionalPrice], now: datetime) -> 
     return [(now, dated[current][1]), *dated[current + 1 :]]
 
 
-def _prices(provider_id: str, name: str, price: ModelPrice) -> Prices:
-    usd = {key: value for key, value in vars(price).items() if value is not None}
-    for key in HOSTED_TOOLS.get(provider_id, ()):
-        usd.pop(key, None)
+def _prices(name: str, price: ModelPrice) -> Prices:
+    usd = {key: value for key, value in vars(price).items() if value is not None and key not in HOSTED_TOOLS}
     for key, said_as in REPEATED.items():
         if key in usd and usd.setdefault(said_as, usd[key]) != usd.pop(key):
             raise _Inexact(f"{key} differs from {said_as}")
-    unknown = sorted(usd.keys() - FIELDS.keys() - {AUDIO_HOURS, SEARCHES, "requests_kcount"})
+    unknown = sorted(usd.keys() - FIELDS.keys() - {AUDIO_HOURS, "requests_kcount"})
     if unknown:
         raise _Inexact(f"it is also charged by {', '.join(unknown)}")
     if not usd.keys() & {"input_mtok", "input_mchars", AUDIO_HOURS}:
@@ -193,8 +190,6 @@ def _prices_above(usd: Mapping[str, Decimal | TieredPrices], bound: int) -> Pric
     if AUDIO_HOURS in flat:
         millionths = nano_from_decimal(str(flat[AUDIO_HOURS])) * TOKENS_PER_PRICE
         nano["audio_seconds"] = divide_half_up(millionths, SECONDS_PER_HOUR)
-    if SEARCHES in flat:
-        nano["searches"] = nano_from_decimal(str(flat[SEARCHES])) * (TOKENS_PER_PRICE // 1000)
     # An embedding model has no output, and so no price for it; what is sold by units alone has no tokens.
     return Prices(
         **{"input": 0, "output": 0} | nano,
