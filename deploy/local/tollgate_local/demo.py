@@ -38,20 +38,26 @@ async def ensure_demo(system: System, file: Path) -> str:
     Raises:
         LocalError: the account exists and `file`, which alone knows its password, is gone.
     """
+    if read_demo(file).api_key is None:
+        await create_promo_code(system)
+    return await ensure_account(system.url, file)
+
+
+async def ensure_account(url: Callable[[str], str], file: Path) -> str:
+    """The same where the promo code exists already; `url` tells where a service is."""
     demo = read_demo(file)
-    api_key = demo.api_key or await make_demo(system, demo, file)
-    await wait_for(f"{system.url('edge')}/v1/models", api_key, is_known)
+    api_key = demo.api_key or await make_account(url, demo, file)
+    await wait_for(f"{url('edge')}/v1/models", api_key, is_known)
     return api_key
 
 
-async def make_demo(system: System, demo: Demo, file: Path) -> str:
+async def make_account(url: Callable[[str], str], demo: Demo, file: Path) -> str:
     write_demo(file, demo)  # before the account: its password must not be lost
-    await create_promo_code(system)
-    async with httpx.AsyncClient(base_url=system.url("accounts"), timeout=30) as accounts:
+    async with httpx.AsyncClient(base_url=url("accounts"), timeout=30) as accounts:
         await sign_up(accounts, demo)
         api_key = await create_key(accounts, demo, file)
     write_demo(file, msgspec.structs.replace(demo, api_key=api_key))
-    await wait_for(f"{system.url('balance')}/v1/balance", api_key, has_credit)
+    await wait_for(f"{url('balance')}/v1/balance", api_key, has_credit)
     return api_key
 
 

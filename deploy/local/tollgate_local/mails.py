@@ -84,14 +84,14 @@ def page(mails: list[CaughtMail]) -> str:
     )
 
 
-async def serve(smtp_port: int, port: int) -> None:
+async def serve(host: str, smtp_port: int, port: int) -> None:
     mailbox = Mailbox()
     loop = asyncio.get_running_loop()
-    smtp = await loop.create_server(lambda: SMTP(mailbox, hostname="localhost", loop=loop), HOST, smtp_port)
+    smtp = await loop.create_server(lambda: SMTP(mailbox, hostname="localhost", loop=loop), host, smtp_port)
     config = uvicorn.Config(
         functools.partial(app, mailbox),
         interface="asgi3",  # uvicorn takes what is no function for the older one
-        host=HOST,
+        host=host,
         port=port,
         lifespan="off",
         log_level="warning",
@@ -103,10 +103,11 @@ async def serve(smtp_port: int, port: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tollgate_local.mails", description=__doc__)
+    parser.add_argument("--host", default=HOST, help="address to listen on")
     parser.add_argument("--smtp-port", type=int, required=True)
     parser.add_argument("--port", type=int, required=True)
     arguments = parser.parse_args()
-    asyncio.run(serve(arguments.smtp_port, arguments.port))
+    asyncio.run(serve(arguments.host, arguments.smtp_port, arguments.port))
 
 
 if __name__ == "__main__":

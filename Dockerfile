@@ -1,0 +1,51 @@
+# One image for all services; its first argument says which of them runs: `docker build -t tollgate .`, `docker run tollgate edge`.
+# BASE must have Python 3.11 or newer, with its venv module.
+ARG BASE=python:3.11.14-slim-bookworm
+
+# hadolint ignore=DL3006
+FROM ${BASE} AS build
+# An image of fewer services is smaller: `--build-arg SERVICES=edge`. `local` is what trying it out needs: the simulated
+# provider, the mail catcher and the demo account.
+ARG SERVICES="accounts analytics balance billing edge"
+WORKDIR /src
+COPY requirements requirements
+RUN python3 -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/bootstrap.txt
+# What a lock file names and nothing else, as wheels alone: so nothing is compiled, and no compiler has to be there.
+RUN python3 -m venv --without-pip /opt/tollgate \
+    && for service in ${SERVICES}; do set -- "$@" --requirement "requirements/${service}.txt"; done \
+    && /opt/build/bin/uv pip install --no-cache --python /opt/tollgate/bin/python --compile-bytecode \
+        --require-hashes --only-binary :all: "$@"
+COPY libs libs
+COPY services services
+COPY deploy/local deploy/local
+RUN set -- libs/common \
+    && for service in ${SERVICES}; do \
+        case "${service}" in local) set -- "$@" deploy/local ;; *) set -- "$@" "services/${service}" ;; esac; \
+    done \
+    && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels "$@" \
+    && /opt/build/bin/uv pip install --no-cache --python /opt/tollgate/bin/python --compile-bytecode --no-deps /wheels/*.whl
+
+# hadolint ignore=DL3006
+FROM ${BASE}
+# A fixed number, so that a cluster can prove that it is not root, and files on volumes keep their owner.
+RUN groupadd --gid 10001 tollgate \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tollgate \
+    && install -d -o 10001 -g 10001 -m 0700 /var/lib/tollgate/spool
+COPY --from=build /opt/tollgate /opt/tollgate
+COPY deploy/image/tollgate-service /usr/local/bin/tollgate-service
+# The root file system may be read-only: byte code is compiled above, and only the edge writes, to its spool.
+ENV PATH=/opt/tollgate/bin:${PATH} \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    TOLLGATE_HOST=0.0.0.0 \
+    TOLLGATE_PORT=8080 \
+    TOLLGATE_SPOOL_DIR=/var/lib/tollgate/spool
+# Events that Kafka has not acknowledged: they outlive the container, and another edge that gets the volume sends them.
+VOLUME ["/var/lib/tollgate/spool"]
+EXPOSE 8080
+USER 10001:10001
+# Every service ends in good order on SIGTERM. The edge lets streams go on for TOLLGATE_DRAIN_S (30) and then needs up to
+# 30 s to make its last events durable: give it that time (`docker stop --time 75`), or SIGKILL cuts answers off.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["tollgate-service"]
