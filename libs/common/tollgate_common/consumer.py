@@ -37,8 +37,8 @@ REBALANCE_TIMEOUT_MS = 30_000
 # A sink builds a batch without a pause, while no heartbeat leaves: also on a machine that is ten times too slow, this
 # many take less than the group waits for. More would make it expel the member, again and again.
 MAX_RECORDS = 10_000
-# A fetch is answered once so many bytes have come, or after so long.
-FETCH_MIN_BYTES, FETCH_WAIT_MS = 64 << 10, 30
+# How long the broker may keep a fetch that finds nothing, and the bytes that one which gathers need not wait for.
+IDLE_WAIT_MS, GATHERED_BYTES = 100, 64 << 10
 STALE_AFTER_S = 30.0
 READ_WITHIN_S = 60.0
 
@@ -64,6 +64,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         topics: Sequence[str],
         *,
         linger_s: float = 0.0,
+        gather_ms: int = 0,
         max_records: int = MAX_RECORDS,
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
@@ -75,6 +76,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             topics: full names.
             linger_s: the least time between two batches, unless the first is full; what arrives meanwhile is handled
                 together.
+            gather_ms: how long the broker gathers what it sends, unless there is much. Without it, and without a pause
+                between batches, it sends each event by itself, at its own expense and this member's.
             max_records: the most records of one batch.
             session_timeout_ms: how long the group waits for a member that has gone silent.
         """
@@ -94,9 +97,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             heartbeat_interval_ms=heartbeat_interval_ms(session_timeout_ms),
             rebalance_timeout_ms=max(REBALANCE_TIMEOUT_MS, session_timeout_ms),
             max_partition_fetch_bytes=8 << 20,
-            # Without a least size the broker answers each time that anybody produces, at its and this member's expense.
-            fetch_min_bytes=FETCH_MIN_BYTES,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
+            fetch_min_bytes=GATHERED_BYTES if gather_ms else 1,
+            fetch_max_wait_ms=gather_ms or IDLE_WAIT_MS,
         )
         self._busy = asyncio.Lock()
         self._assignment_is_settled = asyncio.Event()

@@ -28,6 +28,8 @@ from tollgate_common.topics import Topic
 BATCH_RECORDS = 2_000
 # For a batch of each partition, the lanes of lease calls, and whoever asks for a balance.
 CONNECTIONS = 20
+# A customer's balance is that much older for it, and a busy topic's batches far fewer.
+GATHER_MS = 50
 
 
 async def serve(settings: BalanceSettings) -> None:
@@ -40,7 +42,12 @@ async def serve(settings: BalanceSettings) -> None:
     keys = KeyDirectory(bootstrap, prefix)
     session_timeout_ms = settings.session_timeout_ms
     consumer = Consumer(
-        bootstrap, group, [usage_topic], max_records=BATCH_RECORDS, session_timeout_ms=session_timeout_ms
+        bootstrap,
+        group,
+        [usage_topic],
+        gather_ms=GATHER_MS,
+        max_records=BATCH_RECORDS,
+        session_timeout_ms=session_timeout_ms,
     )
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A group of its own: a rebalance of one topic is no business of the other.
