@@ -14,7 +14,7 @@ from tollgate_balance.api import leases as leases_api
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
 from tollgate_edge.admission import FailingOpen, KnownBalances
-from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld
+from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
 from tollgate_edge.lease_client import LeaseClient, boot_clock_s
 from tollgate_edge.lease_desk import LeaseDesk
 from tollgate_edge.leases import Answer, BudgetView, Grant, LeaseView, Outcome, Payer, Refusal, Wallet, Want, closing
@@ -177,6 +177,21 @@ async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_o
         "project:p1": sum(spent[PAYER]) + sum(spent[other]),
     }
     await books.check_books()
+
+
+@pytest.mark.engines
+async def test_a_request_that_nobody_could_pay_is_refused_and_takes_no_other_with_it(books: Books) -> None:
+    await books.credit("a", 10**9)
+    async with edge(books, credit_wait_s=5) as desk:
+        under_way = await desk.reserve(Payer("a"), 100, 10**30)
+        for nano in (10**18 + 1, 10**40):
+            with pytest.raises(CreditSpent) as caught:
+                await desk.reserve(Payer("a"), nano, nano)
+            assert caught.value.status == 402
+            with pytest.raises(CreditSpent):
+                await desk.extend(under_way, nano)
+        under_way.settle(100)
+        (await desk.reserve(Payer("a"), 10**6, 10**6)).settle(0)
 
 
 @pytest.mark.engines

@@ -23,6 +23,8 @@ from tollgate_edge.leases import Answer, Authorise, BudgetView, Call, Grant, Lea
 # An answer takes milliseconds; who has none by then repeats, without harm.
 TIMEOUT_S = 5.0
 CONNECTIONS = 32
+# The most that the service takes as an amount. No account has so much: whoever asks for more is refused all the same.
+MOST_NANO = 10**18
 
 
 def boot_clock_s() -> float:
@@ -143,14 +145,17 @@ class LeaseClient:
         body: dict[str, Any] = {
             "boot_id": call.boot_id,
             "account_id": call.account_id,
-            "wanted_nano": call.wanted_nano,
+            "wanted_nano": min(call.wanted_nano, MOST_NANO),
         }
         if isinstance(call, Grant):
-            body |= {"needed_nano": call.needed_nano, "budgets": [to_builtins(budget) for budget in call.budgets]}
+            body |= {
+                "needed_nano": min(call.needed_nano, MOST_NANO),
+                "budgets": [to_builtins(budget) for budget in call.budgets],
+            }
             content = await self.send("PUT", f"/leases/{call.lease_id}", body)
         else:
             assert isinstance(call, Authorise)
-            body |= {"authorised_nano": call.authorised_nano, "close": call.close, "rev": call.rev}
+            body |= {"authorised_nano": min(call.authorised_nano, MOST_NANO), "close": call.close, "rev": call.rev}
             content = await self.send("POST", f"/leases/{call.lease_id}/authorised", body)
         answer = _answer_decoder.decode(content)
         budget, ends_in_ms = answer.budget, answer.period_ends_in_ms
