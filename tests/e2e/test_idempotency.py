@@ -101,6 +101,23 @@ async def test_another_question_under_the_same_key_is_refused(tollgate: Tollgate
     assert (other.status_code, other.json()["error"]["code"]) == (422, "idempotency_key_reused")
 
 
+async def test_a_form_is_the_same_whatever_its_boundary(tollgate: Tollgate, customer: Customer) -> None:
+    """As an SDK sends it again."""
+    headers = {**customer.with_key, "idempotency-key": unique_name()}
+    first, again = [
+        await tollgate.http.post(
+            f"{tollgate.base_url}/audio/transcriptions",
+            headers=headers,
+            data={"model": "whisper-1"},
+            files={"file": ("a.mp3", b"x" * 9_000)},
+        )
+        for _ in range(2)
+    ]
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.content == first.content
+    assert again.headers["idempotent-replayed"] == "true"
+
+
 async def test_another_key_of_the_account_pays_nothing_and_sees_nothing(tollgate: Tollgate, customer: Customer) -> None:
     second = await tollgate.create_key(customer.session, "second")
     await tollgate.until_known(second["key"])

@@ -18,6 +18,7 @@ from tollgate_edge.endpoints.messages import MessageStream
 from tollgate_edge.endpoints.responses import ResponseStream
 from tollgate_edge.errors import ApiError, ProviderFailed
 from tollgate_edge.event_stream import BinaryStream
+from tollgate_edge.form import without_boundary
 from tollgate_edge.framing import Framing
 from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.sse import ChatStream
@@ -128,6 +129,16 @@ def test_a_form_that_is_wrong(body: bytes, content_type: bytes, param: str | Non
         ENDPOINTS["/v1/audio/transcriptions"].parse(body, {b"content-type": content_type})
     assert caught.value.status == 400
     assert json.loads(caught.value.body())["error"]["param"] == param
+
+
+def test_a_form_that_is_sent_again_is_the_same_but_for_its_boundary() -> None:
+    first, again = form(9, model="m"), form(9, model="m").replace(b"--xyz", b"--another")
+    assert without_boundary(first, FORM_TYPE) == without_boundary(
+        again, b'multipart/form-data; boundary="another"; charset=utf-8'
+    )
+    assert without_boundary(first, FORM_TYPE) != without_boundary(form(8, model="m"), FORM_TYPE)
+    for content_type in (b"", b"application/json", b"multipart/form-data", b"multipart/form-data; boundary=", b"\xff;"):
+        assert without_boundary(first, content_type) is first
 
 
 @pytest.mark.parametrize("path", sorted(ENDPOINTS))

@@ -101,5 +101,12 @@ def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
     return delimiter.join(parts)
 
 
+def without_boundary(body: bytes, content_type: bytes) -> bytes:
+    """A form as it would be with any boundary, for each sending has another; anything else as it is."""
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    return body.replace(b"--" + boundary, b"--") if kind == b"multipart/form-data" and boundary else body
+
+
 def _not_a_form() -> ApiError:
     return invalid_parameter(None, "a multipart/form-data body is expected")

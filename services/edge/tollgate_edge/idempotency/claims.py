@@ -19,6 +19,7 @@ import msgspec
 
 from tollgate_edge.errors import SERVER_ERROR, ApiError, Header
 from tollgate_edge.exchange import Exchange
+from tollgate_edge.form import without_boundary
 from tollgate_edge.idempotency.sealing import KeptAnswer, Seal
 from tollgate_edge.lease_client import LeaseClient, LeaseError, NoAnswer
 
@@ -143,10 +144,11 @@ class SharedClaims:
         if key is None:
             return None
         seal = Seal(account_id, api_key, _checked(key))
+        asked = without_boundary(body, exchange.headers.get(b"content-type", b""))
         content = {
             "boot_id": self._boot_id(),
             "token": exchange.request_id,
-            "fingerprint": seal.fingerprint(exchange.path, body),
+            "fingerprint": seal.fingerprint(exchange.path, asked),
         }
         client = exchange.watch_client()
         try:
