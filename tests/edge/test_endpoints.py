@@ -18,6 +18,7 @@ from tollgate_edge.endpoints.messages import MessageStream
 from tollgate_edge.endpoints.responses import ResponseStream
 from tollgate_edge.errors import ApiError, ProviderFailed
 from tollgate_edge.event_stream import BinaryStream
+from tollgate_edge.exchange import Exchange
 from tollgate_edge.form import without_boundary
 from tollgate_edge.framing import Framing
 from tollgate_edge.providers.base import Operation, ProviderRequest
@@ -77,6 +78,7 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
                 {"mcp_servers": [{"type": "url", "url": "https://example.com"}]},
                 {"speed": "fast"},
                 {"tools": [{"type": "web_fetch_20260318", "name": "web_fetch"}]},
+                {"tools": [{"type": "tool_search_tool_bm25_20251119", "name": "tool_search_tool_bm25"}]},
             )
         ),
         ("/v1/moderations", {"model": 1, "input": "x"}, "model"),
@@ -103,6 +105,12 @@ def test_betas_are_passed_on_by_an_allow_list() -> None:
         ("anthropic-beta", "interleaved-thinking-2025-05-14,pdfs-2024-09-25"),
     )
     assert ENDPOINTS[path].parse(body, {b"anthropic-beta": b"unheard-of"}).headers == ()
+
+
+def test_several_lines_of_a_header_are_one_list() -> None:
+    lines = [(b"anthropic-beta", b"pdfs-2024-09-25"), (b"x", b"y"), (b"anthropic-beta", b"token-counting-2024-11-01")]
+    exchange = Exchange({"path": "/v1/messages", "headers": lines}, receive=None, send=None)  # type: ignore[arg-type]
+    assert exchange.headers == {b"anthropic-beta": b"pdfs-2024-09-25, token-counting-2024-11-01", b"x": b"y"}
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
@@ -271,6 +279,7 @@ def test_a_tools_own_words_may_look_like_a_file() -> None:
         ("/v1/responses", {"input": [{"type": "item_reference", "id": "rs_1"}]}),
         ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
         ("/v1/responses", {"tools": [{"type": "shell", "environment": {"type": "container_reference"}}]}),
+        ("/v1/responses", {"tools": [{"type": "tool_search"}]}),
         ("/v1/responses", {"tools": [{"type": "mcp", "connector_id": "connector_gmail"}]}),
         *(("/v1/messages", {name: {"id": "x_1"}}) for name in ("container", "diagnostics", "thread")),
     ],
@@ -334,6 +343,15 @@ def test_the_seconds_of_a_recording_are_bounded_by_its_bytes() -> None:
         (BY_TOKEN, {}, {"text": "hello"}, TokenCounts(audio_input=20, output=1), True),
         (BY_UNIT, {"response_format": "srt"}, "1\n00:00:00,000 --> 00:01:02,500\nHi\n", None, True),
         (BY_UNIT, {"response_format": "text"}, "Hi", TokenCounts(audio_seconds=2), True),
+        (BY_UNIT, {}, {"text": "a", "duration": -7.5}, TokenCounts(audio_seconds=2), True),
+        (BY_UNIT, {}, {"text": "a", "duration": 1e300}, TokenCounts(audio_seconds=2), True),
+        (
+            BY_UNIT,
+            {"response_format": "srt"},
+            f"1\n0:00:00,000 --> {'9' * 9}:00:01,000\nHi\n2\n0:00:00,000 --> {'9' * 5_000}:00:01,000\nHi\n",
+            TokenCounts(audio_seconds=2),
+            True,
+        ),
     ],
 )
 def test_what_a_transcription_tells(

@@ -25,7 +25,7 @@ class Exchange:
         self.arrived_at = utc_now()
         self.scope = scope
         self.path: str = scope["path"]
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers = _by_name(scope["headers"])
         # Called when the answer begins, for what it tells of the caller's limits then.
         self.extra_headers: Callable[[], Sequence[Header]] = tuple
         # What the client has been sent, if somebody wants to know.
@@ -119,6 +119,14 @@ class Exchange:
     def error_event(self, error: ApiError) -> bytes:
         """An error as the last event of a stream, if its API has such an event."""
         return self.words.event(error) if self.words.event is not None else b""
+
+
+def _by_name(lines: Sequence[Header]) -> dict[bytes, bytes]:
+    """Headers by their names. Several lines of one name are a list: RFC 9110, 5.3."""
+    headers = dict(lines)
+    if len(headers) < len(lines):
+        headers = {name: b", ".join(value for other, value in lines if other == name) for name in headers}
+    return headers
 
 
 def request_headers(request_id: str, elapsed_ms: int) -> tuple[Header, Header]:

@@ -177,13 +177,17 @@ def parse_speech_usage(raw: bytes) -> TokenCounts | None:
 def parse_transcription_usage(raw: bytes) -> TokenCounts | None:
     """Of transcriptions: seconds (`{"type": "duration"}`), of which each that began counts, or tokens."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
-        seconds = _duration_decoder.decode(raw).seconds
-        return TokenCounts(audio_seconds=-int(-seconds // 1)) if 0 < seconds <= MOST_TOKENS else None
+        return seconds_of_audio(_duration_decoder.decode(raw).seconds)
     usage = _response_usage(raw)
     if usage is None:
         return None
     audio, text = _parts(usage.input_tokens, usage.details.audio_tokens)
     return TokenCounts(input=text, audio_input=audio, output=usage.output_tokens)
+
+
+def seconds_of_audio(seconds: float) -> TokenCounts | None:
+    """Seconds, of which each that began counts; None if there cannot be so many."""
+    return TokenCounts(audio_seconds=-int(-seconds // 1)) if 0 < seconds <= MOST_TOKENS else None
 
 
 def parse_messages_usage(raw: bytes) -> TokenCounts | None:

@@ -42,8 +42,9 @@ _LIMITED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "mcp_servers": ((None,), "what servers bring into the prompt could not be metered here"),
     "speed": ((None, "standard"), "the surcharge of a speed could not be metered here"),
 }
-# Tools of Anthropic's own that have fees, or whose results fill a prompt that nobody could bound before.
-_ANTHROPICS_TOOLS = ("advisor", "code_execution", "mcp_toolset", "web_fetch", "web_search")
+# Tools of Anthropic's own that have fees, whose results fill a prompt that nobody could bound before, or after each use
+# of which the model reads its prompt again. (A search for tools that the client runs is a tool like any other.)
+_ANTHROPICS_TOOLS = ("advisor", "code_execution", "mcp_toolset", "tool_search", "web_fetch", "web_search")
 
 
 class Limited(msgspec.Struct):

@@ -96,7 +96,7 @@ class Rerank(ModelRequest):
 
 def _told_searches(answer: _Answer) -> int | None:
     units = answer.meta.billed_units.search_units if answer.meta and answer.meta.billed_units else None
-    return None if units is None else -int(-units // 1)
+    return -int(-units // 1) if units is not None and 0 <= units <= MOST_TOKENS else None
 
 
 def _told_tokens(answer: _Answer) -> int | None:

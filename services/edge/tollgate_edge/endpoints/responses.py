@@ -32,7 +32,6 @@ _CLIENTS_TOOLS = frozenset(
         "local_shell",
         "namespace",
         "shell",
-        "tool_search",
     }
 )
 _KEPT_THERE = ("previous_response_id", "conversation", "prompt")
@@ -46,9 +45,12 @@ class _Environment(msgspec.Struct):
 class _Tool(msgspec.Struct):
     type: str = ""
     environment: _Environment | None = None
+    execution: str | None = None
 
     @property
     def is_the_clients(self) -> bool:
+        if self.type == "tool_search":
+            return self.execution == "client"
         where = self.environment.type if self.environment else "local"
         return self.type in _CLIENTS_TOOLS and where == "local"
 

@@ -16,7 +16,7 @@ from tollgate_edge.form import Form, parse_form
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import MAX_MODEL_CHARS, required
 from tollgate_edge.tokens import count_input, count_text
-from tollgate_edge.usage import is_given, parse_transcription_usage
+from tollgate_edge.usage import is_given, parse_transcription_usage, seconds_of_audio
 
 # The least that speech takes in any format that OpenAI reads: Opus at 6 kbit/s. Recorded silence may take less.
 LEAST_BYTES_A_SECOND = 750
@@ -25,7 +25,7 @@ _USUAL_BYTES_A_SECOND = 8_000
 # gpt-4o-transcribe hears ten tokens a second and writes at most so many.
 _TOKENS_A_SECOND = 10
 _TEXT_TOKENS = 4_096
-_LAST_CUE = re.compile(rb"--> (?:(\d+):)?(\d+):(\d+)[.,](\d+)")
+_LAST_CUE = re.compile(rb"--> (?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 _TEXT_FORMATS = {"text", "srt", "vtt"}
 
 
@@ -75,8 +75,8 @@ class Transcription(ModelRequest):
         if counted is not None:
             return Reading(counted)
         if self._by_second:
-            seconds = answer.duration or _last_cue_s(body) or self._usual_seconds()
-            return Reading(TokenCounts(audio_seconds=-int(-seconds // 1)), estimated=answer.duration is None)
+            told = seconds_of_audio(answer.duration or 0)
+            return Reading(told or seconds_of_audio(_last_cue_s(body)) or self.estimate(0), estimated=told is None)
         text = answer.text if answer.text is not None else body.decode(errors="replace")
         return Reading(self.estimate(count_text(text)), estimated=True)
 
@@ -150,11 +150,11 @@ def _is_true(form: Form, name: str) -> bool:
     return value in {"true", "1"}
 
 
-def _last_cue_s(body: bytes) -> float | None:
-    """When the last subtitle ends."""
+def _last_cue_s(body: bytes) -> float:
+    """When the last subtitle ends; 0 without any."""
     cues = _LAST_CUE.findall(body)
     if not cues:
-        return None
+        return 0
     hours, minutes, seconds, milliseconds = (int(part or 0) for part in cues[-1])
     return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
 
