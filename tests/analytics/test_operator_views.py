@@ -83,6 +83,18 @@ async def test_who_runs_out_is_told_before(analytics: Analytics) -> None:
     assert rows[0]["hours_left"] == 0
 
 
+async def test_a_parameter_that_is_wrong_or_that_nobody_reads_is_named(analytics: Analytics) -> None:
+    for question, field in (
+        ("margins?by=model", "by"),
+        ("margins?group_by=colour", "group_by"),
+        ("failed-attempts?provider=openai", "provider"),
+        ("running-out?within_hours=0", "within_hours"),
+        ("running-out?limit=3", "limit"),
+    ):
+        answer = await analytics.http.get(f"/v1/operator/{question}", headers=OPERATOR)
+        assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
 async def test_only_operators_are_let_in(analytics: Analytics) -> None:
     _, customer = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
     for path in ("margins", "failed-attempts", "running-out"):

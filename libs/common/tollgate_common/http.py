@@ -101,13 +101,19 @@ async def _render_problem(request: Request, error: Exception) -> JSONResponse:
 
 async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    field, why = first_invalid(error)
+    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: {why}", field=field)
+    return problem_response(problem, request.url.path)
+
+
+def first_invalid(error: RequestValidationError) -> tuple[str, str]:
+    """The name of the first input that is wrong, and what would be right."""
     first = error.errors()[0]
     where, *names = first["loc"]
     # The first part of a location is where it was looked for: body, query, path or header. What is no JSON at all has
     # no names in it, only the offset at which it breaks.
     field = where if first["type"] == "json_invalid" else ".".join(map(str, names)) or where
-    problem = Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: {first['msg']}", field=field)
-    return problem_response(problem, request.url.path)
+    return field, first["msg"]
 
 
 async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:

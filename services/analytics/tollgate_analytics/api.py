@@ -1,8 +1,9 @@
 """HTTP: who asks, what for, and the answer."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 
 from tollgate_analytics import live_api, openai_api
@@ -13,6 +14,7 @@ from tollgate_analytics.downloads import FileFormat, download
 from tollgate_analytics.generation import describe
 from tollgate_analytics.handlers import UsageReporter, list_requests, report_freshness
 from tollgate_analytics.live import LiveTail
+from tollgate_analytics.parameters import only, render_wrong
 from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.queries import (
     DEFAULT_GROUPS,
@@ -80,7 +82,7 @@ class UsageParameters(RangeParameters):
     granularity: str | None = Field(None, description="`minute`, `hour`, `day`, `week` or `month`; default totals")
     time_zone: str = Field("UTC", description="IANA name of the zone whose days and hours are meant")
     top: int = Field(0, ge=0, le=MAX_TOP, description="add up the groups beyond these many, by cost; 0 keeps all")
-    compare: str | None = Field(None, pattern="^previous$", description="`previous`: the range before beside it")
+    compare: Literal["previous"] | None = Field(None, description="`previous`: the range before beside it")
     percentiles: bool = Field(False, description="of the latencies too; these are read from the single requests")
     limit: int = Field(DEFAULT_GROUPS, ge=1, le=MAX_GROUPS)
     cursor: str | None = Field(None, description="`next_cursor` of the page before")
@@ -110,6 +112,7 @@ def build_app(
         return next(filter(None, (part.waiting_for() for part in parts)), None)
 
     app = create_app("Tollgate analytics", ready=waiting_for)
+    app.add_exception_handler(RequestValidationError, render_wrong)
     scope_of = scopes(keys, tokens)
     Whose = Annotated[Scope, Depends(scope_of)]  # noqa: N806 - a type
 
@@ -152,7 +155,7 @@ def build_app(
         over = parse_range(asked.start, asked.end, utc_now())
         return await download(store, scope, over, parse_filters(asked.given()), asked.format)
 
-    @app.get("/v1/freshness", responses=ERRORS)
+    @app.get("/v1/freshness", responses=ERRORS, dependencies=[only()])
     async def freshness(_scope: Whose) -> Freshness:
         """How far the reports are behind the events."""
         return await report_freshness(store, consumer.lag())

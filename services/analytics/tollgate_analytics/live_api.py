@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI, Header, Response
 from tollgate_analytics.callers import ScopeOf
 from tollgate_analytics.live import LiveTail, Position
 from tollgate_analytics.live_stream import stream
+from tollgate_analytics.parameters import only
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.streaming import HoldingResponse
 from tollgate_common.http import problems
@@ -15,7 +16,7 @@ from tollgate_common.http import problems
 def add_routes(app: FastAPI, tail: LiveTail, scope_of: ScopeOf) -> None:
     Whose = Annotated[Scope, Depends(scope_of)]  # noqa: N806 - a type
 
-    @app.get("/v1/live", responses=problems(400, 401, 429, 503))
+    @app.get("/v1/live", responses=problems(400, 401, 429, 503), dependencies=[only()])
     async def live(
         scope: Whose,
         last_event_id: Annotated[str | None, Header(description="the last id seen: goes on after it")] = None,

@@ -5,6 +5,7 @@ does not know (`batch`, `service_tier`, `size`, …) is accepted and is null, as
 `user_id` is the client's own id of its user.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -61,8 +62,8 @@ class Report(NamedTuple):
     endpoints: tuple[str, ...]
     result: Callable[[Measures], dict[str, Any]]
     groups: Mapping[str, Dimension | None]
-    """None is what Tollgate does not tell apart."""
-    filters: Mapping[str, Dimension] = FILTERS
+    """None is what Tollgate does not tell apart; so it is of the filters."""
+    filters: Mapping[str, Dimension | None] = FILTERS
     widths: Mapping[str, Width] = WIDTHS
 
 
@@ -111,6 +112,11 @@ def _costs(measures: Measures) -> dict[str, Any]:
     return {"amount": {"value": value, "currency": CURRENCY}, "quantity": None, "quantity_unit": None}
 
 
+def _nothing(measures: Measures) -> dict[str, Any]:
+    return {"num_model_requests": measures.counts.requests}
+
+
+_NO_ENDPOINT = ("",)
 _TEXT_GROUPS = GROUPS | dict.fromkeys(("batch", "service_tier", "api_source"))
 REPORTS = {
     "usage/completions": Report(
@@ -136,6 +142,19 @@ REPORTS = {
         _transcriptions,
         GROUPS,
     ),
+    # Tools that a provider runs are not offered here: nothing was used of them, and tools that ask for all are told so.
+    **{
+        f"usage/{name}": Report(
+            f"organization.usage.{name}.result", _NO_ENDPOINT, _nothing, {**GROUPS, more: None}, filters
+        )
+        for name, more, filters in (
+            ("decisions", "batch", FILTERS),
+            ("code_interpreter_sessions", "batch", FILTERS),
+            ("file_search_calls", "vector_store_id", {**FILTERS, "vector_store_ids": None}),
+            ("vector_stores", "batch", FILTERS),
+            ("web_search_calls", "context_level", {**FILTERS, "context_levels": None}),
+        )
+    },
     # A line item is a model: what a request cost is one amount, whatever classes of tokens it had.
     "costs": Report(
         "organization.costs.result",
@@ -182,7 +201,9 @@ def parse_question(report: Report, given: Sequence[tuple[str, str]], scope: Scop
     end = now if "end_time" not in values else _time("end_time", _last(values, "end_time"))
     if start >= end:
         raise wrong("start_time", "it is not before end_time")
-    filters = parse_filters({dimension: values.get(name, ()) for name, dimension in report.filters.items()})
+    filters = parse_filters(
+        {dimension: values.get(name, ()) for name, dimension in report.filters.items() if dimension is not None}
+    )
     question = Question(Range(start, end), width, _limit(_last(values, "limit"), width), groups, filters)
     page = _last(values, "page")
     if page is None:
@@ -242,12 +263,14 @@ def _last(values: Mapping[str, list[str]], name: str) -> str | None:
     return values[name][-1] if name in values else None
 
 
+def _number(text: str | None) -> int:
+    """What it says in plain digits; -1 if that is no number, or one that nobody means."""
+    return int(text) if text is not None and re.fullmatch("[0-9]{1,12}", text) else -1
+
+
 def _time(field: str, text: str | None) -> datetime:
-    try:
-        moment = datetime.fromtimestamp(int(text or ""), UTC)
-    except (ValueError, OverflowError, OSError):
-        moment = None
-    if moment is None or not EARLIEST <= moment < LATEST:
+    moment = datetime.fromtimestamp(0, UTC) + timedelta(seconds=min(_number(text), 1 << 33))
+    if not EARLIEST <= moment < LATEST:
         raise wrong(field, f"{text!r} is no time; expected seconds since 1970, such as 1793491200")
     return moment
 
@@ -259,6 +282,6 @@ def _floor(moment: datetime, width: Width) -> datetime:
 def _limit(text: str | None, width: Width) -> int:
     if text is None:
         return width.default
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= width.most):
+    if not 1 <= _number(text) <= width.most:
         raise wrong("limit", f"{text!r} buckets; expected 1 to {width.most} of this width")
-    return int(text)
+    return _number(text)

@@ -16,6 +16,7 @@ from tollgate_analytics.operator_views import (
     report_margins,
     report_running_out,
 )
+from tollgate_analytics.parameters import only
 from tollgate_analytics.queries import parse_range
 from tollgate_analytics.store import Store
 from tollgate_common.access_tokens import Verifier
@@ -39,19 +40,19 @@ def add_routes(
         responses=problems(400, 401, 403),
     )
 
-    @router.get("/margins")
+    @router.get("/margins", dependencies=[only("group_by", "start", "end", "limit")])
     async def margins(
         group_by: MarginGroup = MarginGroup.ACCOUNT, start: Start = None, end: End = None, limit: Limit = 100
     ) -> Margins:
         """Revenue, provider cost, margin and error rate by account, model or provider, the highest revenue first."""
         return await report_margins(store, parse_range(start, end, utc_now()), group_by, limit)
 
-    @router.get("/failed-attempts")
+    @router.get("/failed-attempts", dependencies=[only("start", "end", "limit")])
     async def failed_attempts(start: Start = None, end: End = None, limit: Limit = 100) -> list[FailedAttempts]:
         """The attempts that failed, by provider, target and answer, whether or not another served."""
         return await report_failed_attempts(store, parse_range(start, end, utc_now()), limit)
 
-    @router.get("/running-out")
+    @router.get("/running-out", dependencies=[only("within_hours")])
     async def running_out(within_hours: Annotated[int, Query(ge=1, le=24 * 90)] = 72) -> list[RunningOut]:
         """Accounts whose credit ends soon if they go on as in the last day, the soonest first."""
         if (waiting_for := balances.topic.waiting_for()) is not None:

@@ -105,7 +105,7 @@ def check_names(given: Collection[str], allowed: Collection[str]) -> None:
     """Refuse a parameter that nobody reads: a misspelt filter would otherwise show everything."""
     for name in given:
         if name not in allowed:
-            raise wrong(name, f"no such parameter; allowed are {', '.join(allowed)}")
+            raise wrong(name, f"no such parameter; allowed are {', '.join(allowed) or 'none'}")
 
 
 def parse_range(start: str | None, end: str | None, now: datetime) -> Range:
