@@ -32,7 +32,8 @@ reset: $(READY) ## Stop the system and delete its data
 
 .PHONY: test
 test: check ## Run every check and every test
-	$(BIN)/pytest -n 3 --dist loadfile -m "not e2e and not chaos"
+	$(BIN)/pytest -n 3 --dist loadfile -m "not live and not e2e and not chaos"
+	$(BIN)/pytest -n 2 --dist loadfile -m "live and not chaos"
 # One at a time: each of these runs many processes itself, and several such systems at once starve each other.
 	$(BIN)/pytest -m "e2e or chaos"
 

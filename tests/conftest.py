@@ -12,7 +12,7 @@ from tollgate_local.engines import EngineAddresses
 
 pytest_plugins = ["e2e.fixtures"]
 RUN = pytest.StashKey[Run]()
-MARKS_WITH_ENGINES = {"engines", "e2e", "chaos"}
+MARKS_WITH_ENGINES = {"engines", "live", "e2e", "chaos"}
 
 
 def pytest_configure(config: pytest.Config) -> None:

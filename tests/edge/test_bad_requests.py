@@ -20,7 +20,7 @@ from edge.running import WITHIN_S, RunningEdge
 from tollgate_common import apikey
 from tollgate_common.events import Outcome
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
 BODY = {"model": "gpt-4o", "messages": MESSAGES}

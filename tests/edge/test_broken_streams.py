@@ -14,7 +14,7 @@ from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts, rate
 from tollgate_edge.tokens import count_prompt, count_text
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
 PROMPT_TOKENS = count_prompt(json.dumps({"messages": MESSAGES}).encode())

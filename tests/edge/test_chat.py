@@ -17,7 +17,7 @@ from edge.running import (
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts, rate
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
 

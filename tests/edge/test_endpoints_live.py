@@ -14,7 +14,7 @@ from edge.running import UNIT_PRICES, WITHIN_S, RunningEdge
 from tollgate_common.events import Outcome, TokensUsed
 from tollgate_common.rating import TokenCounts, rate
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 TEXT = "What flows past the harbor?"
 

@@ -15,7 +15,7 @@ import pytest
 from edge.running import WITHIN_S, RequestEvents, RunningEdge, read_events
 from tollgate_common.events import Outcome, StampedEvent
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 # The API that the client speaks, and the model, whose provider speaks another or the same.

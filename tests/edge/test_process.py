@@ -21,7 +21,7 @@ from local.provider.running import RunningProvider
 from tollgate_common.events import EdgeHeartbeat, Outcome, RequestClosed, RequestOpened, TokensUsed
 from tollgate_common.topics import Topic
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.live]
 
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
 BODY: dict[str, Any] = {"model": "gpt-4o", "messages": MESSAGES}

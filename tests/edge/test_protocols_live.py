@@ -15,7 +15,7 @@ from edge.running import FOREIGN_MODELS, PRICES, RunningEdge
 from tollgate_common.events import Outcome, TokensUsed
 from tollgate_common.rating import TokenCounts, rate
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 QUESTION: list[MessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]
 CHAT: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What flows past the harbor?"}]

@@ -9,7 +9,7 @@ from openai import AsyncOpenAI, InternalServerError
 from edge.running import WITHIN_S, RunningEdge, models, publish
 from tollgate_common.topics import Topic
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 
 async def test_a_quarantined_model_is_refused_until_it_is_lifted(edge: RunningEdge) -> None:

@@ -21,7 +21,7 @@ from tollgate_common.topics import Topic
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.live
 
 BODY: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What flows past?"}]}
 KEY_LIMITS = {

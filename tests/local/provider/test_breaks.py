@@ -7,7 +7,7 @@ import pytest
 
 from local.provider.running import RunningProvider, chat_request, read_to_end, read_until
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.live]
 
 LAST_CHUNK = b"0\r\n\r\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from local.provider.running import RunningProvider, read_until, running_provider
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.live]
 
 
 def lines(journal: Path) -> list[dict[str, Any]]:

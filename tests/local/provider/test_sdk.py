@@ -11,7 +11,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tollgate_local.provider.tokens import count_tokens
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.live]
 
 WEATHER = {
     "type": "function",

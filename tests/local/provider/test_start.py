@@ -7,7 +7,7 @@ import pytest
 
 from local.provider.running import RunningProvider
 
-pytestmark = [pytest.mark.e2e]
+pytestmark = [pytest.mark.live]
 
 
 def start(**settings: str) -> subprocess.CompletedProcess[str]:
