@@ -6,7 +6,6 @@ from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import decode_balance
 from tollgate_common.topics import Topic
 from tollgate_edge.errors import BalanceUnavailable, out_of_credit
-from tollgate_edge.lease_desk import LeaseDesk
 from tollgate_edge.leases import Payer, Reservation
 
 
@@ -27,6 +26,8 @@ class Balances:
 
 
 class Admission(Protocol):
+    """A `LeaseDesk` is one: no account is overspent, however many edges there are. The others are below."""
+
     async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         """Reserve `most_nano` if that can be had, `least_nano` at least.
 
@@ -60,20 +61,6 @@ class KnownBalances:
 
     async def extend(self, reservation: Reservation, nano: int) -> None:
         reservation.try_extend(nano)
-
-
-class LeasedCredit:
-    """No account is overspent, however many edges there are."""
-
-    def __init__(self, desk: LeaseDesk) -> None:
-        """Admit by `desk`, which holds the leases."""
-        self._desk = desk
-
-    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
-        return await self._desk.reserve(payer, least_nano, most_nano)
-
-    async def extend(self, reservation: Reservation, nano: int) -> None:
-        await self._desk.extend(reservation, nano)
 
 
 class FailingOpen:

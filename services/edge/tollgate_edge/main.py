@@ -14,7 +14,7 @@ from tollgate_common.events import KeyLimits
 from tollgate_common.http import run_service
 from tollgate_common.ids import new_id
 from tollgate_common.keys import KeyDirectory
-from tollgate_edge.admission import Admission, Balances, FailingOpen, KnownBalances, LeasedCredit
+from tollgate_edge.admission import Admission, Balances, FailingOpen, KnownBalances
 from tollgate_edge.api import create_api
 from tollgate_edge.app import EdgeApp
 from tollgate_edge.calls import ModelCalls
@@ -123,9 +123,8 @@ def make_gate(settings: EdgeSettings, leases: Leases | None) -> Gate:
 def make_admission(settings: EdgeSettings, leases: Leases | None, balances: Balances) -> Admission:
     if leases is None:
         return KnownBalances(balances)
-    leased = LeasedCredit(leases.desk)
     floor_nano = settings.fail_open_above_nano
-    return leased if floor_nano is None else FailingOpen(leased, balances, above_nano=floor_nano)
+    return leases.desk if floor_nano is None else FailingOpen(leases.desk, balances, above_nano=floor_nano)
 
 
 def make_claims(settings: EdgeSettings, leases: Leases | None) -> Claims:
@@ -168,7 +167,7 @@ async def serve_here(settings: EdgeSettings) -> None:
         first_output_tokens=settings.first_output_tokens,
     )
     topics = [keys.topic, catalogue.topic]
-    if not isinstance(admission, LeasedCredit):
+    if not isinstance(admission, LeaseDesk):
         # Leases tell all there is to know: a busy account's balance changes many times a second.
         topics.append(balances.topic)
 
