@@ -19,6 +19,7 @@ from tollgate_edge.providers.transport import ErrorAnswer
 from tollgate_edge.sse import ChatStream
 from tollgate_edge.translate import chat_to_gemini, chat_to_messages, messages_to_chat
 from tollgate_edge.translate.base import EventTranslator, TranslatedChunks, translated_answer, translated_request
+from tollgate_edge.translate.shapes import MessagesShape
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CUTS = st.lists(st.integers(0, 5_000), max_size=12)
@@ -398,7 +399,16 @@ def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
             "messages",
         ),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools"),
-        ({"messages": [7]}, None),
+        ({"messages": [7]}, "messages[0]"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0]"),
+        ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "messages[0].content[0]"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": 1}]}]},
+            "messages[0].content[0].image_url",
+        ),
+        ({"tools": "look"}, "tools"),
+        ({"response_format": "json"}, "response_format"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function"),
     ],
 )
 def test_what_the_other_protocol_cannot_say_is_refused(translate: Any, more: dict[str, Any], param: str | None) -> None:
@@ -406,6 +416,48 @@ def test_what_the_other_protocol_cannot_say_is_refused(translate: Any, more: dic
     with pytest.raises(ProviderRefused) as caught:
         translated_request(json.dumps(chat).encode(), translate)
     assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"system": 5}, "system"),
+        ({"messages": [{"content": "Hi"}]}, "messages[0]"),
+        ({"messages": [{"role": "user"}]}, "messages[0]"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image", "source": "x"}]}]},
+            "messages[0].content[0].source",
+        ),
+        ({"tools": [{"name": "look"}]}, "tools[0]"),
+        ({"tool_choice": "auto"}, "tool_choice"),
+        ({"metadata": "me"}, "metadata"),
+        ({"output_config": {"format": {"type": "json_schema"}}}, None),
+    ],
+)
+def test_a_message_of_another_shape_is_refused_by_name(more: dict[str, Any], param: str | None) -> None:
+    asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], **more}
+    with pytest.raises(ProviderRefused) as caught:
+        translated_request(json.dumps(asked).encode(), messages_to_chat.request, MessagesShape)
+    assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
+
+
+def test_what_a_tool_gave_beside_text_is_not_lost() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
+    found = {"type": "tool_reference", "tool_name": "look"}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "Here: "}, found, image]}
+    said = [result, {"type": "text", "text": "And now?"}]
+    asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": said}]}
+    chat = json.loads(translated_request(json.dumps(asked).encode(), messages_to_chat.request, MessagesShape))
+    assert chat["messages"] == [
+        {"role": "tool", "tool_call_id": "t", "content": "Here: look"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+                {"type": "text", "text": "And now?"},
+            ],
+        },
+    ]
 
 
 @pytest.mark.parametrize("translate", [chat_to_messages.answer, chat_to_gemini.answer, messages_to_chat.answer])

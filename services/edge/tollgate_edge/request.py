@@ -152,10 +152,13 @@ def limited_body(body: bytes, limit_tokens: int) -> bytes:
     return msgspec.json.encode(members | {"max_completion_tokens": limit_tokens})
 
 
-def _explain(error: msgspec.ValidationError) -> ApiError:
+def wrong_member(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Which member of a JSON object is wrong, empty for the object itself, and why."""
     # msgspec says: Expected `bool`, got `str` - at `$.stream`
     problem, _, location = str(error).partition(" - at ")
-    param = location.strip("`").removeprefix("$").removeprefix(".")
-    if not param:
-        return not_json()
-    return invalid_parameter(param, problem[0].lower() + problem[1:])
+    return location.strip("`").removeprefix("$").removeprefix("."), problem[0].lower() + problem[1:]
+
+
+def _explain(error: msgspec.ValidationError) -> ApiError:
+    param, problem = wrong_member(error)
+    return invalid_parameter(param, problem) if param else not_json()

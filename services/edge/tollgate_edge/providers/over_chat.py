@@ -9,6 +9,7 @@ from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, 
 from tollgate_edge.tokens import count_prompt
 from tollgate_edge.translate import messages_to_chat
 from tollgate_edge.translate.base import Json, translated, translated_answer, translated_request
+from tollgate_edge.translate.shapes import MessagesShape
 
 
 class MessagesOverChat:
@@ -37,7 +38,7 @@ class MessagesOverChat:
 
 
 def _as_chat(request: ProviderRequest) -> ProviderRequest:
-    body = translated_request(request.body, messages_to_chat.request)
+    body = translated_request(request.body, messages_to_chat.request, MessagesShape)
     return request._replace(operation=Operation.CHAT, body=body)
 
 
@@ -47,7 +48,7 @@ def _counted(body: bytes) -> bytes:
     Raises:
         ProviderRefused: 400, as for the prompt itself.
     """
-    chat = translated_request(body, _chat_to_count)
+    chat = translated_request(body, _chat_to_count, MessagesShape)
     return msgspec.json.encode({"input_tokens": count_prompt(chat)})
 
 

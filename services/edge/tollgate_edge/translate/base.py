@@ -10,6 +10,8 @@ import msgspec
 from tollgate_edge.errors import INVALID_REQUEST, ProviderFailed, ProviderRefused
 from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of
 from tollgate_edge.providers.base import AnswerChunks
+from tollgate_edge.request import wrong_member
+from tollgate_edge.translate.shapes import ChatShape
 
 Json = dict[str, Any]
 
@@ -94,8 +96,15 @@ def translated_answer(body: bytes, translate: Callable[[Json], Json]) -> bytes:
         raise not_understood() from error
 
 
-def translated_request(body: bytes, translate: Callable[[Json], Json]) -> bytes:
+def translated_request(
+    body: bytes, translate: Callable[[Json], Json], shape: type[msgspec.Struct] = ChatShape
+) -> bytes:
     """A request in another protocol.
+
+    Args:
+        body: of its own protocol.
+        translate: makes the other's.
+        shape: what a translation reads of it.
 
     Raises:
         ProviderRefused: 400; it asks for what the other protocol cannot express, or is of another shape than its own.
@@ -103,14 +112,21 @@ def translated_request(body: bytes, translate: Callable[[Json], Json]) -> bytes:
     try:
         return msgspec.json.encode(translate(_object_decoder.decode(body)))
     except MISSHAPEN as error:
-        raise untranslatable(None, "a field has another shape than the API's") from error
+        raise _misshapen(body, shape) from error
 
 
-def untranslatable(param: str | None, problem: str) -> ProviderRefused:
+def _misshapen(body: bytes, shape: type[msgspec.Struct]) -> ProviderRefused:
+    try:
+        msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        param, problem = wrong_member(error)
+        return untranslatable(param, f"'{param}' is wrong, {problem}", code="invalid_type")
+    return untranslatable(None, "a field has another shape than the API's")
+
+
+def untranslatable(param: str | None, problem: str, code: str = "unsupported_value") -> ProviderRefused:
     message = f"This model's provider does not take this request: {problem}."
-    error = ProviderRefused(
-        HTTPStatus.BAD_REQUEST, message, error_type=INVALID_REQUEST, param=param, code="unsupported_value"
-    )
+    error = ProviderRefused(HTTPStatus.BAD_REQUEST, message, error_type=INVALID_REQUEST, param=param, code=code)
     error.sent = False
     return error
 

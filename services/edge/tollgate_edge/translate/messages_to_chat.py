@@ -11,6 +11,7 @@ import msgspec
 
 from tollgate_edge.translate.base import Json, arguments_of, named_event, parts_of, text_of, untranslatable
 
+_TEXTS = {"text", "tool_reference"}
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
@@ -54,12 +55,16 @@ def _assistant(message: Json) -> list[Json]:
 
 
 def _user(message: Json) -> list[Json]:
-    """Results of tools become messages of their own, before what the user says beside them."""
+    """Results of tools become messages of their own, before what the user says beside them. They hold text alone:
+    images that a tool gave come first in what the user says."""
     results, parts = [], []
     for block in parts_of(message["content"]):
         if block["type"] == "tool_result":
-            content = text_of(block.get("content"))
-            results.append({"role": "tool", "tool_call_id": block["tool_use_id"], "content": content})
+            given = parts_of(block.get("content"))
+            # Tools are not loaded later there: the names of those that a search has found are text.
+            texts = [part.get("text") or part.get("tool_name") or "" for part in given if part["type"] in _TEXTS]
+            results.append({"role": "tool", "tool_call_id": block["tool_use_id"], "content": "".join(texts)})
+            parts += [_part(part) for part in given if part["type"] not in _TEXTS]
         else:
             parts.append(_part(block))
     if not parts:
