@@ -11,7 +11,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Protocol
 
@@ -32,6 +32,8 @@ _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.1, 1.0
 # How long to try to keep an answer before it is given away uncharged.
 KEEP_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
+# How long after it was given up a claim may still come through.
+LATEST_CLAIM_S = 30.0
 _RETRY_AFTER = ((b"retry-after", b"5"),)
 
 
@@ -123,9 +125,18 @@ class SharedClaims:
     def release_soon(self, claim_id: str, token: str) -> None:
         """Free a claim, however long that takes: as long as this edge lives, nobody else could. A claim that has its
         answer stays."""
-        task = asyncio.create_task(self._release(claim_id, token))
+        self._begin(self._release(claim_id, token))
+
+    def _begin(self, releasing: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(releasing)
         self._releasing.add(task)
         task.add_done_callback(self._releasing.discard)
+
+    async def _release_twice(self, claim_id: str, token: str) -> None:
+        """Free a claim that was given up while it was on its way: it may come through after it has been freed."""
+        await self._release(claim_id, token)
+        await asyncio.sleep(LATEST_CLAIM_S)
+        await self._release(claim_id, token)
 
     async def _release(self, claim_id: str, token: str) -> None:
         while True:
@@ -155,8 +166,8 @@ class SharedClaims:
             with client:
                 found = await self._ask(seal, content)
         except BaseException:
-            # Whether it was claimed in the last moment is not known.
-            self.release_soon(seal.claim_id, exchange.request_id)
+            # Whether it was claimed in the last moment, or still will be, is not known.
+            self._begin(self._release_twice(seal.claim_id, exchange.request_id))
             raise
         finally:
             client.stop()
