@@ -1,6 +1,7 @@
 """What reports add up, and its place in the arrays `measures` of the store."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,11 @@ MEASURES = (
     "searches",
 )
 
+# Their places in the arrays: a report may have thousands of them.
+_counts = itemgetter(*map(MEASURES.index, Counts._fields))
+_quantities = itemgetter(*map(MEASURES.index, QUANTITIES))
+_amount_nano = itemgetter(MEASURES.index("amount_nano"))
+
 
 def named(sums: Sequence[int]) -> dict[str, int]:
     """An array of the store by name."""
@@ -78,12 +84,8 @@ class Measures(NamedTuple):
 
     @staticmethod
     def of_sums(sums: Sequence[int]) -> "Measures":
-        by_name = named(sums)
-        return Measures(
-            Counts(*(by_name[name] for name in Counts._fields)),
-            TokenCounts(**{name: by_name[name] for name in QUANTITIES}),
-            by_name["amount_nano"],
-        )
+        whole = [*sums, *[0] * (len(MEASURES) - len(sums))]
+        return Measures(Counts(*_counts(whole)), TokenCounts(*_quantities(whole)), _amount_nano(whole))
 
     @staticmethod
     def total(parts: "Sequence[Measures]") -> "Measures":
