@@ -101,6 +101,7 @@ def test_times_with_an_offset_are_utc_and_whole_milliseconds() -> None:
         (lambda: parse_time_zone("Mars/Olympus"), "time_zone", "Europe/Berlin"),
         (lambda: parse_time_zone("../../etc/passwd"), "time_zone", "Europe/Berlin"),
         (lambda: parse_time_zone(""), "time_zone", "Europe/Berlin"),
+        (lambda: parse_time_zone("right/UTC"), "time_zone", "Europe/Berlin"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_would_be_right(
