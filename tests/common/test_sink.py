@@ -275,6 +275,32 @@ async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) ->
             await asyncio.wait_for(task, 90)
 
 
+async def test_a_table_of_an_older_moment_is_filled_up_from_the_log(world: World) -> None:
+    """As docs/operations.md restores one: what the backup has, and each partition's offset right behind its rows."""
+    await world.send(0, range(10))
+    await world.runs_until(expected(range(10)))
+    # Parts as they are, in a table that knows no token: what RESTORE makes.
+    await world.client.command("CREATE TABLE backup AS events")
+    month = (await world.client.query("SELECT any(block_month) FROM events")).result_rows[0][0]
+    await world.client.command(f"ALTER TABLE backup ATTACH PARTITION {month} FROM events")
+    await world.send(0, range(5, 20))
+    await world.send(1, range(7))
+    await world.runs_until(expected(range(20), range(7)))
+
+    await world.client.command("DROP TABLE events")
+    await world.client.command("RENAME TABLE backup TO events")
+    found = await world.client.query("SELECT partition, max(offset) + 1 FROM events GROUP BY partition")
+    # A partition that has no rows begins where the log does.
+    offsets = dict.fromkeys(range(PARTITIONS), 0) | {row[0]: row[1] for row in found.result_rows}
+    assert offsets == {0: 10, 1: 0}
+    reset = AIOKafkaConsumer(bootstrap_servers=world.bootstrap, group_id=f"{world.prefix}.sink")
+    async with reset:
+        partitions = {TopicPartition(world.topic, partition): offset for partition, offset in offsets.items()}
+        reset.assign(list(partitions))
+        await reset.commit(partitions)
+    await world.runs_until(expected(range(20), range(7)))
+
+
 async def test_records_that_waited_for_days_are_judged_by_their_own_time(world: World) -> None:
     """The boot was within the horizon when they were sent; the clock alone says that it no longer is."""
     sent_at = utc_now() - timedelta(days=3)

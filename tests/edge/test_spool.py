@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge.untimed import untimed
 from tollgate_common.errors import Damaged
 from tollgate_common.topics import Topic
-from tollgate_edge.spool import Entry, Spool, SpoolLocked, adopt_orphans
+from tollgate_edge.spool import BYTES, Entry, Spool, SpoolLocked, adopt_orphans
 
 ALL = 1 << 20
 
@@ -54,6 +54,40 @@ async def test_what_is_appended_is_read_in_order_and_then_gone(folder: Path) -> 
     assert await read_all(spool) == [entry(4)]
     spool.close()
     assert not names(folder)
+
+
+def shown() -> float:
+    """What the metric says."""
+    (family,) = BYTES.collect()
+    return family.samples[0].value
+
+
+async def test_the_metric_shows_what_waits(folder: Path) -> None:
+    before = shown()
+    spool = Spool.create(folder, "boot")
+    await spool.append([entry(0), entry(1)])
+    assert shown() - before == spool.size_bytes > 0
+    _, end = await spool.read(50)
+    spool.replayed(end)
+    assert shown() - before == spool.size_bytes > 0
+    spool.close()
+    assert shown() == before
+    (orphan,) = adopt_orphans(folder)
+    assert shown() - before == orphan.size_bytes > 0
+    await read_all(orphan)
+    assert shown() == before
+    orphan.close()
+    # The tail that was being written when a process died is nobody's to wait for.
+    torn = Spool.create(folder, "torn")
+    await torn.append([entry(0)])
+    torn.close()
+    with (folder / "torn.spool").open("r+b") as file:
+        file.truncate(20)
+    (orphan,) = adopt_orphans(folder)
+    await read_all(orphan)
+    assert shown() == before
+    orphan.close()
+    assert shown() == before
 
 
 async def test_what_is_not_replayed_is_an_orphan_of_the_dead_only(folder: Path) -> None:

@@ -21,11 +21,14 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+from prometheus_client import Gauge
 
 from tollgate_common.errors import Damaged, TollgateError
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
+
+BYTES = Gauge("tollgate_edge_spool_bytes", "Bytes in open spools that Kafka has not acknowledged yet.")
 
 SUFFIX = ".spool"
 TORN_SUFFIX = ".torn"
@@ -59,6 +62,7 @@ class Spool:
         self._is_orphan = is_orphan
         self._start = 0
         self._end = os.fstat(descriptor).st_size
+        BYTES.inc(self._end)
         self._torn_bytes = 0
         self._is_appending = False
         # The end of each append that is not yet replayed, and when it was.
@@ -111,6 +115,7 @@ class Spool:
             written += os.pwrite(self._descriptor, data[written:], self._end + written)
         os.fsync(self._descriptor)
         self._end += len(data)
+        BYTES.inc(len(data))
 
     async def read(self, size_bytes: int) -> tuple[list[Entry], int]:
         """The oldest events that have not been replayed, at most `size_bytes` of them, and the offset behind them.
@@ -127,10 +132,12 @@ class Spool:
             if not self._is_orphan:
                 raise Damaged(f"{self._path}: no whole event at offset {self._start} of {self._end}")
             self._torn_bytes, self._end = self._end - self._start, self._start
+            BYTES.dec(self._torn_bytes)
         return entries, end
 
     def replayed(self, end: int) -> None:
         """All before offset `end` is in Kafka."""
+        BYTES.dec(end - self._start)
         self._start = end
         while self._appended and self._appended[0][0] <= end:
             self._appended.popleft()
@@ -153,6 +160,7 @@ class Spool:
             self._path.rename(self._path.with_suffix(TORN_SUFFIX))
         elif not self.size_bytes:
             self._path.unlink()
+        BYTES.dec(self.size_bytes)
         os.close(self._descriptor)
 
 

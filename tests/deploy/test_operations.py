@@ -1,0 +1,48 @@
+"""What docs/operations.md names is there: metrics, settings, files."""
+
+import importlib
+import re
+
+from prometheus_client import REGISTRY
+
+from deploy.image import ROOT
+from deploy.settings import CLASSES
+
+TEXT = (ROOT / "docs/operations.md").read_text()
+MEASURE = (
+    "tollgate_analytics.consumers",
+    "tollgate_analytics.retention",
+    "tollgate_balance.gauges",
+    "tollgate_balance.handlers.boots",
+    "tollgate_balance.handlers.usage",
+    "tollgate_billing.auditor.worker",
+    "tollgate_edge.spool",
+)
+
+
+def test_every_metric_to_watch_exists() -> None:
+    for module in MEASURE:
+        importlib.import_module(module)
+    families = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in REGISTRY.collect()
+        if family.name.startswith("tollgate_")
+    }
+    audit = TEXT[TEXT.index("`max(tollgate_audit_missing)") :].splitlines()[0]
+    named = set(re.findall(r"tollgate_(?:analytics|audit|balance|edge)_\w+", TEXT))
+    named |= {f"tollgate_audit{name}" for name in re.findall(r"`(_[a-z_]+)`", audit)}
+    assert len(named) > 15
+    assert not named - families
+
+
+def test_every_setting_exists() -> None:
+    known = {f"TOLLGATE_{name.upper()}" for settings in CLASSES.values() for name in settings.model_fields}
+    assert not set(re.findall(r"TOLLGATE_[A-Z_]+", TEXT)) - known - {"TOLLGATE_BILLING_URL"}
+
+
+def test_every_path_exists() -> None:
+    paths = re.findall(r"(?<!exec )\b(?:deploy|tests|docs)/[\w./-]+\w", TEXT)
+    assert len(paths) > 5
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    links = re.findall(r"\]\(([\w./-]+)(?:#[\w-]+)?\)", TEXT)
+    assert not [link for link in links if not (ROOT / "docs" / link).exists()]
