@@ -179,6 +179,12 @@ def test_path_that_does_not_exist(edge: RunningEdge, method: str, path: str, sta
     assert ("allow" in response.headers) == (status == 405)
 
 
+def test_a_wrong_method_is_told_in_the_words_of_its_api(edge: RunningEdge) -> None:
+    answer = httpx.get(f"{edge.url}/v1/messages", trust_env=False)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert (answer.json()["type"], answer.json()["error"]["type"]) == ("error", "invalid_request_error")
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_provider_does_not_accept_the_operator(edge: RunningEdge, sdk: AsyncOpenAI, status: int) -> None:
     with pytest.raises(InternalServerError) as caught:

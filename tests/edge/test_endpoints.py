@@ -167,6 +167,11 @@ def test_what_is_not_read_is_passed_on_as_it_came() -> None:
     assert ENDPOINTS["/v1/responses"].parse(sent, {}).upstream_body is sent
 
 
+def test_an_input_is_counted_however_deep_it_nests() -> None:
+    nested = b'{"model":"m","input":' + b"[" * 900 + b'[7,7],"hello"' + b"]" * 900 + b"}"
+    assert ENDPOINTS["/v1/embeddings"].parse(nested, {}).prompt_tokens() == 3
+
+
 @untimed
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=5), numbers=st.lists(st.integers(0, 200_000)))
 def test_no_input_has_more_tokens_than_are_reserved(texts: list[str], numbers: list[int]) -> None:

@@ -441,6 +441,13 @@ def test_a_message_of_another_shape_is_refused_by_name(more: dict[str, Any], par
     assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
 
 
+def test_what_nests_too_deep_is_refused() -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+    with pytest.raises(ProviderRefused) as caught:
+        translated_request(body, chat_to_messages.request)
+    assert (caught.value.status, caught.value.sent) == (400, False)
+
+
 def test_what_a_tool_gave_beside_text_is_not_lost() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
     found = {"type": "tool_reference", "tool_name": "look"}

@@ -25,7 +25,9 @@ class EdgeApp:
         elif scope["method"] == "POST":
             await self._calls(scope, receive, send)
         else:
-            await Exchange(scope, receive, send).fail(wrong_method(scope["method"], scope["path"], "POST"))
+            exchange = Exchange(scope, receive, send)
+            exchange.words = ENDPOINTS[exchange.path].words
+            await exchange.fail(wrong_method(scope["method"], exchange.path, "POST"))
 
 
 def _with_request_headers(send: Send) -> Send:

@@ -26,14 +26,18 @@ def count_text(text: str) -> int:
 
 def count_input(value: Any) -> int:
     """Tokens of a prompt or an input of any shape: texts wherever they stand, and tokens that are given as numbers."""
-    if isinstance(value, str):
-        return count_text(value)
-    if isinstance(value, list):
-        numbers = sum(isinstance(item, int) for item in value)
-        return numbers + sum(count_input(item) for item in value if not isinstance(item, int))
-    if isinstance(value, dict):
-        return sum(count_input(value.get(name)) for name in ("text", "content", "arguments", "output"))
-    return 0
+    total, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            total += count_text(part)
+        elif isinstance(part, list):
+            others = [item for item in part if not isinstance(item, int)]
+            total += len(part) - len(others)
+            waiting += others
+        elif isinstance(part, dict):
+            waiting += [part.get(name) for name in ("text", "content", "arguments", "output")]
+    return total
 
 
 def count_prompt(body: bytes) -> int:

@@ -81,7 +81,16 @@ async def translated(
 
 
 # What reading JSON of another shape than a protocol's raises.
-MISSHAPEN = (msgspec.DecodeError, UnicodeDecodeError, KeyError, IndexError, TypeError, ValueError, AttributeError)
+MISSHAPEN = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,
+    RecursionError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+)
 
 
 def translated_answer(body: bytes, translate: Callable[[Json], Json]) -> bytes:
@@ -121,6 +130,8 @@ def _misshapen(body: bytes, shape: type[msgspec.Struct]) -> ProviderRefused:
     except msgspec.ValidationError as error:
         param, problem = wrong_member(error)
         return untranslatable(param, f"'{param}' is wrong, {problem}", code="invalid_type")
+    except RecursionError:
+        return untranslatable(None, "it nests too deep")
     return untranslatable(None, "a field has another shape than the API's")
 
 
