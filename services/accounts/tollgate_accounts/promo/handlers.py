@@ -36,8 +36,9 @@ async def redeem_within(connection: Connection, actor: Actor, account_id: str, c
         raise problems.promo_code_not_started(field)
     if redeemable.is_over:
         raise problems.promo_code_over(field)
-    # From here on the account's row is locked.
+    # From here on the account's row is locked, and then those of the code and its campaign.
     version = await credit.next_version(connection, account_id)
+    await store.lock_redeemable(connection, redeemable)
     grant = await store.insert_redemption(connection, account_id, new_id(), redeemable)
     if grant is None:
         raise problems.promo_code_already_redeemed(field)

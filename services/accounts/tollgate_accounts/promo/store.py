@@ -143,6 +143,11 @@ async def find_redeemable(connection: Connection, code: str) -> Redeemable | Non
     return Redeemable(**row) if row else None
 
 
+async def lock_redeemable(connection: Connection, redeemable: Redeemable) -> None:
+    """Have everyone else who redeems a code of the campaign wait until the transaction has ended."""
+    await rows.one(connection, SQL["lock_redeemable"], promo_code_id=redeemable.id)
+
+
 async def count_of_account(connection: Connection, campaign_id: str, account_id: str) -> int:
     """How often the account has redeemed codes of the campaign."""
     row = await rows.one(connection, SQL["count_of_account"], campaign_id=campaign_id, account_id=account_id)
