@@ -13,12 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engines.run import ENGINES_VARIABLE, TESTS, addresses_file, keeper_file
+from engines.run import ENGINES_VARIABLE, TESTS, keeper_file
 from local.children import until
 from tollgate_local.instance import running_pid
 
 # A busy machine takes long to start a JVM; what is tested is not how long.
 ENGINES_WITHIN_S = 120
+WAITS = "waits"
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]
 
 
@@ -35,8 +36,9 @@ def folder() -> Iterator[Path]:
 async def test_nothing_is_left_of_an_interrupted_run(folder: Path, end: signal.Signals) -> None:
     run = await start_run(folder)
     try:
-        await until(lambda: any(map(has_engines, runs_in(folder))), "the engines run", ENGINES_WITHIN_S)
-        home = runs_in(folder)[0]
+        # A Ctrl-C that came sooner could be lost, in a destructor for example.
+        await until((folder / WAITS).exists, "the test waits", ENGINES_WITHIN_S)
+        (home,) = runs_in(folder)
         keeper = running_pid(keeper_file(home))
         assert keeper is not None
         engines = psutil.Process(keeper).children(recursive=True)
@@ -55,15 +57,12 @@ def runs_in(folder: Path) -> list[Path]:
     return list(folder.glob("tollgate-test-*"))
 
 
-def has_engines(home: Path) -> bool:
-    return addresses_file(home).exists()
-
-
 async def start_run(folder: Path) -> asyncio.subprocess.Process:
     """A run of pytest that waits in a test until it is ended."""
     test = folder / "test_that_waits.py"
     test.write_text(
-        "import time, pytest\n\n@pytest.mark.engines\ndef test_waits(engines: object) -> None:\n    time.sleep(600)\n"
+        "import pathlib, time, pytest\n\n@pytest.mark.engines\ndef test_waits(engines: object) -> None:\n"
+        f"    pathlib.Path({str(folder / WAITS)!r}).touch()\n    time.sleep(600)\n"
     )
     shutil.copy(TESTS / "conftest.py", folder)
     environment = {name: value for name, value in os.environ.items() if name != ENGINES_VARIABLE}
