@@ -5,7 +5,6 @@ for images, of which a few bytes may hold the largest, and documents, which have
 the model's context alone. Every token is reserved at the dearest price that one of its kind has.
 """
 
-import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from tollgate_edge.admission import Admission
 from tollgate_edge.catalogue import Tariff
 from tollgate_edge.errors import CreditSpent
 from tollgate_edge.leases import Payer, Reservation
-from tollgate_edge.request import ChatRequest
+from tollgate_edge.request import ChatRequest, unescaped
 
 # What the dearest known model counts for the largest image: gpt-4o-mini, 2,833 and 5,667 for each of eight tiles.
 IMAGE_TOKENS = 48_169
@@ -34,7 +33,6 @@ ROOMY_TOKENS = 4_096
 # Of English text a token has some 4.5 bytes.
 BYTES_PER_TOKEN = 4
 NO_UNITS = TokenCounts()
-_ESCAPED_LETTER = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 
 
 class Dearest(NamedTuple):
@@ -128,11 +126,6 @@ class Size(NamedTuple):
     def at_most(self, tokens: int) -> int:
         """Output tokens of all choices, `tokens` each unless they can only have less."""
         return min(tokens * self.choices, self.output_tokens)
-
-
-def unescaped(body: bytes) -> bytes:
-    """The body with its letters as such: JSON may write any by its number, and a name is to be found however spelt."""
-    return body if b"\\u00" not in body else _ESCAPED_LETTER.sub(lambda found: bytes.fromhex(found[1].decode()), body)
 
 
 def prompt_bound(body: bytes, context_tokens: int | None, *, images: int, has_document: bool) -> int:

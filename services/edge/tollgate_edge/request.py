@@ -1,5 +1,6 @@
 """A chat completion as it is asked for: only what the edge must know; all else passes through untouched."""
 
+import re
 from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
@@ -9,6 +10,7 @@ from tollgate_edge.errors import ApiError, invalid_parameter, missing_parameter,
 # Long enough for any id, short enough that an event stays small: both come from the client.
 MAX_END_USER_CHARS = 256
 MAX_MODEL_CHARS = 256
+_ESCAPED_LETTER = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 
 
 RequestT = TypeVar("RequestT")
@@ -41,6 +43,11 @@ def required(value: ValueT | None, param: str) -> ValueT:
     if not value:
         raise missing_parameter(param)
     return value
+
+
+def unescaped(body: bytes) -> bytes:
+    """The body with its letters as such: JSON may write any by its number, and a name is to be found however spelt."""
+    return body if b"\\u00" not in body else _ESCAPED_LETTER.sub(lambda found: bytes.fromhex(found[1].decode()), body)
 
 
 def clean_user(user: str | None) -> str:

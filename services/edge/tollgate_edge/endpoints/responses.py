@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound, unescaped
+from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.references import check_input, not_kept
 from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, check_service_tier, clean_user, decode, replaced, required
+from tollgate_edge.request import ModelName, check_service_tier, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_response_usage
 
