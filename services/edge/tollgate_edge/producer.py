@@ -81,14 +81,11 @@ class Producer:
                 await client.bootstrap()
                 return cls(client, *await _introduce(client))
         except BaseException:
-            await client.close()
+            await _let_go(client)
             raise
 
     async def close(self) -> None:
-        """Let go of the connections, and of whatever a broker that hangs has not read."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._client.close()
+        await _let_go(self._client)
 
     async def partitions(self, topic: str) -> int:
         """How many partitions a topic has.
@@ -218,3 +215,10 @@ async def _introduce(client: AIOKafkaClient) -> tuple[int, int]:
             raise error_type
         # It has just started, for example.
         await asyncio.sleep(RETRY_DELAY_S)
+
+
+async def _let_go(client: AIOKafkaClient) -> None:
+    """Close the connections, without waiting for a broker that hangs to read what is left."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await client.close()
