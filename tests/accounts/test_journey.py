@@ -29,6 +29,7 @@ from tollgate_common.internal import ServiceCredential
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.postgres import Pool
 from tollgate_common.topics import Topic, create_topics, partition_for
+from waiting import until
 
 pytestmark = pytest.mark.engines
 
@@ -101,12 +102,6 @@ async def directory(bootstrap: str, prefix: str) -> AsyncIterator[KeyDirectory]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def until_answer(wanted: object, ask: Callable[[], Awaitable[object]]) -> None:

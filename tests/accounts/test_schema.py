@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -14,6 +15,7 @@ from accounts.answers import PASSWORD
 from tollgate_accounts.main import PACKAGES
 from tollgate_common import postgres
 from tollgate_common.topics import create_topics
+from waiting import until
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
 
@@ -74,11 +76,9 @@ async def test_no_call_breaks_the_service_or_its_document(
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                if (await client.get("/readyz")).is_success:
-                    return
-            except httpx.TransportError:
-                pass
-            await asyncio.sleep(0.1)
+    async def is_ready() -> bool:
+        with suppress(httpx.TransportError):
+            return (await client.get("/readyz")).is_success
+        return False
+
+    await until(is_ready, "ready")

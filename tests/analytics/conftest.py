@@ -27,6 +27,7 @@ from tollgate_common.events import KeyRecord, encode
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
+from waiting import until
 
 OPERATOR_TOKEN = "operators-" + "x" * 32
 
@@ -46,14 +47,7 @@ class Analytics:
         await produce(self.producer, self.prefix, sent)
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        for _ in range(600):
-            if await condition():
-                return
-            for worker in self.workers:
-                if worker.done():
-                    worker.result()
-            await asyncio.sleep(0.05)
-        raise TimeoutError("not within 30 s")
+        await until(condition, working=self.workers)
 
     async def until_rows(self, count: int) -> None:
         """Wait until the table has that many rows; whatever comes too much fails the test's own comparison."""

@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from http import HTTPStatus
 
 import httpx
 import pytest
@@ -22,6 +21,7 @@ from tollgate_common.events import KeyRecord, encode
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.ports import free_port
+from waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.engines, pytest.mark.chaos]
 
@@ -55,25 +55,24 @@ class Process:
             assert process.returncode is None
         finally:
             process.send_signal(end)
-            code = await asyncio.wait_for(process.wait(), 30)
+            code = await asyncio.wait_for(process.wait(), PATIENCE_S)
         assert code == (0 if end is signal.SIGTERM else -end)
 
 
 async def until_rows(client: AsyncClient, count: int) -> None:
-    for _ in range(600):
-        if (await client.query("SELECT count() FROM request_events")).result_rows[0][0] >= count:
-            return
-        await asyncio.sleep(0.1)
-    raise TimeoutError(f"no {count} rows within 60 s")
+    async def are_there() -> bool:
+        return bool((await client.query("SELECT count() FROM request_events")).result_rows[0][0] >= count)
+
+    await until(are_there, f"{count} rows")
 
 
 async def until_ready(http: httpx.AsyncClient) -> None:
-    for _ in range(300):
+    async def is_ready() -> bool:
         with suppress(httpx.TransportError):
-            if (await http.get("/readyz")).status_code == HTTPStatus.OK:
-                return
-        await asyncio.sleep(0.1)
-    raise TimeoutError("not ready within 30 s")
+            return (await http.get("/readyz")).is_success
+        return False
+
+    await until(is_ready, "ready")
 
 
 async def load(producer: AIOKafkaProducer, prefix: str, sent: Sequence[Sent]) -> None:

@@ -30,9 +30,9 @@ from tollgate_common.postgres import Pool
 from tollgate_common.rating import Prices, TokenCounts, rate
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
+from waiting import until
 
 PARTITIONS = 2
-WITHIN_S = 30
 ACCOUNTS = ("acc-a", "acc-b", "acc-c")
 
 
@@ -168,10 +168,7 @@ class World:
                 worker.result()
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while not await condition():
-                self.check()
-                await asyncio.sleep(0.05)
+        await until(condition, working=self.workers)
 
     async def sql(self, statement: LiteralString, *parameters: object) -> None:
         """As a superuser, past the ledger's triggers: damage that no service could do."""

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from balance.world import USD, Books, World, adjusted, running, until
+from balance.world import USD, Books, World, adjusted, running
 from tollgate_balance.api import accounts as api
 from tollgate_balance.api import internal
 from tollgate_balance.grants import burn, open_purse
@@ -23,6 +23,7 @@ from tollgate_common.events import Budget, BudgetPeriod, KeyRecord, UsageScope, 
 from tollgate_common.http import create_app
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.topics import Topic
+from waiting import until
 
 pytestmark = pytest.mark.engines
 

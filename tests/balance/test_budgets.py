@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from balance.world import Books, Boot, World, until
+from balance.world import Books, Boot, World
 from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_boots
 from tollgate_balance.leases import Answer, Authorise, Grant, Lease, Outcome
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.ids import new_id
+from waiting import until
 
 pytestmark = pytest.mark.engines
 

@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 import pytest
 
-from balance.world import USD, Books, Boot, World, adjusted, granted, until
+from balance.world import USD, Books, Boot, World, adjusted, granted
 from tollgate_balance.consumers import credits as credits_consumer
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.leases import Authorise
@@ -16,6 +16,7 @@ from tollgate_common.errors import Poison
 from tollgate_common.events import CreditGranted
 from tollgate_common.postgres import Pool
 from tollgate_common.topics import Topic
+from waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.engines
 
@@ -117,7 +118,7 @@ async def test_an_error_that_nobody_expected_ends_the_consumer_before_it_commits
     with monkeypatch.context() as patch:
         patch.setattr(credits_consumer, "grant_credit", break_down)
         with pytest.raises(RuntimeError, match="broken"):
-            await asyncio.wait_for(world.credits_consumer().run(), 30)
+            await asyncio.wait_for(world.credits_consumer().run(), PATIENCE_S)
     async with world.crediting():
         await until(lambda: has_posted(world, "a", 11))
 

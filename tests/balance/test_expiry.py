@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from balance.world import Books, Boot, World, adjusted, granted, until
+from balance.world import Books, Boot, World, adjusted, granted
 from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_boots
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.handlers.expiry import expire_credit
@@ -14,6 +14,7 @@ from tollgate_balance.leases import Authorise
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Poison
+from waiting import until
 
 pytestmark = pytest.mark.engines
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from balance.world import USD, Boot, World, granted, until
+from balance.world import USD, Boot, World, granted
 from tollgate_local.ports import free_port
+from waiting import until
 
 KILLS = 3
 EVENTS = 6_000

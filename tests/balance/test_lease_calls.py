@@ -16,6 +16,7 @@ from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, Outcome
 from tollgate_common.errors import Problem
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Pool
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines
 
@@ -154,7 +155,7 @@ async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(books: 
     await books.renew("boot")
     async with pool.connection() as grant:
         await grant.execute("SELECT FROM boots WHERE boot_id = 'boot' FOR KEY SHARE")
-        await asyncio.wait_for(books.renew("boot"), 10)
+        await asyncio.wait_for(books.renew("boot"), PATIENCE_S)
         async with pool.connection() as fence:
             await fence.execute("SET LOCAL lock_timeout = 100")
             with pytest.raises(psycopg.errors.LockNotAvailable):

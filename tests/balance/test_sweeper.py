@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 from aiokafka.errors import KafkaError
 
-from balance.world import PARTITIONS, Boot, World, adjusted, running, until
+from balance.world import PARTITIONS, Boot, World, adjusted, running
 from tollgate_balance import sweeper as module
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.sweeper import Sweeper, read_ends
 from tollgate_common.topics import partition_for
+from waiting import until
 
 pytestmark = pytest.mark.engines
 

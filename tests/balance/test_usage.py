@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from aiokafka import TopicPartition
 
-from balance.world import USD, Books, Boot, World, until
+from balance.world import USD, Books, Boot, World
 from tollgate_balance.handlers.usage import UsageBatch, Used, post_usage
 from tollgate_balance.store import positions
 from tollgate_balance.store.positions import Position
@@ -17,6 +17,7 @@ from tollgate_common.events import LeaseClosed, Void, encode
 from tollgate_common.ids import id_floor, new_id
 from tollgate_common.sequence import BootSequence, Stamp
 from tollgate_common.topics import Topic, partition_for
+from waiting import until
 
 pytestmark = pytest.mark.engines
 

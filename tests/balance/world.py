@@ -1,8 +1,7 @@
 """The balance service's surroundings for one test: a migrated database, topics, edges that send usage."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
@@ -35,6 +34,7 @@ from tollgate_common.postgres import Pool
 from tollgate_common.rating import TokenCounts
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
+from waiting import PATIENCE_S
 
 PARTITIONS = 2
 USD = 1_000_000_000
@@ -244,7 +244,7 @@ class World(Books):
             ends = await consumer.end_offsets(partitions)
             letters = []
             for _ in range(sum(ends.values())):
-                record = await asyncio.wait_for(consumer.getone(), 10)
+                record = await asyncio.wait_for(consumer.getone(), PATIENCE_S)
                 letters.append((record.value, dict(record.headers)["reason"].decode()))
             return letters
         finally:
@@ -284,15 +284,6 @@ async def running(work: Awaitable[None]) -> AsyncIterator["asyncio.Future[None]"
             task.result()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for a condition; fails if it does not come about in half a minute."""
-    async with asyncio.timeout(30):
-        for _ in itertools.count():
-            if await condition():
-                return
-            await asyncio.sleep(0.05)
 
 
 async def open_pool(dsn: str) -> Pool:

@@ -27,8 +27,8 @@ from tollgate_common.outbox import Publisher
 from tollgate_common.postgres import Pool
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
+from waiting import until
 
-WITHIN_S = 30
 OPERATOR_TOKEN = "the-operators-of-this-test"
 AS_OPERATOR = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
 
@@ -58,10 +58,7 @@ class Billing:
         await self.until(are_there)
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
-        async with asyncio.timeout(WITHIN_S):
-            while not await condition():
-                self.check()
-                await asyncio.sleep(0.05)
+        await until(condition, working=self.workers)
 
     async def scalar(self, sql: str) -> int:
         return int((await self.clickhouse.query(sql)).result_rows[0][0])

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from billing.conftest import WITHIN_S, Billing
+from billing.conftest import Billing
 from billing.traffic import PARTITIONS, charged
 from tollgate_billing import handlers
 from tollgate_billing.handlers import PriceCommand
@@ -15,6 +15,7 @@ from tollgate_common.clock import utc_now
 from tollgate_common.events import TokensUsed, UsageEvent
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts, rate
 from tollgate_common.topics import Topic
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines
 
@@ -29,7 +30,7 @@ async def dead_letters(billing: Billing, count: int) -> list[tuple[bytes, str]]:
     try:
         consumer.assign(partitions)
         found: list[tuple[bytes, str]] = []
-        async with asyncio.timeout(WITHIN_S):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found) < count:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     found += [(record.value, dict(record.headers)["reason"].decode()) for record in records]

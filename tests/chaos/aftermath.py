@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 
 from chaos.recount import Books
-from e2e.running import Tollgate, until
+from e2e.running import Tollgate
+from waiting import until
 
 SETTLED_WITHIN_S = 300
 

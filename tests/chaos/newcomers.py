@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 
-from e2e.running import Tollgate, until
+from e2e.running import Tollgate
 from tollgate_local.demo import expect_created
+from waiting import until
 
 EVERY_S = 2.0
 CREDIT_NANO = 3 * 10**9
@@ -76,9 +77,9 @@ class Newcomers:
         assert self.known
         for newcomer in self.known:
             for edge in edges:
-                await until(lambda edge=edge, newcomer=newcomer: self._lets_in(edge, newcomer.key))  # type: ignore[misc]
+                await until(lambda edge=edge, newcomer=newcomer: self._lets_in(edge, newcomer.key))
                 assert not await self._lets_in(edge, newcomer.revoked_key)
-            await until(lambda newcomer=newcomer: self._has_credit(newcomer.key))  # type: ignore[misc]
+            await until(lambda newcomer=newcomer: self._has_credit(newcomer.key))
 
     async def _has_credit(self, key: str) -> bool:
         """Whether the credit has arrived; more than it never may."""

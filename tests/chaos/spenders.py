@@ -16,9 +16,10 @@ import httpx
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
-from e2e.running import Customer, Tollgate, until
+from e2e.running import Customer, Tollgate
 from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT, decimal_from_nano
+from waiting import until
 
 # Nano-units per output token, as OpenAI publishes them; what a request costs is drawn evenly over the powers of ten.
 OUTPUT_NANO = {"gpt-4o": 10_000, "gpt-4o-mini": 600}
@@ -191,7 +192,7 @@ async def settled(tollgate: Tollgate, customer: Customer, within_s: float = 120)
         except httpx.HTTPError:
             return False  # it is being restarted
 
-    await until(nothing_held, within_s)
+    await until(nothing_held, within_s=within_s)
     account_id: str = (await tollgate.balance(customer))["account_id"]
     return account_id
 

@@ -24,7 +24,7 @@ from chaos.aftermath import forget_first_calls, settled_report
 from chaos.callers import Callers
 from chaos.newcomers import Newcomers
 from chaos.recount import differences, read_books
-from e2e.running import Tollgate, running_tollgate, until
+from e2e.running import Tollgate, running_tollgate
 from tollgate_common import postgres
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint
@@ -36,6 +36,7 @@ from tollgate_local.engines import EngineAddresses
 from tollgate_local.processes import ProcessSpec
 from tollgate_local.supervisor import Part, Patience
 from tollgate_local.system import System
+from waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
@@ -157,7 +158,7 @@ async def callers(tollgate: Tollgate) -> Callers:
         group.create_task(let_boots_die(tollgate, callers))
         for service in CHAINS:
             kill(tollgate, service)
-        await until(partial(are_over, tollgate, callers), CHAINS_END_WITHIN_S)
+        await until(partial(are_over, tollgate, callers), within_s=CHAINS_END_WITHIN_S)
         callers.is_over = newcomers.is_over = True
     await newcomers.check([tollgate.system.url("edge")])
     return callers

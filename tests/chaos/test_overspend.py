@@ -17,13 +17,14 @@ import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaos.spenders import Books, Spenders, read_books, report, settled, watching
-from e2e.running import Tollgate, running_tollgate, until
+from e2e.running import Tollgate, running_tollgate
 from engines.own import OwnEngines, own_engines
 from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.supervisor import Patience, Supervisor
 from tollgate_local.system import Service
+from waiting import until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(3600)]
 

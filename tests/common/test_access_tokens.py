@@ -15,6 +15,7 @@ from tollgate_common import access_tokens
 from tollgate_common.access_tokens import ALGORITHM, AUDIENCE, ISSUER, AccessToken, Role, Signer, looks_like_token
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
+from waiting import PATIENCE_S
 
 A = new_signer("a")
 B = new_signer("b")
@@ -147,7 +148,7 @@ async def test_a_withdrawn_key_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> 
     publisher.signers = [A]
     running = asyncio.create_task(verifier.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while publisher.asked < 3:
                 await asyncio.sleep(0)
         with pytest.raises(Problem):

@@ -12,6 +12,7 @@ from tollgate_common.errors import Fenced
 from tollgate_common.producer import create_producer
 from tollgate_common.records import Record, lighten
 from tollgate_common.topics import Topic, create_topics
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines
 
@@ -53,12 +54,12 @@ async def test_an_expelled_member_cannot_commit_to_a_group_that_nobody_is_in(
     sleeper = Sleeper(consumer)
     running = asyncio.create_task(consumer.run(sleeper))
     try:
-        await asyncio.wait_for(sleeper.fell_asleep.wait(), 30)
+        await asyncio.wait_for(sleeper.fell_asleep.wait(), PATIENCE_S)
         # What its heartbeat does when the broker no longer knows it, or when it has not polled for minutes.
         await consumer._kafka._coordinator._maybe_leave_group()
         await successor_commits(kafka_bootstrap, group, topic, 7)
         sleeper.woke_up.set()
-        assert "commit refused" in await asyncio.wait_for(sleeper.outcome, 30)
+        assert "commit refused" in await asyncio.wait_for(sleeper.outcome, PATIENCE_S)
         assert await committed(kafka_bootstrap, group, TopicPartition(topic, 0)) == 7
     finally:
         running.cancel()
@@ -95,7 +96,7 @@ async def test_members_come_and_go_before_anything_was_committed(kafka_bootstrap
             async with other:
                 while not other.assignment():
                     await asyncio.sleep(0.02)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while idler.assignments < before + 4 and not running.done():
                     await asyncio.sleep(0.02)
             assert not running.done(), running.exception()
@@ -136,7 +137,7 @@ async def test_a_full_batch_is_followed_by_the_next_without_a_pause(kafka_bootst
     consumer = Consumer(kafka_bootstrap, f"{topic_prefix}.collectors", [topic], linger_s=3_600, max_records=5)
     running = asyncio.create_task(consumer.run(collector))
     try:
-        await asyncio.wait_for(collector.done.wait(), 60)
+        await asyncio.wait_for(collector.done.wait(), PATIENCE_S)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -1,7 +1,7 @@
 """Outbox and compacted-topic cache together, on the real engines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -15,6 +15,7 @@ from tollgate_common.outbox import Message, Publisher
 from tollgate_common.producer import create_producer
 from tollgate_common.records import Record
 from tollgate_common.topics import Topic, create_topics
+from waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.engines
 
@@ -54,7 +55,7 @@ class World:
             await reader.seek_to_beginning(partition)
             [end] = (await reader.end_offsets([partition])).values()
             found: list[Record] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while await reader.position(partition) < end:
                     found += (await reader.getmany(partition, timeout_ms=200)).get(partition, ())
             return found
@@ -78,14 +79,6 @@ async def running(work: Awaitable[None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(300):
-        if condition():
-            return
-        await asyncio.sleep(0.05)
-    raise TimeoutError("not within 15 s")
 
 
 def key(name: str, version: int, payload: bytes | None) -> Message:
@@ -178,4 +171,4 @@ async def test_messages_carry_their_version(world: World) -> None:
 async def test_a_topic_that_does_not_exist_is_named(kafka_bootstrap: str, topic_prefix: str) -> None:
     missing = CompactedTopic(kafka_bootstrap, f"{topic_prefix}.keys.v1", lambda _key, _value: None)
     with pytest.raises(Retryable, match=r"keys\.v1 does not exist; create it"):
-        await asyncio.wait_for(missing.run(), 30)
+        await asyncio.wait_for(missing.run(), PATIENCE_S)

@@ -1,7 +1,7 @@
 """The ClickHouse sink on the real engines: killed at each point of its cycle, it neither loses nor doubles a row."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from tollgate_common.producer import create_producer
 from tollgate_common.sequence import Stamp
 from tollgate_common.sink import INSERT_WITHIN, SINK_COLUMNS, Sink
 from tollgate_common.topics import Topic, create_topics
+from waiting import PATIENCE_S, until
 
 pytestmark = pytest.mark.engines
 
@@ -121,27 +122,17 @@ class World:
     async def runs_until_it_dies(self, **dies: str) -> None:
         async with self.sink(**dies) as task:
             with pytest.raises((Killed, ExceptionGroup)):
-                await asyncio.wait_for(task, 30)
+                await asyncio.wait_for(task, PATIENCE_S)
 
     async def runs_until(self, expected: list[tuple[int, int, str]], **parts: Any) -> None:
         async with self.sink(**parts) as task:
-            await until(lambda: self._has(expected), task)
+            await until(lambda: self._has(expected), working=[task])
             # Whatever comes too much comes within another turn.
             await asyncio.sleep(0.5)
         assert await self.stored() == expected
 
     async def _has(self, expected: list[tuple[int, int, str]]) -> bool:
         return len(await self.stored()) >= len(expected)
-
-
-async def until(condition: Callable[[], Awaitable[bool]], task: "asyncio.Task[None]") -> None:
-    for _ in range(300):
-        if await condition():
-            return
-        if task.done():
-            task.result()
-        await asyncio.sleep(0.1)
-    raise TimeoutError("not within 30 s")
 
 
 def expected(*seqs_of_partition: Sequence[int]) -> list[tuple[int, int, str]]:
@@ -230,7 +221,7 @@ async def test_members_that_come_and_go_share_the_partitions(world: World) -> No
 
     sending = asyncio.create_task(load())
     async with world.sink() as first:
-        await until(lambda: world._has(expected(range(20))), first)
+        await until(lambda: world._has(expected(range(20))), working=[first])
         async with world.sink() as second:
             await asyncio.sleep(1)
             assert not first.done()
@@ -239,7 +230,7 @@ async def test_members_that_come_and_go_share_the_partitions(world: World) -> No
             await asyncio.sleep(0.5)
             assert not third.done()
         await sending
-        await until(lambda: world._has(expected(range(400), range(400))), first)
+        await until(lambda: world._has(expected(range(400), range(400))), working=[first])
     await world.runs_until(expected(range(400), range(400)))
 
 
@@ -249,7 +240,7 @@ async def test_part_of_a_block_is_an_alarm(world: World) -> None:
     await world.client.command("ALTER TABLE events DELETE WHERE seq > 3 SETTINGS mutations_sync = 1")
     async with world.sink() as task:
         with pytest.raises(Damaged, match="has 4 of 10 rows"):
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> None:
@@ -259,7 +250,7 @@ async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> Non
     await world.client.insert("events", columns, [*SINK_COLUMNS, "at", "reason"], column_oriented=True)
     async with world.sink() as task:
         with pytest.raises(Damaged, match=r"committed offset of group .* is gone"):
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) -> None:
@@ -272,7 +263,7 @@ async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) ->
         await reset.commit({partition: 3})
     async with world.sink() as task:
         with pytest.raises(Damaged, match=r"7 rows .* from offset 3 on, but the committed offset .* is 3"):
-            await asyncio.wait_for(task, 90)
+            await asyncio.wait_for(task, PATIENCE_S)
 
 
 async def test_a_table_of_an_older_moment_is_filled_up_from_the_log(world: World) -> None:
@@ -323,7 +314,7 @@ async def test_what_can_never_be_handled_goes_to_the_dead_letters_and_stays_a_ga
     try:
         reader.assign([partition])
         await reader.seek_to_beginning(partition)
-        letter = await asyncio.wait_for(reader.getone(), 10)
+        letter = await asyncio.wait_for(reader.getone(), PATIENCE_S)
     finally:
         await reader.stop()
     assert (letter.value, letter.key) == (b'{"type":"unheard_of"}', b"key")

@@ -1,8 +1,7 @@
 """A running Tollgate for one test module, and the customers who use it."""
 
-import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +16,7 @@ from tollgate_local.ports import free_port, free_ports
 from tollgate_local.processes import Reaper, run_to_end
 from tollgate_local.supervisor import Part, Patience, Supervisor
 from tollgate_local.system import SERVICES, Service, System, python
-
-PATIENCE_S = 30.0
+from waiting import until
 
 
 @dataclass(frozen=True)
@@ -123,12 +121,6 @@ class Tollgate:
         answer.raise_for_status()
         body: dict[str, Any] = answer.json()
         return body
-
-
-async def until(condition: Callable[[], Awaitable[bool]], within_s: float = PATIENCE_S) -> None:
-    async with asyncio.timeout(within_s):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 @asynccontextmanager

@@ -5,9 +5,10 @@ import os
 
 import pytest
 
-from e2e.running import Tollgate, until
+from e2e.running import Tollgate
 from tollgate_common import clickhouse
 from tollgate_local.system import python
+from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 

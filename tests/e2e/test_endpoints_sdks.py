@@ -15,7 +15,8 @@ import openai
 import pytest
 from anthropic.types import MessageParam, ToolParam
 
-from e2e.running import Customer, Tollgate, until
+from e2e.running import Customer, Tollgate
+from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 

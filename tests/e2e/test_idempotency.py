@@ -10,10 +10,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from e2e.running import Customer, Tollgate, running_tollgate, until
+from e2e.running import Customer, Tollgate, running_tollgate
 from engines.stores import unique_name
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.system import Service
+from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 

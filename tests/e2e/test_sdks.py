@@ -13,7 +13,8 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionUserMessageParam
 
-from e2e.running import PATIENCE_S, Customer, Tollgate, until
+from e2e.running import Customer, Tollgate
+from waiting import PATIENCE_S, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 

@@ -40,7 +40,7 @@ from tollgate_common.rating import Prices
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.ports import free_port
 
-WITHIN_S = 30.0
+WITHIN_S = 90.0
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 # As they are for real, so that a mistake of a factor shows: USD 2.50, 1.25 and 10 per million tokens.
 PRICES = Prices(input=2_500_000_000, cached_input=1_250_000_000, output=10_000_000_000)

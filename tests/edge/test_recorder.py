@@ -1,7 +1,6 @@
 """No event is lost, whatever Kafka does: every seq is there in the end, and first comes in its order."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +20,7 @@ from tollgate_edge.event_log import EventLog
 from tollgate_edge.recorder import Recorder
 from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.spool import Entry, Spool
+from waiting import until
 
 pytestmark = [pytest.mark.engines]
 
@@ -73,12 +73,6 @@ class Running:
                 )
         self.recorded += count
 
-    async def until(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 2 * WITHIN_S
-        while not condition():
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
-
     def uses_kafka(self) -> bool:
         return self.log._producer is not None and self.spool_file.stat().st_size == 0
 
@@ -98,7 +92,7 @@ async def running(kafka: OwnKafka, prefix: str, folder: Path) -> AsyncIterator[R
     it = Running(kafka.bootstrap, prefix, folder, new_id())
     task = asyncio.create_task(it.recorder.run(idle))
     try:
-        await it.until(lambda: task.done() or it.recorder.refusal() is None)
+        await until(lambda: task.done() or it.recorder.refusal() is None)
         yield it
     finally:
         task.cancel()
@@ -185,7 +179,7 @@ async def test_kafka_dies_and_comes_back(kafka: OwnKafka, prefix: str, tmp_path:
         finally:
             await asyncio.to_thread(kafka.start)
         await it.record(100)
-        await it.until(it.uses_kafka)
+        await until(it.uses_kafka)
         assert it.recorder.refusal() is None
         await it.record(100)
     await check_complete(kafka, prefix, it)
@@ -198,11 +192,11 @@ async def test_kafka_freezes_under_load_and_thaws(kafka: OwnKafka, prefix: str, 
         await asyncio.sleep(0.1)
         kafka.freeze()
         try:
-            await it.until(lambda: it.spool_file.stat().st_size > 50_000)
+            await until(lambda: it.spool_file.stat().st_size > 50_000)
         finally:
             kafka.thaw()
         await load
-        await it.until(it.uses_kafka)
+        await until(it.uses_kafka)
     await check_complete(kafka, prefix, it)
 
 
@@ -218,7 +212,7 @@ async def test_a_recorder_that_ends_without_kafka_leaves_its_spool(
     finally:
         await asyncio.to_thread(kafka.start)
     async with running(kafka, prefix, tmp_path) as second:
-        await second.until(lambda: not first.spool_file.exists())
+        await until(lambda: not first.spool_file.exists())
     await check_complete(kafka, prefix, first)
     await check_complete(kafka, prefix, second)
 
@@ -231,8 +225,8 @@ async def test_a_dead_process_spool_is_replayed_to_its_stamped_partition(
     events = [void(f"account-{seq}")(Stamp(boot_id, 2, seq)) for seq in range(3000)]
     await spool.append([Entry(Topic.USAGE, 2, event.stamp.seq, b"any key", encode(event)) for event in events])
     spool.close()
-    async with running(kafka, prefix, tmp_path) as it:
-        await it.until(lambda: not (tmp_path / f"{boot_id}.spool").exists())
+    async with running(kafka, prefix, tmp_path):
+        await until(lambda: not (tmp_path / f"{boot_id}.spool").exists())
     seqs, _ = await arrived(kafka, prefix, boot_id)
     assert seqs == {(Topic.USAGE, 2): list(range(3000))}
 

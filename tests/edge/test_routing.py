@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tollgate_common.events import KeyLimits, KeyRecord, RequestClosed
 from tollgate_common.topics import Topic
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port
+from waiting import until
 
 pytestmark = pytest.mark.live
 
@@ -153,12 +154,6 @@ async def until_served_by(world: World, edge: RunningEdge, model: str) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not (await world.completed(edge)).target.endswith(f"/{model}"):
             pass
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 def sdk_of(world: World, edge: RunningEdge, name: str) -> AsyncOpenAI:

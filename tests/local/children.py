@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -35,11 +34,3 @@ def spec(folder: Path, program: str, name: str = "part", ready_within_s: float =
         ready_within_s=ready_within_s,
         stop_within_s=0.5,
     )
-
-
-async def until(condition: Callable[[], bool], what: str, within_s: float = BOUND_S) -> None:
-    """Polls for a condition, within a bound."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        await asyncio.sleep(0.05)

@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.children import FAILS, SLEEPS, STUBBORN, spec, until
+from local.children import FAILS, SLEEPS, STUBBORN, spec
 from tollgate_local.errors import LocalError, ProcessError
 from tollgate_local.processes import ManagedProcess, Reaper, run_to_end
+from waiting import until
 
 
 @pytest.fixture

@@ -14,11 +14,10 @@ import psutil
 import pytest
 
 from engines.run import ENGINES_VARIABLE, TESTS, keeper_file
-from local.children import until
 from tollgate_local.instance import running_pid
+from waiting import until
 
 # A busy machine takes long to start a JVM; what is tested is not how long.
-ENGINES_WITHIN_S = 120
 WAITS = "waits"
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(400)]
 
@@ -37,7 +36,7 @@ async def test_nothing_is_left_of_an_interrupted_run(folder: Path, end: signal.S
     run = await start_run(folder)
     try:
         # A Ctrl-C that came sooner could be lost, in a destructor for example.
-        await until((folder / WAITS).exists, "the test waits", ENGINES_WITHIN_S)
+        await until((folder / WAITS).exists, "the test waits")
         (home,) = runs_in(folder)
         keeper = running_pid(keeper_file(home))
         assert keeper is not None
@@ -48,7 +47,8 @@ async def test_nothing_is_left_of_an_interrupted_run(folder: Path, end: signal.S
         await run.wait()
 
     await until(
-        lambda: not any(engine.is_running() for engine in engines), "the engines have stopped", ENGINES_WITHIN_S
+        lambda: not any(engine.is_running() for engine in engines),
+        "the engines have stopped",
     )
     await until(lambda: not home.exists(), "the run's folder is gone")
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from local.children import FAILS, SLEEPS, spec, until
+from local.children import FAILS, SLEEPS, spec
 from tollgate_local.errors import LocalError, ProcessError
 from tollgate_local.processes import Reaper
 from tollgate_local.supervisor import Part, Patience, Supervisor
+from waiting import until
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.children import until
 from tollgate_local.instance import running_pid
 from tollgate_local.ports import free_ports, variable
+from waiting import until
 
 PROGRAM = Path(sys.executable).parent / "tollgate-local"
 READY_WITHIN_S = 300
@@ -66,7 +66,9 @@ async def running(home: Path, environment: dict[str, str]) -> AsyncIterator[Up]:
         )
     up = Up(process, output)
     try:
-        await until(lambda: "Paste a call" in up.told or process.returncode is not None, "ready", READY_WITHIN_S)
+        await until(
+            lambda: "Paste a call" in up.told or process.returncode is not None, "ready", within_s=READY_WITHIN_S
+        )
         assert process.returncode is None, up.told
         yield up
     finally:
@@ -115,7 +117,7 @@ async def test_a_second_start_keeps_the_data_and_survives_a_killed_service(
 
         billing = find_service(up.process.pid, "tollgate_billing.main")
         billing.kill()
-        await until(lambda: up.told.count("billing is ready") == 2, "billing is back", READY_WITHIN_S)
+        await until(lambda: up.told.count("billing is ready") == 2, "billing is back", within_s=READY_WITHIN_S)
         assert "billing ended with signal SIGKILL" in up.told
         assert "choices" in json.loads(paste(chat))
 

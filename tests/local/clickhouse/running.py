@@ -15,9 +15,10 @@ import clickhouse_connect
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.client import Client
 
+from waiting import PATIENCE_S
+
 COMMAND = (sys.executable, "-m", "tollgate_local.clickhouse_server")
 POLL_S = 0.05
-POLLS = 400
 
 _SLOW_SELECT = "SELECT sleepEachRow(0.1), 'MARKER' FROM numbers(600) SETTINGS max_block_size = 1"
 
@@ -30,7 +31,7 @@ def environment(data_path: Path, **settings: str) -> dict[str, str]:
 def failed_start(data_path: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs a server that is expected not to come up."""
     env = environment(data_path, **settings)
-    return subprocess.run(COMMAND, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(COMMAND, env=env, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
 
 
 class RunningServer:
@@ -58,7 +59,7 @@ class RunningServer:
     def wait(self) -> int:
         assert self.process.stdout is not None
         self.process.stdout.close()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE_S)
 
 
 @contextmanager
@@ -108,11 +109,10 @@ async def connect_async(url: str, database: str = "default", *, compress: bool |
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(POLLS):
-        if condition():
-            return
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(POLL_S)
-    raise AssertionError(f"waited in vain until {what}")
 
 
 def running_queries(client: Client, marker: str) -> int:

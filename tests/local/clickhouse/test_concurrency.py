@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 
 from local.clickhouse.running import connect, running_queries, scalar, slow_select, wait_until
 from local.clickhouse.test_inserts import headers
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.engines]
 
@@ -45,7 +46,7 @@ def test_kill_query_ends_it(client: Client, pool: ThreadPoolExecutor, marker: st
     running = started(client, pool, marker, unique)
     client.command("KILL QUERY WHERE query_id = {id:String} SYNC", parameters={"id": unique})
     with pytest.raises(DatabaseError) as caught:
-        running.result(timeout=30)
+        running.result(timeout=PATIENCE_S)
     assert caught.value.code == 394
     assert running_queries(client, marker) == 0
 
@@ -63,7 +64,7 @@ def test_kill_query_ends_a_stream_with_an_error(client: Client, pool: ThreadPool
     wait_until(lambda: running_queries(client, marker) > 0, "the query runs")
     client.command("KILL QUERY WHERE query_id = {id:String} SYNC", parameters={"id": query_id})
     with pytest.raises(DatabaseError) as caught:
-        running.result(timeout=30)
+        running.result(timeout=PATIENCE_S)
     assert caught.value.code == 394
 
 
@@ -75,7 +76,7 @@ def test_a_query_id_in_use_is_refused(client: Client, pool: ThreadPoolExecutor, 
     assert caught.value.code == 216
     client.command("KILL QUERY WHERE query_id = {id:String} SYNC", parameters={"id": query_id})
     with pytest.raises(DatabaseError):
-        running.result(timeout=30)
+        running.result(timeout=PATIENCE_S)
     assert client.query("SELECT 1", settings={"query_id": query_id}).first_row == (1,)
 
 
@@ -104,7 +105,7 @@ def test_one_client_serves_many_threads(client: Client, events: str) -> None:
 def test_many_processes_write_and_read_at_once(server_url: str, database: str, client: Client, events: str) -> None:
     arguments = [[server_url, database, events, str(n), str(INSERTS), str(ROWS)] for n in range(PROCESSES)]
     writers = [subprocess.Popen([sys.executable, WRITER, *argument]) for argument in arguments]
-    assert [writer.wait(timeout=60) for writer in writers] == [0] * PROCESSES
+    assert [writer.wait(timeout=PATIENCE_S) for writer in writers] == [0] * PROCESSES
     found = client.query("SELECT count(), uniqExact(id) FROM events").first_row
     assert found == (PROCESSES * INSERTS * ROWS, PROCESSES * INSERTS * ROWS)
 

@@ -16,6 +16,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from local.clickhouse.running import connect, connect_async, scalar
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.engines]
 
@@ -35,7 +36,7 @@ def headers(url: str) -> dict[str, str]:
 
 def connection(url: str) -> http.client.HTTPConnection:
     parts = urlsplit(url)
-    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PATIENCE_S)
 
 
 def post(url: str, path: str, body: bytes, **extra: str) -> tuple[int, str]:

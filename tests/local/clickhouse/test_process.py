@@ -22,6 +22,7 @@ from local.clickhouse.running import (
     slow_select,
     wait_until,
 )
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.engines]
 
@@ -83,7 +84,7 @@ def test_a_stop_answers_the_queries_that_it_kills(tmp_path: Path) -> None:
         wait_until(lambda: running_queries(client, marker) > 0, "the query runs")
         server.process.send_signal(signal.SIGINT)
         with pytest.raises(DatabaseError) as caught:
-            running.result(timeout=30)
+            running.result(timeout=PATIENCE_S)
         assert caught.value.code == 394
         assert server.wait() == 0
         client.close()
@@ -161,7 +162,7 @@ def insert_until_killed(server: RunningServer, client: Client, acknowledged: set
                 insert(client, batch, acknowledged)
             except Error:
                 break
-        killing.result(timeout=30)
+        killing.result(timeout=PATIENCE_S)
 
 
 def insert(client: Client, batch: int, acknowledged: set[int]) -> None:

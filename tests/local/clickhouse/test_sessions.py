@@ -10,6 +10,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.external import ExternalData
 
 from local.clickhouse.running import connect, running_queries, slow_select, wait_until
+from waiting import PATIENCE_S
 
 pytestmark = [pytest.mark.engines]
 
@@ -85,7 +86,7 @@ def test_a_session_in_use_refuses_a_second_query(
         assert caught.value.code == 373
         client.command("KILL QUERY WHERE query_id = {id:String} SYNC", parameters={"id": query_id})
         with pytest.raises(DatabaseError):
-            running.result(timeout=30)
+            running.result(timeout=PATIENCE_S)
     intruder.close()
     assert session.command("SELECT 1") == 1
 
