@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, BadRequestError, omit
+from openai import AsyncOpenAI, AuthenticationError, BadRequestError, omit
 
 from analytics.conftest import Analytics
 from analytics.traffic import SUMS, add_tokens, counted, traffic
@@ -137,8 +137,20 @@ async def test_every_report_answers_the_sdk(analytics: Analytics) -> None:
 async def test_what_is_wrong_is_named(analytics: Analytics, parameters: dict[str, str], field: str, says: str) -> None:
     _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
     answer = await analytics.http.get("/v1/organization/usage/completions", params=parameters, headers=headers)
-    assert (answer.status_code, answer.json()["field"]) == (400, field)
-    assert says in answer.json()["detail"]
-    if parameters.get("limit"):
-        with pytest.raises(BadRequestError):
-            await client(analytics, headers).admin.organization.usage.completions(start_time=1793491200, limit=32)
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], error["type"]) == (400, field, "invalid_request_error")
+    assert says in error["message"]
+
+
+async def test_the_sdk_reads_what_is_wrong(analytics: Analytics) -> None:
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    with pytest.raises(BadRequestError, match="1 to 31") as refused:
+        await client(analytics, headers).admin.organization.usage.completions(start_time=1793491200, limit=32)
+    assert (refused.value.param, refused.value.code) == ("limit", "invalid_parameter")
+
+
+async def test_a_stranger_is_told_in_openais_words(analytics: Analytics) -> None:
+    organization = client(analytics, {"Authorization": "Bearer sk-tg-nobody"}).admin.organization
+    with pytest.raises(AuthenticationError) as refused:
+        await organization.usage.costs(start_time=1793491200)
+    assert refused.value.type == "invalid_request_error"
