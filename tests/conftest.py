@@ -25,6 +25,17 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         run.end()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Beside what failed: what the engines complained of, whose logs go with the run."""
+    run = config.stash.get(RUN, None)
+    if run is None or not terminalreporter.stats.keys() & {"failed", "error"}:
+        return
+    for log in sorted(run.folder.glob("logs/*.log")):
+        if complaints := stores.complaints_in(log.read_text(errors="replace")):
+            terminalreporter.section(log.name)
+            terminalreporter.write_line("\n".join(complaints))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if uses_engines(item) and not MARKS_WITH_ENGINES & {mark.name for mark in item.iter_markers()}:

@@ -1,5 +1,6 @@
 """A database or a prefix of topics for one test alone, on the shared engines."""
 
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,16 @@ class ClickHouseDatabase:
     @property
     def url(self) -> str:
         return f"http://{self.user}:{self.password}@{self.host}:{self.port}/{self.database}"
+
+
+# As Kafka, PostgreSQL and ClickHouse write them; what tests provoke in a store is among them too.
+COMPLAINT = re.compile(r"\b(WARN|ERROR|FATAL|PANIC)\b|Fencing broker|has been fenced")
+LAST_COMPLAINTS = 15
+
+
+def complaints_in(log: str) -> list[str]:
+    """The last lines of an engine's log that tell of something wrong, cut to a width that can be read."""
+    return [line[:300] for line in log.splitlines() if COMPLAINT.search(line)][-LAST_COMPLAINTS:]
 
 
 def unique_name() -> str:
