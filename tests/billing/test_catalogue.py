@@ -9,7 +9,7 @@ from psycopg.errors import CheckViolation, RestrictViolation
 from psycopg.sql import SQL, Identifier
 
 from billing.conftest import Billing
-from tollgate_billing import genai, handlers, store
+from tollgate_billing import free, genai, handlers, store
 from tollgate_billing.handlers import PUBLISHED_FOR, PriceCommand
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CatalogueRecord, ModelRecord, PlanRecord, decode_catalogue
@@ -82,6 +82,15 @@ async def test_the_first_record_holds_what_was_imported(pool: Pool) -> None:
     (standard,) = plan.versions
     assert (version, standard.plan_version, standard.multiplier_bps) == (1, "standard@1", BASIS_POINTS)
     assert standard.valid_from == MIDNIGHT
+
+
+async def test_a_moderation_is_free_and_so_has_a_price(pool: Pool) -> None:
+    """OpenAI's SDK asks for this model where the caller names none; without a price the edge would refuse it."""
+    seeded = await handlers.seed(pool, ["anthropic", "openai"], NOW)
+    assert seeded is not None
+    (moderation,) = (price for price in seeded.added if price.model == "omni-moderation-latest")
+    assert (moderation.prices, moderation.source) == (Prices(input=0, output=0), free.SOURCE)
+    assert (await handlers.import_prices(pool, ["anthropic"], NOW)).added == []
 
 
 async def test_an_import_adds_what_has_changed_and_nothing_else(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,8 @@ async def test_openais_sdk_for_other_endpoints(tollgate: Tollgate) -> None:
         translated = await client.chat.completions.create(
             model=CLAUDE, messages=[{"role": "user", "content": "Count to three"}]
         )
+        moderated = await client.moderations.create(input="river")
+    assert [result.flagged for result in moderated.results] == [False]
     assert responded.usage is not None
     assert answered.usage is not None
     assert translated.usage is not None

@@ -70,6 +70,7 @@ class Offer(NamedTuple):
     provider: str
     context_tokens: int | None
     versions: tuple[tuple[datetime, Prices], ...]
+    source: str = SOURCE
 
 
 class Offers(NamedTuple):

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tollgate_billing import genai, store
+from tollgate_billing.free import free_offers
 from tollgate_billing.handlers.prices import OPERATOR
 from tollgate_billing.handlers.publishing import midnight, publish_plan, record_prices
 from tollgate_billing.handlers.validation import refusal, similar
@@ -66,7 +67,7 @@ async def _import(connection: Connection, provider_ids: Sequence[str], now: date
     offers, left_out = genai.read_offers(provider_ids, now)
     stored = await store.models(connection)
     done = Import([], {}, [], [], left_out)
-    for offer in offers:
+    for offer in (*offers, *free_offers(provider_ids, now)):
         known = stored.get(offer.model)
         if known is not None and (known.provider != offer.provider or known.versions[-1].source == OPERATOR):
             done.kept.append(offer.model)
@@ -96,6 +97,6 @@ def _changes(
         new.append((midnight(now) if in_force is None else now, prices))
     new.extend((valid_from, prices) for valid_from, prices in coming if valid_from not in announced)
     return [
-        NewPrice(offer.model, offer.provider, offer.context_tokens, valid_from, genai.SOURCE, prices, prices)
+        NewPrice(offer.model, offer.provider, offer.context_tokens, valid_from, offer.source, prices, prices)
         for valid_from, prices in new
     ]
