@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY
 
 from deploy.image import ROOT
 from deploy.settings import CLASSES
+from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 MEASURE = (
@@ -23,11 +24,14 @@ MEASURE = (
 def test_every_metric_to_watch_exists() -> None:
     for module in MEASURE:
         importlib.import_module(module)
+    # It is registered by an edge that starts.
+    edge = EdgeCollector(EdgeCounts(), tuple)
     families = {
         family.name + ("_total" if family.type == "counter" else "")
-        for family in REGISTRY.collect()
+        for family in (*REGISTRY.collect(), *edge.collect())
         if family.name.startswith("tollgate_")
     }
+    families |= {f"{family.name}_bucket" for family in edge.collect() if family.type == "histogram"}
     audit = TEXT[TEXT.index("`max(tollgate_audit_missing)") :].splitlines()[0]
     named = set(re.findall(r"tollgate_(?:analytics|audit|balance|edge)_\w+", TEXT))
     named |= {f"tollgate_audit{name}" for name in re.findall(r"`(_[a-z_]+)`", audit)}

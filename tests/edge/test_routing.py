@@ -124,6 +124,25 @@ async def test_a_stream_falls_back_too_and_an_alias_is_the_model(world: World, r
     assert closed.target.startswith("spare")
 
 
+async def test_metrics_tell_answers_and_attempts(world: World, routed: RunningEdge) -> None:
+    before = metrics_of(routed)
+    closed = await world.completed(routed)
+    assert (await routed.post({**BODY, "model": "no-such-model"})).status_code == 404
+    after = metrics_of(routed)
+    grown = {name for name, value in after.items() if value > before.get(name, 0)}
+    chat = '{endpoint="/v1/chat/completions"'
+    assert {f'tollgate_edge_answers_total{chat},status="{status}"}}' for status in (200, 404)} <= grown
+    served = f'provider="spare",result="served",target="{closed.target}"'
+    failed = 'provider="openai",result="provider_error",target="openai/gpt-4o"'
+    assert {f"tollgate_edge_attempts_total{{{labels}}}" for labels in (served, failed)} <= grown
+    assert after["tollgate_edge_running"] == 0
+
+
+def metrics_of(edge: RunningEdge) -> dict[str, float]:
+    text = httpx.get(f"{edge.url}/metrics", trust_env=False).text
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
+
+
 async def test_a_model_without_a_route_goes_to_the_catalogues_provider(world: World, routed: RunningEdge) -> None:
     response = await routed.post({**BODY, "model": "o4-mini"})
     assert response.status_code == 502

@@ -35,6 +35,7 @@ from tollgate_edge.rotation import RotatingRecorder
 from tollgate_edge.routing.attempts import Attempts
 from tollgate_edge.routing.router import Router
 from tollgate_edge.routing.routes import Target
+from tollgate_edge.telemetry import EdgeCounts
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class ModelCalls:
         router: Router,
         gate: Gate,
         claims: Claims,
+        counts: EdgeCounts,
         first_output_tokens: int,
     ) -> None:
         """Wire the endpoints.
@@ -64,6 +66,7 @@ class ModelCalls:
             router: which targets answer for a model.
             gate: what each key may do.
             claims: who serves an idempotency key.
+            counts: what an operator watches.
             first_output_tokens: of a streamed choice, reserved at once and each time after.
         """
         self._keys = keys
@@ -74,13 +77,13 @@ class ModelCalls:
         self._gate = gate
         self._claims = claims
         self._first_output_tokens = first_output_tokens
-        self._running = 0
+        self._counts = counts
         self._is_idle = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
         exchange.words = ENDPOINTS[exchange.path].words
-        self._running += 1
+        self._counts.running += 1
         try:
             key = authenticate(self._keys, credentials(exchange.headers), exchange.arrived_at)
             with self._gate.enter(key, exchange) as ticket:
@@ -93,14 +96,15 @@ class ModelCalls:
             log.exception("request %s failed", exchange.request_id)
             await exchange.fail(internal_error())
         finally:
-            self._running -= 1
-            if not self._running:
+            self._counts.answered(exchange.path, exchange.status, exchange.first_byte_ms)
+            self._counts.running -= 1
+            if not self._counts.running:
                 self._is_idle.set()
 
     async def until_idle(self) -> None:
         """Wait until the requests that the server has cancelled have said what they used."""
         self._is_idle.clear()
-        if self._running:
+        if self._counts.running:
             with suppress(TimeoutError):
                 async with asyncio.timeout(SETTLE_TIMEOUT_S):
                     await self._is_idle.wait()
@@ -119,6 +123,7 @@ class ModelCalls:
             finally:
                 # A request that was recorded has settled it before; one that could not be must not hold it for ever.
                 call.allowance.reservation.settle(0)
+                self._counts.attempted(call.provider.failed, call.provider.served_by)
         finally:
             if claim is not None:
                 claim.release()

@@ -16,6 +16,7 @@ Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+CLIENT_LEFT = 499
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
@@ -33,6 +34,8 @@ class Exchange:
         self.content_type = b""
         self.words = OPENAI_WORDS
         self.started = False
+        # Until an answer begins: the client has left, as other proxies log it.
+        self.status = CLIENT_LEFT
         self.first_byte_ms: int | None = None
         self._arrived = time.perf_counter()
         self._receive = receive
@@ -84,6 +87,7 @@ class Exchange:
 
     async def start(self, status: int, content_type: bytes, headers: Sequence[Header] = ()) -> None:
         self.started = True
+        self.status = status
         self.content_type = content_type
         self.first_byte_ms = self.elapsed_ms()
         common = [

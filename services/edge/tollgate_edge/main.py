@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from typing import NamedTuple
 
+from prometheus_client import REGISTRY
+
 from tollgate_common import cli
 from tollgate_common.errors import CommandError
 from tollgate_common.events import KeyLimits
@@ -32,6 +34,7 @@ from tollgate_edge.routing.document import WrongDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
 from tollgate_edge.settings import EdgeSettings
+from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
 from tollgate_edge.workers import Supervisor, end_with_supervisor, is_worker, listen
 
 log = logging.getLogger(__name__)
@@ -156,6 +159,8 @@ async def serve_here(settings: EdgeSettings) -> None:
     gate = make_gate(settings, leases)
     balances = Balances(bootstrap, prefix)
     admission = make_admission(settings, leases, balances)
+    counts = EdgeCounts()
+    REGISTRY.register(EdgeCollector(counts, lambda: router.routes.breakers))
     calls = ModelCalls(
         keys,
         catalogue,
@@ -164,6 +169,7 @@ async def serve_here(settings: EdgeSettings) -> None:
         router=router,
         gate=gate,
         claims=make_claims(settings, leases),
+        counts=counts,
         first_output_tokens=settings.first_output_tokens,
     )
     topics = [keys.topic, catalogue.topic]

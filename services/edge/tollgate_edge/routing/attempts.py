@@ -66,6 +66,7 @@ class Attempts:
         self._failed: list[FailedAttempt] = []
         # Those that may be tried again when all have been tried.
         self._again: list[Target] = []
+        self._has_served = False
         self.count = 0
         self.target = self._targets[0]
 
@@ -73,6 +74,11 @@ class Attempts:
     def failed(self) -> tuple[FailedAttempt, ...]:
         """The attempts that did not serve, in order."""
         return tuple(self._failed)
+
+    @property
+    def served_by(self) -> Target | None:
+        """Whose answer the client gets, or has got a part of; None if no attempt was answered."""
+        return self.target if self._has_served else None
 
     async def complete(self, request: ProviderRequest) -> Answer:
         """A whole answer of the first target that gives one.
@@ -108,12 +114,15 @@ class Attempts:
             self.count += 1
             asked_s = self._clock()
             try:
-                return await ask(self.target)
+                result = await ask(self.target)
             except ProviderError as error:
                 self._note(error, asked_s)
                 wait_s = self._choose_next(error)
                 if wait_s is None or self._clock() + wait_s - began_s > self._retries.within_s:
                     raise
+            else:
+                self._has_served = True
+                return result
             if wait_s:
                 await self._sleep(wait_s)
 

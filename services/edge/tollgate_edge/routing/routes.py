@@ -1,7 +1,7 @@
 """Which targets may answer for a model, and in which order a request tries them."""
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tollgate_edge.providers.base import Operation, Provider
@@ -47,6 +47,10 @@ class Breakers:
     def of(self, target_name: str, settings: BreakerPart) -> Breaker:
         key = f"{target_name} {settings.failures} {settings.open_s}"
         return self._known.setdefault(key, Breaker(settings.failures, settings.open_s))
+
+    def __iter__(self) -> Iterator[tuple[str, Breaker]]:
+        """The targets' names and their breakers; twice where a change of the settings gave a target another."""
+        return ((key.rsplit(" ", 2)[0], breaker) for key, breaker in self._known.items())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""What an operator's Prometheus reads of an edge, by the client library's own parser."""
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tollgate_common.events import FailedAttempt
+from tollgate_edge.routing.breaker import Breaker
+from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
+
+CHAT = "/v1/chat/completions"
+
+
+def scraped(counts: EdgeCounts, *breakers: tuple[str, Breaker]) -> dict[tuple[str, ...], float]:
+    """Each sample's value, by its name and the values of its labels, in the order of the labels' names."""
+    registry = CollectorRegistry()
+    registry.register(EdgeCollector(counts, lambda: breakers))
+    families = text_string_to_metric_families(generate_latest(registry).decode())
+    return {
+        (s.name, *(value for _, value in sorted(s.labels.items()))): s.value
+        for family in families
+        for s in family.samples
+    }
+
+
+def test_answers_and_the_time_to_their_first_byte() -> None:
+    counts = EdgeCounts()
+    for status, first_byte_ms in ((200, 5), (200, 6), (402, 1), (499, None), (200, 90_000)):
+        counts.answered(CHAT, status, first_byte_ms)
+    found = scraped(counts)
+    assert found["tollgate_edge_answers_total", CHAT, "200"] == 3
+    assert found["tollgate_edge_answers_total", CHAT, "499"] == 1
+    bucket = "tollgate_edge_first_byte_seconds_bucket"
+    assert [found[bucket, CHAT, bound] for bound in ("0.005", "0.01", "60.0", "+Inf")] == [2, 3, 3, 4]
+    assert found["tollgate_edge_first_byte_seconds_count", CHAT] == 4
+    assert found["tollgate_edge_first_byte_seconds_sum", CHAT] == 90.012
+
+
+def test_attempts_by_their_result() -> None:
+    counts = EdgeCounts()
+    refused = FailedAttempt(
+        target="openai/gpt-4o", provider="openai", latency_ms=1, status=None, error_code="connect_failed"
+    )
+    busy = FailedAttempt(target="openai/gpt-4o", provider="openai", latency_ms=1, status=429, error_code="rate_limited")
+    counts.attempted([refused, busy, busy], None)
+    found = scraped(counts)
+    assert found["tollgate_edge_attempts_total", "openai", "429", "openai/gpt-4o"] == 2
+    assert found["tollgate_edge_attempts_total", "openai", "connect_failed", "openai/gpt-4o"] == 1
+
+
+def test_a_target_that_is_avoided_is_told_once_though_it_has_had_other_settings() -> None:
+    failing = Breaker(failures_to_open=1, open_s=1_000)
+    failing.failed(0)
+    failing.avoid_until(1e12)
+    found = scraped(EdgeCounts(), ("openai/gpt-4o", failing), ("openai/gpt-4o", Breaker(2, 10)), ("b", Breaker(1, 1)))
+    assert found["tollgate_edge_target_avoided_seconds", "openai/gpt-4o"] > 1_000
+    assert found["tollgate_edge_target_avoided_seconds", "b"] == 0
