@@ -35,7 +35,6 @@ def folder() -> Iterator[Path]:
 async def test_nothing_is_left_of_an_interrupted_run(folder: Path, end: signal.Signals) -> None:
     run = await start_run(folder)
     try:
-        # A Ctrl-C that came sooner could be lost, in a destructor for example.
         await until((folder / WAITS).exists, "the test waits")
         (home,) = runs_in(folder)
         keeper = running_pid(keeper_file(home))
@@ -61,7 +60,9 @@ async def start_run(folder: Path) -> asyncio.subprocess.Process:
     """A run of pytest that waits in a test until it is ended."""
     test = folder / "test_that_waits.py"
     test.write_text(
-        "import pathlib, time, pytest\n\n@pytest.mark.engines\ndef test_waits(engines: object) -> None:\n"
+        "import pathlib, signal, time, pytest\n\n@pytest.mark.engines\ndef test_waits(engines: object) -> None:\n"
+        # It is ignored in what a shell runs in the background, and in all that comes of it.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"    pathlib.Path({str(folder / WAITS)!r}).touch()\n    time.sleep(600)\n"
     )
     shutil.copy(TESTS / "conftest.py", folder)
