@@ -15,7 +15,7 @@ from accounts.answers import OPERATOR_TOKEN, RULES, SignedUp, assert_problem
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.settings import AccountsSettings
-from tollgate_accounts.tokens import command
+from tollgate_accounts.tokens import command, store
 from tollgate_accounts.tokens.handlers import KEPT_FOR, PUBLISHED_BEFORE, SIGNS_FOR, Issuer
 from tollgate_accounts.tokens.seal import Seal
 from tollgate_common.access_tokens import JWKS_PATH, Role, Verifier
@@ -198,6 +198,16 @@ async def test_instances_that_rotate_at_once_make_one_key(pool: Pool, issuer: Is
     await pass_time(pool, SIGNS_FOR)
     await asyncio.gather(*(Issuer(pool, Seal(SIGNING_SECRET)).rotate() for _ in range(8)))
     assert len(await kids(issuer)) == 2
+
+
+async def test_who_waits_for_another_s_rotation_sees_its_key(pool: Pool, issuer: Issuer) -> None:
+    """Its transaction is the older one, and has the lock later."""
+    async with pool.connection() as late:
+        await late.execute("SELECT now()")
+        await issuer.rotate()
+        await store.lock_signing_keys(late)
+        (key,) = await store.read_signing_keys(late)
+        assert key.signs_since >= timedelta(0)
 
 
 async def test_another_secret_begins_with_another_key_at_once(pool: Pool, issuer: Issuer) -> None:
