@@ -46,8 +46,6 @@ def node_settings(listeners: str, advertised: str, controller: str) -> dict[str,
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
         "group.initial.rebalance.delay.ms": "0",
-        # A machine that stands still for 9 s would have the only broker fenced, which nobody could replace.
-        "broker.session.timeout.ms": "60000",
     }
 
 
