@@ -1,6 +1,8 @@
-"""The models on offer, under OpenAI's names."""
+"""The models on offer, under their companies' names."""
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tollgate_local.provider.errors import ApiError, unknown_model
@@ -43,6 +45,7 @@ MODELS: Final = {
         Model("whisper-1", 1_677_532_384, 4_096, serves="transcriptions"),
         Model("gpt-4o-transcribe", 1_742_068_463, 16_000, serves="transcriptions"),
         Model("omni-moderation-latest", 1_731_689_265, 32_768, serves="moderations"),
+        Model("omni-moderation-2024-09-26", 1_732_734_466, 32_768, serves="moderations"),
         Model("rerank-v3.5", 1_733_097_600, 4_096, owner="cohere", serves="rerank"),
         Model("claude-sonnet-5-5", 1_790_640_000, 200_000, owner="anthropic"),
         Model("claude-haiku-5-5", 1_790_640_000, 200_000, owner="anthropic"),
@@ -54,9 +57,39 @@ MODELS: Final = {
 }
 
 
+# Of a name that is none of those above: whose model it is, and which endpoint it is for. The first that fits.
+FAMILIES: Final = (
+    (re.compile(r"text-embedding-"), "system", "embeddings"),
+    (re.compile(r"whisper-|gpt-.*transcribe"), "system", "transcriptions"),
+    (re.compile(r"tts-|gpt-.*-tts"), "system", "speech"),
+    (re.compile(r"(chat)?gpt-image-"), "system", "generations"),
+    (re.compile(r"(babbage|davinci)-002|gpt-.*-instruct"), "system", "completions"),
+    (re.compile(r"gpt-(\d|audio|rosalind)|o\d|chatgpt-|codex-"), "system", "chat"),
+    (re.compile(r"claude-"), "anthropic", "chat"),
+    (re.compile(r"gemini-embedding-"), "google", "embeddings"),
+    (re.compile(r"gemini-|gemma-"), "google", "chat"),
+)
+_REASONS: Final = re.compile(r"gpt-([5-9]|\d\d)|o\d|gemini-(2\.5|[3-9])")
+_ANY_CREATED, _ANY_CONTEXT_TOKENS = 1_750_000_000, 200_000
+
+
+def known_model(name: str) -> Model | None:
+    """The model of that name, of those listed or by its family."""
+    return MODELS.get(name) or _of_family(name)
+
+
+@lru_cache(maxsize=1_000)
+def _of_family(name: str) -> Model | None:
+    for pattern, owner, serves in FAMILIES:
+        if pattern.match(name):
+            is_embedding, reasons = serves == "embeddings", serves == "chat" and _REASONS.match(name) is not None
+            return Model(name, _ANY_CREATED, _ANY_CONTEXT_TOKENS, reasons, is_embedding, owner, serves)
+    return None
+
+
 def find_model(name: str) -> Model:
     """The model of that name; `ApiError` 404 when there is none."""
-    model = MODELS.get(name)
+    model = known_model(name)
     if model is None:
         raise unknown_model(name)
     return model
@@ -83,7 +116,7 @@ def model_for(kind: str, name: str) -> Model:
 
 def owned_model(owner: str, name: str) -> Model:
     """A chat model of one company's protocol."""
-    model = MODELS.get(name)
+    model = known_model(name)
     if model is None or model.owner != owner or model.serves != "chat":
         raise unknown_model(name)
     return model
