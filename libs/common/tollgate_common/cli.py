@@ -11,10 +11,10 @@ import uvloop
 
 from tollgate_common import crash_points
 from tollgate_common.errors import CommandError
-from tollgate_common.settings import ServiceSettings, load
+from tollgate_common.settings import ServerSettings, load
 from tollgate_common.telemetry import configure_logging
 
-SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
+SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 
 @dataclass(frozen=True)

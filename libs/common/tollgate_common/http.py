@@ -27,14 +27,17 @@ READY_POLL_S = 0.05
 log = logging.getLogger(__name__)
 
 
-def create_app(title: str, *, ready: Callable[[], str | None]) -> FastAPI:
+def create_app(title: str, *, ready: Callable[[], str | None], is_public: bool = False) -> FastAPI:
     """A FastAPI application with the routes that Kubernetes and operators expect.
 
     Args:
         title: the service's name in its OpenAPI document.
         ready: None when the service can work, otherwise what it waits for.
+        is_public: every path can be reached by strangers, so that there are no metrics and no document.
     """
-    app = FastAPI(title=title, version="0.1.0", docs_url="/docs", redoc_url=None)
+    documents = None if is_public else "/docs"
+    openapi = None if is_public else "/openapi.json"
+    app = FastAPI(title=title, version="0.1.0", docs_url=documents, openapi_url=openapi, redoc_url=None)
     app.add_exception_handler(Problem, _render_problem)
     app.add_exception_handler(RequestValidationError, _render_invalid)
     app.add_exception_handler(HTTPException, _render_http_exception)
@@ -50,9 +53,11 @@ def create_app(title: str, *, ready: Callable[[], str | None]) -> FastAPI:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "waiting", "for": waiting_for}, HTTPStatus.SERVICE_UNAVAILABLE)
 
-    @app.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    if not is_public:
+
+        @app.get("/metrics", include_in_schema=False)
+        async def metrics() -> Response:
+            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return app
 

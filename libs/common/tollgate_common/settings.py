@@ -11,23 +11,32 @@ from tollgate_common.crash_points import CrashPoint
 ENV_PREFIX = "TOLLGATE_"
 
 
-class Settings(BaseSettings):
-    """What every service needs. `kafka_bootstrap` is read from `TOLLGATE_KAFKA_BOOTSTRAP`, and so on."""
+class Environment(BaseSettings):
+    """`kafka_bootstrap` is read from `TOLLGATE_KAFKA_BOOTSTRAP`, and so on."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+
+
+class Settings(Environment):
+    """What everything that uses the log needs."""
 
     kafka_bootstrap: str = Field(min_length=3, description="brokers, host:port, separated by commas")
     topic_prefix: str = Field("tollgate", pattern=r"^[a-z0-9-]+$", description="first part of each topic's name")
 
 
-class ServiceSettings(Settings):
+class ServerSettings(Environment):
+    """What everything that answers over HTTP needs."""
+
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(ge=1, le=65535, description="port to listen on")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    crash_at: CrashPoint | None = Field(None, description="for tests alone: the point at which the process dies")
+
+
+class ServiceSettings(Settings, ServerSettings):
     accounts_url: str | None = Field(
         None, pattern="^https?://", description="the accounts service, whose access tokens are then taken"
     )
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    crash_at: CrashPoint | None = Field(None, description="for tests alone: the point at which the process dies")
 
 
 class ConsumerSettings(ServiceSettings):
