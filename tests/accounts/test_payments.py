@@ -168,6 +168,7 @@ async def test_without_stripe(pool: Pool, passwords: Passwords, ada: Headers) ->
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://accounts") as client:
         answer = await client.post("/v1/payments", json={"amount_nano": USD}, headers=ada)
         assert_problem(answer, 403, "payments_not_configured")
+        assert (await client.get("/v1/payments", headers=ada)).json()["methods"] == []
         body, headers = signed(Story(new_id(), 100).completed())
         answer = await client.post("/v1/stripe/events", content=body, headers=headers)
         assert_problem(answer, 403, "payments_not_configured")
@@ -178,7 +179,11 @@ async def test_an_organisation_sees_its_own_payments(
 ) -> None:
     await begin(client, ada)
     bob = await signed_up("bob@example.com")
-    assert (await client.get("/v1/payments", headers=bob)).json() == {"payments": [], "next_after": None}
+    assert (await client.get("/v1/payments", headers=bob)).json() == {
+        "payments": [],
+        "next_after": None,
+        "methods": ["stripe"],
+    }
 
 
 # --- what Stripe tells ----------------------------------------------------------------------------------------------

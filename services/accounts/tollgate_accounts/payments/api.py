@@ -10,7 +10,7 @@ from tollgate_accounts.access import problems as access_problems
 from tollgate_accounts.access.permissions import Access, Member, Public
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.payments import handlers, problems
-from tollgate_accounts.payments.schemas import BegunPaymentView, PaymentPage, PaymentRequest, PaymentView, Received
+from tollgate_accounts.payments.schemas import BegunPaymentView, OwnPaymentPage, PaymentRequest, PaymentView, Received
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_common.money import CURRENCY
@@ -64,11 +64,12 @@ def routes(pool: Pool, access: Access, stripe: StripeCheckout | None) -> APIRout
         caller: Annotated[Member, Depends(payer)],
         after: Annotated[UUID | None, Query(description="`next_after` of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
-    ) -> PaymentPage:
+    ) -> OwnPaymentPage:
         found = await handlers.list_payments(pool, caller.account_id, str(after) if after else None, limit)
-        return PaymentPage(
+        return OwnPaymentPage(
             payments=[PaymentView.of(payment) for payment in found],
             next_after=found[-1].id if len(found) == limit else None,
+            methods=[] if stripe is None else [stripe.name],
         )
 
     @router.post(

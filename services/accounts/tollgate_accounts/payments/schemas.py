@@ -84,5 +84,9 @@ class PaymentPage(BaseModel):
     next_after: str | None = Field(description="`after` of the next page; null on the last")
 
 
+class OwnPaymentPage(PaymentPage):
+    methods: list[str] = Field(description="how a payment can be begun; empty if it cannot", examples=[["stripe"]])
+
+
 class Received(BaseModel):
     received: Literal[True] = True
