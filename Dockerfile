@@ -1,12 +1,21 @@
 # One image for all services; its first argument says which of them runs: `docker build -t tollgate .`, `docker run tollgate edge`.
-# BASE must have Python 3.11 or newer, with its venv module.
+# BASE must have Python 3.11 or newer, with its venv module; NODE, which only builds the console's pages, Node 20 or newer.
 ARG BASE=python:3.11.14-slim-bookworm
+ARG NODE=node:22.21.1-bookworm-slim
+
+# hadolint ignore=DL3006
+FROM ${NODE} AS web
+WORKDIR /src/services/console/web
+COPY services/console/web/package.json services/console/web/package-lock.json ./
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY services/console/web .
+RUN node build.mjs /static
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
 # An image of fewer services is smaller: `--build-arg SERVICES=edge`. `local` is what trying it out needs: the simulated
 # provider, the mail catcher and the demo account.
-ARG SERVICES="accounts analytics balance billing edge"
+ARG SERVICES="accounts analytics balance billing console edge"
 WORKDIR /src
 COPY requirements requirements
 RUN python3 -m venv /opt/build \
@@ -18,6 +27,7 @@ RUN python3 -m venv --without-pip /opt/tollgate \
         --require-hashes --only-binary :all: "$@"
 COPY libs libs
 COPY services services
+COPY --from=web /static services/console/tollgate_console/static
 COPY deploy/local deploy/local
 RUN set -- libs/common \
     && for service in ${SERVICES}; do \

@@ -5,7 +5,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One stamp says that .venv holds what requirements/dev.txt names; it is made anew when that file changes.
 READY := .venv/.ready
-MEMBERS := libs/common services/edge services/accounts services/billing services/balance services/analytics deploy/local
+MEMBERS := libs/common services/edge services/accounts services/billing services/balance services/analytics services/console deploy/local
+
+# The console's pages.
+WEB := services/console/web
 
 .PHONY: help
 help: ## Show this list
@@ -34,6 +37,7 @@ reset: $(READY) ## Stop the system and delete its data
 test: check ## Run every check and every test
 	$(BIN)/pytest -n 3 --dist loadfile -m "not live and not e2e and not chaos"
 	$(BIN)/pytest -n 2 --dist loadfile -m "live and not chaos"
+	tests/browser/ensure-chromium
 # One at a time: each of these runs many processes itself, and several such systems at once starve each other.
 	$(BIN)/pytest -m "e2e or chaos"
 
@@ -65,11 +69,15 @@ check: $(READY) ## Lint, types, import rules, generated files
 	$(BIN)/ruff check .
 	$(BIN)/mypy libs services deploy/local tests bench
 	$(BIN)/lint-imports
+	$(WEB)/build packages
+	cd $(WEB) && npm run --silent check
 
 .PHONY: fix
 fix: $(READY) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(WEB)/build packages
+	cd $(WEB) && npm run --silent fix
 
 .PHONY: contracts
 contracts: $(READY) ## Write the events' JSON Schemas; refuses a breaking change
@@ -81,4 +89,4 @@ lock: $(READY) ## Pin the newest allowed versions in requirements/, with their h
 
 .PHONY: clean
 clean: ## Delete the environment and every cache, not the data
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache node_modules
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(WEB)/node_modules services/console/tollgate_console/static

@@ -6,7 +6,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 ENTRY_POINT = ROOT / "deploy/image/tollgate-service"
-SERVICES = ("accounts", "analytics", "balance", "billing", "edge")
+SERVICES = ("accounts", "analytics", "balance", "billing", "console", "edge")
+# Which have tables of their own.
+WITH_STORES = ("accounts", "analytics", "balance", "billing")
 
 
 def instruction(name: str) -> str:

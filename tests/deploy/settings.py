@@ -11,6 +11,7 @@ from tollgate_balance.settings import BalanceSettings
 from tollgate_billing.settings import BillingSettings
 from tollgate_common.settings import load
 from tollgate_common.topics import TopicSettings
+from tollgate_console.settings import ConsoleSettings
 from tollgate_edge.settings import EdgeSettings
 
 CLASSES: Mapping[str, type[BaseSettings]] = {
@@ -18,6 +19,7 @@ CLASSES: Mapping[str, type[BaseSettings]] = {
     "analytics": AnalyticsSettings,
     "balance": BalanceSettings,
     "billing": BillingSettings,
+    "console": ConsoleSettings,
     "edge": EdgeSettings,
     "topics": TopicSettings,
 }
@@ -37,6 +39,7 @@ MAY_BE_LEFT_OUT: Mapping[str, set[str]] = {
     | {"admission", "credit_wait_s", "first_output_tokens", "fail_open_above_nano", "workers", "drain_s"}
     | {"key_requests_per_minute", "key_tokens_per_minute", "key_max_in_flight"}
     | {"idempotency_wait_s", "idempotency_max_bytes"},
+    "console": {"log_level", "crash_at"},
     "topics": set(),
 }
 # Something of the right form for what only a secret has.

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deploy import settings
-from deploy.image import ROOT, SERVICES, environment
+from deploy.image import ROOT, SERVICES, WITH_STORES, environment
 from engines.containers import CLICKHOUSE_IMAGE, POSTGRES_IMAGE
 from tollgate_edge.settings import EdgeSettings
 from tollgate_edge.workers import CLOSE_WITHIN_S
@@ -54,7 +54,7 @@ def test_the_provider_gets_what_it_reads() -> None:
     assert parts()["provider"]["environment"].keys() <= fields
 
 
-@pytest.mark.parametrize("service", [service for service in SERVICES if service != "edge"])
+@pytest.mark.parametrize("service", WITH_STORES)
 def test_a_migration_runs_before_its_service_and_with_its_environment(service: str) -> None:
     step = parts()[f"migrate-{service}"]
     assert step["command"] == [service, "migrate"]

@@ -132,6 +132,7 @@ async def running_tollgate(
     settings: Mapping[str, str] | None = None,
     patience: Patience | None = None,
     parts: Callable[[System], Sequence[Part]] = System.parts,
+    with_console: bool = False,
 ) -> AsyncIterator[Tollgate]:
     """All services over the shared engines, under a name of their own; the name's topics are deleted after.
 
@@ -142,6 +143,7 @@ async def running_tollgate(
         settings: further variables for every service.
         patience: with services that are killed.
         parts: what is run of the system, and how.
+        with_console: run the web console too.
     """
     system = System(
         lambda: engines,
@@ -151,6 +153,7 @@ async def running_tollgate(
         name=unique_name(),
         more=tuple(more),
         settings=settings or {},
+        with_console=with_console,
     )
     system.logs.mkdir(parents=True)
     with Reaper() as reaper:

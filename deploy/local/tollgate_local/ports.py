@@ -25,6 +25,7 @@ DEFAULT_PORTS = {
     "clickhouse": 18123,
     "mails": 8091,
     "smtp": 8092,
+    "console": 8085,
 }
 BASE_VARIABLE = "TOLLGATE_PORT_BASE"
 HIGHEST_PORT = 65_535

@@ -13,6 +13,7 @@ import httpx
 import psycopg
 from psycopg import sql
 
+from tollgate_local.console import build_console
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.folders import write_private
 from tollgate_local.ports import HOST
@@ -57,6 +58,9 @@ SERVICES = (
 )
 
 
+CONSOLE = Service("console", depends_on=())
+
+
 @dataclass(frozen=True)
 class ProviderAccount:
     """A model provider to forward requests to, with our key there."""
@@ -85,6 +89,8 @@ class System:
     more: tuple[Service, ...] = ()
     # Further variables for every service.
     settings: Mapping[str, str] = field(default_factory=dict)
+    # The web console, whose build needs Node.
+    with_console: bool = False
 
     def url(self, part: str) -> str:
         return f"http://{HOST}:{self.ports[part]}"
@@ -109,7 +115,8 @@ class System:
             )
             for service in (*SERVICES, *self.more)
         ]
-        return steps + simulated + services
+        console = [Part("console", partial(self._service_spec, CONSOLE), build_console)] if self.with_console else []
+        return steps + simulated + services + console
 
     async def _create_topics(self) -> None:
         environment = self._common_environment() | {
@@ -157,6 +164,8 @@ class System:
 
     def environment(self, service: Service) -> dict[str, str]:
         """What the service reads its settings from."""
+        if service.kind == "console":
+            return self._console_environment()
         engines = self.engines()
         environment = self._common_environment()
         environment["TOLLGATE_BALANCE_URL"] = self.url(service.asks)
@@ -174,7 +183,19 @@ class System:
         if service.kind == "accounts":
             environment["TOLLGATE_SIGNING_SECRET"] = self.secret("signing-secret")
             environment |= self._mail_environment()
+            if self.with_console:
+                environment["TOLLGATE_CONSOLE_URL"] = self.url("console")
         return environment | dict(self.settings)
+
+    def _console_environment(self) -> dict[str, str]:
+        asked = ("accounts", "analytics", "balance", "billing")
+        return {f"TOLLGATE_{name.upper()}_URL": self.url(name) for name in asked} | {
+            "TOLLGATE_HOST": HOST,
+            "TOLLGATE_PORT": str(self.ports["console"]),
+            "TOLLGATE_CONSOLE_URL": self.url("console"),
+            "TOLLGATE_PUBLIC_API_URL": f"{self.url('edge')}/v1",
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def _common_environment(self) -> dict[str, str]:
         return {

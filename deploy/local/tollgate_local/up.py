@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from tollgate_local.demo import ensure_demo
+from tollgate_local.console import missing_for_console
+from tollgate_local.demo import ensure_demo, read_demo
 from tollgate_local.engines import build_engines
 from tollgate_local.errors import LocalError
 from tollgate_local.folders import RUN
@@ -19,7 +20,7 @@ from tollgate_local.instance import only_one, running_pid
 from tollgate_local.ports import HOST, is_free, read_ports, require_free
 from tollgate_local.processes import Reaper, Tell
 from tollgate_local.supervisor import Supervisor
-from tollgate_local.system import SERVICES, ProviderAccount, System, answers_well
+from tollgate_local.system import CONSOLE, SERVICES, ProviderAccount, System, answers_well
 from tollgate_local.tasks import apart, end_tasks
 from tollgate_local.users import outside_folder
 
@@ -71,7 +72,17 @@ async def up(home: Home, environment: Mapping[str, str], tell: Tell) -> None:
         home.ports_file.write_bytes(msgspec.json.encode(ports))
         keep_last_logs(home.logs)
         engines = build_engines(home.data, home.logs, ports, tell, short_lived=False)
-        system = System(lambda: engines.addresses, ports, home.data, home.logs, provider=real_provider(environment))
+        missing = missing_for_console()
+        system = System(
+            lambda: engines.addresses,
+            ports,
+            home.data,
+            home.logs,
+            provider=real_provider(environment),
+            with_console=missing is None,
+        )
+        if missing is not None:
+            tell(f"starting without the web console, which is built with {missing}")
         tell("starting the engines")
         async with Supervisor(engines.parts(), reaper, tell) as running_engines:
             await running_engines.wait_ready()
@@ -112,7 +123,7 @@ def welcome(system: System, demo_file: Path, api_key: str, took_s: float) -> str
     return f"""
 Tollgate is ready after {took_s:.0f} s. Ctrl-C stops it; its data stays.
 
-  API for any OpenAI SDK   {system.url("edge")}/v1
+{_told_of_console(system, demo_file)}  API for any OpenAI SDK   {system.url("edge")}/v1
   accounts                 {system.url("accounts")}/docs
   usage                    {system.url("analytics")}/docs
   mails that are sent      {system.url("mails")}
@@ -134,6 +145,16 @@ and see what it used, by model and by key:
 and what is left of the credit:
 
   curl {system.url("balance")}/v1/balance -H 'Authorization: Bearer {api_key}'
+"""
+
+
+def _told_of_console(system: System, demo_file: Path) -> str:
+    if not system.with_console:
+        return ""
+    demo = read_demo(demo_file)
+    return f"""\
+  console                  {system.url("console")}
+    sign in as             {demo.email} with the password {demo.password}
 """
 
 
@@ -172,7 +193,7 @@ async def status(home: Home, tell: Tell) -> None:
         return
     ports = msgspec.json.decode(home.ports_file.read_bytes(), type=dict[str, int])
     tell(f"running as process {pid}")
-    services = {service.name for service in SERVICES}
+    services = {service.name for service in (*SERVICES, CONSOLE)}
     for part, port in ports.items():
         ready = await answers_well(f"http://{HOST}:{port}/readyz") if part in services else not is_free(port)
         tell(f"  {part:<18}{HOST}:{port:<8}{'ready' if ready else 'not ready'}")

@@ -1,0 +1,67 @@
+"""Which calls of which service the pages may make, and with what; no other is passed on.
+
+A page's path is `/api/<service>/v1/...`. The list is short on purpose: what operators and services do, and what shows a
+session's token, can not be reached through a browser's cookie.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+ID = r"[0-9A-Za-z-]{1,64}"
+
+
+class Credential(Enum):
+    NONE = auto()
+    """Anybody may call it."""
+    SESSION = auto()
+    """Accounts itself: it knows its sessions."""
+    ACCESS_TOKEN = auto()
+    """Any other service: it takes a token that accounts signs for a session."""
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    path: re.Pattern[str]
+    credential: Credential
+    is_stream: bool = False
+
+    @property
+    def service(self) -> str:
+        return self.path.pattern.split("/")[0]
+
+
+def _route(method: str, path: str, credential: Credential, *, is_stream: bool = False) -> Route:
+    return Route(method, re.compile(path.replace("{id}", ID), re.ASCII), credential, is_stream)
+
+
+ROUTES = (
+    _route("POST", "accounts/v1/accounts", Credential.NONE),
+    _route("POST", "accounts/v1/email-verifications", Credential.NONE),
+    _route("POST", "accounts/v1/email-verifications/requests", Credential.NONE),
+    _route("POST", "accounts/v1/password-resets", Credential.NONE),
+    _route("POST", "accounts/v1/password-resets/requests", Credential.NONE),
+    _route("POST", "accounts/v1/invitations/acceptances", Credential.SESSION),
+    _route("GET", "accounts/v1/organisations", Credential.SESSION),
+    _route("PUT", "accounts/v1/sessions/current/organisation", Credential.SESSION),
+    _route("GET", "accounts/v1/keys", Credential.SESSION),
+    _route("POST", "accounts/v1/keys", Credential.SESSION),
+    _route("DELETE", "accounts/v1/keys/{id}", Credential.SESSION),
+    _route("POST", "accounts/v1/promo-codes/redemptions", Credential.SESSION),
+    _route("GET", "accounts/v1/payments", Credential.SESSION),
+    _route("POST", "accounts/v1/payments", Credential.SESSION),
+    _route("GET", "analytics/v1/usage", Credential.ACCESS_TOKEN),
+    _route("GET", "analytics/v1/requests", Credential.ACCESS_TOKEN),
+    _route("GET", "analytics/v1/requests/export", Credential.ACCESS_TOKEN, is_stream=True),
+    _route("GET", "analytics/v1/generation", Credential.ACCESS_TOKEN),
+    _route("GET", "analytics/v1/live", Credential.ACCESS_TOKEN, is_stream=True),
+    _route("GET", "balance/v1/balance", Credential.ACCESS_TOKEN),
+    _route("GET", "balance/v1/grants", Credential.ACCESS_TOKEN),
+    _route("GET", "balance/v1/budgets", Credential.ACCESS_TOKEN),
+    _route("GET", "billing/v1/prices", Credential.NONE),
+)
+
+
+def find_route(method: str, path: str) -> Route | None:
+    return next((route for route in ROUTES if route.method == method and route.path.fullmatch(path)), None)

@@ -1,0 +1,96 @@
+// Amounts, counts and times as people read them. Money comes as nano-dollars: 1 USD is 1,000,000,000.
+
+export const NANO = 1_000_000_000;
+
+const counts = new Intl.NumberFormat("en-US");
+const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
+/** Two decimals where they tell something, as many as there are where an amount is below a cent. */
+export function money(nano: number): string {
+  const sign = nano < 0 ? "−" : "";
+  const amount = Math.abs(nano);
+  if (amount >= NANO || amount === 0) {
+    const [units = "0", places = "00"] = (amount / NANO).toFixed(2).split(".");
+    return `${sign}$${counts.format(Number(units))}.${places}`;
+  }
+  return `${sign}$${trimmed((amount / NANO).toFixed(9))}`;
+}
+
+/** For the large figures: a hundredth of a cent is the least that is told. */
+export function roundMoney(nano: number): string {
+  if (nano === 0 || nano >= NANO) return money(nano);
+  return nano < NANO / 10_000 ? "<$0.0001" : `$${trimmed((nano / NANO).toFixed(4))}`;
+}
+
+/** What is left, never more than there is, and fine enough to see it change. */
+export function credit(nano: number): string {
+  const hundredths = Math.floor(nano / (NANO / 10_000));
+  const [units = "0", places = ""] = (hundredths / 10_000).toFixed(4).split(".");
+  return `$${counts.format(Number(units))}.${places.replace(/00$/, "")}`;
+}
+
+/** For axes. */
+export function shortMoney(nano: number): string {
+  if (nano === 0) return "$0";
+  const amount = nano / NANO;
+  if (amount >= 1000) return `$${compact.format(amount)}`;
+  return `$${Number(amount.toPrecision(3))
+    .toFixed(9)
+    .replace(/\.?0+$/, "")}`;
+}
+
+function trimmed(decimal: string): string {
+  return decimal.replace(/0+$/, "").replace(/\.(\d?)$/, (_, digit: string) => `.${digit.padEnd(2, "0")}`);
+}
+
+export function count(value: number): string {
+  return counts.format(value);
+}
+
+export function shortCount(value: number): string {
+  return value < 100_000 ? counts.format(value) : compact.format(value);
+}
+
+export function percent(part: number, whole: number): string {
+  if (whole === 0) return "0%";
+  const share = (100 * part) / whole;
+  return share > 0 && share < 0.1 ? "<0.1%" : `${share.toFixed(share < 10 ? 1 : 0)}%`;
+}
+
+export function duration(ms: number | null): string {
+  if (ms === null) return "–";
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(ms < 10_000 ? 2 : 1)} s`;
+}
+
+const dateTime = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+const minute = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const date = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+
+export function formatDateTime(text: string | null): string {
+  return text === null ? "–" : dateTime.format(new Date(text));
+}
+
+export function formatMinute(text: string | null): string {
+  return text === null ? "–" : minute.format(new Date(text));
+}
+
+export function formatDate(text: string | null): string {
+  return text === null ? "–" : date.format(new Date(text));
+}
+
+export function formatClock(text: string): string {
+  return clock.format(new Date(text));
+}
+
+/** Nano-dollars of what was typed, exactly; null if it is no amount. */
+export function parseMoney(text: string): number | null {
+  const found = /^\$?\s*(\d{1,6})(?:\.(\d{1,9}))?$/.exec(text.trim());
+  if (found === null) return null;
+  return Number(found[1]) * NANO + Number((found[2] ?? "").padEnd(9, "0"));
+}
+
+/** A whole number above zero; null if it is none. */
+export function parseCount(text: string): number | null {
+  return /^[1-9]\d{0,11}$/.test(text.trim()) ? Number(text.trim()) : null;
+}

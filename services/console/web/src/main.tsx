@@ -1,0 +1,123 @@
+// The application: who is signed in, and which page is shown to them.
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { get, onSignedOut } from "./api";
+import { Layout } from "./layout";
+import { explain } from "./load";
+import { Credit } from "./pages/credit";
+import { SignIn, SignUp } from "./pages/entry";
+import { Keys } from "./pages/keys";
+import { AcceptInvitation, ForgottenPassword, ResetPassword, VerifyEmail } from "./pages/mails";
+import { Models } from "./pages/models";
+import { Overview } from "./pages/overview";
+import { RequestDetail } from "./pages/request";
+import { Requests } from "./pages/requests";
+import { Empty, Loading, Notice, Page } from "./parts";
+import { followLinks, usePlace } from "./router";
+import type { Session } from "./types";
+
+// Pages for who is not signed in, and those that mails link to.
+const OPEN = ["/sign-in", "/sign-up", "/forgotten-password", "/verify-email", "/reset-password"];
+
+function App() {
+  const place = usePlace();
+  const [session, setSession] = useState<Session | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [hasEnded, setEnded] = useState(false);
+
+  const look = async () => {
+    try {
+      setSession(await get<Session>("session"));
+      setError(null);
+    } catch (problem) {
+      setError(explain(problem));
+    }
+  };
+  useEffect(() => {
+    void look();
+    return onSignedOut(() => {
+      setEnded(true);
+      setSession((before) => before && { ...before, account: null });
+    });
+  }, []);
+
+  if (session === null) {
+    return error === null ? (
+      <Loading />
+    ) : (
+      <main class="entry">
+        <Notice kind="error">
+          {error}{" "}
+          <button type="button" class="link" onClick={look}>
+            Try again
+          </button>
+        </Notice>
+      </main>
+    );
+  }
+  const signedIn = async () => {
+    setEnded(false);
+    await look();
+  };
+  if (session.account === null || OPEN.includes(place.pathname)) {
+    return <Entrance place={place} hasEnded={hasEnded} isSignedIn={session.account !== null} onSignedIn={signedIn} />;
+  }
+  return (
+    <Layout account={session.account} place={place} onChange={look}>
+      <Shown key={session.account.account_id} place={place} session={session} onChange={look} />
+    </Layout>
+  );
+}
+
+function Entrance(props: { place: URL; hasEnded: boolean; isSignedIn: boolean; onSignedIn: () => Promise<void> }) {
+  switch (props.place.pathname) {
+    case "/sign-up":
+      return <SignUp onSignedIn={props.onSignedIn} />;
+    case "/forgotten-password":
+      return <ForgottenPassword />;
+    case "/verify-email":
+      return <VerifyEmail isSignedIn={props.isSignedIn} />;
+    case "/reset-password":
+      return <ResetPassword />;
+    default:
+      return <SignIn onSignedIn={props.onSignedIn} hasEnded={props.hasEnded} place={props.place} />;
+  }
+}
+
+function Shown({ place, session, onChange }: { place: URL; session: Session; onChange: () => Promise<void> }) {
+  if (session.account === null) return null;
+  const request = /^\/requests\/([^/]+)$/.exec(place.pathname);
+  if (request?.[1]) return <RequestDetail id={decodeURIComponent(request[1])} />;
+  switch (place.pathname) {
+    case "/":
+      return <Overview place={place} apiUrl={session.api_url} />;
+    case "/keys":
+      return <Keys account={session.account} apiUrl={session.api_url} />;
+    case "/requests":
+      return <Requests place={place} />;
+    case "/credit":
+    // Where a payment at Stripe comes back to.
+    case "/payments":
+      return <Credit account={session.account} />;
+    case "/models":
+      return <Models />;
+    case "/invitation":
+      return <AcceptInvitation onChange={onChange} />;
+    default:
+      return (
+        <Page title="No such page">
+          <Empty>
+            <p>There is nothing at {place.pathname}.</p>
+            <a href="/">Overview</a>
+          </Empty>
+        </Page>
+      );
+  }
+}
+
+document.addEventListener("click", followLinks);
+const root = document.getElementById("app");
+if (root) {
+  root.replaceChildren();
+  render(<App />, root);
+}

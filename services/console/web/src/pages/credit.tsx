@@ -1,0 +1,227 @@
+// Credit: what is left, where it came from, and how more comes in.
+import { useState } from "preact/hooks";
+import { get, send } from "../api";
+import { credit, formatDate, formatMinute, money, parseMoney } from "../format";
+import { useLoad } from "../load";
+import { Card, type Column, Empty, Field, Notice, Page, Show, Table, Tag } from "../parts";
+import { useSubmit } from "../submit";
+import type { Account, Balance, BudgetState, Budgets, Grant, Grants, KeyPage, Payment, PaymentPage } from "../types";
+
+const PAYERS = ["owner", "admin", "billing"];
+const MOST_GRANTS = 200;
+// Each is a question of its own.
+const MOST_BUDGETED_KEYS = 20;
+
+export function Credit({ account }: { account: Account }) {
+  const balance = useLoad((signal) => get<Balance>("balance/v1/balance", {}, signal), []);
+  const grants = useLoad((signal) => get<Grants>("balance/v1/grants", { limit: MOST_GRANTS }, signal), []);
+  const mayPay = PAYERS.includes(account.role);
+  const reload = () => {
+    balance.reload();
+    grants.reload();
+  };
+  return (
+    <Page title="Credit">
+      <Show of={balance}>{(found) => <Amounts of={found} />}</Show>
+      {mayPay && (
+        <div class="columns">
+          <Redeem onRedeemed={reload} />
+          <Payments />
+        </div>
+      )}
+      <Card title="Grants">
+        <Show of={grants}>
+          {(page) =>
+            page.grants.length === 0 ? (
+              <Empty>No credit has come in yet.</Empty>
+            ) : (
+              <Table caption="Grants" columns={GRANTS} rows={page.grants} id={(grant) => grant.grant_id} />
+            )
+          }
+        </Show>
+      </Card>
+      <KeyBudgets />
+    </Page>
+  );
+}
+
+function Amounts({ of: balance }: { of: Balance }) {
+  const [soonest] = balance.expires;
+  return (
+    <dl class="tiles">
+      <div class="tile">
+        <dt>Credit left</dt>
+        <dd class="value">{credit(balance.posted_nano)}</dd>
+      </div>
+      <div class="tile">
+        <dt>Held for requests</dt>
+        <dd class="value">{money(balance.held_nano)}</dd>
+        <dd class="about">what is not spent comes back</dd>
+      </div>
+      <div class="tile">
+        <dt>Available</dt>
+        <dd class="value">{credit(balance.available_nano)}</dd>
+      </div>
+      {soonest && (
+        <div class="tile">
+          <dt>Expires first</dt>
+          <dd class="value">{money(soonest.remaining_nano)}</dd>
+          <dd class="about">on {formatDate(soonest.expires_at)}</dd>
+        </div>
+      )}
+    </dl>
+  );
+}
+
+function Redeem({ onRedeemed }: { onRedeemed: () => void }) {
+  const [code, setCode] = useState("");
+  const [added, setAdded] = useState<number | null>(null);
+  const submit = useSubmit("code");
+  const redeem = submit.run(async () => {
+    setAdded(null);
+    const grant = await send<{ amount_nano: number }>("POST", "accounts/v1/promo-codes/redemptions", { code });
+    setAdded(grant.amount_nano);
+    setCode("");
+    // The ledger hears of it within moments.
+    for (const ms of [300, 1000, 2500]) setTimeout(onRedeemed, ms);
+  });
+  return (
+    <Card title="Promo code">
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      {added !== null && <Notice kind="good">{money(added)} of credit were added.</Notice>}
+      <form onSubmit={redeem}>
+        <Field
+          label="Code"
+          required
+          autocomplete="off"
+          maxLength={40}
+          value={code}
+          onValue={setCode}
+          error={submit.errorOf("code")}
+        />
+        <button type="submit" class="primary" disabled={submit.isRunning}>
+          Redeem
+        </button>
+      </form>
+    </Card>
+  );
+}
+
+/** Where a deployment takes no payments, and none was made, there is nothing to show. */
+function Payments() {
+  const payments = useLoad((signal) => get<PaymentPage>("accounts/v1/payments", { limit: 20 }, signal), []);
+  const page = payments.data;
+  if (payments.error === null && (page === null || (page.methods.length === 0 && page.payments.length === 0)))
+    return null;
+  return (
+    <Card title="Payments">
+      <Show of={payments}>
+        {({ methods, payments: made }) => (
+          <>
+            {methods.length > 0 && <TopUp />}
+            {made.length > 0 && (
+              <Table caption="Payments" columns={PAYMENTS} rows={made} id={(payment) => payment.id} />
+            )}
+          </>
+        )}
+      </Show>
+    </Card>
+  );
+}
+
+function TopUp() {
+  const [amount, setAmount] = useState("25");
+  const [mistake, setMistake] = useState<string | null>(null);
+  const submit = useSubmit("amount_nano");
+  const pay = (event: Event) => {
+    event.preventDefault();
+    const amount_nano = parseMoney(amount);
+    setMistake(amount_nano === null ? "An amount such as 25." : null);
+    if (amount_nano === null) return;
+    submit.run(async () => {
+      const begun = await send<{ pay_at: string | null }>("POST", "accounts/v1/payments", { amount_nano });
+      if (begun.pay_at?.startsWith("https://")) location.assign(begun.pay_at);
+    })();
+  };
+  return (
+    <form onSubmit={pay}>
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      <Field
+        label="Amount in USD"
+        inputMode="decimal"
+        required
+        value={amount}
+        onValue={setAmount}
+        error={mistake ?? submit.errorOf("amount_nano")}
+      />
+      <button type="submit" class="primary" disabled={submit.isRunning}>
+        Pay by card
+      </button>
+    </form>
+  );
+}
+
+interface KeyBudget extends BudgetState {
+  key: string;
+}
+
+async function loadBudgets(signal: AbortSignal): Promise<KeyBudget[]> {
+  const { keys } = await get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal);
+  const budgeted = keys.filter((key) => key.budgets.length > 0 && key.revoked_at === null).slice(0, MOST_BUDGETED_KEYS);
+  const found: KeyBudget[] = [];
+  for (const { id, name } of budgeted) {
+    const { budgets } = await get<Budgets>("balance/v1/budgets", { key_id: id }, signal);
+    found.push(...budgets.map((budget) => ({ ...budget, key: name })));
+  }
+  return found;
+}
+
+function KeyBudgets() {
+  const budgets = useLoad(loadBudgets, []);
+  if (budgets.error === null && (budgets.data?.length ?? 0) === 0) return null;
+  return (
+    <Card title="Budgets of API keys">
+      <Show of={budgets}>
+        {(found) => (
+          <Table
+            caption="Budgets"
+            columns={BUDGETS}
+            rows={found}
+            id={(budget) => `${budget.key} ${budget.budget_id} ${budget.period}`}
+          />
+        )}
+      </Show>
+    </Card>
+  );
+}
+
+const GRANTS: Column<Grant>[] = [
+  { head: "Granted", cell: (grant) => formatMinute(grant.granted_at) },
+  { head: "Source", cell: (grant) => [grant.source, grant.reason].filter(Boolean).join(": ") },
+  {
+    head: "State",
+    cell: (grant) => <Tag kind={grant.state === "open" ? "good" : "plain"}>{grant.state}</Tag>,
+  },
+  { head: "Expires", cell: (grant) => (grant.expires_at ? formatDate(grant.expires_at) : "never") },
+  { head: "Amount", numeric: true, cell: (grant) => money(grant.amount_nano) },
+  { head: "Left", numeric: true, cell: (grant) => money(grant.remaining_nano) },
+];
+
+const PAYMENTS: Column<Payment>[] = [
+  { head: "Begun", cell: (payment) => formatMinute(payment.created_at) },
+  { head: "State", cell: (payment) => <Tag kind={payment.state === "paid" ? "good" : "plain"}>{payment.state}</Tag> },
+  { head: "Amount", numeric: true, cell: (payment) => money(payment.amount_nano) },
+  { head: "Refunded", numeric: true, cell: (payment) => money(payment.refunded_nano) },
+  { head: "Became credit", numeric: true, cell: (payment) => money(payment.credited_nano) },
+];
+
+const PERIODS = { day: "a day", month: "a month", total: "in total" };
+
+const BUDGETS: Column<KeyBudget>[] = [
+  { head: "API key", cell: (budget) => <span class="name">{budget.key}</span> },
+  { head: "Budget", cell: (budget) => `${money(budget.amount_nano)} ${PERIODS[budget.period]}` },
+  { head: "Begins anew", cell: (budget) => (budget.resets_at ? formatMinute(budget.resets_at) : "never") },
+  { head: "Spent", numeric: true, cell: (budget) => money(budget.spent_nano) },
+  { head: "Held", numeric: true, cell: (budget) => money(budget.held_nano) },
+  { head: "Left", numeric: true, cell: (budget) => money(budget.left_nano) },
+];

@@ -1,0 +1,148 @@
+// What the links in mails open. Their token stands behind `#`, which browsers send to nobody.
+import { useEffect, useState } from "preact/hooks";
+import { send } from "../api";
+import { money } from "../format";
+import { explain } from "../load";
+import { Card, Field, Loading, Notice, Page } from "../parts";
+import { navigate } from "../router";
+import { useSubmit } from "../submit";
+import { Entry, LEAST_PASSWORD } from "./entry";
+
+/** The token of the mail; it leaves the address bar, and so the history, at once. */
+function useToken(): string {
+  const [token] = useState(() => new URLSearchParams(location.hash.slice(1)).get("token") ?? "");
+  useEffect(() => history.replaceState(null, "", location.pathname), []);
+  return token;
+}
+
+interface Verified {
+  email: string;
+  grant: { amount_nano: number } | null;
+}
+
+export function VerifyEmail({ isSignedIn }: { isSignedIn: boolean }) {
+  const token = useToken();
+  const [verified, setVerified] = useState<Verified | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  useEffect(() => {
+    send<Verified>("POST", "accounts/v1/email-verifications", { token }).then(setVerified, (problem: unknown) =>
+      setError(explain(problem)),
+    );
+  }, [token]);
+
+  return (
+    <Entry title="Confirm your e-mail">
+      {error && <Notice kind="error">{error}</Notice>}
+      {verified && (
+        <Notice kind="good">
+          {verified.email} is confirmed.
+          {verified.grant && ` Your promo code added ${money(verified.grant.amount_nano)} of credit.`}
+        </Notice>
+      )}
+      {!error && !verified && <Loading />}
+      <p class="beside">{isSignedIn ? <a href="/">Overview</a> : <a href="/sign-in">Sign in</a>}</p>
+    </Entry>
+  );
+}
+
+export function ForgottenPassword() {
+  const [email, setEmail] = useState("");
+  const [isAsked, setAsked] = useState(false);
+  const submit = useSubmit("email");
+  return (
+    <Entry title="Forgotten your password?">
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      {isAsked ? (
+        <Notice kind="good">If {email} has an account, a mail with a link to a new password is on its way.</Notice>
+      ) : (
+        <form
+          onSubmit={submit.run(async () => {
+            await send("POST", "accounts/v1/password-resets/requests", { email });
+            setAsked(true);
+          })}
+        >
+          <Field
+            label="E-mail"
+            type="email"
+            autocomplete="username"
+            required
+            value={email}
+            onValue={setEmail}
+            error={submit.errorOf("email")}
+          />
+          <button type="submit" class="primary" disabled={submit.isRunning}>
+            Send me a mail
+          </button>
+        </form>
+      )}
+      <p class="beside">
+        <a href="/sign-in">Sign in</a>
+      </p>
+    </Entry>
+  );
+}
+
+export function ResetPassword() {
+  const token = useToken();
+  const [password, setPassword] = useState("");
+  const [isDone, setDone] = useState(false);
+  const submit = useSubmit("password");
+  return (
+    <Entry title="Choose a new password">
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      {isDone ? (
+        <Notice kind="good">Your password is changed, and every session of yours has ended.</Notice>
+      ) : (
+        <form
+          onSubmit={submit.run(async () => {
+            await send("POST", "accounts/v1/password-resets", { token, password });
+            setDone(true);
+          })}
+        >
+          <Field
+            label="New password"
+            type="password"
+            autocomplete="new-password"
+            required
+            minLength={LEAST_PASSWORD}
+            hint={`At least ${LEAST_PASSWORD} characters.`}
+            value={password}
+            onValue={setPassword}
+            error={submit.errorOf("password")}
+          />
+          <button type="submit" class="primary" disabled={submit.isRunning}>
+            Change the password
+          </button>
+        </form>
+      )}
+      <p class="beside">
+        <a href="/sign-in">Sign in</a>
+      </p>
+    </Entry>
+  );
+}
+
+export function AcceptInvitation({ onChange }: { onChange: () => Promise<void> }) {
+  const [token] = useState(() => new URLSearchParams(location.hash.slice(1)).get("token") ?? "");
+  const submit = useSubmit();
+  const accept = submit.run(async () => {
+    const { account_id } = await send<{ account_id: string }>("POST", "accounts/v1/invitations/acceptances", { token });
+    await send("PUT", "accounts/v1/sessions/current/organisation", { account_id });
+    navigate("/", { replace: true });
+    await onChange();
+  });
+  return (
+    <Page title="Invitation">
+      <Card>
+        {submit.error && <Notice kind="error">{submit.error}</Notice>}
+        <p>
+          Somebody has invited you to their organisation. Accept to see its keys, usage and credit, as far as your role
+          goes.
+        </p>
+        <button type="button" class="primary" disabled={submit.isRunning} onClick={accept}>
+          Accept the invitation
+        </button>
+      </Card>
+    </Page>
+  );
+}

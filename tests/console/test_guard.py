@@ -1,0 +1,67 @@
+"""What keeps other sites out, and the headers of every answer."""
+
+import httpx
+import pytest
+
+from console.conftest import ORIGIN, PlayedServices
+from tollgate_console.routes import ROUTES
+
+CHANGES = [
+    ("POST", "/api/session"),
+    ("DELETE", "/api/session"),
+    ("POST", "/api/accounts/v1/keys"),
+    ("DELETE", "/api/accounts/v1/keys/0190-ab"),
+    ("POST", "/api/accounts/v1/accounts"),
+]
+OTHERS = {
+    "a form of another site": {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"},
+    "a page of a neighbour": {"Origin": "http://other.console.test", "Sec-Fetch-Site": "same-site"}
+    | {"Tollgate-Console": "1"},
+    "another origin, from an old browser": {"Origin": "https://evil.test", "Tollgate-Console": "1"},
+    "no browser at all": {"Tollgate-Console": "1"},
+    "a form of our own origin": {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin"},
+    "a sandboxed frame": {"Origin": "null", "Tollgate-Console": "1"},
+}
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.parametrize("who", OTHERS)
+async def test_only_our_pages_change_anything(
+    browser: httpx.AsyncClient, played: PlayedServices, method: str, path: str, who: str
+) -> None:
+    answer = await browser.request(method, path, json={}, headers=OTHERS[who])
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
+    assert not played.asked
+
+
+def test_every_call_that_changes_something_is_among_those_guarded() -> None:
+    assert {route.method for route in ROUTES} == {"GET", "POST", "PUT", "DELETE"}
+
+
+async def test_an_old_browser_of_our_own_origin_is_let_in(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+    played.answers["POST", "http://accounts.test/v1/keys"] = httpx.Response(201, json={"key": "tg_new"})
+    headers = {"Origin": ORIGIN, "Tollgate-Console": "1"}
+    answer = await browser.post("/api/accounts/v1/keys", json={"name": "laptop"}, headers=headers)
+    assert answer.status_code == 201
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/keys", "/assets/main-ABC.js", "/assets/none.js", "/api/session", "/api/x", "/healthz"]
+)
+async def test_every_answer_has_the_headers(stranger: httpx.AsyncClient, path: str) -> None:
+    headers = (await stranger.get(path)).headers
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == "'self'"
+    assert policy["style-src"] == "'self'"
+    assert policy["frame-ancestors"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert "access-control-allow-origin" not in headers
+
+
+async def test_strangers_find_no_metrics_and_no_document(stranger: httpx.AsyncClient) -> None:
+    for path in ("/metrics", "/docs", "/openapi.json"):
+        assert "<title>Tollgate</title>" in (await stranger.get(path)).text
