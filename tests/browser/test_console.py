@@ -8,7 +8,8 @@ import openai
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-from e2e.running import Tollgate, until
+from e2e.running import Tollgate
+from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
