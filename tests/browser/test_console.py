@@ -1,55 +1,37 @@
-"""A customer's way through the console in a real browser, on a whole system."""
+"""Customers in front of a real browser, on a whole system."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
 
-import openai
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, expect
 
+from browser.visitors import (
+    PASSWORD,
+    call,
+    create_key,
+    is_refused,
+    key_of,
+    link_in_mail,
+    page_of,
+    row,
+    sign_in,
+    sign_up,
+    tile,
+)
 from e2e.running import Tollgate
 from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
-PASSWORD = "correct horse battery"
-WITHIN_MS = 15_000
-
-
-@asynccontextmanager
-async def page_of(browser: Browser, tollgate: Tollgate) -> AsyncIterator[Page]:
-    """A page in a browser of its own, which must report no error of a script and nothing that the policy blocked."""
-    context = await browser.new_context(base_url=tollgate.system.url("console"), timezone_id="Asia/Kolkata")
-    context.set_default_timeout(WITHIN_MS)
-    page = await context.new_page()
-    told: list[str] = []
-
-    def note(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
-            told.append(message.text)
-
-    page.on("console", note)
-    page.on("pageerror", lambda error: told.append(str(error)))
-    yield page
-    await context.close()
-    assert not told
-
-
-async def sign_up(page: Page, email: str, promo_code: str) -> None:
-    await page.goto("/sign-up")
-    await page.get_by_label("E-mail").fill(email)
-    await page.get_by_label("Password").fill(PASSWORD)
-    await page.get_by_label("Promo code").fill(promo_code)
-    await page.get_by_role("button", name="Sign up").click()
-    await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+PAGES = {"/": "Overview", "/keys": "API keys", "/requests": "Requests", "/credit": "Credit", "/models": "Models"}
 
 
 async def test_from_sign_up_to_a_revoked_key(browser: Browser, with_console: Tollgate) -> None:
     code = await with_console.create_promo_code("10")
     async with page_of(browser, with_console) as page:
         await sign_up(page, "ada@example.com", code)
-        await expect(page.locator(".tile").filter(has_text="Credit left")).to_contain_text("$10.00")
+        await expect(tile(page, "Credit left")).to_contain_text("$10.00")
 
         await page.get_by_role("link", name="Create an API key").click()
         await page.get_by_label("Name").fill("laptop")
@@ -57,45 +39,182 @@ async def test_from_sign_up_to_a_revoked_key(browser: Browser, with_console: Tol
         await page.get_by_label("USD a day").fill("2.50")
         await page.get_by_role("button", name="Create the key").click()
         made = page.get_by_role("dialog", name=re.compile("laptop"))
-        key = await made.get_by_text(re.compile(r"^tg_\w+$")).inner_text()
+        key = await key_of(made)
         await expect(made).to_contain_text(f"curl {with_console.base_url}/chat/completions")
         await made.get_by_role("button", name="I have kept it").click()
-        await expect(page.get_by_role("row").filter(has_text="laptop")).to_contain_text("$2.50 a day")
+        await expect(row(page, "API keys", "laptop")).to_contain_text("$2.50 a day")
         assert key not in await page.content()
 
         await page.get_by_role("link", name="Overview").click()
         await expect(page.get_by_text("Live", exact=True)).to_be_visible()
         await with_console.until_known(key)
-        async with openai.AsyncOpenAI(base_url=with_console.base_url, api_key=key, max_retries=0) as client:
-            answer = await client.chat.completions.create(
-                model="gpt-4o", messages=[{"role": "user", "content": "Count to three"}]
-            )
-        assert answer.usage is not None
-        cost_nano = answer.usage.prompt_tokens * 2_500 + answer.usage.completion_tokens * 10_000
+        _, tokens, cost_nano = await call(with_console, key)
+        answered_at = time.monotonic()
         cost = f"${cost_nano / 1e9:.9f}".rstrip("0")
         # Nothing was loaded anew: the stream tells of the request, and then the sums are asked for.
-        feed = page.get_by_role("region", name="Requests as they happen").get_by_role("row").filter(has_text="gpt-4o")
-        await expect(feed).to_contain_text(str(answer.usage.total_tokens))
-        await expect(feed).to_contain_text("laptop")
-        for table, name in (("By model", "gpt-4o"), ("By API key", "laptop")):
-            found = page.get_by_role("region", name=table).get_by_role("row").filter(has_text=name)
-            await expect(found).to_contain_text(cost)
-        await expect(page.locator(".tile").filter(has_text="Credit left")).to_contain_text(re.compile(r"\$9\.99\d\d"))
+        await expect(row(page, "Requests as they happen", "laptop")).to_contain_text(f"{tokens}")
+        shown_after_s = time.monotonic() - answered_at
+        await expect(row(page, "By model", "gpt-4o")).to_contain_text(cost)
+        await expect(row(page, "By API key", "laptop")).to_contain_text(cost)
+        summed_after_s = time.monotonic() - answered_at
+        print(f"shown after {shown_after_s:.2f} s, spend by model and key after {summed_after_s:.2f} s")
+        await expect(tile(page, "Credit left")).to_contain_text(re.compile(r"\$9\.99\d\d"))
 
         await page.get_by_role("link", name="API keys").click()
         await page.get_by_role("button", name="Revoke laptop").click()
         await page.get_by_role("button", name="Revoke the key").click()
-        await expect(page.get_by_role("row").filter(has_text="laptop")).to_contain_text("revoked")
+        await expect(row(page, "API keys", "laptop")).to_contain_text("revoked")
         await until(lambda: is_refused(with_console, key))
         await page.get_by_role("button", name="Sign out").click()
         await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
         assert await page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
-async def is_refused(tollgate: Tollgate, key: str) -> bool:
-    async with openai.AsyncOpenAI(base_url=tollgate.base_url, api_key=key, max_retries=0) as client:
-        try:
-            await client.models.list()
-        except openai.AuthenticationError as error:
-            return error.status_code == 401
-    return False
+async def test_a_request_is_found_explained_and_exported(browser: Browser, with_console: Tollgate) -> None:
+    code = await with_console.create_promo_code("5")
+    async with page_of(browser, with_console) as page:
+        await sign_up(page, "bob@example.com", code)
+        key = await create_key(page, "server")
+        await with_console.until_known(key)
+        request_id, tokens, cost_nano = await call(with_console, key)
+        await page.goto("/")
+        await expect(row(page, "By API key", "server")).to_be_visible()
+
+        await page.get_by_role("link", name="Requests").click()
+        await expect(row(page, "Requests", "gpt-4o")).to_contain_text("server")
+        await page.get_by_label("Status").select_option("5xx")
+        await expect(page.get_by_text("No requests in 7 days that match.")).to_be_visible()
+        await page.get_by_label("Status").select_option("2xx")
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="Export as CSV").click()
+        exported = (await (await download.value).path()).read_text()
+        assert request_id in exported
+        assert str(cost_nano) in exported
+
+        await row(page, "Requests", "gpt-4o").get_by_role("link").click()
+        await expect(page.get_by_text(request_id)).to_be_visible()
+        charged = page.locator(".facts div").filter(has_text="Charged")
+        await expect(charged).to_contain_text(f"${cost_nano / 1e9:.9f}".rstrip("0"))
+        await expect(row(page, "Attempts", "openai")).to_contain_text("200")
+        assert tokens > 0
+
+
+async def test_mails_lead_back_into_the_console(browser: Browser, with_console: Tollgate) -> None:
+    async with page_of(browser, with_console, is_refused=True) as page:
+        await sign_up(page, "cyd@example.com")
+        await page.goto(await link_in_mail(with_console, "cyd@example.com", "Confirm your e-mail"))
+        await expect(page.get_by_role("status")).to_contain_text("cyd@example.com is confirmed.")
+        assert "token" not in page.url
+
+        await page.goto("/forgotten-password")
+        await page.get_by_label("E-mail").fill("cyd@example.com")
+        await page.get_by_role("button", name="Send me a mail").click()
+        await page.goto(await link_in_mail(with_console, "cyd@example.com", "Choose a new password"))
+        await page.get_by_label("New password").fill("another long password")
+        await page.get_by_role("button", name="Change the password").click()
+        await expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+
+        await sign_in(page, "cyd@example.com", PASSWORD)
+        await expect(page.get_by_role("alert")).to_contain_text("Nobody who may sign in has this e-mail and password")
+        await sign_in(page, "cyd@example.com", "another long password")
+        await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+async def test_who_is_invited_sees_the_other_organisation(browser: Browser, with_console: Tollgate) -> None:
+    host = await with_console.sign_up(None)
+    accounts = with_console.system.url("accounts")
+    body = {"email": "eve@example.com", "role": "viewer"}
+    invited = await with_console.http.post(f"{accounts}/v1/invitations", json=body, headers=host.with_session)
+    assert invited.status_code == 201
+    async with page_of(browser, with_console) as page:
+        await sign_up(page, "eve@example.com")
+        await page.goto(await link_in_mail(with_console, "eve@example.com", "You are invited"))
+        await page.get_by_role("button", name="Accept the invitation").click()
+        await expect(page.get_by_label("Organisation")).to_be_visible()
+        await page.get_by_role("link", name="API keys").click()
+        await expect(row(page, "API keys", "laptop")).to_be_visible()
+        # A viewer changes nothing, and is not offered to.
+        await expect(page.get_by_role("button", name="Revoke laptop")).to_have_count(0)
+        await expect(page.get_by_role("link", name="Create an API key")).to_have_count(0)
+
+
+async def test_what_goes_wrong_is_told_and_can_be_tried_again(browser: Browser, with_console: Tollgate) -> None:
+    async with page_of(browser, with_console, is_refused=True) as page:
+        await page.goto("/sign-up")
+        await page.get_by_label("E-mail").fill("fay@example.com")
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_label("Promo code").fill("NO-SUCH-CODE")
+        await page.get_by_role("button", name="Sign up").click()
+        await expect(page.get_by_label("Promo code")).to_have_attribute("aria-invalid", "true")
+        await expect(page.get_by_text("There is no such promo code")).to_be_visible()
+        await page.get_by_label("Promo code").fill("")
+        await page.get_by_role("button", name="Sign up").click()
+        await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+        await page.route("**/api/balance/**", lambda route: route.fulfill(status=429, json={"detail": "too many"}))
+        await page.get_by_role("link", name="Credit").click()
+        await expect(page.get_by_role("alert").first).to_contain_text("Too many.")
+        await page.unroute("**/api/balance/**")
+        for again in await page.get_by_role("button", name="Try again").all():
+            await again.click()
+        await expect(tile(page, "Available")).to_contain_text("$0.00")
+
+        # Ended elsewhere, as from the list of sessions.
+        (cookie,) = await page.context.cookies()
+        accounts = with_console.system.url("accounts")
+        headers = {"Authorization": f"Bearer {cookie['value']}"}
+        (await with_console.http.delete(f"{accounts}/v1/sessions/current", headers=headers)).raise_for_status()
+        await page.get_by_role("link", name="API keys").click()
+        await expect(page.get_by_text("Your session has ended.")).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1280, "dark")])
+async def test_every_page_fits_and_is_reached_by_keyboard(
+    browser: Browser, with_console: Tollgate, width: int, scheme: str
+) -> None:
+    code = await with_console.create_promo_code("5")
+    async with page_of(browser, with_console, viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
+        await sign_up(page, f"gus-{width}@example.com", code)
+        key = await create_key(page, "a name as long as people give them, with where it runs and whose it is")
+        await with_console.until_known(key)
+        await call(with_console, key)
+        for path, title in PAGES.items():
+            await page.goto(path)
+            await expect(page.get_by_role("heading", name=title, level=1)).to_be_visible()
+            await expect(page.get_by_text("Loading…")).to_have_count(0)
+            if path == "/":
+                await expect(row(page, "By model", "gpt-4o")).to_be_visible()
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
+        await page.goto("/")
+        await expect(page.get_by_role("slider", name=re.compile("Spend by model"))).to_be_visible()
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+        await page.get_by_role("link", name="API keys").focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="API keys")).to_be_focused()
+        await page.goto("/")
+        await page.get_by_role("slider").focus()
+        # The last bar is today's.
+        await page.keyboard.press("ArrowLeft")
+        await expect(page.locator(".chart .told")).to_contain_text("gpt-4o $0.00")
+
+
+async def test_a_page_that_is_left_follows_no_stream_any_more(browser: Browser, with_console: Tollgate) -> None:
+    async def followers() -> int:
+        answer = await with_console.http.get(f"{with_console.system.url('analytics')}/metrics")
+        found = re.search(r"^tollgate_live_subscribers (\d+)", answer.text, re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+    async def is_followed(by: int) -> bool:
+        return await followers() == by
+
+    await until(lambda: is_followed(0))
+    async with page_of(browser, with_console) as page:
+        await sign_up(page, "hal@example.com")
+        await until(lambda: is_followed(1))
+        await page.get_by_role("link", name="Models").click()
+        await until(lambda: is_followed(0))
+        await page.get_by_role("link", name="Overview").click()
+        await until(lambda: is_followed(1))
+    await until(lambda: is_followed(0))

@@ -30,6 +30,8 @@ async def test_every_path_is_the_one_page_which_is_never_stale(stranger: httpx.A
         answer = await stranger.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
         assert answer.headers["cache-control"] == "no-cache"
+    assert (await stranger.head("/")).status_code == 200
+    assert (await stranger.post("/")).status_code == 405
 
 
 async def test_assets_are_kept_for_ever_and_compressed(stranger: httpx.AsyncClient, static: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 
 from deploy.image import DOCKERFILE, ENTRY_POINT, ROOT, SERVICES, environment, instruction
 from tollgate_edge.settings import EdgeSettings
+from tollgate_local.console import OLDEST_NODE
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -16,6 +17,9 @@ def test_its_base_is_pinned_and_new_enough() -> None:
     version = re.search(r"^ARG BASE=python:3\.(\d+)\.\d+-slim-", DOCKERFILE, re.MULTILINE)
     assert version is not None
     assert int(version[1]) >= 11
+    node = re.search(r"^ARG NODE=node:(\d+)\.\d+\.\d+-", DOCKERFILE, re.MULTILINE)
+    assert node is not None
+    assert int(node[1]) >= OLDEST_NODE
 
 
 def test_it_has_every_service_with_its_own_lock_file() -> None:

@@ -46,7 +46,7 @@ def build_app(pages: Pages, services: Services, *, origin: str, api_url: str) ->
     async def asset(request: Request, name: str) -> Response:
         return pages.asset(name, request) or Response("there is no such file", HTTPStatus.NOT_FOUND)
 
-    @app.get("/{path:path}")
+    @app.api_route("/{path:path}", methods=["GET", "HEAD"])
     async def page(request: Request) -> Response:
         return pages.index(request)
 

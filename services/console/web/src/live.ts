@@ -1,5 +1,6 @@
 // The live stream of requests, and when to ask for sums again because of it.
 import { useEffect, useRef, useState } from "preact/hooks";
+import { get } from "./api";
 import type { Consumption } from "./types";
 
 export interface LiveRequest extends Partial<Consumption> {
@@ -18,6 +19,7 @@ const SHOWN = 20;
 const ASK_AFTER_MS = [250, 700, 1500, 3000];
 const AT_MOST_EVERY_MS = 2000;
 const TRY_AGAIN_MS = 3000;
+const CATCH_UP_MS = 1000;
 
 /** The newest requests of the account, and whether the stream is there; `onEvent` is called for each event. */
 export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: LiveState } {
@@ -29,6 +31,7 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
   useEffect(() => {
     let source: EventSource;
     let timer = 0;
+    let catchUp = 0;
     const take = (event: MessageEvent<string>) => {
       const told = JSON.parse(event.data) as LiveRequest;
       setRequests((before) => merged(before, told));
@@ -36,18 +39,26 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
     };
     const open = () => {
       source = new EventSource("/api/analytics/v1/live");
-      source.addEventListener("totals", () => setState("live"));
+      source.addEventListener("totals", () => {
+        setState("live");
+        // What ended just before the stream began is not told by it, and may not have been in the sums yet.
+        catchUp = setTimeout(() => callback.current(), CATCH_UP_MS);
+      });
       source.addEventListener("request", take);
       source.addEventListener("usage", take);
       source.onerror = () => {
         setState("away");
-        // The browser comes back by itself to a stream that broke off, not after an answer that was none.
-        if (source.readyState === EventSource.CLOSED) timer = setTimeout(open, TRY_AGAIN_MS);
+        // The browser comes back by itself to a stream that broke off, not after an answer that was none. It does not
+        // tell which that was: another call does, if the session has ended.
+        if (source.readyState !== EventSource.CLOSED) return;
+        timer = setTimeout(open, TRY_AGAIN_MS);
+        get("accounts/v1/organisations").catch(() => undefined);
       };
     };
     open();
     return () => {
       clearTimeout(timer);
+      clearTimeout(catchUp);
       source.close();
     };
   }, []);

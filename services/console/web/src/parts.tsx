@@ -3,6 +3,8 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Loaded } from "./load";
 
+let isFirstPage = true;
+
 export function Page({
   title,
   actions,
@@ -15,8 +17,9 @@ export function Page({
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · Tollgate`;
-    // Who hears the page must hear that it is another one now.
-    heading.current?.focus({ preventScroll: true });
+    // Who hears the page must hear that it is another one now. The first one is read from its beginning.
+    if (!isFirstPage) heading.current?.focus({ preventScroll: true });
+    isFirstPage = false;
   }, [title]);
   return (
     <>

@@ -39,18 +39,20 @@ async function loadNumbers(
 ): Promise<Numbers> {
   const now = new Date();
   const start = range.start(now).toISOString();
-  // One after the other: an account has few questions at once, and who has the page open twice must not be refused.
   const usage = (parameters: Record<string, string | number>) =>
     get<Usage>("analytics/v1/usage", { time_zone: TIME_ZONE, ...parameters }, signal);
-  const others = Promise.all([
+  // One after the other: an account has few questions at once, and who has the page open twice must not be refused.
+  const sums = async () => ({
+    series: await usage({ start, granularity, group_by: "model", top: SHOWN_MODELS, limit: MOST_GROUPS }),
+    groups: await usage({ start, group_by: "model,api_key", limit: MOST_GROUPS }),
+    today: await usage({ start: startOfDay(now).toISOString(), group_by: "none" }),
+  });
+  const [found, balance, { keys }] = await Promise.all([
+    sums(),
     get<Balance>("balance/v1/balance", {}, signal),
     get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal),
   ]);
-  const series = await usage({ start, granularity, group_by: "model", top: SHOWN_MODELS, limit: MOST_GROUPS });
-  const groups = await usage({ start, group_by: "model,api_key", limit: MOST_GROUPS });
-  const today = await usage({ start: startOfDay(now).toISOString(), group_by: "none" });
-  const [balance, { keys }] = await others;
-  return { balance, series, groups, today, keyNames: namesOf(keys) };
+  return { ...found, balance, keyNames: namesOf(keys) };
 }
 
 /** By id; where two keys have one name, with what tells them apart. */
