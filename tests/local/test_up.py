@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -93,6 +94,16 @@ async def test_what_it_prints_works_when_pasted(home: Path, environment: dict[st
         await until(lambda: '"gpt-4o-mini"' in paste(usage), "the call's usage")
         await until(lambda: json.loads(paste(balance))["posted_nano"] < 10 * 10**9, "the call's cost")
 
+        found = re.search(r"console +(http://\S+)\n +sign in as +(\S+) with the password (\S+)", up.told)
+        assert found is not None
+        console, email, password = found.groups()
+        page = {"Origin": console, "Tollgate-Console": "1"}
+        async with httpx.AsyncClient(base_url=console) as visitor:
+            assert '<div id="app">' in (await visitor.get("/")).text
+            answer = await visitor.post("/api/session", json={"email": email, "password": password}, headers=page)
+            assert answer.status_code == 201
+            assert (await visitor.get("/api/session")).json()["account"]["email"] == email
+
         assert re.search(r"edge +127\.0\.0\.1:\d+ +ready", command("status", environment).stdout)
         again = command("up", environment)
         assert again.returncode == 1
@@ -107,10 +118,16 @@ async def test_what_it_prints_works_when_pasted(home: Path, environment: dict[st
 
 
 async def test_a_second_start_keeps_the_data_and_survives_a_killed_service(
-    home: Path, environment: dict[str, str]
+    home: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     credentials = (home / "demo.json").read_text()
+    # A machine whose Node is too old for the console.
+    (tmp_path / "node").write_text("#!/bin/sh\necho v18.20.4\n")
+    (tmp_path / "node").chmod(0o755)
+    environment = environment | {"PATH": f"{tmp_path}:{environment['PATH']}"}
     async with running(home, environment) as up:
+        assert f"starting without the web console, which is built with Node 20 or newer; {tmp_path}/node is" in up.told
+        assert "sign in as" not in up.told
         assert (home / "demo.json").read_text() == credentials
         chat, usage, _ = up.curls()
         assert '"gpt-4o-mini"' in paste(usage)

@@ -17,7 +17,9 @@ interface ChartProps {
 }
 
 const HEIGHT = 240;
-const MARGIN = { top: 12, right: 4, bottom: 26, left: 58 };
+const MARGIN = { top: 12, right: 4, bottom: 26 };
+const CHARACTER_WIDTH = 7.5;
+const GRID = [0, 0.25, 0.5, 0.75, 1];
 const LABEL_WIDTH = 64;
 
 export function StackedBars({ title, labels, axisLabels, series, format, formatAxis }: ChartProps) {
@@ -34,7 +36,8 @@ export function StackedBars({ title, labels, axisLabels, series, format, formatA
 
   const sums = labels.map((_, at) => series.reduce((sum, one) => sum + (one.values[at] ?? 0), 0));
   const top = niceTop(Math.max(...sums, 0));
-  const inner = { width: width - MARGIN.left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
+  const left = 14 + CHARACTER_WIDTH * Math.max(...GRID.map((part) => formatAxis(top * part).length));
+  const inner = { width: width - left - MARGIN.right, height: HEIGHT - MARGIN.top - MARGIN.bottom };
   const step = inner.width / Math.max(1, labels.length);
   const bar = Math.max(1, Math.min(56, step * 0.78));
   const y = (value: number) => MARGIN.top + inner.height * (1 - value / top);
@@ -54,8 +57,8 @@ export function StackedBars({ title, labels, axisLabels, series, format, formatA
     setChosen(Math.min(labels.length - 1, Math.max(0, (chosen ?? (by > 0 ? -1 : labels.length)) + by)));
   };
   const point = (event: PointerEvent) => {
-    const left = (event.currentTarget as HTMLElement).getBoundingClientRect().left;
-    const at = Math.floor((event.clientX - left - MARGIN.left) / step);
+    const edge = (event.currentTarget as HTMLElement).getBoundingClientRect().left;
+    const at = Math.floor((event.clientX - edge - left) / step);
     setChosen(at >= 0 && at < labels.length ? at : null);
   };
 
@@ -76,16 +79,16 @@ export function StackedBars({ title, labels, axisLabels, series, format, formatA
         onBlur={() => setChosen(null)}
       >
         <svg width={width} height={HEIGHT} viewBox={`0 0 ${width} ${HEIGHT}`} aria-hidden="true">
-          {[0, 0.25, 0.5, 0.75, 1].map((part) => (
+          {GRID.map((part) => (
             <g key={part}>
-              <line class="grid" x1={MARGIN.left} x2={width - MARGIN.right} y1={y(top * part)} y2={y(top * part)} />
-              <text class="axis" x={MARGIN.left - 8} y={y(top * part) + 4} text-anchor="end">
+              <line class="grid" x1={left} x2={width - MARGIN.right} y1={y(top * part)} y2={y(top * part)} />
+              <text class="axis" x={left - 8} y={y(top * part) + 4} text-anchor="end">
                 {formatAxis(top * part)}
               </text>
             </g>
           ))}
           {chosen !== null && (
-            <rect class="chosen" x={MARGIN.left + chosen * step} y={MARGIN.top} width={step} height={inner.height} />
+            <rect class="chosen" x={left + chosen * step} y={MARGIN.top} width={step} height={inner.height} />
           )}
           {labels.map((label, at) => (
             <g key={label + String(at)}>
@@ -93,14 +96,14 @@ export function StackedBars({ title, labels, axisLabels, series, format, formatA
                 <rect
                   key={index}
                   class={`s${index % 7}`}
-                  x={MARGIN.left + at * step + (step - bar) / 2}
+                  x={left + at * step + (step - bar) / 2}
                   y={y(to)}
                   width={bar}
                   height={Math.max(0, y(from) - y(to))}
                 />
               ))}
               {at % shownEvery === 0 && (
-                <text class="axis" x={MARGIN.left + (at + 0.5) * step} y={HEIGHT - 8} text-anchor="middle">
+                <text class="axis" x={left + (at + 0.5) * step} y={HEIGHT - 8} text-anchor="middle">
                   {axisLabels[at]}
                 </text>
               )}

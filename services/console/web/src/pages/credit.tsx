@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { credit, formatDate, formatMinute, money, parseMoney } from "../format";
+import { namesOf } from "../key_names";
 import { useLoad } from "../load";
 import { Card, type Column, Empty, Field, Notice, Page, Show, Table, Tag } from "../parts";
 import { useSubmit } from "../submit";
@@ -54,7 +55,7 @@ function Amounts({ of: balance }: { of: Balance }) {
         <dd class="value">{credit(balance.posted_nano)}</dd>
       </div>
       <div class="tile">
-        <dt>Held for requests</dt>
+        <dt>Set aside for requests</dt>
         <dd class="value">{money(balance.held_nano)}</dd>
         <dd class="about">what is not spent comes back</dd>
       </div>
@@ -169,9 +170,10 @@ async function loadBudgets(signal: AbortSignal): Promise<KeyBudget[]> {
   const { keys } = await get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal);
   const budgeted = keys.filter((key) => key.budgets.length > 0 && key.revoked_at === null).slice(0, MOST_BUDGETED_KEYS);
   const found: KeyBudget[] = [];
+  const names = namesOf(keys);
   for (const { id, name } of budgeted) {
     const { budgets } = await get<Budgets>("balance/v1/budgets", { key_id: id }, signal);
-    found.push(...budgets.map((budget) => ({ ...budget, key: name })));
+    found.push(...budgets.map((budget) => ({ ...budget, key: names.get(id) ?? name })));
   }
   return found;
 }
@@ -204,7 +206,7 @@ const GRANTS: Column<Grant>[] = [
   },
   { head: "Expires", cell: (grant) => (grant.expires_at ? formatDate(grant.expires_at) : "never") },
   { head: "Amount", numeric: true, cell: (grant) => money(grant.amount_nano) },
-  { head: "Left", numeric: true, cell: (grant) => money(grant.remaining_nano) },
+  { head: "Left", numeric: true, cell: (grant) => credit(grant.remaining_nano) },
 ];
 
 const PAYMENTS: Column<Payment>[] = [
@@ -223,5 +225,5 @@ const BUDGETS: Column<KeyBudget>[] = [
   { head: "Begins anew", cell: (budget) => (budget.resets_at ? formatMinute(budget.resets_at) : "never") },
   { head: "Spent", numeric: true, cell: (budget) => money(budget.spent_nano) },
   { head: "Held", numeric: true, cell: (budget) => money(budget.held_nano) },
-  { head: "Left", numeric: true, cell: (budget) => money(budget.left_nano) },
+  { head: "Left", numeric: true, cell: (budget) => credit(budget.left_nano) },
 ];

@@ -3,6 +3,7 @@ import { useMemo } from "preact/hooks";
 import { get } from "../api";
 import { StackedBars } from "../chart";
 import { count, credit, formatClock, money, percent, roundMoney, shortCount, shortMoney } from "../format";
+import { namesOf } from "../key_names";
 import { type LiveRequest, type LiveState, useLive, useSoon } from "../live";
 import { useLoad } from "../load";
 import { Card, Code, type Column, Empty, Page, Select, Show, Table, Tag } from "../parts";
@@ -19,7 +20,7 @@ import {
 } from "../ranges";
 import { setQuery } from "../router";
 import { pythonSnippet } from "../snippets";
-import type { Balance, Key, KeyPage, Totals, Usage, UsageGroup } from "../types";
+import type { Balance, KeyPage, Totals, Usage, UsageGroup } from "../types";
 
 const SHOWN_MODELS = 6;
 const MOST_GROUPS = 10_000;
@@ -53,13 +54,6 @@ async function loadNumbers(
     get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal),
   ]);
   return { ...found, balance, keyNames: namesOf(keys) };
-}
-
-/** By id; where two keys have one name, with what tells them apart. */
-function namesOf(keys: Key[]): ReadonlyMap<string, string> {
-  const named = Map.groupBy(keys, (key) => key.name);
-  const isOnly = (key: Key) => named.get(key.name)?.length === 1;
-  return new Map(keys.map((key) => [key.id, isOnly(key) ? key.name : `${key.name} (${key.hint})`]));
 }
 
 export function Overview({ place, apiUrl }: { place: URL; apiUrl: string }) {
@@ -134,11 +128,7 @@ function Tiles({ numbers, label }: { numbers: Numbers; label: string }) {
   return (
     <dl class="tiles">
       <Tile name="Credit left" value={credit(balance.posted_nano)} about={held(balance)} />
-      <Tile
-        name="Spent today"
-        value={roundMoney(today.total.cost_nano)}
-        about={`${count(today.total.requests)} requests`}
-      />
+      <Tile name="Spent today" value={roundMoney(today.total.cost_nano)} about={requests(today.total.requests)} />
       <Tile name={`Spent in ${label}`} value={roundMoney(total.cost_nano)} />
       <Tile name="Requests" value={shortCount(total.requests)} about={`in ${label}`} />
       <Tile
@@ -146,9 +136,13 @@ function Tiles({ numbers, label }: { numbers: Numbers; label: string }) {
         value={shortCount(total.total_tokens)}
         about={`${shortCount(total.input_tokens)} in, ${shortCount(total.output_tokens)} out`}
       />
-      <Tile name="Errors" value={percent(total.errors, total.requests)} about={`${count(total.errors)} requests`} />
+      <Tile name="Errors" value={percent(total.errors, total.requests)} about={requests(total.errors)} />
     </dl>
   );
+}
+
+function requests(number: number): string {
+  return number === 1 ? "1 request" : `${count(number)} requests`;
 }
 
 function held(balance: Balance): string | undefined {

@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, withQuery } from "../api";
 import { count, duration, formatDateTime, money } from "../format";
+import { namesOf } from "../key_names";
 import { explain, useLoad } from "../load";
 import { Card, type Column, Empty, Field, Notice, Page, Select, Show, Table } from "../parts";
 import { findRange, RANGES } from "../ranges";
@@ -116,7 +117,7 @@ function Pages({ first, keys, parameters }: PagesProps) {
   const [more, setMore] = useState<Request[]>([]);
   const [cursor, setCursor] = useState(first.next_cursor);
   const [error, setError] = useState<string | null>(null);
-  const names = new Map(keys?.keys.map((key) => [key.id, key.name]));
+  const names = namesOf(keys?.keys ?? []);
   const next = async () => {
     setError(null);
     try {
@@ -142,7 +143,7 @@ function Pages({ first, keys, parameters }: PagesProps) {
 
 function columns(names: ReadonlyMap<string, string>): Column<Request>[] {
   return [
-    { head: "Time", cell: (row) => <a href={`/requests/${row.id}`}>{formatDateTime(row.time)}</a> },
+    { head: "Time", wraps: true, cell: (row) => <a href={`/requests/${row.id}`}>{formatDateTime(row.time)}</a> },
     { head: "Model", cell: (row) => <span class="name">{row.model}</span> },
     {
       head: "API key",
