@@ -20,6 +20,7 @@ from browser.visitors import (
     tile,
 )
 from e2e.running import Tollgate
+from tollgate_console.routes import ID, ROUTES
 from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
@@ -106,6 +107,10 @@ async def test_mails_lead_back_into_the_console(browser: Browser, with_console: 
         await expect(page.get_by_role("status")).to_contain_text("cyd@example.com is confirmed.")
         assert "token" not in page.url
 
+        await page.goto("/confirm-again")
+        await page.get_by_label("E-mail").fill("cyd@example.com")
+        await page.get_by_role("button", name="Send me a mail").click()
+        await expect(page.get_by_role("status")).to_contain_text("If cyd@example.com waits to be confirmed")
         await page.goto("/forgotten-password")
         await page.get_by_label("E-mail").fill("cyd@example.com")
         await page.get_by_role("button", name="Send me a mail").click()
@@ -197,6 +202,18 @@ async def test_every_page_fits_and_is_reached_by_keyboard(
         # The last bar is today's.
         await page.keyboard.press("ArrowLeft")
         await expect(page.locator(".chart .told")).to_contain_text("gpt-4o $0.00")
+
+
+async def test_every_call_that_is_passed_on_exists(with_console: Tollgate) -> None:
+    offered: set[tuple[str, str, str]] = set()
+    for service in {route.service for route in ROUTES}:
+        document = (await with_console.http.get(f"{with_console.system.url(service)}/openapi.json")).json()
+        for path, methods in document["paths"].items():
+            offered |= {(service, method.upper(), re.sub(r"\{\w+\}", ID, path)) for method in methods}
+    assert (
+        not {(route.service, route.method, route.path.pattern.removeprefix(route.service)) for route in ROUTES}
+        - offered
+    )
 
 
 async def test_a_page_that_is_left_follows_no_stream_any_more(browser: Browser, with_console: Tollgate) -> None:

@@ -7,7 +7,7 @@ import { explain } from "./load";
 import { Credit } from "./pages/credit";
 import { SignIn, SignUp } from "./pages/entry";
 import { Keys } from "./pages/keys";
-import { AcceptInvitation, ForgottenPassword, ResetPassword, VerifyEmail } from "./pages/mails";
+import { AcceptInvitation, ConfirmAgain, ForgottenPassword, ResetPassword, VerifyEmail } from "./pages/mails";
 import { Models } from "./pages/models";
 import { Overview } from "./pages/overview";
 import { RequestDetail } from "./pages/request";
@@ -17,7 +17,7 @@ import { followLinks, usePlace } from "./router";
 import type { Session } from "./types";
 
 // Pages for who is not signed in, and those that mails link to.
-const OPEN = ["/sign-in", "/sign-up", "/forgotten-password", "/verify-email", "/reset-password"];
+const OPEN = ["/sign-in", "/sign-up", "/forgotten-password", "/confirm-again", "/verify-email", "/reset-password"];
 
 function App() {
   const place = usePlace();
@@ -75,6 +75,8 @@ function Entrance(props: { place: URL; hasEnded: boolean; isSignedIn: boolean; o
       return <SignUp onSignedIn={props.onSignedIn} />;
     case "/forgotten-password":
       return <ForgottenPassword />;
+    case "/confirm-again":
+      return <ConfirmAgain />;
     case "/verify-email":
       return <VerifyEmail isSignedIn={props.isSignedIn} />;
     case "/reset-password":

@@ -62,6 +62,7 @@ export function SignIn(props: { onSignedIn: () => Promise<void>; hasEnded: boole
       <p class="beside">
         <a href="/sign-up">Sign up</a>
         <a href="/forgotten-password">Forgotten your password?</a>
+        {submit.error && <a href="/confirm-again">No mail has come?</a>}
       </p>
     </Entry>
   );
@@ -96,6 +97,7 @@ export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
         </p>
         <p class="beside">
           <a href="/sign-in">Sign in</a>
+          <a href="/confirm-again">No mail has come?</a>
         </p>
       </Entry>
     );

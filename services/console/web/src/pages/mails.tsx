@@ -40,24 +40,28 @@ export function VerifyEmail({ isSignedIn }: { isSignedIn: boolean }) {
         </Notice>
       )}
       {!error && !verified && <Loading />}
-      <p class="beside">{isSignedIn ? <a href="/">Overview</a> : <a href="/sign-in">Sign in</a>}</p>
+      <p class="beside">
+        {isSignedIn ? <a href="/">Overview</a> : <a href="/sign-in">Sign in</a>}
+        {error && <a href="/confirm-again">Send me another mail</a>}
+      </p>
     </Entry>
   );
 }
 
-export function ForgottenPassword() {
+/** Asks for a mail, and tells nobody whether the address has an account. */
+function MailForm({ title, call, told }: { title: string; call: string; told: (email: string) => string }) {
   const [email, setEmail] = useState("");
   const [isAsked, setAsked] = useState(false);
   const submit = useSubmit("email");
   return (
-    <Entry title="Forgotten your password?">
+    <Entry title={title}>
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       {isAsked ? (
-        <Notice kind="good">If {email} has an account, a mail with a link to a new password is on its way.</Notice>
+        <Notice kind="good">{told(email)}</Notice>
       ) : (
         <form
           onSubmit={submit.run(async () => {
-            await send("POST", "accounts/v1/password-resets/requests", { email });
+            await send("POST", call, { email });
             setAsked(true);
           })}
         >
@@ -79,6 +83,26 @@ export function ForgottenPassword() {
         <a href="/sign-in">Sign in</a>
       </p>
     </Entry>
+  );
+}
+
+export function ForgottenPassword() {
+  return (
+    <MailForm
+      title="Forgotten your password?"
+      call="accounts/v1/password-resets/requests"
+      told={(email) => `If ${email} has an account, a mail with a link to a new password is on its way.`}
+    />
+  );
+}
+
+export function ConfirmAgain() {
+  return (
+    <MailForm
+      title="Confirm your e-mail"
+      call="accounts/v1/email-verifications/requests"
+      told={(email) => `If ${email} waits to be confirmed, another mail with a link is on its way.`}
+    />
   );
 }
 
