@@ -44,8 +44,10 @@ RUN groupadd --gid 10001 tollgate \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/tollgate/spool
 COPY --from=build /opt/tollgate /opt/tollgate
 COPY deploy/image/tollgate-service /usr/local/bin/tollgate-service
-# The root file system may be read-only: byte code is compiled above, and only the edge writes, to its spool.
+# The root file system may be read-only: byte code is compiled above, and only the edge writes, to its spool. Arrow's own
+# allocator would have the memory of each block that a sink compresses zeroed anew.
 ENV PATH=/opt/tollgate/bin:${PATH} \
+    ARROW_DEFAULT_MEMORY_POOL=system \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     TOLLGATE_HOST=0.0.0.0 \

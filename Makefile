@@ -5,6 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # One stamp says that .venv holds what requirements/dev.txt names; it is made anew when that file changes.
 READY := .venv/.ready
+# As in the image.
+export ARROW_DEFAULT_MEMORY_POOL := system
 MEMBERS := libs/common services/edge services/accounts services/billing services/balance services/analytics services/console deploy/local
 
 # The console's pages.

@@ -31,12 +31,8 @@ async def run(requests: int, folder: Path) -> None:
         with own_engine(folder) as (url, engine):
             await until_up(url, "tollgate_analytics")
             client = await clickhouse.connect(url, timeout_s=600)
+            rows = await sinks.apart(fill, bootstrap, prefix, requests)
             async with create_producer(bootstrap) as producer:
-                rows = 0
-                # Made and let go here: a heap full of events slows down all that is measured.
-                for (topic, partition), values in _values(requests).items():
-                    rows += len(values)
-                    await sinks.send(producer, topic.named(prefix), partition, values)
                 costs = await sinks.costs(
                     bootstrap=bootstrap,
                     topics=[Topic.REQUESTS.named(prefix), Topic.USAGE.named(prefix)],
@@ -50,6 +46,16 @@ async def run(requests: int, folder: Path) -> None:
     finally:
         await delete_topics(bootstrap, prefix)
     sinks.show("request_events", costs)
+
+
+async def fill(bootstrap: str, prefix: str, requests: int) -> int:
+    """Fill the topics; returns how many rows that makes."""
+    rows = 0
+    async with create_producer(bootstrap) as producer:
+        for (topic, partition), values in _values(requests).items():
+            rows += len(values)
+            await sinks.send(producer, topic.named(prefix), partition, values)
+    return rows
 
 
 def _values(requests: int) -> dict[tuple[Topic, int], list[bytes]]:

@@ -22,7 +22,8 @@ from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts
 EventT = TypeVar("EventT")
 Ints = npt.NDArray[np.int64]
 
-# Arrow's own allocator gives back what a block took and has it zeroed anew for the next one.
+# Arrow's own allocator gives back what a block took and has it zeroed anew for the next one. Where Arrow gets what it
+# compresses into is the environment's word, ARROW_DEFAULT_MEMORY_POOL: the image says the same.
 pa.set_memory_pool(pa.system_memory_pool())
 
 TEXT = pa.string()
@@ -189,9 +190,9 @@ def by_kind(events: Sequence[EventT]) -> dict[type[EventT], tuple[Sequence[int],
     kinds = list(map(type, events))
     if len(set(kinds)) == 1:
         return {kinds[0]: (range(len(events)), events)}
-    found: dict[type[EventT], tuple[list[int], list[EventT]]] = {}
+    found: dict[type[EventT], tuple[list[int], list[EventT]]] = {kind: ([], []) for kind in dict.fromkeys(kinds)}
     for place, (kind, event) in enumerate(zip(kinds, events, strict=True)):
-        places, its_events = found.setdefault(kind, ([], []))
+        places, its_events = found[kind]
         places.append(place)
         its_events.append(event)
     return dict(found)
