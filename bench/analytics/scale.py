@@ -23,7 +23,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from tollgate_analytics.cursors import NEWEST
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.gate import Gate
-from tollgate_analytics.queries import EARLIEST, LATEST, Granularity, Range, UsageQuery
+from tollgate_analytics.queries import EVER, Granularity, Range, UsageQuery
 from tollgate_analytics.rollup import roll_up
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
@@ -75,7 +75,7 @@ def usage(query: UsageQuery, named: Sequence[tuple[str, ...]] | None = None) -> 
 
 async def log_page(store: Store, scope: Scope, **filters: list[str]) -> None:
     chosen = {Dimension(name): values for name, values in filters.items()}
-    page = await store.requests(scope, Range(EARLIEST, LATEST - timedelta(days=1)), chosen, NEWEST, 50)
+    page = await store.requests(scope, EVER, chosen, NEWEST, 50)
     if page:
         await store.request_usage(scope, page)
 
@@ -123,12 +123,13 @@ def p95(taken: Sequence[float]) -> float:
     return statistics.quantiles(taken, n=20, method="inclusive")[-1] if len(taken) > 1 else taken[0]
 
 
-async def questions(client: AsyncClient, engine: psutil.Process, times: int) -> None:
+async def questions(client: AsyncClient, engine: psutil.Process, times: int, only: str) -> None:
+    chosen = {name: ask for name, ask in QUESTIONS.items() if only in name}
     store = Store(client)
     # The bench asks for one account what many would; the gate is measured by its own test.
     store._gate = Gate(at_once=8)  # noqa: SLF001 - see above
     # An engine that has just begun has neither threads nor caches.
-    for ask in QUESTIONS.values():
+    for ask in chosen.values():
         await asyncio.gather(*(ask(store, Scope(account)) for account in (*TYPICAL[:7], HEAVIEST)))
     before, started = cpu_s(engine), time.perf_counter()
     for _ in range(times):
@@ -137,7 +138,7 @@ async def questions(client: AsyncClient, engine: psutil.Process, times: int) -> 
     print(f"SELECT 1 takes {wall_ms:.1f} ms, of which the engine's CPU {cpu_ms:.1f}")
     print(f"p95 in ms of {times} answers; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(f"{'question':<40}{'typical':>10}{'8 at once':>12}{'heaviest':>10}{'8 at once':>12}{'CPU ms':>16}")
-    for name, ask in QUESTIONS.items():
+    for name, ask in chosen.items():
         cells: list[float] = []
         spent: list[float] = []
         for accounts in (TYPICAL, [HEAVIEST]):
@@ -165,7 +166,7 @@ async def run(url: str, engine: psutil.Process, arguments: argparse.Namespace) -
         rows, size, count = parts.result_rows[0]
         print(f"{rows:,} rows in {count} parts, {size / rows:.0f} bytes a row with the projections")
         if not arguments.fill_only:
-            await questions(client, engine, arguments.times)
+            await questions(client, engine, arguments.times, arguments.only)
     finally:
         await client.close()
 
@@ -174,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000_000)
     parser.add_argument("--times", type=int, default=40, help="answers of each question")
+    parser.add_argument("--only", default="", help="the questions whose name has this in it")
     parser.add_argument("--fill-only", action="store_true", help="make the rows, measure nothing")
     parser.add_argument("--folder", type=Path, required=True, help="of the engine's data; 10 GB for 50 million rows")
     arguments = parser.parse_args()

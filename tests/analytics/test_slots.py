@@ -11,7 +11,7 @@ from tollgate_analytics.queries import MAX_DIMENSIONS
 from tollgate_analytics.slots import SQL, of_filters, statement
 
 WITH_SLOTS = sorted(name for name, text in TEXTS.items() if "filter_1" in text)
-PARTS = ("whole_start_ms", "granularity", "named", "status_class")
+PARTS = ("whole_start_ms", "granularity", "named", "status_class", "before_ms", "classes")
 BOUND = (
     "WHERE account_id = {account_id:String} "
     "AND ({only_key:String} = '' OR key_id = {only_key:String}) "

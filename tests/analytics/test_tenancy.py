@@ -63,6 +63,7 @@ PARAMETERS: dict[str, Any] = {
     "to_ms": 4_000_000_000_000,
     "before_ms": 4_000_000_000_000,
     "before_id": "z",
+    "classes": [1, 2, 3, 4, 5],
     "granularity": "day",
     "time_zone": "UTC",
     "named": [],

@@ -18,8 +18,7 @@ from tollgate_analytics.parameters import only, render_wrong
 from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.queries import (
     DEFAULT_GROUPS,
-    EARLIEST,
-    LATEST,
+    EVER,
     MAX_GROUPS,
     MAX_TOP,
     UsageQuery,
@@ -45,7 +44,6 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     429: {"description": "as many of the account's questions as may are being answered"},
 }
 
-BEFORE_LATEST = LATEST.replace(year=2099, month=12, day=31).isoformat()
 
 Values = Annotated[list[str], Field(description="only these; may be repeated")]
 
@@ -135,7 +133,7 @@ def build_app(
         check_names(request.query_params, RequestParameters.model_fields)
         filters = parse_filters(asked.given())
         mark = mark_of_list(scope, filters, asked.start, asked.end)
-        over = parse_range(asked.start or EARLIEST.isoformat(), asked.end or BEFORE_LATEST, utc_now())
+        over = parse_range(asked.start or EVER.start.isoformat(), asked.end or EVER.end.isoformat(), utc_now())
         before = parse_request_cursor(asked.cursor, mark)
         page, more = await list_requests(
             store, keys, scope, over=over, filters=filters, before=before, limit=asked.limit

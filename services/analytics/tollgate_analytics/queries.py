@@ -65,6 +65,10 @@ class Range(NamedTuple):
         return Range(max(EARLIEST, self.start - (self.end - self.start)), self.start)
 
 
+# What a list is of unless a range is asked for.
+EVER = Range(EARLIEST, LATEST - DAY)
+
+
 class UsageQuery(NamedTuple):
     """Which usage to add up, and by what. `filters` lets through what has one of the values of each dimension in it."""
 

@@ -1,9 +1,7 @@
 -- A page of an account's closed requests within a range, the newest first, from below a cursor (time, id). The order is
 -- the table's own, backwards, so that the engine reads the page and little more, however long the list is. Filters are
--- bound as in usage.sql.
--- if status_class
-WITH concat(toString(intDiv(status, 100)), 'xx') AS status_class
--- end
+-- bound as in usage.sql, but for classes of statuses, which are compared as numbers: to plan the text of one costs more
+-- than to read a part.
 SELECT
     at, request_id, key_id, project_id, model, served_model, provider, endpoint, stream, client, end_user, opened_at,
     status, outcome, error_code, finish_reason, latency_ms, first_token_ms, attempts, target
@@ -12,10 +10,19 @@ WHERE account_id = {account_id:String}
     AND ({only_key:String} = '' OR key_id = {only_key:String})
     AND ({only_project:String} = '' OR project_id = {only_project:String})
     AND kind = 'closed'
+    -- if start_ms
     AND at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
+    -- end
+    -- if end_ms
     AND at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
+    -- end
+    -- if before_ms
     AND at <= fromUnixTimestamp64Milli({before_ms:Int64}, 'UTC')
     AND (at < fromUnixTimestamp64Milli({before_ms:Int64}, 'UTC') OR request_id < {before_id:String})
+    -- end
+    -- if classes
+    AND has({classes:Array(UInt32)}, intDiv(status, 100))
+    -- end
     AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
     AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
     AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
