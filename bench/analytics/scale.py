@@ -89,7 +89,7 @@ QUESTIONS: dict[str, Ask] = {
     ),
     "30 days by provider and stream": usage(UsageQuery(last(days=30), (D.PROVIDER, D.STREAM))),
     "24 hours by hour and model": usage(UsageQuery(last(hours=24), (D.MODEL,), G.HOUR)),
-    "90 days by week and project": usage(UsageQuery(last(days=85), (D.PROJECT,), G.WEEK)),
+    "85 days by week and project": usage(UsageQuery(last(days=85), (D.PROJECT,), G.WEEK)),
     "1 hour by minute": usage(UsageQuery(last(hours=1), (), G.MINUTE)),
     "7 days by error code": usage(UsageQuery(last(days=7), (D.ERROR_CODE,))),
     "24 hours by hour and status": usage(UsageQuery(last(hours=24), (D.STATUS_CLASS,), G.HOUR)),
