@@ -19,6 +19,9 @@ WITHIN_S = 30.0
 @pytest.fixture
 async def producer(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Producer]:
     await create_topics(kafka_bootstrap, topic_prefix, partitions=2, replication=1)
+    for partition in (0, 1):
+        # Answered once it is led: what comes sooner is refused for the moment, and the tests count requests.
+        assert not await arrived(kafka_bootstrap, topic_prefix, partition)
     connected = await Producer.connect(kafka_bootstrap)
     yield connected
     await connected.close()
