@@ -167,7 +167,7 @@ class Spenders:
             assert answer.headers["x-should-retry"] == "false"
             return "held" if "held" in answer.text else "spent"
         if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            assert answer.json()["error"]["code"] == "balance_unavailable", answer.text
+            assert answer.json()["error"]["code"] in {"balance_unavailable", "starting"}, answer.text
             return "unavailable"
         assert answer.status_code == HTTPStatus.OK, answer.text
         return _how_it_ended(answer.text) if body["stream"] else "served"

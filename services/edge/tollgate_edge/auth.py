@@ -6,7 +6,7 @@ from datetime import datetime
 from tollgate_common import apikey
 from tollgate_common.events import KeyRecord
 from tollgate_common.keys import KeyDirectory
-from tollgate_edge.errors import malformed_key, missing_key, unknown_key
+from tollgate_edge.errors import malformed_key, missing_key, starting, unknown_key
 
 SCHEME = b"bearer "
 
@@ -24,8 +24,11 @@ def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> Key
     """The record of the key in an Authorization header.
 
     Raises:
-        ApiError: 401; the header is missing, holds no key, or a key that is not valid now.
+        ApiError: 401; the header is missing, holds no key, or a key that is not valid now. 503 while this edge has not
+            read all keys: it would refuse good ones, and let in some that have been revoked.
     """
+    if keys.topic.waiting_for() is not None:
+        raise starting()
     if authorization[: len(SCHEME)].lower() != SCHEME:
         raise missing_key()
     text = authorization[len(SCHEME) :].strip().decode("latin-1")

@@ -22,6 +22,7 @@ from tollgate_edge.errors import (
     model_not_priced,
     model_quarantined,
     not_offered,
+    starting,
     unknown_model,
 )
 from tollgate_edge.exchange import Exchange, Receive, Scope, Send
@@ -173,6 +174,8 @@ class ModelCalls:
         # A key that may call a model may do so by any of its names.
         name = routes.canonical(request.model)
         model = self._catalogue.models.get(name)
+        if model is None and self._catalogue.topic.waiting_for() is not None:
+            raise starting()
         if model is None or (key.models is not None and name not in key.models):
             raise unknown_model(request.model)
         if model.quarantined:

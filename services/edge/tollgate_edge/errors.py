@@ -284,6 +284,16 @@ def cannot_record(reason: str) -> ApiError:
     )
 
 
+def starting() -> ApiError:
+    return ApiError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "This gateway has just started and does not know all keys and models yet. Try again in a moment.",
+        error_type=SERVER_ERROR,
+        code="starting",
+        headers=((b"retry-after", b"1"),),
+    )
+
+
 def unknown_path(method: str, path: str) -> ApiError:
     return ApiError(HTTPStatus.NOT_FOUND, f"Invalid URL ({method} {path})", code="unknown_url")
 
