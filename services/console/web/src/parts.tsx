@@ -178,6 +178,27 @@ export function Field({ label, value, onValue, hint, error, ...rest }: FieldProp
   );
 }
 
+type OwnProps = Pick<FieldProps, "value" | "onValue" | "error">;
+
+export function EmailField(props: OwnProps) {
+  return <Field label="E-mail" type="email" autocomplete="username" required {...props} />;
+}
+
+const LEAST_PASSWORD = 10;
+
+export function NewPasswordField(props: OwnProps & Pick<FieldProps, "label">) {
+  return (
+    <Field
+      type="password"
+      autocomplete="new-password"
+      required
+      minLength={LEAST_PASSWORD}
+      hint={`At least ${LEAST_PASSWORD} characters.`}
+      {...props}
+    />
+  );
+}
+
 export function Select(props: {
   label: string;
   value: string;

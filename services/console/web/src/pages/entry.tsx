@@ -2,11 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { send } from "../api";
-import { Field, Notice, Page } from "../parts";
+import { EmailField, Field, NewPasswordField, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
-
-export const LEAST_PASSWORD = 10;
 
 export function Entry({ title, children }: { title: string; children: ComponentChildren }) {
   return (
@@ -37,15 +35,7 @@ export function SignIn(props: { onSignedIn: () => Promise<void>; hasEnded: boole
       {props.hasEnded && <Notice kind="info">Your session has ended. Sign in again to go on.</Notice>}
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <form onSubmit={signIn}>
-        <Field
-          label="E-mail"
-          type="email"
-          autocomplete="username"
-          required
-          value={email}
-          onValue={setEmail}
-          error={submit.errorOf("email")}
-        />
+        <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
         <Field
           label="Password"
           type="password"
@@ -106,26 +96,8 @@ export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
     <Entry title="Sign up">
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <form onSubmit={signUp}>
-        <Field
-          label="E-mail"
-          type="email"
-          autocomplete="username"
-          required
-          value={email}
-          onValue={setEmail}
-          error={submit.errorOf("email")}
-        />
-        <Field
-          label="Password"
-          type="password"
-          autocomplete="new-password"
-          required
-          minLength={LEAST_PASSWORD}
-          hint={`At least ${LEAST_PASSWORD} characters.`}
-          value={password}
-          onValue={setPassword}
-          error={submit.errorOf("password")}
-        />
+        <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
+        <NewPasswordField label="Password" value={password} onValue={setPassword} error={submit.errorOf("password")} />
         <Field
           label="Promo code (if you have one)"
           autocomplete="off"

@@ -3,10 +3,10 @@ import { useEffect, useState } from "preact/hooks";
 import { send } from "../api";
 import { money } from "../format";
 import { explain } from "../load";
-import { Card, Field, Loading, Notice, Page } from "../parts";
+import { Card, EmailField, Loading, NewPasswordField, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
-import { Entry, LEAST_PASSWORD } from "./entry";
+import { Entry } from "./entry";
 
 /** The token of the mail; it leaves the address bar, and so the history, at once. */
 function useToken(): string {
@@ -65,15 +65,7 @@ function MailForm({ title, call, told }: { title: string; call: string; told: (e
             setAsked(true);
           })}
         >
-          <Field
-            label="E-mail"
-            type="email"
-            autocomplete="username"
-            required
-            value={email}
-            onValue={setEmail}
-            error={submit.errorOf("email")}
-          />
+          <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
           <button type="submit" class="primary" disabled={submit.isRunning}>
             Send me a mail
           </button>
@@ -123,13 +115,8 @@ export function ResetPassword() {
             setDone(true);
           })}
         >
-          <Field
+          <NewPasswordField
             label="New password"
-            type="password"
-            autocomplete="new-password"
-            required
-            minLength={LEAST_PASSWORD}
-            hint={`At least ${LEAST_PASSWORD} characters.`}
             value={password}
             onValue={setPassword}
             error={submit.errorOf("password")}
