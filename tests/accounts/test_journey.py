@@ -105,9 +105,10 @@ async def directory(bootstrap: str, prefix: str) -> AsyncIterator[KeyDirectory]:
 
 
 async def until_answer(wanted: object, ask: Callable[[], Awaitable[object]]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while await ask() != wanted:
-            await asyncio.sleep(0.05)
+    async def is_answered() -> bool:
+        return await ask() == wanted
+
+    await until(is_answered)
 
 
 async def read_messages(bootstrap: str, topic: str, partition: int, count: int) -> list[tuple[str, int, bytes | None]]:

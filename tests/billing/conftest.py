@@ -63,11 +63,6 @@ class Billing:
     async def scalar(self, sql: str) -> int:
         return int((await self.clickhouse.query(sql)).result_rows[0][0])
 
-    def check(self) -> None:
-        for worker in self.workers:
-            if worker.done():
-                worker.result()
-
     async def add_key(self, account_id: str) -> dict[str, str]:
         """A new key of an account as the accounts service publishes it: the header that uses it."""
         key = apikey.generate()

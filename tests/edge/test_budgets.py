@@ -18,7 +18,7 @@ from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld,
 from tollgate_edge.lease_client import LeaseClient, boot_clock_s
 from tollgate_edge.lease_desk import LeaseDesk
 from tollgate_edge.leases import Answer, BudgetView, Grant, LeaseView, Outcome, Payer, Refusal, Wallet, Want, closing
-from waiting import PATIENCE_S
+from waiting import until
 
 TOKEN = "t" * 32
 DAY = Budget(budget_id="key:k1", period=BudgetPeriod.DAY, amount_nano=1_000)
@@ -137,9 +137,7 @@ async def edge(books: Books, credit_wait_s: float = 1) -> AsyncIterator[LeaseDes
         pass
 
     async with running(desk.run(until_idle)):
-        async with asyncio.timeout(PATIENCE_S):
-            while desk.waiting_for() is not None:
-                await asyncio.sleep(0.01)
+        await until(lambda: desk.waiting_for() is None)
         yield desk
     await client.aclose()
 
