@@ -15,7 +15,7 @@ from tollgate_common import access_tokens
 from tollgate_common.access_tokens import ALGORITHM, AUDIENCE, ISSUER, AccessToken, Role, Signer, looks_like_token
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
-from waiting import PATIENCE_S
+from waiting import PATIENCE_S, until
 
 A = new_signer("a")
 B = new_signer("b")
@@ -133,10 +133,29 @@ async def test_known_keys_serve_while_accounts_is_away(monkeypatch: pytest.Monke
     assert (await verifier.verify(token_of(A))).account_id == "a"
 
 
-async def test_before_the_keys_are_known_nothing_is_decided() -> None:
+async def test_before_the_keys_are_known_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_tokens, "FIRST_KEYS_WITHIN_S", 0.0)
     publisher = Publisher(A)
     publisher.is_away = True
     assert await refusal(publisher, token_of(A)) == (503, "token_keys_unknown")
+
+
+async def test_a_token_waits_for_accounts_that_starts_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access_tokens, "FIRST_KEYS_WITHIN_S", PATIENCE_S)
+    monkeypatch.setattr(access_tokens, "ASK_FIRST_S", 0.001)
+    publisher = Publisher(A)
+    publisher.is_away = True
+    verifier = publisher.verifier()
+    verifying = [asyncio.create_task(verifier.verify(token_of(A))) for _ in range(50)]
+    await until(lambda: publisher.asked >= 3)
+    assert not any(task.done() for task in verifying)
+    publisher.is_away = False
+    assert {token.account_id for token in await asyncio.gather(*verifying)} == {"a"}
+    # A key that is unknown to the first set is not asked for again so soon.
+    asked = publisher.asked
+    with pytest.raises(Problem) as caught:
+        await verifier.verify(token_of(B))
+    assert (caught.value.status, publisher.asked) == (401, asked)
 
 
 async def test_a_withdrawn_key_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

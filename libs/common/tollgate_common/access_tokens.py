@@ -2,7 +2,8 @@
 
 Each service verifies them by itself, with the public keys that accounts publishes as a JWK set (RFC 7517). A `Verifier`
 keeps the set in memory: it goes on with what it has while accounts does not answer, and asks anew for a key that it
-does not know, at most once in `ASK_AGAIN_S` however many tokens name unknown keys.
+does not know, at most once in `ASK_AGAIN_S` however many tokens name unknown keys. Until it has read keys once it asks
+again and again, and tokens that come meanwhile wait a little: services start together, and accounts may be the last.
 
 Claims: `iss`, `aud`, `sub` (a person's id, or `service:<name>`), `account_id` ("" for operators and services), `role`,
 `iat`, `exp`, `jti`; the header names the key, `kid`.
@@ -37,6 +38,9 @@ SERVICE_SUBJECT = "service:"
 REFRESH_S = 60.0
 # How soon after a reading an unknown key or a failure may cause the next: strangers choose what `kid` a token names.
 ASK_AGAIN_S = 5.0
+# The same while no key has ever been read, and how long a token waits for that.
+ASK_FIRST_S = 0.25
+FIRST_KEYS_WITHIN_S = 2.0
 ANSWER_WITHIN_S = 2.0
 # The clocks of two machines may differ by this much.
 LEEWAY = timedelta(seconds=5)
@@ -124,13 +128,14 @@ class Verifier:
         self._has_keys = False
         self._asking = asyncio.Lock()
         self._asked_at = float("-inf")
+        self._told_at = float("-inf")
 
     async def run(self) -> None:
         """Read the keys again and again, until cancelled."""
         try:
             while True:
                 await self._refresh(unless_known=None)
-                await asyncio.sleep(REFRESH_S if self._has_keys else ASK_AGAIN_S)
+                await asyncio.sleep(REFRESH_S if self._has_keys else ASK_FIRST_S)
         finally:
             await self.aclose()
 
@@ -141,7 +146,8 @@ class Verifier:
         """What the token says.
 
         Raises:
-            Problem: 401 for a token that is none, is not ours or has ended; 503 while no key has ever been read.
+            Problem: 401 for a token that is none, is not ours or has ended; 503 while no key has ever been read, after
+                `FIRST_KEYS_WITHIN_S`.
         """
         if len(text) > MAX_TOKEN_LENGTH:
             raise token_invalid()
@@ -153,15 +159,26 @@ class Verifier:
             raise token_invalid()
         if kid not in self._keys:
             await self._refresh(unless_known=kid)
+        if not self._has_keys:
+            await self._wait_for_first_keys()
         key = self._keys.get(kid)
         if key is None:
-            raise token_invalid() if self._has_keys else _keys_unknown()
+            raise token_invalid()
         return _decode(text, key)
+
+    async def _wait_for_first_keys(self) -> None:
+        deadline = time.monotonic() + FIRST_KEYS_WITHIN_S
+        while not self._has_keys:
+            if time.monotonic() > deadline:
+                raise _keys_unknown()
+            await asyncio.sleep(ASK_FIRST_S)
+            await self._refresh(unless_known=None)
 
     async def _refresh(self, unless_known: str | None) -> None:
         """Read the keys, unless another call has done so meanwhile."""
         async with self._asking:
-            if unless_known in self._keys or time.monotonic() - self._asked_at < ASK_AGAIN_S:
+            pause_s = ASK_AGAIN_S if self._has_keys else ASK_FIRST_S
+            if unless_known in self._keys or time.monotonic() - self._asked_at < pause_s:
                 return
             self._asked_at = time.monotonic()
             try:
@@ -169,9 +186,11 @@ class Verifier:
                 answer.raise_for_status()
                 self._keys = _parse(answer.content)
             except (httpx.HTTPError, ValueError, jwt.PyJWTError) as error:
-                log.warning(
-                    "%s cannot be read, going on with the %d keys before: %r", self._url, len(self._keys), error
-                )
+                if self._asked_at - self._told_at >= ASK_AGAIN_S:
+                    self._told_at = self._asked_at
+                    log.warning(
+                        "%s cannot be read, going on with the %d keys before: %r", self._url, len(self._keys), error
+                    )
             else:
                 self._has_keys = True
 
