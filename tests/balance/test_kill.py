@@ -43,7 +43,7 @@ async def service(world: World, log: Path) -> AsyncIterator[int]:
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_killed_in_the_middle_of_a_load_the_totals_are_exact(world: World, tmp_path: Path) -> None:
     boots = [Boot(), Boot()]
     spent: Counter[str] = Counter()

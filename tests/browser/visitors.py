@@ -9,10 +9,10 @@ import openai
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, expect
 
 from e2e.running import Tollgate
-from waiting import until
+from waiting import PATIENCE_S, until
 
 PASSWORD = "correct horse battery"
-WITHIN_MS = 15_000
+WITHIN_MS = PATIENCE_S * 1_000
 # What the browser says of every answer that is an error, which some pages are shown here.
 REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 expect.set_options(timeout=WITHIN_MS)
@@ -51,12 +51,15 @@ async def page_of(
 
 
 async def sign_up(page: Page, email: str, promo_code: str = "") -> None:
+    """Returns when the overview is shown, and in it the credit that the promo code gives."""
     await page.goto("/sign-up")
     await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(PASSWORD)
     await page.get_by_label("Promo code").fill(promo_code)
     await page.get_by_role("button", name="Sign up").click()
     await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    if promo_code:
+        await expect(tile(page, "Credit left")).to_contain_text(re.compile(r"\$[1-9]"))
 
 
 async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:

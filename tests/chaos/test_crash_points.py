@@ -234,7 +234,7 @@ async def test_what_expired_is_gone_once(tollgate: Tollgate, callers: Callers) -
             assert row is not None
             return bool(row["accounts"] == row["empty"] > 0)
 
-        await until(have_expired, within_s=60)
+        await until(have_expired)
         found = await connection.execute(
             "SELECT account_id, count(*) AS postings, sum(amount_nano) AS nano FROM postings "
             "WHERE account_id LIKE 'expiring-%' GROUP BY account_id HAVING count(*) <> 2 OR sum(amount_nano) <> 2e9"

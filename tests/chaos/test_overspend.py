@@ -164,7 +164,7 @@ async def test_an_edge_that_was_frozen_goes_on_under_a_new_name(tollgate: Tollga
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        await until(fenced, within_s=60)
+        await until(fenced)
     finally:
         os.kill(pid, signal.SIGCONT)
     await until(serves)
@@ -233,7 +233,7 @@ async def test_a_stopped_edge_gives_its_leases_back(tollgate: Tollgate, tokens: 
     async def has_ended() -> bool:
         return tollgate.supervisor.pid(edge) != pid
 
-    await until(has_ended, within_s=60)
+    await until(has_ended)
     async with await postgres.connect(tollgate.postgres_dsn("balance")) as connection:
         found = await connection.execute("SELECT state FROM leases WHERE account_id = %s", [before["account_id"]])
         assert {row["state"] for row in await found.fetchall()} == {"closed"}

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from tollgate_local.kafka import Kafka
 from tollgate_local.ports import free_port
-
-WITHIN_S = 60.0
+from waiting import PATIENCE_S
 
 
 class OwnKafka:
@@ -30,7 +29,7 @@ class OwnKafka:
         spec = self._kafka.spec()
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(spec.argv, stdout=log, stderr=log, cwd="/")
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while not self._answers():
             assert time.monotonic() < deadline, self._log_file.read_text()[-5000:]
             time.sleep(0.1)
@@ -47,7 +46,7 @@ class OwnKafka:
     def kill(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(WITHIN_S)
+            self._process.wait(PATIENCE_S)
             self._process = None
 
     def freeze(self) -> None:

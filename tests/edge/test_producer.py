@@ -11,9 +11,9 @@ from aiokafka.protocol.produce import ProduceRequest
 from tollgate_common.topics import Topic, create_topics
 from tollgate_edge.producer import LEAST_COMPRESSED, MAX_BATCH_BYTES, Producer
 from tollgate_edge.spool import Entry
+from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines
-WITHIN_S = 30.0
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def test_few_events_and_many_arrive_in_order(
 ) -> None:
     for partition in (0, 1):
         sent = entries(count, partition=partition)
-        assert not await producer.send(topic_prefix, sent, WITHIN_S)
+        assert not await producer.send(topic_prefix, sent, PATIENCE_S)
         assert await arrived(kafka_bootstrap, topic_prefix, partition) == [entry.value for entry in sent]
 
 
@@ -61,7 +61,7 @@ async def test_what_does_not_fit_into_one_batch_follows_in_the_next(
     producer: Producer, kafka_bootstrap: str, topic_prefix: str
 ) -> None:
     sent = entries(5, size=MAX_BATCH_BYTES // 2) + entries(3, partition=1)
-    assert not await producer.send(topic_prefix, sent, WITHIN_S)
+    assert not await producer.send(topic_prefix, sent, PATIENCE_S)
     assert await arrived(kafka_bootstrap, topic_prefix) == [entry.value for entry in sent[:5]]
     assert await arrived(kafka_bootstrap, topic_prefix, 1) == [entry.value for entry in sent[5:]]
 
@@ -91,9 +91,9 @@ async def test_a_batch_whose_acknowledgement_was_lost_is_sent_again_and_appended
 ) -> None:
     requests = fail_first_answer(monkeypatch, producer, KafkaConnectionError("lost"))
     sent = entries(4)
-    assert not await producer.send(topic_prefix, sent, WITHIN_S)
+    assert not await producer.send(topic_prefix, sent, PATIENCE_S)
     assert len(requests) == 2
-    assert not await producer.send(topic_prefix, sent[:1], WITHIN_S), "and the next is in its place"
+    assert not await producer.send(topic_prefix, sent[:1], PATIENCE_S), "and the next is in its place"
     assert await arrived(kafka_bootstrap, topic_prefix) == [entry.value for entry in (*sent, sent[0])]
 
 
@@ -102,13 +102,13 @@ async def test_what_no_repetition_would_mend_is_given_back_at_once(
 ) -> None:
     requests = fail_first_answer(monkeypatch, producer, MessageSizeTooLargeError("lost"))
     sent = entries(4)
-    assert await producer.send(topic_prefix, sent, WITHIN_S) == sent
+    assert await producer.send(topic_prefix, sent, PATIENCE_S) == sent
     assert len(requests) == 1
 
 
 async def test_what_the_broker_refuses_is_given_back(producer: Producer, topic_prefix: str) -> None:
     good, too_large = entries(1), entries(1, size=2 << 20, partition=1)
-    assert await producer.send(topic_prefix, good + too_large, WITHIN_S) == too_large
+    assert await producer.send(topic_prefix, good + too_large, PATIENCE_S) == too_large
 
 
 async def test_a_topic_that_is_not_there_is_waited_for_until_the_time_is_over(

@@ -250,7 +250,7 @@ async def test_boots_follow_one_another_without_a_gap(kafka: OwnKafka, prefix: s
     rotating = RotatingRecorder(start, lifetime_s=1.0)
     task = asyncio.create_task(rotating.run(idle))
     recorded = 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(WITHIN_S):
         while rotating.refusal() is not None:
             await asyncio.sleep(0.05)
         while len(boots) < 4:
