@@ -25,6 +25,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_common import blocks
 from tollgate_common.blocks import Stamped, Table
+from tollgate_common.brokers import Brokers
 from tollgate_common.consumer import MAX_RECORDS, Batches, Consumer, Handler
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.sink import Sink
@@ -136,7 +137,7 @@ async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: S
 
 async def costs(
     *,
-    bootstrap: str,
+    brokers: Brokers,
     topics: Sequence[str],
     table: Table[Any],
     client: AsyncClient,
@@ -147,9 +148,9 @@ async def costs(
     """Take a topic that has `rows` messages through the table's sink; then the two that it is compared with."""
 
     async def through(name: str, count: int, **options: int) -> Spent:
-        consumer = Consumer(bootstrap, f"{topics[0]}.{name}", topics, **options)
+        consumer = Consumer(brokers, f"{topics[0]}.{name}", topics, **options)
         handler = Sink[Stamped](
-            bootstrap=bootstrap,
+            brokers=brokers,
             consumer=consumer,
             clickhouse=client,
             table=table._replace(name=name),

@@ -8,6 +8,7 @@ import pytest
 
 from engines import stores
 from engines.run import EnginesError, Run, find_engines
+from tollgate_common.brokers import Brokers
 from tollgate_local.engines import EngineAddresses
 
 pytest_plugins = ["e2e.fixtures"]
@@ -62,19 +63,19 @@ def engines() -> EngineAddresses:
     return find_engines()
 
 
-@pytest.fixture
-def kafka_bootstrap(engines: EngineAddresses) -> str:
-    """`host:port` of a broker that creates no topic by itself."""
-    return engines.kafka_bootstrap
+@pytest.fixture(scope="session")
+def brokers(engines: EngineAddresses) -> Brokers:
+    """One that creates no topic by itself."""
+    return Brokers(engines.kafka_bootstrap)
 
 
 @pytest.fixture
-def topic_prefix(engines: EngineAddresses) -> Iterator[str]:
+def topic_prefix(brokers: Brokers) -> Iterator[str]:
     """What the names of this test's topics and consumer groups start with; the topics are deleted after it."""
     prefix = stores.unique_name()
     yield prefix
     with ThreadPoolExecutor(1) as thread:  # this thread's event loop may be the test's own
-        thread.submit(asyncio.run, stores.delete_topics(engines.kafka_bootstrap, prefix)).result()
+        thread.submit(asyncio.run, stores.delete_topics(brokers, prefix)).result()
 
 
 @pytest.fixture

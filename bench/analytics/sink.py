@@ -17,6 +17,7 @@ from engines.run import Run, find_engines
 from engines.stores import delete_topics, unique_name
 from tollgate_analytics.consumers import request_events_table
 from tollgate_common import clickhouse
+from tollgate_common.brokers import Brokers
 from tollgate_common.events import encode
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
@@ -25,16 +26,16 @@ ACCOUNTS = [f"acc-{number}" for number in range(200)]
 
 
 async def run(requests: int, folder: Path) -> None:
-    bootstrap, prefix = find_engines().kafka_bootstrap, unique_name()
-    await create_topics(bootstrap, prefix, PARTITIONS, 1)
+    brokers, prefix = Brokers(find_engines().kafka_bootstrap), unique_name()
+    await create_topics(brokers, prefix, PARTITIONS, 1)
     try:
         with own_engine(folder) as (url, engine):
             await until_up(url, "tollgate_analytics")
             client = await clickhouse.connect(url, timeout_s=600)
-            rows = await sinks.apart(fill, bootstrap, prefix, requests)
-            async with create_producer(bootstrap) as producer:
+            rows = await sinks.apart(fill, brokers, prefix, requests)
+            async with create_producer(brokers) as producer:
                 costs = await sinks.costs(
-                    bootstrap=bootstrap,
+                    brokers=brokers,
                     topics=[Topic.REQUESTS.named(prefix), Topic.USAGE.named(prefix)],
                     table=request_events_table(prefix),
                     client=client,
@@ -44,14 +45,14 @@ async def run(requests: int, folder: Path) -> None:
                 )
             await client.close()
     finally:
-        await delete_topics(bootstrap, prefix)
+        await delete_topics(brokers, prefix)
     sinks.show("request_events", costs)
 
 
-async def fill(bootstrap: str, prefix: str, requests: int) -> int:
+async def fill(brokers: Brokers, prefix: str, requests: int) -> int:
     """Fill the topics; returns how many rows that makes."""
     rows = 0
-    async with create_producer(bootstrap) as producer:
+    async with create_producer(brokers) as producer:
         for (topic, partition), values in _values(requests).items():
             rows += len(values)
             await sinks.send(producer, topic.named(prefix), partition, values)

@@ -20,6 +20,7 @@ from bench.money.place import Place, own_place
 from bench.money.usage import Edge
 
 from tollgate_balance.handlers.credits import grant_credit
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CreditGranted, TokensUsed, encode
 from tollgate_common.ids import new_id
@@ -39,8 +40,8 @@ GOAL_MS = 500
 class WatchedBalances(Balances):
     """Tells who waits for a balance the moment at which it came."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        super().__init__(bootstrap, prefix)
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
+        super().__init__(brokers, prefix)
         self._waiting: dict[str, list[tuple[int, asyncio.Future[float]]]] = defaultdict(list)
 
     async def at_most(self, account_id: str, nano: int) -> float:
@@ -94,7 +95,7 @@ async def measure() -> list[Figure]:
 async def _service(place: Place) -> AsyncIterator[None]:
     port = free_port()
     environment = os.environ | {
-        "TOLLGATE_KAFKA_BOOTSTRAP": place.bootstrap,
+        "TOLLGATE_KAFKA_BOOTSTRAP": place.brokers.bootstrap,
         "TOLLGATE_TOPIC_PREFIX": place.prefix,
         "TOLLGATE_POSTGRES_DSN": place.dsn,
         "TOLLGATE_PORT": str(port),
@@ -120,8 +121,8 @@ async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
 
 async def _send(place: Place) -> list[float]:
     """Seconds that each request's balance took, after the warm-up."""
-    edge, balances = Edge(PARTITIONS), WatchedBalances(place.bootstrap, place.prefix)
-    producer = create_producer(place.bootstrap)
+    edge, balances = Edge(PARTITIONS), WatchedBalances(place.brokers, place.prefix)
+    producer = create_producer(place.brokers)
     await producer.start()
     reading = asyncio.create_task(balances.topic.run())
     waited_s: list[float] = []

@@ -58,7 +58,7 @@ def _granted(account_id: str, priority: int) -> CreditGranted:
 
 
 async def _fill(place: Place, account_ids: list[str]) -> None:
-    edge, producer = Edge(PARTITIONS), create_producer(place.bootstrap)
+    edge, producer = Edge(PARTITIONS), create_producer(place.brokers)
     await producer.start()
     try:
         for number in range(CHARGES):
@@ -71,10 +71,10 @@ async def _fill(place: Place, account_ids: list[str]) -> None:
 
 async def _consume(place: Place, pool: Pool) -> tuple[float, float, int]:
     """Seconds, and seconds of CPU, from the first batch's posting on until all is posted; the outbox's rows then."""
-    group, producer = f"{place.prefix}.balance", create_producer(place.bootstrap)
+    group, producer = f"{place.prefix}.balance", create_producer(place.brokers)
     await producer.start()
-    consumer = Consumer(place.bootstrap, group, [Topic.USAGE.named(place.prefix)], max_records=BATCH_RECORDS)
-    publisher = Publisher(place.bootstrap, place.dsn, place.prefix, "balance")
+    consumer = Consumer(place.brokers, group, [Topic.USAGE.named(place.prefix)], max_records=BATCH_RECORDS)
+    publisher = Publisher(place.brokers, place.dsn, place.prefix, "balance")
     publishing = asyncio.create_task(publisher.run())
     while await _count(pool, WAITING):
         await asyncio.sleep(0.1)

@@ -75,8 +75,8 @@ async def _fill(pool: Pool, entries: int) -> None:
 async def _client(place: Place, pool: Pool) -> AsyncIterator[tuple[httpx.AsyncClient, list[Customer]]]:
     """The first customer is the owner of the largest account."""
     numbers = [0, *random.sample(range(1, ACCOUNTS), CUSTOMERS - 1)]
-    keys, directory = {account_id(n): apikey.generate() for n in numbers}, KeyDirectory(place.bootstrap, place.prefix)
-    async with create_producer(place.bootstrap) as producer:
+    keys, directory = {account_id(n): apikey.generate() for n in numbers}, KeyDirectory(place.brokers, place.prefix)
+    async with create_producer(place.brokers) as producer:
         for name, key in keys.items():
             record = KeyRecord(key_id=name, account_id=name, name="", plan="standard")
             await producer.send(Topic.KEYS.named(place.prefix), encode(record), key.hash.encode())

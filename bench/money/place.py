@@ -12,11 +12,12 @@ from psycopg import sql
 from engines import stores
 from engines.run import find_engines
 from tollgate_common import postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.topics import create_topics
 
 
 class Place(NamedTuple):
-    bootstrap: str
+    brokers: Brokers
     prefix: str
     dsn: str
 
@@ -25,13 +26,14 @@ class Place(NamedTuple):
 async def own_place(partitions: int) -> AsyncIterator[Place]:
     """Of its own and gone after; the balance service's tables are there."""
     engines, prefix = find_engines(), stores.unique_name()
+    brokers = Brokers(engines.kafka_bootstrap)
     with stores.postgres_database(engines.postgres_dsn) as dsn:
         await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
-        await create_topics(engines.kafka_bootstrap, prefix, partitions, 1)
+        await create_topics(brokers, prefix, partitions, 1)
         try:
-            yield Place(engines.kafka_bootstrap, prefix, dsn)
+            yield Place(brokers, prefix, dsn)
         finally:
-            await stores.delete_topics(engines.kafka_bootstrap, prefix)
+            await stores.delete_topics(brokers, prefix)
 
 
 async def kept_database(name: str) -> str:

@@ -23,6 +23,7 @@ from tollgate_billing import handlers, store
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import charges_table
 from tollgate_common import clickhouse, postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import ModelRecord, PriceVersion, TokensUsed, encode
 from tollgate_common.postgres import Pool
@@ -37,7 +38,7 @@ ROWS = 300_000
 
 @dataclass(frozen=True)
 class World:
-    bootstrap: str
+    brokers: Brokers
     prefix: str
     pool: Pool
     client: AsyncClient
@@ -48,10 +49,10 @@ class World:
 @asynccontextmanager
 async def created(engines: EngineAddresses) -> AsyncIterator[World]:
     """Empty stores and topics of their own, dropped after."""
-    bootstrap, prefix = engines.kafka_bootstrap, unique_name()
+    brokers, prefix = Brokers(engines.kafka_bootstrap), unique_name()
     async with AsyncExitStack() as stack:
-        await create_topics(bootstrap, prefix, PARTITIONS, 1)
-        stack.push_async_callback(delete_topics, bootstrap, prefix)
+        await create_topics(brokers, prefix, PARTITIONS, 1)
+        stack.push_async_callback(delete_topics, brokers, prefix)
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         url, engine = stack.enter_context(own_engine(Path(folder)))
         dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
@@ -61,8 +62,8 @@ async def created(engines: EngineAddresses) -> AsyncIterator[World]:
         await handlers.seed(pool, ["openai"], utc_now())
         client = await clickhouse.connect(url, timeout_s=600)
         stack.push_async_callback(client.close)
-        producer = await stack.enter_async_context(create_producer(bootstrap))
-        yield World(bootstrap, prefix, pool, client, engine, producer)
+        producer = await stack.enter_async_context(create_producer(brokers))
+        yield World(brokers, prefix, pool, client, engine, producer)
 
 
 async def fill(world: World, rows: int) -> None:
@@ -101,7 +102,7 @@ async def measure() -> list[Figure]:
     async with created(find_engines()) as world:
         await fill(world, ROWS)
         costs = await sinks.costs(
-            bootstrap=world.bootstrap,
+            brokers=world.brokers,
             topics=[Topic.USAGE.named(world.prefix)],
             table=charges_table(Catalogue(world.pool)),
             client=world.client,

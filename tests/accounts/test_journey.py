@@ -22,6 +22,7 @@ from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_common import apikey
 from tollgate_common.access_tokens import Verifier
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import VERSION_HEADER
 from tollgate_common.events import CreditGranted, KeyRecord, decode_credit, decode_key
 from tollgate_common.ids import new_id
@@ -74,12 +75,12 @@ class Service:
 
 @pytest.fixture
 async def service(
-    postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str, unused_tcp_port: int, tmp_path: Path
+    postgres_dsn: str, brokers: Brokers, topic_prefix: str, unused_tcp_port: int, tmp_path: Path
 ) -> Service:
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=PARTITIONS, replication=1)
+    await create_topics(brokers, topic_prefix, partitions=PARTITIONS, replication=1)
     environment = {
         "TOLLGATE_POSTGRES_DSN": postgres_dsn,
-        "TOLLGATE_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "TOLLGATE_KAFKA_BOOTSTRAP": brokers.bootstrap,
         "TOLLGATE_TOPIC_PREFIX": topic_prefix,
         "TOLLGATE_PORT": str(unused_tcp_port),
         "TOLLGATE_LOG_LEVEL": "DEBUG",
@@ -92,9 +93,9 @@ async def service(
 
 
 @asynccontextmanager
-async def directory(bootstrap: str, prefix: str) -> AsyncIterator[KeyDirectory]:
+async def directory(brokers: Brokers, prefix: str) -> AsyncIterator[KeyDirectory]:
     """The keys as an edge knows them."""
-    keys = KeyDirectory(bootstrap, prefix)
+    keys = KeyDirectory(brokers, prefix)
     task = asyncio.create_task(keys.topic.run())
     try:
         await until(lambda: keys.topic.waiting_for() is None)
@@ -111,9 +112,11 @@ async def until_answer(wanted: object, ask: Callable[[], Awaitable[object]]) -> 
     await until(is_answered)
 
 
-async def read_messages(bootstrap: str, topic: str, partition: int, count: int) -> list[tuple[str, int, bytes | None]]:
+async def read_messages(
+    brokers: Brokers, topic: str, partition: int, count: int
+) -> list[tuple[str, int, bytes | None]]:
     """The first messages of a partition: key, version, value."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(**brokers.options, isolation_level="read_committed")
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, partition)])
@@ -126,7 +129,7 @@ async def read_messages(bootstrap: str, topic: str, partition: int, count: int) 
 
 
 async def test_from_sign_up_to_a_revoked_key(
-    service: Service, postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str
+    service: Service, postgres_dsn: str, brokers: Brokers, topic_prefix: str
 ) -> None:
     with service.serving():
         async with httpx.AsyncClient(base_url=service.url, timeout=WITHIN_S) as client:
@@ -142,20 +145,20 @@ async def test_from_sign_up_to_a_revoked_key(
             account = (await client.get("/v1/account")).raise_for_status().json()
             key = (await client.post("/v1/keys", json={"name": "laptop"})).raise_for_status().json()
 
-            async with directory(kafka_bootstrap, topic_prefix) as keys:
+            async with directory(brokers, topic_prefix) as keys:
                 await until(lambda: keys.find(key["key"]) is not None)
                 (await client.delete(f"/v1/keys/{key['id']}")).raise_for_status()
                 await until(lambda: keys.find(key["key"]) is None)
             (await client.delete("/v1/sessions/current")).raise_for_status()
 
     record = KeyRecord(key_id=key["id"], account_id=account["account_id"], name="laptop", plan="standard")
-    made, revoked = await read_messages(kafka_bootstrap, Topic.KEYS.named(topic_prefix), 0, 2)
+    made, revoked = await read_messages(brokers, Topic.KEYS.named(topic_prefix), 0, 2)
     key_hash = apikey.hash_key(key["key"])
     assert (made[:2], decode_key(made[2] or b"")) == ((key_hash, 1), record)
     assert revoked == (key_hash, 2, None)
 
     partition = partition_for(account["account_id"], PARTITIONS)
-    (credit,) = await read_messages(kafka_bootstrap, Topic.CREDITS.named(topic_prefix), partition, 1)
+    (credit,) = await read_messages(brokers, Topic.CREDITS.named(topic_prefix), partition, 1)
     grant = decode_credit(credit[2] or b"")
     assert isinstance(grant, CreditGranted)
     assert (credit[0], grant.account_id) == (account["account_id"], account["account_id"])
@@ -168,7 +171,7 @@ async def test_from_sign_up_to_a_revoked_key(
 
 
 async def test_what_an_operator_does_reaches_edges_and_ledger(
-    service: Service, kafka_bootstrap: str, topic_prefix: str
+    service: Service, brokers: Brokers, topic_prefix: str
 ) -> None:
     operator = {"Authorization": f"Bearer {OPERATOR_TOKEN}"}
     with service.serving():
@@ -185,14 +188,12 @@ async def test_what_an_operator_does_reaches_edges_and_ledger(
             given = {"amount_nano": 5_000_000_000, "reason": "a transfer"}
             (await client.post(f"{path}/credits", json=given, headers=operator)).raise_for_status()
             partition = partition_for(account_id, PARTITIONS)
-            ((to, _, value),) = await read_messages(
-                kafka_bootstrap, Topic.CREDITS.named(topic_prefix), partition, count=1
-            )
+            ((to, _, value),) = await read_messages(brokers, Topic.CREDITS.named(topic_prefix), partition, count=1)
             grant = decode_credit(value or b"")
             assert isinstance(grant, CreditGranted)
             assert (to, grant.amount_nano, grant.source) == (account_id, 5_000_000_000, "manual")
 
-            async with directory(kafka_bootstrap, topic_prefix) as keys:
+            async with directory(brokers, topic_prefix) as keys:
                 for act, is_suspended in (("suspend", True), ("resume", False)):
                     answer = await client.post(f"{path}/{act}", json={"reason": "a test"}, headers=operator)
                     answer.raise_for_status()

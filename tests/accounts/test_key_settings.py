@@ -16,6 +16,7 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import records, store
 from tollgate_accounts.keys.consumers import WRITTEN_EVERY, LastUse, newest_uses
 from tollgate_common import apikey
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod, KeyLimits, KeyRecord, UsageScope, decode_key
 from tollgate_common.ids import new_id
@@ -259,18 +260,18 @@ async def test_last_use_is_written_once_a_minute(client: httpx.AsyncClient, pool
 
 
 async def test_last_use_comes_from_the_log(
-    client: httpx.AsyncClient, pool: Pool, ada: Headers, kafka_bootstrap: str, topic_prefix: str
+    client: httpx.AsyncClient, pool: Pool, ada: Headers, brokers: Brokers, topic_prefix: str
 ) -> None:
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=2, replication=1)
+    await create_topics(brokers, topic_prefix, partitions=2, replication=1)
     key_id = (await create(client, ada))["id"]
     at = utc_now()
-    producer = create_producer(kafka_bootstrap)
+    producer = create_producer(brokers)
     await producer.start()
     try:
         await producer.send_and_wait(Topic.REQUESTS.named(topic_prefix), event(key_id, at), partition=1)
     finally:
         await producer.stop()
-    task = asyncio.create_task(LastUse(kafka_bootstrap, topic_prefix, pool).run())
+    task = asyncio.create_task(LastUse(brokers, topic_prefix, pool).run())
     try:
         async with asyncio.timeout(60):
             while (shown := (await client.get(f"/v1/keys/{key_id}", headers=ada)).json()["last_used_at"]) is None:

@@ -14,6 +14,7 @@ import pytest
 from accounts.answers import PASSWORD
 from tollgate_accounts.main import PACKAGES
 from tollgate_common import postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.topics import create_topics
 from waiting import until
 
@@ -33,14 +34,12 @@ SECRETS = {f"TOLLGATE_{name}": name[0] * 40 for name in ("SIGNING_SECRET", "INTE
 
 
 @pytest.fixture
-def url(
-    postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str, unused_tcp_port: int, tmp_path: Path
-) -> Iterator[str]:
+def url(postgres_dsn: str, brokers: Brokers, topic_prefix: str, unused_tcp_port: int, tmp_path: Path) -> Iterator[str]:
     """The service, in a process of its own."""
     environment = os.environ | SECRETS
     environment |= {
         "TOLLGATE_POSTGRES_DSN": postgres_dsn,
-        "TOLLGATE_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "TOLLGATE_KAFKA_BOOTSTRAP": brokers.bootstrap,
         "TOLLGATE_TOPIC_PREFIX": topic_prefix,
         "TOLLGATE_PORT": str(unused_tcp_port),
         "TOLLGATE_EMAIL_VERIFICATION": "optional",
@@ -55,9 +54,9 @@ def url(
 
 
 async def test_no_call_breaks_the_service_or_its_document(
-    url: str, postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str, tmp_path: Path
+    url: str, postgres_dsn: str, brokers: Brokers, topic_prefix: str, tmp_path: Path
 ) -> None:
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+    await create_topics(brokers, topic_prefix, partitions=1, replication=1)
     await postgres.migrate(postgres_dsn, *PACKAGES)
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         await until_ready(client)

@@ -23,6 +23,7 @@ from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.rollup import find_rolled_up, insert_sums
 from tollgate_analytics.store import LIMITS, Store
 from tollgate_common import apikey, clickhouse
+from tollgate_common.brokers import Brokers
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.keys import KeyDirectory
 from tollgate_common.producer import create_producer
@@ -40,7 +41,7 @@ class Analytics:
     prefix: str
     workers: Sequence[asyncio.Task[None]]
     tail: LiveTail
-    bootstrap: str
+    brokers: Brokers
     app: FastAPI
 
     async def send(self, sent: Sequence[Sent]) -> None:
@@ -94,34 +95,34 @@ async def roll_up_all(analytics: Analytics) -> datetime:
 
 @pytest.fixture
 async def analytics(
-    kafka_bootstrap: str,
+    brokers: Brokers,
     topic_prefix: str,
     clickhouse_database: ClickHouseDatabase,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Analytics]:
     # A test must not fail because the machine is slow.
     monkeypatch.setattr("tollgate_analytics.store.LIMITS", {**LIMITS, "max_execution_time": 100})
-    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+    await create_topics(brokers, topic_prefix, PARTITIONS, 1)
     await clickhouse.migrate(clickhouse_database.url, "tollgate_analytics")
     client = await clickhouse.connect(clickhouse_database.url)
-    producer = create_producer(kafka_bootstrap)
+    producer = create_producer(brokers)
     await producer.start()
-    keys = KeyDirectory(kafka_bootstrap, topic_prefix)
-    consumer = create_consumer(kafka_bootstrap, topic_prefix)
-    sink = create_sink(kafka_bootstrap, topic_prefix, consumer, client, producer)
+    keys = KeyDirectory(brokers, topic_prefix)
+    consumer = create_consumer(brokers, topic_prefix)
+    sink = create_sink(brokers, topic_prefix, consumer, client, producer)
     workers = [asyncio.create_task(sink.run()), asyncio.create_task(keys.topic.run())]
-    tail = LiveTail(kafka_bootstrap, topic_prefix)
+    tail = LiveTail(brokers, topic_prefix)
     workers.append(asyncio.create_task(tail.run()))
-    prices = PriceBook(kafka_bootstrap, topic_prefix)
+    prices = PriceBook(brokers, topic_prefix)
     workers.append(asyncio.create_task(prices.topic.run()))
     app = build_app(Store(client), keys, prices, consumer, tail)
-    balances = Balances(kafka_bootstrap, topic_prefix)
+    balances = Balances(brokers, topic_prefix)
     operator_api.add_routes(app, Store(client), balances, SecretStr(OPERATOR_TOKEN), None)
     workers.append(asyncio.create_task(balances.topic.run()))
     workers.append(asyncio.create_task(measure_freshness(consumer, Store(client).newest)))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://analytics") as http:
-        world = Analytics(http, client, producer, topic_prefix, workers, tail, kafka_bootstrap, app)
+        world = Analytics(http, client, producer, topic_prefix, workers, tail, brokers, app)
         await world.until_status(200, "/readyz", {})
         yield world
     for worker in workers:

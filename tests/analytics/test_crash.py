@@ -16,6 +16,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from analytics.traffic import PARTITIONS, Sent, groups_of, produce, recount, seeded, traffic
 from engines.stores import ClickHouseDatabase
 from tollgate_common import apikey, clickhouse
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.producer import create_producer
@@ -31,11 +32,11 @@ KILLS = 2
 class Process:
     """`python -m tollgate_analytics.main`, and the load that runs beside it."""
 
-    def __init__(self, bootstrap: str, prefix: str, clickhouse_url: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str, clickhouse_url: str) -> None:
         self.port = free_port()
         self.environment = {
             **os.environ,
-            "TOLLGATE_KAFKA_BOOTSTRAP": bootstrap,
+            "TOLLGATE_KAFKA_BOOTSTRAP": brokers.bootstrap,
             "TOLLGATE_TOPIC_PREFIX": prefix,
             "TOLLGATE_CLICKHOUSE_URL": clickhouse_url,
             "TOLLGATE_PORT": str(self.port),
@@ -85,16 +86,16 @@ async def load(producer: AIOKafkaProducer, prefix: str, sent: Sequence[Sent]) ->
 
 
 async def test_killed_amid_a_load_every_event_has_one_row(
-    kafka_bootstrap: str, topic_prefix: str, clickhouse_database: ClickHouseDatabase
+    brokers: Brokers, topic_prefix: str, clickhouse_database: ClickHouseDatabase
 ) -> None:
-    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
-    analytics = Process(kafka_bootstrap, topic_prefix, clickhouse_database.url)
+    await create_topics(brokers, topic_prefix, PARTITIONS, 1)
+    analytics = Process(brokers, topic_prefix, clickhouse_database.url)
     assert await (await analytics.run("migrate")).wait() == 0
     sent = traffic(seed=31, requests=1_500, accounts=("acc-a", "acc-d"))
     key = apikey.generate()
     record = KeyRecord(key_id="acc-a-key-0", account_id="acc-a", name="laptop", plan="standard")
     client = await clickhouse.connect(clickhouse_database.url)
-    producer = create_producer(kafka_bootstrap)
+    producer = create_producer(brokers)
     await producer.start()
     try:
         await producer.send_and_wait(Topic.KEYS.named(topic_prefix), encode(record), key.hash.encode())

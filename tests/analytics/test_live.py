@@ -83,7 +83,7 @@ async def test_who_comes_back_with_an_id_misses_nothing_and_sees_nothing_twice(a
     # Another instance, which has seen none of it, and more while nobody listened.
     later = traffic(seed=63, requests=10, accounts=["acc-a"])
     await analytics.send(later)
-    other = LiveTail(analytics.bootstrap, analytics.prefix)
+    other = LiveTail(analytics.brokers, analytics.prefix)
     following = asyncio.create_task(other.run())
     await analytics.until(lambda: _ready(other))
     again = await stream(other, MINE, Position.parse(found[-1].id))

@@ -95,7 +95,7 @@ async def test_a_month_is_written_down_before_it_goes(analytics: Analytics) -> N
     assert await rows(analytics) == before
     month = utc_now().year * 100 + utc_now().month
     assert await find_kept(analytics.clickhouse) == Kept(rows_from=after(month))
-    assert (await RequestBooks(analytics.clickhouse, "", "", "").kept()).rows_from == after(month)
+    assert (await RequestBooks(analytics.clickhouse, analytics.brokers, "", "").kept()).rows_from == after(month)
 
 
 @pytest.mark.engines

@@ -32,6 +32,7 @@ from tollgate_billing.dead_letters.consumer import create_consumer as create_let
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.store import models
 from tollgate_common import clickhouse, postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
@@ -52,10 +53,10 @@ CREDIT_NANO = 10**12
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(engines: EngineAddresses) -> AsyncIterator[World]:
     """One for all tests of a module: each looks at what its own damage adds to the findings."""
-    bootstrap, prefix = engines.kafka_bootstrap, unique_name()
-    await create_topics(bootstrap, prefix, PARTITIONS, 1)
+    brokers, prefix = Brokers(engines.kafka_bootstrap), unique_name()
+    await create_topics(brokers, prefix, PARTITIONS, 1)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(delete_topics, bootstrap, prefix)
+        stack.push_async_callback(delete_topics, brokers, prefix)
         clickhouse_url = stack.enter_context(clickhouse_database(engines.clickhouse_url)).url
         ledger_dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
         catalogue_dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
@@ -67,21 +68,21 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         catalogue = await stack.enter_async_context(postgres.create_pool(catalogue_dsn))
         client = await clickhouse.connect(clickhouse_url)
         stack.push_async_callback(client.close)
-        producer = await stack.enter_async_context(create_producer(bootstrap))
+        producer = await stack.enter_async_context(create_producer(brokers))
         await prepare(ledger, catalogue)
 
         # Balance and analytics as services that answer over HTTP, billing as the auditor's own.
-        balance = Consumer(bootstrap, f"{prefix}.balance", [Topic.USAGE.named(prefix)])
+        balance = Consumer(brokers, f"{prefix}.balance", [Topic.USAGE.named(prefix)])
         usage = UsageConsumer(balance, ledger, DeadLetters(producer, prefix, f"{prefix}.balance"))
-        billing = create_consumer(bootstrap, prefix)
+        billing = create_consumer(brokers, prefix)
         letters = DeadLetters(producer, prefix, billing.group)
-        charges = create_handler(bootstrap, billing, client, letters, Catalogue(catalogue))
-        analytics = create_analytics_consumer(bootstrap, prefix)
-        sink = create_sink(bootstrap, prefix, analytics, client, producer)
-        given_up = create_letters_consumer(bootstrap, prefix)
+        charges = create_handler(brokers, billing, client, letters, Catalogue(catalogue))
+        analytics = create_analytics_consumer(brokers, prefix)
+        sink = create_sink(brokers, prefix, analytics, client, producer)
+        given_up = create_letters_consumer(brokers, prefix)
         balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
         balance_audit.add_routes(balance_app, LedgerBooks(ledger, prefix), INTERNAL_TOKEN)
-        books = analytics_audit.RequestBooks(client, bootstrap, prefix, analytics.group)
+        books = analytics_audit.RequestBooks(client, brokers, prefix, analytics.group)
         analytics_audit.add_routes(analytics_app, books, INTERNAL_TOKEN)
         peers = await stack.enter_async_context(
             httpx.AsyncClient(mounts={"http://b": served(balance_app), "http://a": served(analytics_app)})
@@ -90,9 +91,9 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         stack.push_async_callback(credential.aclose)
         auditor = Auditor(
             pool=catalogue,
-            event_log=EventLog(bootstrap),
+            event_log=EventLog(brokers),
             prefix=prefix,
-            charges=ChargeBooks(client, catalogue, bootstrap, prefix, billing.group),
+            charges=ChargeBooks(client, catalogue, brokers, prefix, billing.group),
             balance=RemoteBooks(peers, "http://b", credential),
             analytics=RemoteBooks(peers, "http://a", credential),
             unclosed_after=timedelta(0),
@@ -113,11 +114,11 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
             billing.run(charges),
             sink.run(),
             given_up.run(LetterHandler(given_up, catalogue, billing.group)),
-            Publisher(bootstrap, catalogue_dsn, prefix, "billing").run(),
+            Publisher(brokers, catalogue_dsn, prefix, "billing").run(),
         )
         workers = [asyncio.create_task(one) for one in work]
         edge = await first_edge(catalogue)
-        yield World(bootstrap, prefix, producer, ledger, catalogue, client, auditor, desk, http, edge, workers)
+        yield World(brokers, prefix, producer, ledger, catalogue, client, auditor, desk, http, edge, workers)
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)

@@ -196,7 +196,7 @@ async def test_bad_calls_are_refused_with_a_reason(world: World) -> None:
 
 async def newest_record(world: World, partition: int) -> ConsumerRecord:
     place = TopicPartition(Topic.USAGE.named(world.prefix), partition)
-    async with AIOKafkaConsumer(bootstrap_servers=world.bootstrap) as consumer:
+    async with AIOKafkaConsumer(**world.brokers.options) as consumer:
         consumer.assign([place])
         consumer.seek(place, (await consumer.end_offsets([place]))[place] - 1)
         return await consumer.getone()

@@ -22,7 +22,7 @@ REASON = "images have no price"
 @pytest_asyncio.fixture(loop_scope="module")
 async def edge(world: World) -> AsyncIterator[EdgeCatalogue]:
     """The catalogue as an edge knows it, from Kafka."""
-    known = EdgeCatalogue(world.bootstrap, world.prefix)
+    known = EdgeCatalogue(world.brokers, world.prefix)
     task = asyncio.create_task(known.topic.run())
     yield known
     task.cancel()

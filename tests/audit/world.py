@@ -13,6 +13,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from tollgate_billing.auditor.audit import Auditor
 from tollgate_billing.auditor.report import Report
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     EdgeHeartbeat,
@@ -116,7 +117,7 @@ class Planted:
 
 @dataclass
 class World:
-    bootstrap: str
+    brokers: Brokers
     prefix: str
     producer: AIOKafkaProducer
     ledger: Pool

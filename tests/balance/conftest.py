@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from balance.world import PARTITIONS, Books, World, open_pool
+from tollgate_common.brokers import Brokers
 from tollgate_common.postgres import Pool
 from tollgate_common.producer import create_producer
 from tollgate_common.topics import create_topics
@@ -22,9 +23,9 @@ def books(postgres_dsn: str, pool: Pool) -> Books:
 
 
 @pytest.fixture
-async def world(kafka_bootstrap: str, topic_prefix: str, postgres_dsn: str, pool: Pool) -> AsyncIterator[World]:
-    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
-    producer = create_producer(kafka_bootstrap)
+async def world(brokers: Brokers, topic_prefix: str, postgres_dsn: str, pool: Pool) -> AsyncIterator[World]:
+    await create_topics(brokers, topic_prefix, PARTITIONS, 1)
+    producer = create_producer(brokers)
     await producer.start()
-    yield World(postgres_dsn, pool, kafka_bootstrap, topic_prefix, producer)
+    yield World(postgres_dsn, pool, brokers, topic_prefix, producer)
     await producer.stop()

@@ -51,7 +51,7 @@ async def send_key(world: World, key: apikey.NewKey, record: KeyRecord) -> None:
 
 @pytest.fixture
 async def client(world: World, key: str) -> AsyncIterator[httpx.AsyncClient]:
-    keys = KeyDirectory(world.bootstrap, world.prefix)
+    keys = KeyDirectory(world.brokers, world.prefix)
     app = create_app("balance", ready=keys.topic.waiting_for)
     api.add_routes(app, world.pool, keys, operator_token=SecretStr(OPERATOR))
     internal.add_routes(app, world.pool, SECRET)

@@ -25,7 +25,7 @@ async def service(world: World, log: Path) -> AsyncIterator[int]:
     """The service as a process of its own, killed at the end; gives its port."""
     port = free_port()
     environment = os.environ | {
-        "TOLLGATE_KAFKA_BOOTSTRAP": world.bootstrap,
+        "TOLLGATE_KAFKA_BOOTSTRAP": world.brokers.bootstrap,
         "TOLLGATE_TOPIC_PREFIX": world.prefix,
         "TOLLGATE_POSTGRES_DSN": world.dsn,
         "TOLLGATE_PORT": str(port),

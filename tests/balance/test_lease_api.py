@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from balance.world import Books
 from tollgate_balance.api import accounts, leases
+from tollgate_common.brokers import Brokers
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
 from tollgate_common.keys import KeyDirectory
@@ -23,7 +24,7 @@ BOOT = "/internal/v1/boots/boot-1"
 
 def app(books: Books, token: str | None) -> FastAPI:
     service = create_app("balance", ready=lambda: None)
-    accounts.add_routes(service, books.pool, KeyDirectory("unused:1", "unused"))
+    accounts.add_routes(service, books.pool, KeyDirectory(Brokers("unused:1"), "unused"))
     leases.add_routes(service, books.pool, token, timedelta(seconds=30))
     return service
 

@@ -10,6 +10,7 @@ from balance.world import PARTITIONS, Boot, World, adjusted, running
 from tollgate_balance import sweeper as module
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.sweeper import Sweeper, read_ends
+from tollgate_common.brokers import Brokers
 from tollgate_common.topics import partition_for
 from waiting import until
 
@@ -19,7 +20,7 @@ LEASE = timedelta(seconds=30)
 
 
 def sweeper(world: World, lease: timedelta = LEASE) -> Sweeper:
-    return Sweeper(world.bootstrap, world.usage_topic, world.pool, lease)
+    return Sweeper(world.brokers, world.usage_topic, world.pool, lease)
 
 
 async def falls_silent(world: World, boot: Boot) -> None:
@@ -105,7 +106,7 @@ async def test_without_kafka_nothing_is_released(
     async with world.consuming():
         await until(world.has_consumed_all)
 
-    async def fail(_bootstrap: str, _topic: str) -> list[int]:
+    async def fail(_brokers: Brokers, _topic: str) -> list[int]:
         raise KafkaError("no broker")
 
     await falls_silent(world, dead)
@@ -152,7 +153,7 @@ async def test_the_ends_are_those_of_every_partition(world: World) -> None:
     await world.send([Boot().used("a", 1), Boot().used("a", 1)])
     ends = [0, 0]
     ends[partition_for("a", PARTITIONS)] = 2
-    assert await read_ends(world.bootstrap, world.usage_topic) == ends
+    assert await read_ends(world.brokers, world.usage_topic) == ends
 
 
 async def test_who_could_not_be_heard_is_not_fenced_at_once(world: World) -> None:

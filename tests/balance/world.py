@@ -16,6 +16,7 @@ from tollgate_balance.handlers.expiry import expire_credit
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Grant, Lease, LeaseCall
 from tollgate_common import postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
@@ -165,7 +166,7 @@ class Books:
 class World(Books):
     """The same, and topics."""
 
-    bootstrap: str
+    brokers: Brokers
     prefix: str
     producer: AIOKafkaProducer
     tasks: list[asyncio.Future[None]] = field(default_factory=list)
@@ -193,7 +194,7 @@ class World(Books):
     async def consuming(self) -> AsyncIterator[Consumer]:
         """A balance service that consumes usage."""
         group = f"{self.prefix}.balance"
-        consumer = Consumer(self.bootstrap, group, [self.usage_topic], session_timeout_ms=6_000, max_records=2_000)
+        consumer = Consumer(self.brokers, group, [self.usage_topic], session_timeout_ms=6_000, max_records=2_000)
         handler = UsageConsumer(consumer, self.pool, DeadLetters(self.producer, self.prefix, group))
         async with running(handler.run()) as task:
             self.tasks.append(task)
@@ -213,7 +214,7 @@ class World(Books):
     def credits_consumer(self) -> CreditsConsumer:
         group, topic = f"{self.prefix}.credits", Topic.CREDITS.named(self.prefix)
         dead_letters = DeadLetters(self.producer, self.prefix, group)
-        return CreditsConsumer(self.bootstrap, group, topic, self.pool, dead_letters)
+        return CreditsConsumer(self.brokers, group, topic, self.pool, dead_letters)
 
     async def consumed(self) -> list[int]:
         """How far each partition of usage has been consumed, where it has been."""
@@ -224,7 +225,7 @@ class World(Books):
         return await self.consumed() == await self.ends(self.usage_topic)
 
     async def ends(self, topic: str) -> list[int]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        consumer = AIOKafkaConsumer(**self.brokers.options)
         await consumer.start()
         try:
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
@@ -236,7 +237,7 @@ class World(Books):
     async def dead_letters(self, topic: Topic) -> list[tuple[bytes, str]]:
         """Each dead letter's value and reason."""
         name = topic.dead_letters(self.prefix)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**self.brokers.options, auto_offset_reset="earliest")
         await consumer.start()
         try:
             partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]

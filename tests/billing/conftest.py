@@ -18,6 +18,7 @@ from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
 from tollgate_billing.store import Charges
 from tollgate_common import apikey, clickhouse, postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.dead_letters import DeadLetters
@@ -38,7 +39,7 @@ class Billing:
     """Everything that the service's process runs, and hands to look at its stores with."""
 
     http: httpx.AsyncClient
-    bootstrap: str
+    brokers: Brokers
     prefix: str
     pool: Pool
     clickhouse: AsyncClient
@@ -97,26 +98,26 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def billing(
-    pool: Pool, postgres_dsn: str, kafka_bootstrap: str, topic_prefix: str, clickhouse_database: ClickHouseDatabase
+    pool: Pool, postgres_dsn: str, brokers: Brokers, topic_prefix: str, clickhouse_database: ClickHouseDatabase
 ) -> AsyncIterator[Billing]:
-    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+    await create_topics(brokers, topic_prefix, PARTITIONS, 1)
     await clickhouse.migrate(clickhouse_database.url, "tollgate_billing")
     await handlers.seed(pool, ["openai"], utc_now())
     client = await clickhouse.connect(clickhouse_database.url)
-    producer = create_producer(kafka_bootstrap)
+    producer = create_producer(brokers)
     await producer.start()
-    keys = KeyDirectory(kafka_bootstrap, topic_prefix)
-    consumer = create_consumer(kafka_bootstrap, topic_prefix)
+    keys = KeyDirectory(brokers, topic_prefix)
+    consumer = create_consumer(brokers, topic_prefix)
     dead_letters = DeadLetters(producer, topic_prefix, consumer.group)
-    handler = create_handler(kafka_bootstrap, consumer, client, dead_letters, Catalogue(pool))
+    handler = create_handler(brokers, consumer, client, dead_letters, Catalogue(pool))
     catalogue: dict[str, CatalogueRecord] = {}
     workers = [
         asyncio.create_task(worker)
         for worker in (
             consumer.run(handler),
             keys.topic.run(),
-            Publisher(kafka_bootstrap, postgres_dsn, topic_prefix, "billing").run(),
-            follow(kafka_bootstrap, topic_prefix, catalogue).run(),
+            Publisher(brokers, postgres_dsn, topic_prefix, "billing").run(),
+            follow(brokers, topic_prefix, catalogue).run(),
         )
     ]
     app = build_app(
@@ -128,7 +129,7 @@ async def billing(
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as http:
         edge = Edge(producer, topic_prefix)
-        world = Billing(http, kafka_bootstrap, topic_prefix, pool, client, producer, keys, catalogue, edge, workers)
+        world = Billing(http, brokers, topic_prefix, pool, client, producer, keys, catalogue, edge, workers)
 
         async def is_ready() -> bool:
             return (await http.get("/readyz")).status_code == 200
@@ -142,9 +143,9 @@ async def billing(
     await client.close()
 
 
-def follow(bootstrap: str, prefix: str, records: dict[str, CatalogueRecord]) -> CompactedTopic:
+def follow(brokers: Brokers, prefix: str, records: dict[str, CatalogueRecord]) -> CompactedTopic:
     def apply(key: str, value: bytes | None) -> None:
         assert value is not None
         records[key] = decode_catalogue(value)
 
-    return CompactedTopic(bootstrap, Topic.CATALOGUE.named(prefix), apply)
+    return CompactedTopic(brokers, Topic.CATALOGUE.named(prefix), apply)

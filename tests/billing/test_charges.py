@@ -25,7 +25,7 @@ ACCOUNTS = ("acc-a", "acc-b", "acc-c")
 async def dead_letters(billing: Billing, count: int) -> list[tuple[bytes, str]]:
     """The first dead letters of usage.v1: their bytes and reasons."""
     partitions = [TopicPartition(Topic.USAGE.dead_letters(billing.prefix), number) for number in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(bootstrap_servers=billing.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(**billing.brokers.options, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign(partitions)

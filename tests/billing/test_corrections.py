@@ -9,6 +9,7 @@ from billing.test_catalogue import NOW, outbox_records
 from tollgate_billing import genai, handlers, store
 from tollgate_billing.handlers import PlanCommand, PriceCommand
 from tollgate_billing.handlers.prices import TierCommand
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion
@@ -66,7 +67,7 @@ async def test_a_correction_of_what_holds_now_is_what_edges_charge_from_then_on(
     _, record = (await outbox_records(pool))[f"model:{MODEL}"][-1]
     assert isinstance(record, ModelRecord)
     assert [version.price_version for version in record.versions][-1] == again.price_version
-    edge = EdgeCatalogue("nowhere:9092", "t")
+    edge = EdgeCatalogue(Brokers("nowhere:9092"), "t")
     edge._plans["standard"] = PlanRecord(plan="standard", versions=(FREE,))
     tariff = edge.tariff(record, "standard", utc_now())
     assert isinstance(tariff, Tariff)
@@ -121,7 +122,7 @@ async def test_a_plan_is_added_scheduled_corrected_and_retired(pool: Pool) -> No
     assert steps == [("gold@1", 9_000), ("gold@2", 8_000), ("gold@3", 8_500)]
     _, record = (await outbox_records(pool))["plan:gold"][-1]
     assert isinstance(record, PlanRecord)
-    edge = EdgeCatalogue("nowhere:9092", "t")
+    edge = EdgeCatalogue(Brokers("nowhere:9092"), "t")
     edge._plans["gold"] = record
     price = ModelRecord(
         model="m",

@@ -26,6 +26,7 @@ from chaos.newcomers import Newcomers
 from chaos.recount import differences, read_books
 from e2e.running import Tollgate, running_tollgate
 from tollgate_common import postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint
 from tollgate_common.events import CreditGranted, encode
@@ -188,7 +189,7 @@ async def let_boots_die(tollgate: Tollgate, callers: Callers) -> None:
 
 async def let_credit_expire(tollgate: Tollgate) -> None:
     """Grants that live for a moment, each of an account of its own, until nobody waits for one to expire."""
-    async with create_producer(tollgate.system.engines().kafka_bootstrap) as producer:
+    async with create_producer(Brokers(tollgate.system.engines().kafka_bootstrap)) as producer:
         while CrashPoint.AFTER_EXPIRY not in deaths(tollgate, "balance"):
             grant = CreditGranted(
                 grant_id=new_id(),

@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.consumer import Batches, Consumer
 from tollgate_common.errors import Fenced
 from tollgate_common.producer import create_producer
@@ -43,24 +44,24 @@ class Sleeper:
 
 
 async def test_an_expelled_member_cannot_commit_to_a_group_that_nobody_is_in(
-    kafka_bootstrap: str, topic_prefix: str
+    brokers: Brokers, topic_prefix: str
 ) -> None:
     """Its successors came, committed and went while it slept; without a generation the broker would take its commit."""
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+    await create_topics(brokers, topic_prefix, partitions=1, replication=1)
     topic, group = Topic.USAGE.named(topic_prefix), f"{topic_prefix}.sleepers"
-    async with create_producer(kafka_bootstrap) as producer:
+    async with create_producer(brokers) as producer:
         await producer.send_and_wait(topic, b"x")
-    consumer = Consumer(kafka_bootstrap, group, [topic])
+    consumer = Consumer(brokers, group, [topic])
     sleeper = Sleeper(consumer)
     running = asyncio.create_task(consumer.run(sleeper))
     try:
         await asyncio.wait_for(sleeper.fell_asleep.wait(), PATIENCE_S)
         # What its heartbeat does when the broker no longer knows it, or when it has not polled for minutes.
         await consumer._kafka._coordinator._maybe_leave_group()
-        await successor_commits(kafka_bootstrap, group, topic, 7)
+        await successor_commits(brokers, group, topic, 7)
         sleeper.woke_up.set()
         assert "commit refused" in await asyncio.wait_for(sleeper.outcome, PATIENCE_S)
-        assert await committed(kafka_bootstrap, group, TopicPartition(topic, 0)) == 7
+        assert await committed(brokers, group, TopicPartition(topic, 0)) == 7
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -83,16 +84,16 @@ class Idler:
         pass
 
 
-async def test_members_come_and_go_before_anything_was_committed(kafka_bootstrap: str, topic_prefix: str) -> None:
+async def test_members_come_and_go_before_anything_was_committed(brokers: Brokers, topic_prefix: str) -> None:
     """Each rebalance meets a member that is just reading, and the client then knows no offset of a partition."""
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=4, replication=1)
+    await create_topics(brokers, topic_prefix, partitions=4, replication=1)
     topic, group = Topic.USAGE.named(topic_prefix), f"{topic_prefix}.idlers"
     idler = Idler()
-    running = asyncio.create_task(Consumer(kafka_bootstrap, group, [topic]).run(idler))
+    running = asyncio.create_task(Consumer(brokers, group, [topic]).run(idler))
     try:
         for _ in range(4):
             before = idler.assignments
-            other = AIOKafkaConsumer(topic, bootstrap_servers=kafka_bootstrap, group_id=group, enable_auto_commit=False)
+            other = AIOKafkaConsumer(topic, **brokers.options, group_id=group, enable_auto_commit=False)
             async with other:
                 while not other.assignment():
                     await asyncio.sleep(0.02)
@@ -126,15 +127,15 @@ class Collector:
         pass
 
 
-async def test_a_full_batch_is_followed_by_the_next_without_a_pause(kafka_bootstrap: str, topic_prefix: str) -> None:
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+async def test_a_full_batch_is_followed_by_the_next_without_a_pause(brokers: Brokers, topic_prefix: str) -> None:
+    await create_topics(brokers, topic_prefix, partitions=1, replication=1)
     topic = Topic.USAGE.named(topic_prefix)
-    async with create_producer(kafka_bootstrap) as producer:
+    async with create_producer(brokers) as producer:
         for number in range(20):
             await producer.send(topic, b"%d" % number)
         await producer.flush()
     collector = Collector(20)
-    consumer = Consumer(kafka_bootstrap, f"{topic_prefix}.collectors", [topic], linger_s=3_600, max_records=5)
+    consumer = Consumer(brokers, f"{topic_prefix}.collectors", [topic], linger_s=3_600, max_records=5)
     running = asyncio.create_task(consumer.run(collector))
     try:
         await asyncio.wait_for(collector.done.wait(), PATIENCE_S)
@@ -144,14 +145,14 @@ async def test_a_full_batch_is_followed_by_the_next_without_a_pause(kafka_bootst
     assert collector.sizes == [5, 5, 5, 5]
 
 
-async def test_records_are_light(kafka_bootstrap: str, topic_prefix: str) -> None:
+async def test_records_are_light(brokers: Brokers, topic_prefix: str) -> None:
     """`lighten` knows aiokafka's insides, which may change."""
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=1, replication=1)
+    await create_topics(brokers, topic_prefix, partitions=1, replication=1)
     topic = Topic.USAGE.named(topic_prefix)
-    async with create_producer(kafka_bootstrap) as producer:
+    async with create_producer(brokers) as producer:
         await producer.send_and_wait(topic, b"value", b"key", timestamp_ms=1_700_000_000_000, headers=[("name", b"x")])
         await producer.send_and_wait(topic, None, b"key", timestamp_ms=1_700_000_000_001)
-    async with AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap) as kafka:
+    async with AIOKafkaConsumer(**brokers.options) as kafka:
         lighten(kafka)
         kafka.assign([TopicPartition(topic, 0)])
         kafka.seek(TopicPartition(topic, 0), 0)
@@ -162,14 +163,14 @@ async def test_records_are_light(kafka_bootstrap: str, topic_prefix: str) -> Non
     ]
 
 
-async def successor_commits(bootstrap: str, group: str, topic: str, offset: int) -> None:
-    successor = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+async def successor_commits(brokers: Brokers, group: str, topic: str, offset: int) -> None:
+    successor = AIOKafkaConsumer(topic, **brokers.options, group_id=group, enable_auto_commit=False)
     async with successor:
         await successor.commit({TopicPartition(topic, 0): offset})
 
 
-async def committed(bootstrap: str, group: str, partition: TopicPartition) -> int:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def committed(brokers: Brokers, group: str, partition: TopicPartition) -> int:
+    admin = AIOKafkaAdminClient(**brokers.options)
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(group)

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollgate_common import outbox, postgres
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import VERSION_HEADER, CompactedTopic
 from tollgate_common.errors import Retryable
 from tollgate_common.outbox import Message, Publisher
@@ -21,8 +22,8 @@ pytestmark = pytest.mark.engines
 
 
 class World:
-    def __init__(self, bootstrap: str, prefix: str, dsn: str) -> None:
-        self.bootstrap, self.prefix, self.dsn = bootstrap, prefix, dsn
+    def __init__(self, brokers: Brokers, prefix: str, dsn: str) -> None:
+        self.brokers, self.prefix, self.dsn = brokers, prefix, dsn
         self.cache: dict[str, bytes | None] = {}
 
     async def add(self, *messages: Message) -> None:
@@ -32,7 +33,7 @@ class World:
 
     @asynccontextmanager
     async def publishing(self) -> AsyncIterator[None]:
-        async with running(Publisher(self.bootstrap, self.dsn, self.prefix, "test").run()):
+        async with running(Publisher(self.brokers, self.dsn, self.prefix, "test").run()):
             yield
 
     @asynccontextmanager
@@ -40,14 +41,14 @@ class World:
         def apply(key: str, value: bytes | None) -> None:
             self.cache[key] = value
 
-        topic = CompactedTopic(self.bootstrap, Topic.KEYS.named(self.prefix), apply)
+        topic = CompactedTopic(self.brokers, Topic.KEYS.named(self.prefix), apply)
         async with running(topic.run()):
             await until(lambda: topic.waiting_for() is None)
             yield topic
 
     async def read(self, topic: Topic) -> list[Record]:
         """All records of a topic with one partition."""
-        reader = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
+        reader = AIOKafkaConsumer(**self.brokers.options, isolation_level="read_committed")
         await reader.start()
         try:
             partition = TopicPartition(topic.named(self.prefix), 0)
@@ -86,10 +87,10 @@ def key(name: str, version: int, payload: bytes | None) -> Message:
 
 
 @pytest.fixture
-async def world(kafka_bootstrap: str, topic_prefix: str, postgres_dsn: str) -> World:
-    await create_topics(kafka_bootstrap, topic_prefix, 1, 1)
+async def world(brokers: Brokers, topic_prefix: str, postgres_dsn: str) -> World:
+    await create_topics(brokers, topic_prefix, 1, 1)
     await postgres.migrate(postgres_dsn, "tollgate_common")
-    return World(kafka_bootstrap, topic_prefix, postgres_dsn)
+    return World(brokers, topic_prefix, postgres_dsn)
 
 
 async def test_what_is_committed_reaches_the_cache(world: World) -> None:
@@ -130,7 +131,7 @@ async def test_only_the_newest_of_a_key_that_waits_is_published(world: World) ->
 
 
 async def test_a_zombie_publisher_cannot_write(world: World) -> None:
-    zombie = create_producer(world.bootstrap, transactional_id=f"{world.prefix}.outbox.test")
+    zombie = create_producer(world.brokers, transactional_id=f"{world.prefix}.outbox.test")
     await zombie.start()
     try:
         await world.add(key("a", 1, b"x"))
@@ -151,7 +152,7 @@ async def test_of_two_publishers_one_works_and_the_other_takes_over(world: World
         async with world.publishing():
             await world.add(key("a", 1, b"x"))
             await until(lambda: "a" in world.cache)
-            waiting = asyncio.ensure_future(Publisher(world.bootstrap, world.dsn, world.prefix, "test").run())
+            waiting = asyncio.ensure_future(Publisher(world.brokers, world.dsn, world.prefix, "test").run())
             await world.add(key("b", 1, b"x"))
             await until(lambda: "b" in world.cache)
         await world.add(key("c", 1, b"x"))
@@ -168,7 +169,7 @@ async def test_messages_carry_their_version(world: World) -> None:
     assert dict(message.headers)[VERSION_HEADER] == b"7"
 
 
-async def test_a_topic_that_does_not_exist_is_named(kafka_bootstrap: str, topic_prefix: str) -> None:
-    missing = CompactedTopic(kafka_bootstrap, f"{topic_prefix}.keys.v1", lambda _key, _value: None)
+async def test_a_topic_that_does_not_exist_is_named(brokers: Brokers, topic_prefix: str) -> None:
+    missing = CompactedTopic(brokers, f"{topic_prefix}.keys.v1", lambda _key, _value: None)
     with pytest.raises(Retryable, match=r"keys\.v1 does not exist; create it"):
         await asyncio.wait_for(missing.run(), PATIENCE_S)

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from engines.stores import ClickHouseDatabase
 from tollgate_common import clickhouse
 from tollgate_common.blocks import Block, Table
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.columns import moments, texts
 from tollgate_common.consumer import Consumer
@@ -84,8 +85,8 @@ class DyingSink(Sink[Any]):
 class World:
     """One topic, one table, one boot, and the sinks that come and go."""
 
-    def __init__(self, bootstrap: str, prefix: str, client: AsyncClient, producer: AIOKafkaProducer) -> None:
-        self.bootstrap, self.prefix, self.client, self.producer = bootstrap, prefix, client, producer
+    def __init__(self, brokers: Brokers, prefix: str, client: AsyncClient, producer: AIOKafkaProducer) -> None:
+        self.brokers, self.prefix, self.client, self.producer = brokers, prefix, client, producer
         self.topic = Topic.USAGE.named(prefix)
         self.boot = new_id()
         self.next_seq = [0] * PARTITIONS
@@ -103,9 +104,9 @@ class World:
 
     @asynccontextmanager
     async def sink(self, **parts: Any) -> AsyncIterator["asyncio.Task[None]"]:
-        consumer = Consumer(self.bootstrap, f"{self.prefix}.sink", [self.topic], session_timeout_ms=6_000)
+        consumer = Consumer(self.brokers, f"{self.prefix}.sink", [self.topic], session_timeout_ms=6_000)
         sink = DyingSink(
-            bootstrap=self.bootstrap,
+            brokers=self.brokers,
             consumer=consumer,
             clickhouse=self.client,
             table=TABLE,
@@ -140,15 +141,13 @@ def expected(*seqs_of_partition: Sequence[int]) -> list[tuple[int, int, str]]:
 
 
 @pytest.fixture
-async def world(
-    kafka_bootstrap: str, topic_prefix: str, clickhouse_database: ClickHouseDatabase
-) -> AsyncIterator[World]:
-    await create_topics(kafka_bootstrap, topic_prefix, PARTITIONS, 1)
+async def world(brokers: Brokers, topic_prefix: str, clickhouse_database: ClickHouseDatabase) -> AsyncIterator[World]:
+    await create_topics(brokers, topic_prefix, PARTITIONS, 1)
     client = await clickhouse.connect(clickhouse_database.url)
     await client.command(CREATE_TABLE)
-    producer = create_producer(kafka_bootstrap)
+    producer = create_producer(brokers)
     await producer.start()
-    yield World(kafka_bootstrap, topic_prefix, client, producer)
+    yield World(brokers, topic_prefix, client, producer)
     await producer.stop()
     await client.close()
 
@@ -256,7 +255,7 @@ async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> Non
 async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) -> None:
     await world.send(0, range(10))
     await world.runs_until(expected(range(10)))
-    reset = AIOKafkaConsumer(bootstrap_servers=world.bootstrap, group_id=f"{world.prefix}.sink")
+    reset = AIOKafkaConsumer(**world.brokers.options, group_id=f"{world.prefix}.sink")
     async with reset:
         partition = TopicPartition(world.topic, 0)
         reset.assign([partition])
@@ -284,7 +283,7 @@ async def test_a_table_of_an_older_moment_is_filled_up_from_the_log(world: World
     # A partition that has no rows begins where the log does.
     offsets = dict.fromkeys(range(PARTITIONS), 0) | {row[0]: row[1] for row in found.result_rows}
     assert offsets == {0: 10, 1: 0}
-    reset = AIOKafkaConsumer(bootstrap_servers=world.bootstrap, group_id=f"{world.prefix}.sink")
+    reset = AIOKafkaConsumer(**world.brokers.options, group_id=f"{world.prefix}.sink")
     async with reset:
         partitions = {TopicPartition(world.topic, partition): offset for partition, offset in offsets.items()}
         reset.assign(list(partitions))
@@ -309,7 +308,7 @@ async def test_what_can_never_be_handled_goes_to_the_dead_letters_and_stays_a_ga
     await world.runs_until(expected([0, 2]))
 
     partition = TopicPartition(Topic.USAGE.dead_letters(world.prefix), 0)
-    reader = AIOKafkaConsumer(bootstrap_servers=world.bootstrap)
+    reader = AIOKafkaConsumer(**world.brokers.options)
     await reader.start()
     try:
         reader.assign([partition])

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 
 from engines.stores import delete_topics, unique_name
+from tollgate_common.brokers import Brokers
 from tollgate_local.demo import ACCOUNTS, expect_created
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port, free_ports
@@ -161,4 +162,4 @@ async def running_tollgate(
             await supervisor.wait_ready()
             async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=200)) as client:
                 yield Tollgate(system, supervisor, client)
-    await delete_topics(engines.kafka_bootstrap, system.name)
+    await delete_topics(Brokers(engines.kafka_bootstrap), system.name)

@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 from edge.running import RunningEdge, prepare, running_edge
 from engines import stores
 from local.provider.running import RunningProvider, running_provider
-from tollgate_local.engines import EngineAddresses
+from tollgate_common.brokers import Brokers
 
 PROVIDER_KEY = "sk-simulated"
 
@@ -20,15 +20,15 @@ def provider() -> Iterator[RunningProvider]:
 
 @pytest.fixture(scope="module")
 def edge(
-    engines: EngineAddresses, provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory
+    brokers: Brokers, provider: RunningProvider, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningEdge]:
     """One edge for a module: its tests tell their requests apart by id."""
     prefix = stores.unique_name()
-    keys = prepare(engines.kafka_bootstrap, prefix)
+    keys = prepare(brokers, prefix)
     folder = tmp_path_factory.mktemp("edge")
     try:
         with running_edge(
-            engines.kafka_bootstrap,
+            brokers,
             prefix,
             keys,
             provider.url,
@@ -38,7 +38,7 @@ def edge(
         ) as running:
             yield running
     finally:
-        asyncio.run(stores.delete_topics(engines.kafka_bootstrap, prefix))
+        asyncio.run(stores.delete_topics(brokers, prefix))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tollgate_common.brokers import Brokers
 from tollgate_local.kafka import Kafka
 from tollgate_local.ports import free_port
 from waiting import PATIENCE_S
@@ -21,8 +22,8 @@ class OwnKafka:
         asyncio.run(self._kafka.prepare())
 
     @property
-    def bootstrap(self) -> str:
-        return self._kafka.bootstrap
+    def brokers(self) -> Brokers:
+        return Brokers(self._kafka.bootstrap)
 
     def start(self) -> None:
         """Return when it answers; what was stored in it before is there again."""

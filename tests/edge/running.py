@@ -17,6 +17,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tollgate_common import apikey
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     BalanceRecord,
@@ -114,7 +115,7 @@ def models() -> list[ModelRecord]:
     ]
 
 
-async def publish_records(bootstrap: str, prefix: str) -> Keys:
+async def publish_records(brokers: Brokers, prefix: str) -> Keys:
     """Everything that an edge reads before it serves."""
     keys = Keys(*(apikey.generate().text for _ in range(7)))
     plan = PlanVersion(plan_version=PLAN_VERSION, valid_from=LONG_AGO, multiplier_bps=10_000)
@@ -135,7 +136,7 @@ async def publish_records(bootstrap: str, prefix: str) -> Keys:
         (Topic.BALANCES, RICH, balance(RICH, posted_nano=10**12)),
         (Topic.BALANCES, SPENT, balance(SPENT, posted_nano=500, held_nano=500)),
     ]
-    await publish(bootstrap, prefix, records)
+    await publish(brokers, prefix, records)
     return keys
 
 
@@ -143,8 +144,8 @@ def balance(account_id: str, *, posted_nano: int, held_nano: int = 0) -> Balance
     return BalanceRecord(account_id=account_id, posted_nano=posted_nano, held_nano=held_nano, version=1, at=utc_now())
 
 
-async def publish(bootstrap: str, prefix: str, records: Sequence[tuple[Topic, str, Event | None]]) -> None:
-    producer = create_producer(bootstrap)
+async def publish(brokers: Brokers, prefix: str, records: Sequence[tuple[Topic, str, Event | None]]) -> None:
+    producer = create_producer(brokers)
     await producer.start()
     try:
         for topic, key, record in records:
@@ -158,7 +159,7 @@ async def publish(bootstrap: str, prefix: str, records: Sequence[tuple[Topic, st
 class RunningEdge:
     port: int
     process: subprocess.Popen[bytes]
-    bootstrap: str
+    brokers: Brokers
     prefix: str
     keys: Keys
     log: Path
@@ -201,7 +202,7 @@ class RunningEdge:
     async def _closed_events(self, is_meant: Callable[[RequestDimensions], bool]) -> "RequestEvents":
         deadline = time.monotonic() + WITHIN_S
         while True:
-            found = RequestEvents.of(is_meant, await read_events(self.bootstrap, self.prefix))
+            found = RequestEvents.of(is_meant, await read_events(self.brokers, self.prefix))
             if found.closed:
                 return found
             assert time.monotonic() < deadline, found
@@ -225,9 +226,9 @@ class RequestEvents:
         )
 
 
-async def read_events(bootstrap: str, prefix: str) -> list[StampedEvent]:
+async def read_events(brokers: Brokers, prefix: str) -> list[StampedEvent]:
     """Every event in both topics by now, in the order of each partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**brokers.options, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         names = {Topic.REQUESTS.named(prefix): decode_request, Topic.USAGE.named(prefix): decode_usage}
@@ -248,26 +249,26 @@ async def read_events(bootstrap: str, prefix: str) -> list[StampedEvent]:
         await consumer.stop()
 
 
-def prepare(bootstrap: str, prefix: str) -> Keys:
+def prepare(brokers: Brokers, prefix: str) -> Keys:
     """Topics and records, from a test that is not async."""
 
     async def prepare_all() -> Keys:
-        await create_topics(bootstrap, prefix, partitions=2, replication=1)
-        return await publish_records(bootstrap, prefix)
+        await create_topics(brokers, prefix, partitions=2, replication=1)
+        return await publish_records(brokers, prefix)
 
     return asyncio.run(prepare_all())
 
 
 @contextmanager
 def running_edge(
-    bootstrap: str, prefix: str, keys: Keys, provider_url: str, folder: Path, **settings: str
+    brokers: Brokers, prefix: str, keys: Keys, provider_url: str, folder: Path, **settings: str
 ) -> Iterator[RunningEdge]:
     """An edge that is ready, with further `settings` for its environment (`max_body_bytes`)."""
     port = free_port()
     log = folder / f"edge-{port}.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLGATE_")}
     own = {
-        "kafka_bootstrap": bootstrap,
+        "kafka_bootstrap": brokers.bootstrap,
         "topic_prefix": prefix,
         "port": str(port),
         "openai_url": f"{provider_url}/v1",
@@ -283,7 +284,7 @@ def running_edge(
     environment |= {f"TOLLGATE_{name.upper()}": value for name, value in own.items()}
     command = [sys.executable, "-m", "tollgate_edge.main"]
     with log.open("wb") as output, subprocess.Popen(command, env=environment, stderr=output) as process:
-        edge = RunningEdge(port, process, bootstrap, prefix, keys, log)
+        edge = RunningEdge(port, process, brokers, prefix, keys, log)
         try:
             edge.wait_ready()
             yield edge

@@ -3,6 +3,7 @@
 import pytest
 
 from tollgate_common import apikey
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.keys import KeyDirectory
@@ -11,7 +12,7 @@ from tollgate_edge.errors import ApiError
 
 
 async def test_an_edge_that_starts_says_so_whether_the_key_is_known_or_not() -> None:
-    keys, known, unknown = KeyDirectory("nowhere:1", "t"), apikey.generate().text, apikey.generate().text
+    keys, known, unknown = KeyDirectory(Brokers("nowhere:1"), "t"), apikey.generate().text, apikey.generate().text
     keys._apply(apikey.hash_key(known), encode(KeyRecord(key_id="k", account_id="a", name="n", plan="p")))
     for text in (known, unknown):
         with pytest.raises(ApiError) as refused:

@@ -102,7 +102,7 @@ async def all_results(edge: RunningEdge) -> dict[tuple[str, Row], Result]:
 
         answers = await asyncio.gather(*(ask(name, row) for name in PROTOCOLS for row in ROWS))
     while True:
-        recorded = await read_events(edge.bootstrap, edge.prefix)
+        recorded = await read_events(edge.brokers, edge.prefix)
         found = {asked: Result(answer, events_of(answer, recorded)) for asked, answer in answers}
         if all(result.events.closed for result in found.values()):
             return found

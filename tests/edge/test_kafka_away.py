@@ -34,7 +34,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
 
 async def recorded(kafka: OwnKafka, prefix: str) -> dict[str, Counter[str]]:
     """By request, how many events of each kind there are; duplicates are dropped by stamp, as each consumer does."""
-    events = {(type(event), event.stamp): event for event in await read_events(kafka.bootstrap, prefix)}
+    events = {(type(event), event.stamp): event for event in await read_events(kafka.brokers, prefix)}
     found: dict[str, Counter[str]] = {}
     for event in events.values():
         if isinstance(event, RequestOpened | RequestClosed | TokensUsed):
@@ -48,7 +48,7 @@ def spooled_bytes(folder: Path) -> int:
 
 async def test_kafka_is_away_under_load(kafka: OwnKafka, provider: RunningProvider, tmp_path: Path) -> None:
     prefix = unique_name()
-    keys = await asyncio.to_thread(prepare, kafka.bootstrap, prefix)
+    keys = await asyncio.to_thread(prepare, kafka.brokers, prefix)
     request_ids: list[str] = []
     is_over = asyncio.Event()
 
@@ -61,7 +61,7 @@ async def test_kafka_is_away_under_load(kafka: OwnKafka, provider: RunningProvid
             request_ids.append(response.headers["x-request-id"])
             await asyncio.sleep(0.02)
 
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path, ack_timeout_s="0.5") as edge:
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path, ack_timeout_s="0.5") as edge:
         async with asyncio.TaskGroup() as group:
             for _ in range(CLIENTS):
                 group.create_task(call_always(edge))
@@ -88,9 +88,9 @@ async def test_the_edge_dies_while_it_spools(
 ) -> None:
     """No client has the last byte of an answer whose usage is not on the disk; what is on the disk counts once."""
     prefix = unique_name()
-    keys = await asyncio.to_thread(prepare, kafka.bootstrap, prefix)
+    keys = await asyncio.to_thread(prepare, kafka.brokers, prefix)
     armed = {"ack_timeout_s": "0.5", "crash_at": point.value}
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path, **armed) as edge:
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path, **armed) as edge:
         kafka.kill()
         try:
             with pytest.raises(httpx.TransportError):
@@ -98,7 +98,7 @@ async def test_the_edge_dies_while_it_spools(
             assert await asyncio.to_thread(edge.process.wait, WITHIN_S) == -signal.SIGKILL
         finally:
             await asyncio.to_thread(kafka.start)
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path) as successor:
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path) as successor:
         while spooled_bytes(tmp_path):
             assert successor.process.poll() is None
             await asyncio.sleep(0.05)

@@ -39,7 +39,7 @@ def slow(tokens: int, pause_ms: int, *, stream: bool = True) -> dict[str, Any]:
 
 async def check_all_is_recorded(kafka: OwnKafka, prefix: str, request_ids: list[str]) -> None:
     """Each of the requests is opened, used and closed, once if duplicates are dropped by their stamps."""
-    events = {(type(event), event.stamp): event for event in await read_events(kafka.bootstrap, prefix)}
+    events = {(type(event), event.stamp): event for event in await read_events(kafka.brokers, prefix)}
     for kind in (RequestOpened, RequestClosed, TokensUsed):
         found = Counter(event.request.request_id for event in events.values() if isinstance(event, kind))
         assert {request_id: found[request_id] for request_id in request_ids} == dict.fromkeys(request_ids, 1)
@@ -47,8 +47,8 @@ async def check_all_is_recorded(kafka: OwnKafka, prefix: str, request_ids: list[
 
 async def test_kafka_freezes_and_the_edge_is_killed(kafka: OwnKafka, provider: RunningProvider, tmp_path: Path) -> None:
     prefix = unique_name()
-    keys = await asyncio.to_thread(prepare, kafka.bootstrap, prefix)
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path, ack_timeout_s="0.5") as edge:
+    keys = await asyncio.to_thread(prepare, kafka.brokers, prefix)
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path, ack_timeout_s="0.5") as edge:
         request_ids = await answered(edge, 5)
         kafka.freeze()
         try:
@@ -59,7 +59,7 @@ async def test_kafka_freezes_and_the_edge_is_killed(kafka: OwnKafka, provider: R
         finally:
             kafka.thaw()
     assert len(spools(tmp_path)) == 1
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path) as successor:
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path) as successor:
         while len(spools(tmp_path)) > 1:
             assert successor.process.poll() is None
             await asyncio.sleep(0.05)
@@ -87,9 +87,9 @@ async def test_no_request_is_taken_that_cannot_be_recorded(
     kafka: OwnKafka, provider: RunningProvider, tmp_path: Path
 ) -> None:
     prefix = unique_name()
-    keys = await asyncio.to_thread(prepare, kafka.bootstrap, prefix)
+    keys = await asyncio.to_thread(prepare, kafka.brokers, prefix)
     limits = {"ack_timeout_s": "0.3", "spool_max_bytes": "4096"}
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path, **limits) as edge:
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path, **limits) as edge:
         kafka.freeze()
         try:
             request_ids = await answered(edge, 10)
@@ -112,8 +112,8 @@ async def test_no_request_is_taken_that_cannot_be_recorded(
 
 async def test_a_stop_lets_streams_end(kafka: OwnKafka, provider: RunningProvider, tmp_path: Path) -> None:
     prefix = unique_name()
-    keys = await asyncio.to_thread(prepare, kafka.bootstrap, prefix)
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path) as edge:
+    keys = await asyncio.to_thread(prepare, kafka.brokers, prefix)
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path) as edge:
         call = asyncio.create_task(edge.post(slow(tokens=40, pause_ms=50)))
         await wait_for_streams(provider, 1)
         edge.process.send_signal(signal.SIGTERM)
@@ -127,8 +127,8 @@ async def test_a_stop_lets_streams_end(kafka: OwnKafka, provider: RunningProvide
 
 async def test_a_stop_ends_what_takes_too_long(kafka: OwnKafka, provider: RunningProvider, tmp_path: Path) -> None:
     prefix = unique_name()
-    keys = await asyncio.to_thread(prepare, kafka.bootstrap, prefix)
-    with running_edge(kafka.bootstrap, prefix, keys, provider.url, tmp_path, drain_s="1") as edge:
+    keys = await asyncio.to_thread(prepare, kafka.brokers, prefix)
+    with running_edge(kafka.brokers, prefix, keys, provider.url, tmp_path, drain_s="1") as edge:
         calls = [
             asyncio.create_task(edge.post(slow(tokens=1000, pause_ms=100))),
             asyncio.create_task(edge.post({**BODY, "metadata": {"simulate": "hang"}})),
@@ -137,7 +137,7 @@ async def test_a_stop_ends_what_takes_too_long(kafka: OwnKafka, provider: Runnin
         edge.process.send_signal(signal.SIGTERM)
         await asyncio.gather(*calls, return_exceptions=True)
         assert await asyncio.to_thread(edge.process.wait, WITHIN_S) == 0
-    events = await read_events(kafka.bootstrap, prefix)
+    events = await read_events(kafka.brokers, prefix)
     closed = {event.request.stream: event for event in events if isinstance(event, RequestClosed)}
     assert {stream: event.outcome for stream, event in closed.items()} == {
         True: Outcome.BROKEN,
@@ -156,7 +156,7 @@ async def wait_for_streams(provider: RunningProvider, count: int) -> None:
 
 async def check_last_heartbeat(kafka: OwnKafka, prefix: str) -> None:
     """It tells of all that there is, but for itself."""
-    events = await read_events(kafka.bootstrap, prefix)
+    events = await read_events(kafka.brokers, prefix)
     last = [event for event in events if isinstance(event, EdgeHeartbeat)][-1]
     found = Counter(
         (Topic.USAGE if isinstance(event, TokensUsed) else Topic.REQUESTS, event.stamp.partition) for event in events

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.topics import Topic, create_topics
 from tollgate_edge.producer import LEAST_COMPRESSED, MAX_BATCH_BYTES, Producer
 from tollgate_edge.spool import Entry
@@ -17,12 +18,12 @@ pytestmark = pytest.mark.engines
 
 
 @pytest.fixture
-async def producer(kafka_bootstrap: str, topic_prefix: str) -> AsyncIterator[Producer]:
-    await create_topics(kafka_bootstrap, topic_prefix, partitions=2, replication=1)
+async def producer(brokers: Brokers, topic_prefix: str) -> AsyncIterator[Producer]:
+    await create_topics(brokers, topic_prefix, partitions=2, replication=1)
     for partition in (0, 1):
         # Answered once it is led: what comes sooner is refused for the moment, and the tests count requests.
-        assert not await arrived(kafka_bootstrap, topic_prefix, partition)
-    connected = await Producer.connect(kafka_bootstrap)
+        assert not await arrived(brokers, topic_prefix, partition)
+    connected = await Producer.connect(brokers)
     yield connected
     await connected.close()
 
@@ -31,8 +32,8 @@ def entries(count: int, *, size: int = 600, partition: int = 0) -> list[Entry]:
     return [Entry(Topic.USAGE, partition, seq, b"account", b"%d " % seq + b"x" * size) for seq in range(count)]
 
 
-async def arrived(bootstrap: str, prefix: str, partition: int = 0) -> list[bytes]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+async def arrived(brokers: Brokers, prefix: str, partition: int = 0) -> list[bytes]:
+    consumer = AIOKafkaConsumer(**brokers.options, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         place = TopicPartition(Topic.USAGE.named(prefix), partition)
@@ -49,21 +50,21 @@ async def arrived(bootstrap: str, prefix: str, partition: int = 0) -> list[bytes
 
 @pytest.mark.parametrize("count", [1, LEAST_COMPRESSED - 1, LEAST_COMPRESSED, 500])
 async def test_few_events_and_many_arrive_in_order(
-    producer: Producer, kafka_bootstrap: str, topic_prefix: str, count: int
+    producer: Producer, brokers: Brokers, topic_prefix: str, count: int
 ) -> None:
     for partition in (0, 1):
         sent = entries(count, partition=partition)
         assert not await producer.send(topic_prefix, sent, PATIENCE_S)
-        assert await arrived(kafka_bootstrap, topic_prefix, partition) == [entry.value for entry in sent]
+        assert await arrived(brokers, topic_prefix, partition) == [entry.value for entry in sent]
 
 
 async def test_what_does_not_fit_into_one_batch_follows_in_the_next(
-    producer: Producer, kafka_bootstrap: str, topic_prefix: str
+    producer: Producer, brokers: Brokers, topic_prefix: str
 ) -> None:
     sent = entries(5, size=MAX_BATCH_BYTES // 2) + entries(3, partition=1)
     assert not await producer.send(topic_prefix, sent, PATIENCE_S)
-    assert await arrived(kafka_bootstrap, topic_prefix) == [entry.value for entry in sent[:5]]
-    assert await arrived(kafka_bootstrap, topic_prefix, 1) == [entry.value for entry in sent[5:]]
+    assert await arrived(brokers, topic_prefix) == [entry.value for entry in sent[:5]]
+    assert await arrived(brokers, topic_prefix, 1) == [entry.value for entry in sent[5:]]
 
 
 Send = Callable[..., Awaitable[Any]]
@@ -87,14 +88,14 @@ def fail_first_answer(monkeypatch: pytest.MonkeyPatch, producer: Producer, error
 
 
 async def test_a_batch_whose_acknowledgement_was_lost_is_sent_again_and_appended_once(
-    producer: Producer, kafka_bootstrap: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+    producer: Producer, brokers: Brokers, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     requests = fail_first_answer(monkeypatch, producer, KafkaConnectionError("lost"))
     sent = entries(4)
     assert not await producer.send(topic_prefix, sent, PATIENCE_S)
     assert len(requests) == 2
     assert not await producer.send(topic_prefix, sent[:1], PATIENCE_S), "and the next is in its place"
-    assert await arrived(kafka_bootstrap, topic_prefix) == [entry.value for entry in (*sent, sent[0])]
+    assert await arrived(brokers, topic_prefix) == [entry.value for entry in (*sent, sent[0])]
 
 
 async def test_what_no_repetition_would_mend_is_given_back_at_once(

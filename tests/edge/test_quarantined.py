@@ -17,7 +17,7 @@ async def test_a_quarantined_model_is_refused_until_it_is_lifted(edge: RunningEd
     body = {"model": model.model, "messages": [{"role": "user", "content": "What flows past the harbor?"}]}
     for reason in ("searches have no price", ""):
         record = replace(model, quarantined=reason)
-        await publish(edge.bootstrap, edge.prefix, [(Topic.CATALOGUE, f"model:{model.model}", record)])
+        await publish(edge.brokers, edge.prefix, [(Topic.CATALOGUE, f"model:{model.model}", record)])
         deadline = time.monotonic() + WITHIN_S
         while (answer := await edge.post(body)).is_success == bool(reason):
             assert time.monotonic() < deadline, answer.text

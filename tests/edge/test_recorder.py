@@ -11,6 +11,7 @@ import pytest
 from edge.own_kafka import OwnKafka, own_kafka
 from edge.running import WITHIN_S, read_events
 from engines.stores import unique_name
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import EdgeHeartbeat, RequestDimensions, RequestOpened, StampedEvent, Void, encode
 from tollgate_common.ids import new_id
@@ -36,7 +37,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnKafka]:
 @pytest.fixture
 async def prefix(kafka: OwnKafka) -> str:
     name = unique_name()
-    await create_topics(kafka.bootstrap, name, partitions=3, replication=1)
+    await create_topics(kafka.brokers, name, partitions=3, replication=1)
     return name
 
 
@@ -47,11 +48,11 @@ async def idle() -> None:
 class Running:
     """A recorder at work."""
 
-    def __init__(self, bootstrap: str, prefix: str, folder: Path, boot_id: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str, folder: Path, boot_id: str) -> None:
         self.boot_id = boot_id
         self.spool_file = folder / f"{boot_id}.spool"
         self.log = EventLog(
-            bootstrap,
+            brokers,
             prefix,
             folder,
             boot_id,
@@ -89,7 +90,7 @@ def void(account: str) -> Callable[[Stamp], StampedEvent]:
 @asynccontextmanager
 async def running(kafka: OwnKafka, prefix: str, folder: Path) -> AsyncIterator[Running]:
     """A recorder that has connected; leaving the context stops it in good order."""
-    it = Running(kafka.bootstrap, prefix, folder, new_id())
+    it = Running(kafka.brokers, prefix, folder, new_id())
     task = asyncio.create_task(it.recorder.run(idle))
     try:
         await until(lambda: task.done() or it.recorder.refusal() is None)
@@ -107,7 +108,7 @@ async def arrived(kafka: OwnKafka, prefix: str, boot_id: str) -> tuple[Seqs, lis
     """The seqs of a boot by topic and partition, in their order of arrival, and its heartbeats."""
     seqs: Seqs = defaultdict(list)
     beats = []
-    for event in await read_events(kafka.bootstrap, prefix):
+    for event in await read_events(kafka.brokers, prefix):
         if event.stamp.boot_id == boot_id:
             topic = Topic.USAGE if isinstance(event, Void) else Topic.REQUESTS
             seqs[topic, event.stamp.partition].append(event.stamp.seq)
@@ -237,7 +238,7 @@ async def test_boots_follow_one_another_without_a_gap(kafka: OwnKafka, prefix: s
     def start() -> Recorder:
         boots.append(new_id())
         event_log = EventLog(
-            kafka.bootstrap,
+            kafka.brokers,
             prefix,
             tmp_path,
             boots[-1],

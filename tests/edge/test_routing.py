@@ -16,6 +16,7 @@ from edge.running import RICH, WITHIN_S, RunningEdge, prepare, publish, read_eve
 from engines.stores import delete_topics, unique_name
 from local.provider.running import RunningProvider, running_provider
 from tollgate_common import apikey
+from tollgate_common.brokers import Brokers
 from tollgate_common.events import KeyLimits, KeyRecord, RequestClosed
 from tollgate_common.topics import Topic
 from tollgate_local.engines import EngineAddresses
@@ -35,13 +36,13 @@ class World:
     """Topics of its own, and further keys."""
 
     def __init__(self, engines: EngineAddresses, provider: RunningProvider, folder: Path) -> None:
-        self.bootstrap = engines.kafka_bootstrap
+        self.brokers = Brokers(engines.kafka_bootstrap)
         self.prefix = unique_name()
         self.provider = provider
         self.folder = folder
-        self.keys = prepare(self.bootstrap, self.prefix)
+        self.keys = prepare(self.brokers, self.prefix)
         self.own_keys = {name: apikey.generate().text for name in (*KEY_LIMITS, "suspended", "office")}
-        asyncio.run(publish(self.bootstrap, self.prefix, [self._record(name) for name in self.own_keys]))
+        asyncio.run(publish(self.brokers, self.prefix, [self._record(name) for name in self.own_keys]))
         self.file = folder / "gateway.yaml"
 
     def _record(self, name: str) -> tuple[Topic, str, KeyRecord]:
@@ -84,14 +85,14 @@ def world(
     try:
         yield world
     finally:
-        asyncio.run(delete_topics(world.bootstrap, world.prefix))
+        asyncio.run(delete_topics(world.brokers, world.prefix))
 
 
 @pytest.fixture(scope="module")
 def routed(world: World) -> Iterator[RunningEdge]:
     world.write_routes()
     with running_edge(
-        world.bootstrap,
+        world.brokers,
         world.prefix,
         world.keys,
         world.provider.url,
@@ -194,7 +195,7 @@ async def test_a_keys_rate_limit_as_the_sdk_sees_it(world: World, routed: Runnin
     assert 1 <= int(caught.value.response.headers["retry-after"]) <= 30
     assert caught.value.response.headers["x-ratelimit-remaining-requests"] == "0"
     request_id = caught.value.response.headers["x-request-id"]
-    recorded = await read_events(world.bootstrap, world.prefix)
+    recorded = await read_events(world.brokers, world.prefix)
     assert not any(getattr(event, "request", None) and event.request.request_id == request_id for event in recorded)  # type: ignore[attr-defined]
 
 
@@ -234,7 +235,7 @@ def workers_of(edge: RunningEdge) -> set[int]:
 
 async def test_workers_share_a_port_and_a_dead_one_is_replaced(world: World, tmp_path: Path) -> None:
     with running_edge(
-        world.bootstrap, world.prefix, world.keys, world.provider.url, tmp_path, workers="2", edge_name="workers"
+        world.brokers, world.prefix, world.keys, world.provider.url, tmp_path, workers="2", edge_name="workers"
     ) as edge:
         await until(lambda: len(workers_of(edge)) == 2)
         await until_both_serve(world, edge)
@@ -265,7 +266,7 @@ async def until_both_serve(world: World, edge: RunningEdge) -> None:
 
 
 async def test_workers_end_with_a_supervisor_that_is_killed(world: World, tmp_path: Path) -> None:
-    with running_edge(world.bootstrap, world.prefix, world.keys, world.provider.url, tmp_path, workers="2") as edge:
+    with running_edge(world.brokers, world.prefix, world.keys, world.provider.url, tmp_path, workers="2") as edge:
         await until(lambda: len(workers_of(edge)) == 2)
         workers = [psutil.Process(pid) for pid in workers_of(edge)]
         edge.process.kill()

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion, encode
 from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.catalogue import Catalogue, Tariff
@@ -20,7 +21,7 @@ def tariff(prices: Prices) -> Tariff:
 
 @pytest.fixture
 async def catalogue() -> Catalogue:
-    known = Catalogue("nowhere:9092", "t")
+    known = Catalogue(Brokers("nowhere:9092"), "t")
     known._apply("plan:standard", encode(PlanRecord(plan="standard", versions=(PLAN,))))
     for name, prices in (("chat", CHAT), ("speech", SPEECH)):
         record = ModelRecord(model=name, provider="openai", versions=(tariff(prices).price,))

@@ -12,6 +12,8 @@ import psycopg
 from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import sql
 
+from tollgate_common.brokers import Brokers
+
 
 @dataclass(frozen=True)
 class ClickHouseDatabase:
@@ -71,9 +73,9 @@ def clickhouse_database(server_url: str) -> Iterator[ClickHouseDatabase]:
             client.post("/", content=f"DROP DATABASE {database.database} SYNC").raise_for_status()
 
 
-async def delete_topics(bootstrap: str, prefix: str) -> None:
+async def delete_topics(brokers: Brokers, prefix: str) -> None:
     """Deletes every topic whose name starts with `prefix`."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.options)
     await admin.start()
     try:
         topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]

@@ -7,29 +7,30 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from engines.stores import ClickHouseDatabase
+from tollgate_common.brokers import Brokers
 
 pytestmark = pytest.mark.engines
 
 
-async def test_kafka_keeps_what_is_acknowledged(kafka_bootstrap: str, topic_prefix: str) -> None:
+async def test_kafka_keeps_what_is_acknowledged(brokers: Brokers, topic_prefix: str) -> None:
     topic = f"{topic_prefix}.numbers"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.options)
     await admin.start()
     await admin.create_topics([NewTopic(topic, num_partitions=1, replication_factor=1)])
     await admin.close()
 
-    async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, acks="all", enable_idempotence=True) as producer:
+    async with AIOKafkaProducer(**brokers.options, acks="all", enable_idempotence=True) as producer:
         await producer.send_and_wait(topic, b"one")
     async with AIOKafkaConsumer(
-        topic, bootstrap_servers=kafka_bootstrap, group_id=topic_prefix, auto_offset_reset="earliest"
+        topic, **brokers.options, group_id=topic_prefix, auto_offset_reset="earliest"
     ) as consumer:
         record = await consumer.getone()
 
     assert record.value == b"one"
 
 
-async def test_kafka_makes_no_topic_by_itself(kafka_bootstrap: str, topic_prefix: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+async def test_kafka_makes_no_topic_by_itself(brokers: Brokers, topic_prefix: str) -> None:
+    admin = AIOKafkaAdminClient(**brokers.options)
     await admin.start()
     described = await admin.describe_topics([f"{topic_prefix}.never-created"])
     topics = await admin.list_topics()

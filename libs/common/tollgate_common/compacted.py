@@ -10,6 +10,7 @@ from collections.abc import Callable
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Poison, Retryable
 from tollgate_common.records import Record
 
@@ -23,21 +24,21 @@ CATCH_UP_WAIT_MS, FOLLOW_WAIT_MS = 200, 10_000
 
 
 class CompactedTopic:
-    def __init__(self, bootstrap: str, topic: str, apply: Callable[[str, bytes | None], None]) -> None:
+    def __init__(self, brokers: Brokers, topic: str, apply: Callable[[str, bytes | None], None]) -> None:
         """Build the reader; `run` starts it.
 
         Args:
-            bootstrap: brokers.
+            brokers: how Kafka is reached.
             topic: full name.
             apply: takes a key and its newest value, or None when the key is gone; raises Poison if it cannot.
         """
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._topic = topic
         self._apply = apply
         self._versions: dict[str, int] = {}
         self._caught_up = False
         self._kafka = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **brokers.options,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -73,7 +74,7 @@ class CompactedTopic:
             await self._kafka.stop()
 
     async def _assign(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**self._brokers.options)
         await admin.start()
         try:
             (description,) = await admin.describe_topics([self._topic])

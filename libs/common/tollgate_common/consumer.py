@@ -21,6 +21,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.records import Record, lighten
 
@@ -59,7 +60,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
 
     def __init__(
         self,
-        bootstrap: str,
+        brokers: Brokers,
         group: str,
         topics: Sequence[str],
         *,
@@ -71,7 +72,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         """Build the member; `run` joins the group.
 
         Args:
-            bootstrap: brokers.
+            brokers: how Kafka is reached.
             group: the consumer group; each of its members gets a share of the partitions.
             topics: full names.
             linger_s: the least time between two batches, unless the first is full; what arrives meanwhile is handled
@@ -82,12 +83,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             session_timeout_ms: how long the group waits for a member that has gone silent.
         """
         self.group = group
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._topics = list(topics)
         self._linger_s = linger_s
         self._max_records = max_records
         self._kafka = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **brokers.options,
             group_id=group,
             enable_auto_commit=False,
             # Where to start is the handler's word; to guess would skip or repeat.
@@ -222,9 +223,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         Raises:
             Damaged: they are not there any more, or did not arrive in time.
         """
-        reader = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, auto_offset_reset="none", isolation_level="read_committed"
-        )
+        reader = AIOKafkaConsumer(**self._brokers.options, auto_offset_reset="none", isolation_level="read_committed")
         records: list[Record] = []
         try:
             await reader.start()

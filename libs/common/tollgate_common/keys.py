@@ -4,6 +4,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from tollgate_common import apikey
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import KeyRecord, decode_key
@@ -11,10 +12,10 @@ from tollgate_common.topics import Topic
 
 
 class KeyDirectory:
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
         self._keys: dict[str, KeyRecord] = {}
         self._by_id: dict[str, KeyRecord] = {}
-        self.topic = CompactedTopic(bootstrap, Topic.KEYS.named(prefix), self._apply)
+        self.topic = CompactedTopic(brokers, Topic.KEYS.named(prefix), self._apply)
 
     def find(self, text: str, now: datetime | None = None) -> KeyRecord | None:
         """The record of a key that is valid now, by the key's text; None for any other."""

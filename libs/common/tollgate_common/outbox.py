@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from psycopg.rows import DictRow
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import VERSION_HEADER
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Connection, connect
@@ -66,8 +67,8 @@ async def add_many(connection: Connection, messages: Sequence[Message]) -> None:
 class Publisher:
     """Publishes one database's outbox. Any number may run; the one that holds the database's lock works."""
 
-    def __init__(self, bootstrap: str, dsn: str, prefix: str, service: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, dsn: str, prefix: str, service: str) -> None:
+        self._brokers = brokers
         self._dsn = dsn
         self._prefix = prefix
         self._transactional_id = f"{prefix}.outbox.{service}"
@@ -85,7 +86,7 @@ class Publisher:
         async with await connect(self._dsn) as connection:
             await connection.execute(SQL["outbox_lock"])
             # After the lock: starting it fences the predecessor, whatever that one believes.
-            producer = create_producer(self._bootstrap, transactional_id=self._transactional_id)
+            producer = create_producer(self._brokers, transactional_id=self._transactional_id)
             await producer.start()
             try:
                 await connection.execute("LISTEN outbox")

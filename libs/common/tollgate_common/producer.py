@@ -5,16 +5,18 @@ from aiokafka import AIOKafkaProducer
 # The C extension makes a batch ten to thirty times faster; without it a service would work and crawl.
 from aiokafka.record import _crecords  # noqa: F401 - importing it is the check
 
+from tollgate_common.brokers import Brokers
 
-def create_producer(bootstrap: str, *, transactional_id: str | None = None) -> AIOKafkaProducer:
+
+def create_producer(brokers: Brokers, *, transactional_id: str | None = None) -> AIOKafkaProducer:
     """A producer that is not yet started.
 
     Args:
-        bootstrap: brokers.
+        brokers: how Kafka is reached.
         transactional_id: fences every other producer of that id: of two, only the one started last can write.
     """
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **brokers.options,
         acks="all",
         enable_idempotence=True,
         compression_type="zstd",

@@ -6,6 +6,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.crash_points import CrashPoint
 
 ENV_PREFIX = "TOLLGATE_"
@@ -22,6 +23,10 @@ class Settings(Environment):
 
     kafka_bootstrap: str = Field(min_length=3, description="brokers, host:port, separated by commas")
     topic_prefix: str = Field("tollgate", pattern=r"^[a-z0-9-]+$", description="first part of each topic's name")
+
+    @property
+    def brokers(self) -> Brokers:
+        return Brokers(self.kafka_bootstrap)
 
 
 class ServerSettings(Environment):

@@ -29,6 +29,7 @@ from clickhouse_connect.driver.exceptions import ProgrammingError as ClickHouseU
 from prometheus_client import Counter
 
 from tollgate_common.blocks import Block, EventT, Table, build_block
+from tollgate_common.brokers import Brokers
 from tollgate_common.clickhouse import MAX_BLOCK_ROWS
 from tollgate_common.clock import utc_now
 from tollgate_common.columns import moment, name, names, number
@@ -67,14 +68,14 @@ class Sink(Generic[EventT]):
     def __init__(
         self,
         *,
-        bootstrap: str,
+        brokers: Brokers,
         consumer: Consumer,
         clickhouse: AsyncClient,
         table: Table[EventT],
         dead_letters: DeadLetters,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._consumer = consumer
         self._clickhouse = clickhouse
         self._table = table
@@ -253,7 +254,7 @@ class Sink(Generic[EventT]):
 
     async def _committed(self, partition: TopicPartition) -> OffsetAndMetadata | None:
         # The consumer's own committed() hides the metadata, where the declaration stands.
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**self._brokers.options)
         await admin.start()
         try:
             offsets = await admin.list_consumer_group_offsets(self._consumer.group, partitions=[partition])

@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_common.audit import MAX_LISTED, MAX_ROWS, Boot, Digest, Double, Drift, Position, Range, Row
+from tollgate_common.brokers import Brokers
 from tollgate_common.ids import id_floor
 from tollgate_common.statements import Statements
 from tollgate_common.topics import Topic
@@ -25,16 +26,16 @@ PartitionBoot = tuple[int, str]
 class SinkBooks:
     """The part of `audit.Books` that all sinks' tables share."""
 
-    def __init__(self, clickhouse: AsyncClient, table: str, bootstrap: str, prefix: str, group: str) -> None:
+    def __init__(self, clickhouse: AsyncClient, table: str, brokers: Brokers, prefix: str, group: str) -> None:
         self._clickhouse = clickhouse
         self._table = table
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._prefix = prefix
         self._group = group
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
         """From the group's commits, which a sink makes after its inserts: every replica knows all partitions."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**self._brokers.options)
         await admin.start()
         try:
             committed = await admin.list_consumer_group_offsets(self._group)

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from aiokafka.partitioner import murmur2
 from pydantic import Field
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.settings import Settings, load
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -72,13 +73,13 @@ class TopicSettings(Settings):
     topic_replication: int = Field(3, ge=1, le=7, description="replicas of each partition")
 
 
-async def create_topics(bootstrap: str, prefix: str, partitions: int, replication: int) -> list[str]:
+async def create_topics(brokers: Brokers, prefix: str, partitions: int, replication: int) -> list[str]:
     """Create what is missing. Existing topics stay as they are. Returns the names of those created.
 
     Raises:
         KafkaError: the broker refused a topic, for another reason than that it exists.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**brokers.options)
     await admin.start()
     try:
         response = await admin.create_topics(list(_new_topics(prefix, partitions, replication)))
@@ -116,7 +117,7 @@ def main() -> None:
     try:
         created = asyncio.run(
             create_topics(
-                settings.kafka_bootstrap,
+                settings.brokers,
                 settings.topic_prefix,
                 settings.topic_partitions,
                 settings.topic_replication,

@@ -28,7 +28,7 @@ PACKAGES = ("tollgate_common", "tollgate_accounts")
 
 async def serve(settings: AccountsSettings) -> None:
     dsn = settings.postgres_dsn.get_secret_value()
-    publisher = Publisher(settings.kafka_bootstrap, dsn, settings.topic_prefix, "accounts")
+    publisher = Publisher(settings.brokers, dsn, settings.topic_prefix, "accounts")
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         readiness = Readiness(pool, *PACKAGES)
@@ -55,7 +55,7 @@ async def serve(settings: AccountsSettings) -> None:
             _after(readiness, publisher.run),
             _after(readiness, issuer.run),
             _after(readiness, courier.run),
-            _after(readiness, LastUse(settings.kafka_bootstrap, settings.topic_prefix, pool).run),
+            _after(readiness, LastUse(settings.brokers, settings.topic_prefix, pool).run),
         )
         await run_service(app, settings.host, settings.port, *workers)
 

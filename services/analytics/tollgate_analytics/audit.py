@@ -16,6 +16,7 @@ from tollgate_analytics.slots import SQL
 from tollgate_common import audit
 from tollgate_common.access_tokens import Verifier
 from tollgate_common.audit import MAX_LISTED, Drift, KeptFrom, Sent, Unclosed, UnclosedRequests
+from tollgate_common.brokers import Brokers
 from tollgate_common.sink_books import SinkBooks, drifts_between
 
 _sent_decoder = msgspec.json.Decoder(dict[str, tuple[int, ...]])
@@ -24,8 +25,8 @@ _sent_decoder = msgspec.json.Decoder(dict[str, tuple[int, ...]])
 class RequestBooks(SinkBooks):
     """`tollgate_common.audit.Books`, and what only this table knows: heartbeats and unclosed requests."""
 
-    def __init__(self, clickhouse: AsyncClient, bootstrap: str, prefix: str, group: str) -> None:
-        super().__init__(clickhouse, "request_events", bootstrap, prefix, group)
+    def __init__(self, clickhouse: AsyncClient, brokers: Brokers, prefix: str, group: str) -> None:
+        super().__init__(clickhouse, "request_events", brokers, prefix, group)
 
     async def sent(self, since: datetime) -> Sequence[Sent]:
         """What each boot says that it has sent, for boots with a heartbeat since `since`."""

@@ -17,6 +17,7 @@ from prometheus_client import Gauge
 
 from tollgate_analytics.rows import AnyEvent, check, rows
 from tollgate_common.blocks import Table
+from tollgate_common.brokers import Brokers
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Problem
@@ -43,16 +44,16 @@ def request_events_table(prefix: str) -> Table[AnyEvent]:
     return Table("request_events", decoder, check, rows)
 
 
-def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
+def create_consumer(brokers: Brokers, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
     topics = [Topic.REQUESTS.named(prefix), Topic.USAGE.named(prefix)]
-    return Consumer(bootstrap, f"{prefix}.analytics", topics, linger_s=LINGER_S, session_timeout_ms=session_timeout_ms)
+    return Consumer(brokers, f"{prefix}.analytics", topics, linger_s=LINGER_S, session_timeout_ms=session_timeout_ms)
 
 
 def create_sink(
-    bootstrap: str, prefix: str, consumer: Consumer, clickhouse: AsyncClient, producer: AIOKafkaProducer
+    brokers: Brokers, prefix: str, consumer: Consumer, clickhouse: AsyncClient, producer: AIOKafkaProducer
 ) -> Sink[AnyEvent]:
     return Sink(
-        bootstrap=bootstrap,
+        brokers=brokers,
         consumer=consumer,
         clickhouse=clickhouse,
         table=request_events_table(prefix),

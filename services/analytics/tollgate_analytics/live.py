@@ -23,6 +23,7 @@ from prometheus_client import Counter, Gauge
 
 from tollgate_analytics.queries import wrong
 from tollgate_analytics.scopes import Scope
+from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Poison, Problem, Retryable
 from tollgate_common.events import RequestClosed, TokensUsed, decode_request, decode_usage
 from tollgate_common.records import Record
@@ -108,8 +109,8 @@ class Subscriber:
 class LiveTail:
     """Follows both topics for all subscribers of this process, while there are any or not; one reader, no group."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
+        self._brokers = brokers
         self._requests = Topic.REQUESTS.named(prefix)
         self._usage = Topic.USAGE.named(prefix)
         self._partitions = 0
@@ -247,7 +248,7 @@ class LiveTail:
 
     def _reader(self) -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._brokers.options,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="latest",
@@ -256,7 +257,7 @@ class LiveTail:
         )
 
     async def _all_partitions(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**self._brokers.options)
         await admin.start()
         try:
             described = await admin.describe_topics([self._requests, self._usage])

@@ -18,10 +18,10 @@ from tollgate_common.producer import create_producer
 
 
 async def serve(settings: AnalyticsSettings) -> None:
-    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
-    keys, prices = KeyDirectory(bootstrap, prefix), PriceBook(bootstrap, prefix)
-    consumer = create_consumer(bootstrap, prefix, session_timeout_ms=settings.session_timeout_ms)
-    producer = create_producer(bootstrap)
+    brokers, prefix = settings.brokers, settings.topic_prefix
+    keys, prices = KeyDirectory(brokers, prefix), PriceBook(brokers, prefix)
+    consumer = create_consumer(brokers, prefix, session_timeout_ms=settings.session_timeout_ms)
+    producer = create_producer(brokers)
     await producer.start()
     try:
         url = settings.clickhouse_url.get_secret_value()
@@ -29,9 +29,9 @@ async def serve(settings: AnalyticsSettings) -> None:
         # Its statements take longer than a question may.
         upkeep = await clickhouse.connect(url, timeout_s=3600)
         try:
-            sink = create_sink(bootstrap, prefix, consumer, client, producer)
+            sink = create_sink(brokers, prefix, consumer, client, producer)
             tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
-            tail = LiveTail(bootstrap, prefix)
+            tail = LiveTail(brokers, prefix)
             store = Store(client)
             await store.know_kept()
             retention = Retention(
@@ -39,8 +39,8 @@ async def serve(settings: AnalyticsSettings) -> None:
             )
             app = build_app(store, keys, prices, consumer, tail, tokens=tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
-            add_routes(app, RequestBooks(client, bootstrap, prefix, consumer.group), token, tokens)
-            balances = Balances(bootstrap, prefix)
+            add_routes(app, RequestBooks(client, brokers, prefix, consumer.group), token, tokens)
+            balances = Balances(brokers, prefix)
             operator_api.add_routes(app, store, balances, settings.operator_token, tokens)
             workers = [
                 sink.run(),

@@ -9,6 +9,7 @@ from tollgate_analytics.measures import MarginSum
 from tollgate_analytics.queries import HOUR, Range
 from tollgate_analytics.schemas import Answer
 from tollgate_analytics.store import Store
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import BalanceRecord, decode_balance
 from tollgate_common.money import divide_half_up
@@ -62,9 +63,9 @@ class RunningOut(Answer):
 class Balances:
     """The newest balance of every account, from balances.v1."""
 
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
         self._records: dict[str, BalanceRecord] = {}
-        self.topic = CompactedTopic(bootstrap, Topic.BALANCES.named(prefix), self._apply)
+        self.topic = CompactedTopic(brokers, Topic.BALANCES.named(prefix), self._apply)
 
     def of(self, account_id: str) -> BalanceRecord | None:
         return self._records.get(account_id)

@@ -5,6 +5,7 @@ the log any more (a version is published for forty days after another has taken 
 charges tell it.
 """
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import ModelRecord, decode_catalogue
 from tollgate_common.rating import Prices, Rated, TokenCounts, Unpriced, rate
@@ -12,11 +13,11 @@ from tollgate_common.topics import Topic
 
 
 class PriceBook:
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
         # Kept for as long as the process lives: a version that goes out of the log is still asked about.
         self._prices: dict[str, Prices] = {}
         self._multipliers_bps: dict[str, int] = {}
-        self.topic = CompactedTopic(bootstrap, Topic.CATALOGUE.named(prefix), self._apply)
+        self.topic = CompactedTopic(brokers, Topic.CATALOGUE.named(prefix), self._apply)
 
     def multiplier_bps(self, plan_version: str) -> int | None:
         """The plan's factor on all prices, in basis points; None if it is not known."""

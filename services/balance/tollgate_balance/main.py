@@ -33,16 +33,16 @@ GATHER_MS = 50
 
 
 async def serve(settings: BalanceSettings) -> None:
-    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    brokers, prefix = settings.brokers, settings.topic_prefix
     dsn, usage_topic = settings.postgres_dsn.get_secret_value(), Topic.USAGE.named(prefix)
     group = f"{prefix}.balance"
     pool = postgres.create_pool(dsn, max_size=CONNECTIONS)
-    producer = create_producer(bootstrap)
+    producer = create_producer(brokers)
     dead_letters = DeadLetters(producer, prefix, group)
-    keys = KeyDirectory(bootstrap, prefix)
+    keys = KeyDirectory(brokers, prefix)
     session_timeout_ms = settings.session_timeout_ms
     consumer = Consumer(
-        bootstrap,
+        brokers,
         group,
         [usage_topic],
         gather_ms=GATHER_MS,
@@ -52,15 +52,15 @@ async def serve(settings: BalanceSettings) -> None:
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A group of its own: a rebalance of one topic is no business of the other.
     credit = CreditsConsumer(
-        bootstrap,
+        brokers,
         f"{group}.credits",
         Topic.CREDITS.named(prefix),
         pool,
         dead_letters,
         session_timeout_ms=session_timeout_ms,
     )
-    publisher = Publisher(bootstrap, dsn, prefix, "balance")
-    sweeper = Sweeper(bootstrap, usage_topic, pool, settings.lease)
+    publisher = Publisher(brokers, dsn, prefix, "balance")
+    sweeper = Sweeper(brokers, usage_topic, pool, settings.lease)
     app = create_app("balance", ready=first_of(consumer.waiting_for, credit.waiting_for, keys.topic.waiting_for))
     tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
     accounts_api.add_routes(app, pool, keys, tokens, settings.operator_token)

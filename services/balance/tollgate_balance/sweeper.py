@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 
 from tollgate_balance.handlers import boots
 from tollgate_balance.store import idempotency, leases
+from tollgate_common.brokers import Brokers
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Pool
 
@@ -26,8 +27,8 @@ TURNS_A_LEASE = 10
 
 
 class Sweeper:
-    def __init__(self, bootstrap: str, usage_topic: str, pool: Pool, lease: timedelta) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, usage_topic: str, pool: Pool, lease: timedelta) -> None:
+        self._brokers = brokers
         self._usage_topic = usage_topic
         self._pool = pool
         self._lease = lease
@@ -55,7 +56,7 @@ class Sweeper:
             boot_ids = await leases.read_boots_without_ends(connection)
         if boot_ids:
             # After the fences are committed: what those boots had acknowledged by then is below these ends.
-            ends = await read_ends(self._bootstrap, self._usage_topic)
+            ends = await read_ends(self._brokers, self._usage_topic)
             reach(CrashPoint.BEFORE_ENDS)
             async with self._pool.connection() as connection:
                 await leases.save_usage_ends(connection, boot_ids, ends)
@@ -63,13 +64,13 @@ class Sweeper:
         await boots.release_drained_boots(self._pool, self._usage_topic)
 
 
-async def read_ends(bootstrap: str, topic: str) -> list[int]:
+async def read_ends(brokers: Brokers, topic: str) -> list[int]:
     """The offset after the last record of each of the topic's partitions, in their order.
 
     Raises:
         KafkaError: a partition's end is not to be had now.
     """
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(topic, **brokers.options, group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
         numbers = sorted(consumer.partitions_for_topic(topic) or ())

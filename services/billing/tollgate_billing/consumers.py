@@ -15,6 +15,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.rows import check_fits, rows
 from tollgate_common.blocks import Table
+from tollgate_common.brokers import Brokers
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import TokensUsed, UsageEvent, usage_decoder
@@ -25,9 +26,9 @@ from tollgate_common.topics import Topic
 LINGER_S = 1.0
 
 
-def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
+def create_consumer(brokers: Brokers, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
     return Consumer(
-        bootstrap,
+        brokers,
         f"{prefix}.billing",
         [Topic.USAGE.named(prefix)],
         linger_s=LINGER_S,
@@ -36,10 +37,10 @@ def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SE
 
 
 def create_handler(
-    bootstrap: str, consumer: Consumer, clickhouse: AsyncClient, dead_letters: DeadLetters, catalogue: Catalogue
+    brokers: Brokers, consumer: Consumer, clickhouse: AsyncClient, dead_letters: DeadLetters, catalogue: Catalogue
 ) -> Sink[UsageEvent]:
     return Sink(
-        bootstrap=bootstrap,
+        brokers=brokers,
         consumer=consumer,
         clickhouse=clickhouse,
         table=charges_table(catalogue),

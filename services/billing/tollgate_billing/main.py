@@ -41,12 +41,12 @@ PEER_TIMEOUT_S = 60.0
 
 
 async def serve(settings: BillingSettings) -> None:
-    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    brokers, prefix = settings.brokers, settings.topic_prefix
     dsn = settings.postgres_dsn.get_secret_value()
-    keys = KeyDirectory(bootstrap, prefix)
-    publisher = Publisher(bootstrap, dsn, prefix, "billing")
+    keys = KeyDirectory(brokers, prefix)
+    publisher = Publisher(brokers, dsn, prefix, "billing")
     session_timeout_ms = settings.session_timeout_ms
-    consumer = create_consumer(bootstrap, prefix, session_timeout_ms=session_timeout_ms)
+    consumer = create_consumer(brokers, prefix, session_timeout_ms=session_timeout_ms)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         seeded = await handlers.seed(pool, settings.price_provider_ids, utc_now())
@@ -54,9 +54,9 @@ async def serve(settings: BillingSettings) -> None:
             log.info("the catalogue was empty: %s", summary(seeded))
         client = await clickhouse.connect(settings.clickhouse_url.get_secret_value())
         stack.push_async_callback(client.close)
-        producer = await stack.enter_async_context(create_producer(bootstrap))
+        producer = await stack.enter_async_context(create_producer(brokers))
         dead_letters = DeadLetters(producer, prefix, consumer.group)
-        charges = create_handler(bootstrap, consumer, client, dead_letters, Catalogue(pool))
+        charges = create_handler(brokers, consumer, client, dead_letters, Catalogue(pool))
         tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
         app = build_app(
             pool,
@@ -70,7 +70,7 @@ async def serve(settings: BillingSettings) -> None:
         workers = [publisher.run(), keys.topic.run(), consumer.run(charges)]
         if tokens:
             workers.append(tokens.run())
-        letters = create_letters_consumer(bootstrap, prefix, session_timeout_ms=session_timeout_ms)
+        letters = create_letters_consumer(brokers, prefix, session_timeout_ms=session_timeout_ms)
         workers.append(letters.run(LetterHandler(letters, pool, consumer.group)))
         dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token, tokens)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))
@@ -111,12 +111,12 @@ def create_auditor(
             "nothing is audited: %s", "set TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL"
         )
         return None
-    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
+    brokers, prefix = settings.brokers, settings.topic_prefix
     return Auditor(
         pool=pool,
-        event_log=EventLog(bootstrap),
+        event_log=EventLog(brokers),
         prefix=prefix,
-        charges=ChargeBooks(charges, pool, bootstrap, prefix, group),
+        charges=ChargeBooks(charges, pool, brokers, prefix, group),
         balance=RemoteBooks(http, settings.balance_url, credential),
         analytics=RemoteBooks(http, settings.analytics_url, credential),
         unclosed_after=timedelta(seconds=settings.unclosed_after_s),

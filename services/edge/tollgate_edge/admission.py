@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import decode_balance
 from tollgate_common.topics import Topic
@@ -10,9 +11,9 @@ from tollgate_edge.leases import Payer, Reservation
 
 
 class Balances:
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
         self._available_nano: dict[str, int] = {}
-        self.topic = CompactedTopic(bootstrap, Topic.BALANCES.named(prefix), self._apply)
+        self.topic = CompactedTopic(brokers, Topic.BALANCES.named(prefix), self._apply)
 
     def available_nano(self, account_id: str) -> int:
         """What the account could spend when it was last heard of; an unknown account has nothing."""

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import replace
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion, decode_catalogue
 from tollgate_common.rating import UNIT_CLASSES, TokenCounts, Unpriced, rate
@@ -69,12 +70,12 @@ class _Found(NamedTuple):
 
 
 class Catalogue:
-    def __init__(self, bootstrap: str, prefix: str) -> None:
+    def __init__(self, brokers: Brokers, prefix: str) -> None:
         self.models: dict[str, ModelRecord] = {}
         self._plans: dict[str, PlanRecord] = {}
         # By model and plan, as long as the catalogue stays as it is: every request asks.
         self._found: dict[tuple[str, str], _Found] = {}
-        self.topic = CompactedTopic(bootstrap, Topic.CATALOGUE.named(prefix), self._apply)
+        self.topic = CompactedTopic(brokers, Topic.CATALOGUE.named(prefix), self._apply)
 
     def tariff(self, model: ModelRecord, plan: str, at: datetime, uses: tuple[str, ...] = TEXT) -> Tariff | None:
         """What a call of `model` on `plan` costs at `at`. None if either has no version that is valid then, if the

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from aiokafka.errors import KafkaError
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.topics import Topic
 from tollgate_edge.producer import Producer
@@ -38,7 +39,7 @@ SETTLE_S = 0.01
 class EventLog:
     def __init__(
         self,
-        bootstrap: str,
+        brokers: Brokers,
         prefix: str,
         spool_dir: Path,
         boot_id: str,
@@ -50,7 +51,7 @@ class EventLog:
         """Open this boot's spool; `connect` and its two workers make it work.
 
         Args:
-            bootstrap: brokers.
+            brokers: how Kafka is reached.
             prefix: of the topics' names.
             spool_dir: shared with the other edge processes of this machine, or of their own.
             boot_id: of this process.
@@ -61,7 +62,7 @@ class EventLog:
         Raises:
             OSError: the spool cannot be made.
         """
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._prefix = prefix
         self._spool_dir = spool_dir
         self._ack_timeout_s = ack_timeout_s
@@ -77,7 +78,7 @@ class EventLog:
         """The topics' partition counts, once Kafka has answered."""
         while True:
             try:
-                producer = await Producer.connect(self._bootstrap)
+                producer = await Producer.connect(self._brokers)
                 try:
                     counts = {topic: await producer.partitions(topic.named(self._prefix)) for topic in topics}
                 except BaseException:
@@ -148,7 +149,7 @@ class EventLog:
 
     async def _recover(self) -> bool:
         try:
-            producer = await Producer.connect(self._bootstrap)
+            producer = await Producer.connect(self._brokers)
         except (KafkaError, TimeoutError) as error:
             log.warning("Kafka does not answer yet, %d bytes in the spool: %r", self._spool.size_bytes, error)
             return False
@@ -176,7 +177,7 @@ class EventLog:
     async def _replay_orphan(self, spool: Spool) -> None:
         with closing(spool):
             try:
-                producer = await Producer.connect(self._bootstrap)
+                producer = await Producer.connect(self._brokers)
             except (KafkaError, TimeoutError) as error:
                 log.warning("an orphaned spool of %d bytes waits for Kafka: %r", spool.size_bytes, error)
                 return

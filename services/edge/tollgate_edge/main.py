@@ -58,7 +58,7 @@ def open_leases(settings: EdgeSettings) -> Leases | None:
 def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
     try:
         return EventLog(
-            settings.kafka_bootstrap,
+            settings.brokers,
             settings.topic_prefix,
             settings.spool_dir,
             boot_id,
@@ -151,13 +151,13 @@ async def serve(settings: EdgeSettings) -> None:
 async def serve_here(settings: EdgeSettings) -> None:
     # First: a spool that cannot be written ends the start before anything is opened.
     recorder = RotatingRecorder(lambda: start_boot(settings))
-    bootstrap, prefix = settings.kafka_bootstrap, settings.topic_prefix
-    keys = KeyDirectory(bootstrap, prefix)
-    catalogue = Catalogue(bootstrap, prefix)
+    brokers, prefix = settings.brokers, settings.topic_prefix
+    keys = KeyDirectory(brokers, prefix)
+    catalogue = Catalogue(brokers, prefix)
     leases = open_leases(settings)
     router = Router(PROTOCOLS, lambda: read_routes(settings), settings.gateway_file)
     gate = make_gate(settings, leases)
-    balances = Balances(bootstrap, prefix)
+    balances = Balances(brokers, prefix)
     admission = make_admission(settings, leases, balances)
     counts = EdgeCounts()
     REGISTRY.register(EdgeCollector(counts, lambda: router.routes.breakers))

@@ -26,6 +26,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
+from tollgate_common.brokers import Brokers
 from tollgate_edge.spool import Entry
 
 log = logging.getLogger(__name__)
@@ -69,13 +70,13 @@ class Producer:
         self._sequences: defaultdict[TopicPartition, int] = defaultdict(int)
 
     @classmethod
-    async def connect(cls, bootstrap: str) -> Self:
+    async def connect(cls, brokers: Brokers) -> Self:
         """A producer that is known to the brokers.
 
         Raises:
             KafkaError, TimeoutError: there is no Kafka that answers.
         """
-        client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        client = AIOKafkaClient(**brokers.options, request_timeout_ms=REQUEST_TIMEOUT_MS)
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await client.bootstrap()

@@ -18,6 +18,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_accounts.keys import store
+from tollgate_common.brokers import Brokers
 from tollgate_common.consumer import Batches, Consumer
 from tollgate_common.postgres import Pool
 from tollgate_common.topics import Topic
@@ -46,8 +47,8 @@ _decoder = msgspec.json.Decoder(_Event)
 
 
 class LastUse:
-    def __init__(self, bootstrap: str, prefix: str, pool: Pool) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers, prefix: str, pool: Pool) -> None:
+        self._brokers = brokers
         self._prefix = prefix
         self._pool = pool
 
@@ -55,7 +56,7 @@ class LastUse:
         """Consume until cancelled; a lost store is waited for, because nobody's sign-in depends on it."""
         while True:
             self._consumer = Consumer(
-                self._bootstrap,
+                self._brokers,
                 f"{self._prefix}.accounts.last-use",
                 [Topic.REQUESTS.named(self._prefix)],
                 linger_s=LINGER_S,

@@ -23,6 +23,7 @@ from prometheus_client import Counter
 
 from tollgate_balance.handlers.credits import adjust_credit, grant_credit
 from tollgate_balance.retries import until_stored
+from tollgate_common.brokers import Brokers
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, heartbeat_interval_ms
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Poison
@@ -42,7 +43,7 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     def __init__(
         self,
-        bootstrap: str,
+        brokers: Brokers,
         group: str,
         topic: str,
         pool: Pool,
@@ -50,7 +51,7 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         *,
         session_timeout_ms: int = SESSION_TIMEOUT_MS,
     ) -> None:
-        self._bootstrap = bootstrap
+        self._brokers = brokers
         self._group = group
         self._topic = topic
         self._pool = pool
@@ -82,7 +83,8 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     def _broker(self, failed: "asyncio.Future[None]") -> KafkaBroker:
         broker = KafkaBroker(
-            self._bootstrap,
+            # It splits none itself.
+            self._brokers.bootstrap.split(","),
             # It publishes nothing: dead letters go through the service's own producer.
             consumer_only=True,
             allow_auto_create_topics=False,

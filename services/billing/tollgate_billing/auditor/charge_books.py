@@ -10,6 +10,7 @@ from tollgate_billing import store
 from tollgate_billing.auditor.report import Misrated
 from tollgate_billing.store import SQL
 from tollgate_common.audit import MAX_LISTED, Drift, Range
+from tollgate_common.brokers import Brokers
 from tollgate_common.postgres import Pool
 from tollgate_common.rating import CLASSES, Prices, Unpriced
 from tollgate_common.sink_books import SinkBooks, projection_drifts
@@ -31,8 +32,8 @@ class RatedAgain(NamedTuple):
 class ChargeBooks(SinkBooks):
     """`tollgate_common.audit.Books` of the charges."""
 
-    def __init__(self, clickhouse: AsyncClient, pool: Pool, bootstrap: str, prefix: str, group: str) -> None:
-        super().__init__(clickhouse, "charges", bootstrap, prefix, group)
+    def __init__(self, clickhouse: AsyncClient, pool: Pool, brokers: Brokers, prefix: str, group: str) -> None:
+        super().__init__(clickhouse, "charges", brokers, prefix, group)
         self._pool = pool
 
     async def drifts(self, since: datetime) -> Sequence[Drift]:

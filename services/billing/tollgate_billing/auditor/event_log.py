@@ -6,6 +6,7 @@ from datetime import datetime
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Retryable
 
 Ends = dict[str, dict[int, int]]
@@ -13,8 +14,8 @@ Ends = dict[str, dict[int, int]]
 
 
 class EventLog:
-    def __init__(self, bootstrap: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, brokers: Brokers) -> None:
+        self._brokers = brokers
 
     async def ends(self, *topics: str) -> Ends:
         """The ends of all partitions as they are now.
@@ -23,7 +24,7 @@ class EventLog:
             Retryable: one of the topics does not exist.
         """
         partitions = await self._partitions(*topics)
-        async with AIOKafkaConsumer(bootstrap_servers=self._bootstrap) as consumer:
+        async with AIOKafkaConsumer(**self._brokers.options) as consumer:
             found = await consumer.end_offsets(partitions)
         ends: Ends = {topic: {} for topic in topics}
         for partition, end in found.items():
@@ -34,7 +35,7 @@ class EventLog:
         """Of each partition, the offset of the first record sent at `moment` or later, else the partition's end."""
         moment_ms = int(moment.timestamp() * 1000)
         partitions = [TopicPartition(topic, number) for number in ends]
-        async with AIOKafkaConsumer(bootstrap_servers=self._bootstrap) as consumer:
+        async with AIOKafkaConsumer(**self._brokers.options) as consumer:
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment_ms))
         return {
             partition.partition: ends[partition.partition] if place is None else place.offset
@@ -42,7 +43,7 @@ class EventLog:
         }
 
     async def _partitions(self, *topics: str) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**self._brokers.options)
         await admin.start()
         try:
             described = await admin.describe_topics(list(topics))

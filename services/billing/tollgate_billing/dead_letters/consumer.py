@@ -16,6 +16,7 @@ from aiokafka import TopicPartition
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Letter, Source
 from tollgate_billing.handlers.quarantine import quarantine_unrateable
+from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, Batches, Consumer
 from tollgate_common.postgres import Pool
@@ -50,10 +51,10 @@ class _Event(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Event)
 
 
-def create_consumer(bootstrap: str, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
+def create_consumer(brokers: Brokers, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
     topics = [topic.dead_letters(prefix) for topic in WITH_DEAD_LETTERS]
     return Consumer(
-        bootstrap,
+        brokers,
         f"{prefix}.billing.dead-letters",
         topics,
         linger_s=LINGER_S,
