@@ -25,7 +25,12 @@ CLASSES: Mapping[str, type[BaseSettings]] = {
 }
 # What a deployment may leave to its default. A setting that is not named here must be given by every one: who adds a
 # setting decides which it is.
-_OF_ALL = {"log_level", "crash_at", "session_timeout_s"}
+_OF_KAFKA = {"kafka_security_protocol", "kafka_sasl_mechanism", "kafka_username", "kafka_password"} | {
+    "kafka_ca_file",
+    "kafka_certificate_file",
+    "kafka_key_file",
+}
+_OF_ALL = _OF_KAFKA | {"log_level", "crash_at", "session_timeout_s"}
 MAY_BE_LEFT_OUT: Mapping[str, set[str]] = {
     "accounts": _OF_ALL
     | {"accounts_url", "stripe_api_key", "stripe_webhook_secret", "stripe_api_url", "smtp_username", "smtp_password"}
@@ -40,7 +45,7 @@ MAY_BE_LEFT_OUT: Mapping[str, set[str]] = {
     | {"key_requests_per_minute", "key_tokens_per_minute", "key_max_in_flight"}
     | {"idempotency_wait_s", "idempotency_max_bytes"},
     "console": {"log_level", "crash_at"},
-    "topics": set(),
+    "topics": _OF_KAFKA,
 }
 # Something of the right form for what only a secret has.
 _SECRETS = {

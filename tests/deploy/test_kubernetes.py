@@ -21,6 +21,7 @@ from tollgate_edge.settings import EdgeSettings
 from tollgate_edge.workers import CLOSE_WITHIN_S
 
 K8S = ROOT / "deploy/k8s"
+OPERATIONS = (ROOT / "docs/operations.md").read_text()
 OVERLAYS = ("demo", "production")
 # The oldest that has all that is used here, and the newest that is known.
 VERSIONS = ("1.30", kubernetes_validate.latest_version())
@@ -70,7 +71,12 @@ def given(overlay: str, container: Object) -> Given:
 
 def own_containers(overlay: str) -> Iterator[tuple[str, Object]]:
     """Those of the services' image, each with the service's name."""
-    for container in containers(rendered(overlay)):
+    for found in rendered(overlay):
+        yield from own_containers_of(found)
+
+
+def own_containers_of(found: Object) -> Iterator[tuple[str, Object]]:
+    for container in containers([found]):
         if re.search(r"(^|/)tollgate:", container["image"]):
             yield container["args"][0], container
 
@@ -226,6 +232,25 @@ def test_every_secret_that_is_needed_is_made_and_none_stands_here(overlay: str) 
         needed |= given(overlay, container).secrets
     assert needed <= keys
     assert not objects(overlay, "Secret")
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_a_kafka_with_tls_and_a_login_needs_no_more_than_settings_and_secrets(overlay: str) -> None:
+    for found in rendered(overlay):
+        pod = pod_of(found)
+        for service, container in own_containers_of(found):
+            if service == "console":
+                continue
+            assert {"TOLLGATE_KAFKA_USERNAME", "TOLLGATE_KAFKA_PASSWORD"} <= given(overlay, container).optional
+            mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+            assert pod is not None
+            (volume,) = (volume for volume in pod["volumes"] if volume["name"] == mounts["/etc/tollgate/kafka"])
+            secrets = [source["secret"] for source in volume["projected"]["sources"]]
+            assert [secret["name"] for secret in secrets] == ["tollgate-kafka", f"tollgate-{service}"]
+            assert all(secret["optional"] for secret in secrets)
+            files = {item["path"] for secret in secrets for item in secret["items"]}
+            assert files == {"ca.crt", "client.crt", "client.key"}
+            assert all(f"/etc/tollgate/kafka/{file}" in OPERATIONS for file in files)
 
 
 def test_kafka_keeps_what_it_acknowledged() -> None:

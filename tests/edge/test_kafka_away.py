@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from edge.own_kafka import OwnKafka, own_kafka
 from edge.running import WITHIN_S, RunningEdge, prepare, read_events, running_edge
+from engines.own_kafka import OwnKafka, own_kafka
 from engines.stores import unique_name
 from local.provider.running import RunningProvider
 from tollgate_common.crash_points import CrashPoint

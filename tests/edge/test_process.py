@@ -14,8 +14,8 @@ import pytest
 from openai import AsyncOpenAI, InternalServerError
 from openai.types.chat import ChatCompletionMessageParam
 
-from edge.own_kafka import OwnKafka, own_kafka
 from edge.running import WITHIN_S, RunningEdge, prepare, read_events, running_edge
+from engines.own_kafka import OwnKafka, own_kafka
 from engines.stores import unique_name
 from local.provider.running import RunningProvider
 from tollgate_common.events import EdgeHeartbeat, Outcome, RequestClosed, RequestOpened, TokensUsed

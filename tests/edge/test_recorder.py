@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.own_kafka import OwnKafka, own_kafka
 from edge.running import WITHIN_S, read_events
+from engines.own_kafka import OwnKafka, own_kafka
 from engines.stores import unique_name
 from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now

@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import uuid
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from tollgate_local.folders import CACHE, KAFKA_BUILD, made_whole
+from tollgate_local.folders import CACHE, KAFKA_BUILD, made_whole, write_private
 from tollgate_local.kafka_jars import fetch_jars, find_java, find_maven, jars_folder, kafka_version
 from tollgate_local.ports import HOST
 from tollgate_local.processes import ProcessSpec, Tell, run_to_end
@@ -55,14 +56,37 @@ class Kafka:
     name = "kafka"
 
     def __init__(
-        self, home: Path, log_file: Path, port: int, controller_port: int, tell: Tell, *, short_lived: bool
+        self,
+        home: Path,
+        log_file: Path,
+        port: int,
+        controller_port: int,
+        tell: Tell,
+        *,
+        short_lived: bool,
+        settings: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
     ) -> None:
+        """Find the programs; `prepare` makes the rest, and `spec` tells how to run it.
+
+        Args:
+            home: its settings and its data.
+            log_file: where it logs to.
+            port: of the broker.
+            controller_port: of the controller.
+            tell: gets a line a person can read for what takes long.
+            short_lived: for data that nobody will miss: quicker to start.
+            settings: beside ours, or instead of them.
+            format_options: of the first start, such as `--add-scram` and a user.
+        """
         self._home = home
         self._log_file = log_file
         self._jars = jars_folder(POM, CACHE)
         self._port = port
         self._tell = tell
         self._controller_port = controller_port
+        self._settings = settings or {}
+        self._format_options = format_options
         self._jvm = JVM + JVM_SHORT_LIVED if short_lived else JVM
         # Asked for now: what is missing is told before anything is started.
         self._java = find_java()
@@ -87,15 +111,15 @@ class Kafka:
         self._write_settings(data)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # In one word with its option: one id in 64 begins with "-" and would be read as an option itself.
-        options = (f"--cluster-id={cluster_id}", f"--config={self._settings_file}")
+        options = (f"--cluster-id={cluster_id}", f"--config={self._settings_file}", *self._format_options)
         argv = self._command("kafka.tools.StorageTool", "format", *options)
         await run_to_end("Kafka's format of its data folder", argv, {})
 
     def _write_settings(self, data: Path) -> None:
         controller = f"{HOST}:{self._controller_port}"
         listeners = f"BROKER://{self.bootstrap},CONTROLLER://{controller}"
-        settings = node_settings(listeners, listeners, controller) | {"log.dirs": str(data)}
-        self._settings_file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        settings = node_settings(listeners, listeners, controller) | {"log.dirs": str(data)} | dict(self._settings)
+        write_private(self._settings_file, "".join(f"{name}={value}\n" for name, value in settings.items()))
 
     @property
     def _settings_file(self) -> Path:

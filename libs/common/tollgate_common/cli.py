@@ -11,7 +11,8 @@ import uvloop
 
 from tollgate_common import crash_points
 from tollgate_common.errors import CommandError
-from tollgate_common.settings import ServerSettings, load
+from tollgate_common.kafka_access import check_access
+from tollgate_common.settings import ServerSettings, ServiceSettings, load
 from tollgate_common.telemetry import configure_logging
 
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
@@ -57,13 +58,19 @@ def run(
     configure_logging(service, settings.log_level)
     crash_points.arm(settings.crash_at)
     command = next((command for command in commands if command.name == arguments.command), None)
-    if command is None:
-        uvloop.run(serve(settings))
-        return
     try:
+        if command is None:
+            uvloop.run(_serve(serve, settings))
+            return
         sys.stdout.write(f"{service}: {asyncio.run(command.run(settings, arguments))}\n")
     except CommandError as error:
         sys.exit(f"{service}: {error}")
+
+
+async def _serve(serve: Callable[[SettingsT], Coroutine[Any, Any, None]], settings: SettingsT) -> None:
+    if isinstance(settings, ServiceSettings):
+        await check_access(settings.brokers)
+    await serve(settings)
 
 
 def _parser(service: str, commands: tuple[Command[SettingsT], ...]) -> argparse.ArgumentParser:

@@ -1,32 +1,90 @@
 """A service's settings: one frozen class, read once from the environment in `main.py`."""
 
+import re
 import sys
-from typing import TypeVar
+from functools import cached_property
+from pathlib import Path
+from typing import Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.brokers import Brokers, Login, SaslMechanism, SecurityProtocol, Tls
 from tollgate_common.crash_points import CrashPoint
 
 ENV_PREFIX = "TOLLGATE_"
+# A name, an IPv4 address, or an IPv6 address in brackets; with a port or without.
+BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
+
+LOGIN = ("kafka_sasl_mechanism", "kafka_username", "kafka_password")
+FILES = ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
 
 
 class Environment(BaseSettings):
     """`kafka_bootstrap` is read from `TOLLGATE_KAFKA_BOOTSTRAP`, and so on."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+    # A variable that is set but empty, as compose files make them, is one that is not set.
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
 
 class Settings(Environment):
     """What everything that uses the log needs."""
 
     kafka_bootstrap: str = Field(min_length=3, description="brokers, host:port, separated by commas")
+    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="what the brokers speak at these ports")
+    kafka_sasl_mechanism: SaslMechanism | None = Field(None, description="how a user logs in, with SASL")
+    kafka_username: str | None = Field(None, description="the user, with SASL")
+    kafka_password: SecretStr | None = Field(None, description="the user's password, with SASL")
+    kafka_ca_file: Path | None = Field(
+        None, description="authorities in PEM that sign the brokers' certificates, with TLS; unset are the system's"
+    )
+    kafka_certificate_file: Path | None = Field(
+        None, description="a certificate of our own in PEM, where brokers ask for one"
+    )
+    kafka_key_file: Path | None = Field(None, description="its private key in PEM, not encrypted")
     topic_prefix: str = Field("tollgate", pattern=r"^[a-z0-9-]+$", description="first part of each topic's name")
 
+    @field_validator("kafka_bootstrap")
+    @classmethod
+    def _names_brokers(cls, text: str) -> str:
+        brokers = [part.strip() for part in text.split(",")]
+        if not all(BROKER.fullmatch(broker) for broker in brokers):
+            raise ValueError("expected host:port, several separated by commas, and no protocol before it")
+        return ",".join(brokers)
+
+    @model_validator(mode="after")
+    def _kafka_settings_go_together(self) -> Self:
+        protocol = f"TOLLGATE_KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}"
+        for name in (() if self._has_login else LOGIN) + (() if self._has_tls else FILES):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{ENV_PREFIX}{name.upper()} is set, and would not be used: {protocol}")
+        for name in LOGIN if self._has_login else ():
+            if getattr(self, name) is None:
+                raise ValueError(f"{ENV_PREFIX}{name.upper()} is not set: {protocol}")
+        if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
+            raise ValueError("TOLLGATE_KAFKA_CERTIFICATE_FILE and TOLLGATE_KAFKA_KEY_FILE are set both or not at all")
+        if self.brokers.tls is not None:
+            # Read now: a file that cannot be used is a wrong setting.
+            assert self.brokers.tls.context
+        return self
+
     @property
+    def _has_tls(self) -> bool:
+        return self.kafka_security_protocol.endswith("SSL")
+
+    @property
+    def _has_login(self) -> bool:
+        return self.kafka_security_protocol.startswith("SASL_")
+
+    @cached_property
     def brokers(self) -> Brokers:
-        return Brokers(self.kafka_bootstrap)
+        tls = Tls(self.kafka_ca_file, self.kafka_certificate_file, self.kafka_key_file) if self._has_tls else None
+        return Brokers(self.kafka_bootstrap, tls, self._login())
+
+    def _login(self) -> Login | None:
+        if self.kafka_sasl_mechanism is None or self.kafka_username is None or self.kafka_password is None:
+            return None
+        return Login(self.kafka_sasl_mechanism, self.kafka_username, self.kafka_password)
 
 
 class ServerSettings(Environment):
@@ -72,7 +130,7 @@ def _explain(cls: type[BaseSettings], location: tuple[int | str, ...], message: 
     field = cls.model_fields.get(name)
     if not name:
         # Of all together: the value would be all of them, secrets too.
-        return f"settings: {message}"
+        return f"settings: {message.removeprefix('Value error, ')}"
     variable = (str(cls.model_config.get("env_prefix")) + name).upper()
     about = f" ({field.description})" if field is not None and field.description else ""
     if field is not None and message == "Field required":

@@ -28,6 +28,7 @@ def configure_logging(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These tell of every request or rebalance at INFO; what matters of it is in the metrics.
-    for noisy in ("httpx", "httpcore", "aiokafka.consumer.group_coordinator", "uvicorn.access"):
+    # These tell of every request, rebalance or connection at INFO; what matters of it is in the metrics. At DEBUG
+    # `aiokafka.conn` would log what it sends, the password at Kafka too.
+    for noisy in ("httpx", "httpcore", "aiokafka.conn", "aiokafka.consumer.group_coordinator", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -13,6 +13,8 @@ from aiokafka.partitioner import murmur2
 from pydantic import Field
 
 from tollgate_common.brokers import Brokers
+from tollgate_common.errors import CommandError
+from tollgate_common.kafka_access import check_access
 from tollgate_common.settings import Settings, load
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -109,20 +111,22 @@ def _new_topics(prefix: str, partitions: int, replication: int) -> list[NewTopic
     return topics + [topic(name.dead_letters(prefix), partitions, dead_letters) for name in WITH_DEAD_LETTERS]
 
 
+async def _create(settings: TopicSettings) -> list[str]:
+    await check_access(settings.brokers)
+    return await create_topics(
+        settings.brokers, settings.topic_prefix, settings.topic_partitions, settings.topic_replication
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tollgate_common.topics", description=__doc__)
     parser.add_argument("command", choices=["create"])
     parser.parse_args()
     settings = load(TopicSettings)
     try:
-        created = asyncio.run(
-            create_topics(
-                settings.brokers,
-                settings.topic_prefix,
-                settings.topic_partitions,
-                settings.topic_replication,
-            )
-        )
+        created = asyncio.run(_create(settings))
+    except CommandError as error:
+        sys.exit(f"topics: {error}")
     except KafkaError as error:
         sys.exit(f"topics: Kafka at {settings.kafka_bootstrap} refused: {error}")
     sys.stdout.write(f"topics: {len(created)} created{''.join(f', {name}' for name in created)}\n")

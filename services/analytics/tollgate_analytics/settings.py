@@ -1,18 +1,14 @@
 """What analytics reads from its environment."""
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import SettingsConfigDict
 
-from tollgate_common.settings import ENV_PREFIX, ConsumerSettings
+from tollgate_common.settings import ConsumerSettings
 
 # The log keeps usage for 30 days, and a record of then may be of a boot that began nine days before; and room.
 LEAST_RAW_DAYS = 60
 
 
 class AnalyticsSettings(ConsumerSettings):
-    # A variable that is set but empty, as compose files make them, is one that is not set.
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
-
     clickhouse_url: SecretStr = Field(min_length=8, description="http://user:password@host:port/database")
     internal_token: SecretStr | None = Field(
         None, min_length=32, description="the secret that the auditor shows; without it nobody can audit"

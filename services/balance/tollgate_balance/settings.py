@@ -3,15 +3,11 @@
 from datetime import timedelta
 
 from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
-from tollgate_common.settings import ENV_PREFIX, ConsumerSettings
+from tollgate_common.settings import ConsumerSettings
 
 
 class BalanceSettings(ConsumerSettings):
-    # A variable that is set but empty, as compose files make them, is one that is not set.
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
-
     postgres_dsn: SecretStr = Field(description="PostgreSQL, postgresql://user:password@host:port/database")
     internal_token: SecretStr | None = Field(
         None, min_length=32, description="the secret that edges show to get leases; without it nobody gets one"

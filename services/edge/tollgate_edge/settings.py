@@ -6,16 +6,12 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import SettingsConfigDict
 
-from tollgate_common.settings import ENV_PREFIX, ServiceSettings
+from tollgate_common.settings import ServiceSettings
 from tollgate_edge.limits.addresses import Network, networks
 
 
 class EdgeSettings(ServiceSettings):
-    # A variable that is set but empty, as compose files make them, is one that is not set.
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
-
     edge_name: str = Field(default_factory=socket.gethostname, description="this edge's name in its heartbeats")
 
     gateway_file: Path | None = Field(

@@ -12,18 +12,19 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from faststream import AckPolicy, BaseMiddleware, StreamMessage
 from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from prometheus_client import Counter
 
 from tollgate_balance.handlers.credits import adjust_credit, grant_credit
 from tollgate_balance.retries import until_stored
-from tollgate_common.brokers import Brokers
+from tollgate_common.brokers import Brokers, SaslMechanism
 from tollgate_common.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, heartbeat_interval_ms
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Poison
@@ -36,6 +37,11 @@ CREDITS = Counter("tollgate_balance_credits", "Grants and adjustments handled, r
 
 # How long a handler may go on when the process is told to end; cut off, its record is read again.
 GRACE_S = 5.0
+LOGINS: Mapping[SaslMechanism, type[SASLPlaintext | SASLScram256 | SASLScram512]] = {
+    "PLAIN": SASLPlaintext,
+    "SCRAM-SHA-256": SASLScram256,
+    "SCRAM-SHA-512": SASLScram512,
+}
 
 
 class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not typed
@@ -85,6 +91,7 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
         broker = KafkaBroker(
             # It splits none itself.
             self._brokers.bootstrap.split(","),
+            security=_security(self._brokers),
             # It publishes nothing: dead letters go through the service's own producer.
             consumer_only=True,
             allow_auto_create_topics=False,
@@ -134,6 +141,16 @@ class CreditsConsumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokaf
 
     async def on_partitions_revoked(self, _revoked: set[TopicPartition]) -> None:
         self._has_joined = False
+
+
+def _security(brokers: Brokers) -> BaseSecurity:
+    """`Brokers.security` in FastStream's own types."""
+    context = brokers.tls.context if brokers.tls is not None else None
+    if brokers.login is None:
+        return BaseSecurity(context)
+    return LOGINS[brokers.login.mechanism](
+        brokers.login.username, brokers.login.password.get_secret_value(), ssl_context=context
+    )
 
 
 class _EndsAtErrors(BaseMiddleware):

@@ -15,9 +15,9 @@ from waiting import PATIENCE_S
 
 
 class OwnKafka:
-    def __init__(self, folder: Path) -> None:
-        self._kafka = Kafka(folder, folder / "kafka.log", free_port(), free_port(), print, short_lived=True)
-        self._log_file = folder / "kafka.log"
+    def __init__(self, kafka: Kafka, log_file: Path) -> None:
+        self._kafka = kafka
+        self._log_file = log_file
         self._process: subprocess.Popen[bytes] | None = None
         asyncio.run(self._kafka.prepare())
 
@@ -65,9 +65,16 @@ class OwnKafka:
 @contextmanager
 def own_kafka(folder: Path) -> Iterator[OwnKafka]:
     folder.mkdir(exist_ok=True)
-    kafka = OwnKafka(folder)
-    try:
-        kafka.start()
+    log_file = folder / "kafka.log"
+    with running(Kafka(folder, log_file, free_port(), free_port(), print, short_lived=True), log_file) as kafka:
         yield kafka
+
+
+@contextmanager
+def running(kafka: Kafka, log_file: Path) -> Iterator[OwnKafka]:
+    own = OwnKafka(kafka, log_file)
+    try:
+        own.start()
+        yield own
     finally:
-        kafka.kill()
+        own.kill()
