@@ -1,13 +1,11 @@
 """Upper bounds in tokens and money, and a stream's reservation that grows."""
 
-from datetime import UTC, datetime
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollgate_common.events import PlanVersion, PriceVersion
+from edge.purse import PAYER, Purse, tariff
 from tollgate_common.rating import TOKEN_CLASSES, Prices, Tier, TokenCounts
 from tollgate_edge.allowance import (
     CONTEXT_TOKENS,
@@ -21,14 +19,11 @@ from tollgate_edge.allowance import (
     reserve_whole,
     size_of,
 )
-from tollgate_edge.catalogue import Tariff
 from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Lease, Payer, Reservation, Wallet
+from tollgate_edge.leases import Reservation
 from tollgate_edge.request import limited_body, parse_chat
 from tollgate_edge.tokens import count_prompt
 
-PAYER = Payer("account")
-LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 PRICES = st.builds(
     Prices,
     input=st.integers(0, 10**12),
@@ -45,40 +40,6 @@ TOKENS = st.builds(TokenCounts, **dict.fromkeys(TOKEN_CLASSES, st.integers(0, 10
 # One nano-unit for each token generated, half of one for each sent.
 CHEAP = Prices(input=500_000, output=1_000_000)
 TEXT = b'data: {"choices":[{"delta":{"content":"word"}}]}\n\n'
-
-
-def tariff(prices: Prices, multiplier_bps: int = 10_000) -> Tariff:
-    return Tariff(
-        PriceVersion(price_version="price", valid_from=LONG_AGO, prices=prices),
-        PlanVersion(plan_version="plan", valid_from=LONG_AGO, multiplier_bps=multiplier_bps),
-    )
-
-
-class Purse:
-    """An account's credit, without anybody else who wants it."""
-
-    def __init__(self, nano: int) -> None:
-        self.nano = nano
-
-    async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
-        nano = self._take(least_nano, most_nano)
-        # A lease that has nothing else: to grow, the purse must be asked.
-        lease = Lease(Wallet(payer, lambda _: None), "lease", "boot", nano, 1)
-        reservation = Reservation(payer, lease, 0)
-        assert reservation.try_extend(nano)
-        return reservation
-
-    async def extend(self, reservation: Reservation, nano: int) -> None:
-        assert reservation.lease is not None
-        reservation.lease.limit_nano += self._take(nano, nano)
-        assert reservation.try_extend(nano)
-
-    def _take(self, least_nano: int, most_nano: int) -> int:
-        if least_nano > self.nano:
-            raise CreditSpent(least_nano, self.nano)
-        taken = min(most_nano, self.nano)
-        self.nano -= taken
-        return taken
 
 
 @given(prices=PRICES, tokens=TOKENS, multiplier_bps=st.integers(0, 30_000))
@@ -136,8 +97,8 @@ def test_a_document_has_as_many_pages_as_fit_into_the_model() -> None:
         ({"n": 3}, 3 * CONTEXT_TOKENS),
         ({"max_tokens": 7, "n": 2}, 14),
         ({"max_tokens": 7, "max_completion_tokens": 9}, 9),
+        ({"max_tokens": 9, "max_completion_tokens": 7}, 9),
         ({"max_tokens": 10**9}, CONTEXT_TOKENS),
-        ({"max_tokens": -1}, 0),
     ],
 )
 def test_the_longest_answer(limits: dict[str, int], expected: int) -> None:
@@ -154,16 +115,16 @@ async def test_a_stream_grows_by_steps_until_the_credit_is_spent() -> None:
     assert allowance.covered_tokens == 10
     assert allowance.take(TEXT * 10)
     assert not allowance.take(TEXT)
-    await allowance.extend()
+    await allowance.extend(lambda: 11)
     assert allowance.covered_tokens == 20
     assert allowance.take(TEXT * 9)
     # Ten more cannot be had, but the four that came can.
     assert not allowance.take(TEXT * 4)
-    await allowance.extend()
+    await allowance.extend(lambda: 24)
     assert (allowance.covered_tokens, purse.nano) == (24, 1)
     assert not allowance.take(TEXT * 3)
     with pytest.raises(CreditSpent):
-        await allowance.extend()
+        await allowance.extend(lambda: 27)
     assert allowance.covered_part(TEXT * 3) == b""
     assert allowance.reservation.nano == 24
 
@@ -172,15 +133,46 @@ async def test_only_what_is_covered_of_a_large_piece_is_handed_on() -> None:
     allowance = await reserve_stream(Purse(10), PAYER, tariff(CHEAP), Size(0, 1, None, 1_000), 10)
     assert not allowance.take(TEXT * 30)
     with pytest.raises(CreditSpent):
-        await allowance.extend()
+        await allowance.extend(lambda: 30)
     assert allowance.covered_part(TEXT * 30) == TEXT * 10
 
 
-async def test_a_clients_own_limit_is_never_exceeded_and_never_extended() -> None:
-    allowance = await reserve_stream(Purse(12), PAYER, tariff(CHEAP), Size(0, 2, 6, 1_000), 256)
+async def test_what_was_estimated_is_counted_before_it_is_too_dear() -> None:
+    allowance = await reserve_stream(Purse(12), PAYER, tariff(CHEAP), Size(0, 1, None, 1_000), 10)
+    large = TEXT.replace(b"word", b"word" * 1_000)
+    assert allowance.take(TEXT)
+    assert not allowance.take(large)
+    await allowance.extend(lambda: 9)
+    assert allowance.covered_tokens == 10
+    assert allowance.take(large)
+    assert not allowance.take(large)
+    await allowance.extend(lambda: 11)
+    assert allowance.covered_tokens == 11
+
+
+async def test_beyond_a_clients_own_limit_a_stream_goes_on_as_one_without() -> None:
+    allowance = await reserve_stream(Purse(22), PAYER, tariff(CHEAP), Size(0, 2, 6, 1_000), 5)
+    assert allowance.covered_tokens == 10
+    assert not allowance.take(TEXT * 11)
+    await allowance.extend(lambda: 11)
     assert allowance.covered_tokens == 12
-    # The provider keeps to the limit; what comes more are roles, reasons and the usage.
-    assert allowance.take(TEXT * 40)
+    # Roles, reasons and the usage are events too.
+    assert not allowance.take(TEXT * 40)
+    await allowance.extend(lambda: 11)
+    assert allowance.covered_tokens == 12
+    assert allowance.take(TEXT)
+    # The provider does not keep to the limit.
+    assert not allowance.take(TEXT)
+    await allowance.extend(lambda: 14)
+    assert allowance.covered_tokens == 22
+    assert not allowance.take(TEXT * 9)
+    with pytest.raises(CreditSpent):
+        await allowance.extend(lambda: 23)
+
+
+async def test_what_is_reserved_as_a_whole_is_not_counted() -> None:
+    allowance = await reserve_whole(Purse(60), PAYER, tariff(CHEAP), Size(0, 1, 60, 60), 10)
+    assert allowance.take(b"\n\n" * 1_000)
 
 
 def test_large_events_hold_several_tokens() -> None:

@@ -17,7 +17,7 @@ from tollgate_common.ids import new_id
 from tollgate_edge.errors import ApiError, ClientGone
 from tollgate_edge.exchange import Exchange, Message
 from tollgate_edge.idempotency import claims
-from tollgate_edge.idempotency.claims import SharedClaims
+from tollgate_edge.idempotency.claims import Claim, SharedClaims
 from tollgate_edge.idempotency.sealing import KeptAnswer
 from tollgate_edge.lease_client import LeaseClient, NoAnswer
 
@@ -107,10 +107,7 @@ class Edge(LeaseClient):
         await self._world.books.execute("UPDATE boots SET fenced_at = now() WHERE boot_id = %s", self.boot_id)
 
 
-async def serve(world: World, edge: Edge, *, leaves: bool, is_refused: bool) -> None:
-    """A request: it claims its key, gets an answer from the provider, keeps it and is charged."""
-    leaves_at_s = world.chance.random() * 0.01 if leaves else 60
-
+def exchange_of(world: World, leaves_at_s: float = 60) -> Exchange:
     async def receive() -> Message:
         await asyncio.sleep(leaves_at_s)
         return {"type": "http.disconnect"}
@@ -119,7 +116,12 @@ async def serve(world: World, edge: Edge, *, leaves: bool, is_refused: bool) -> 
         pass
 
     headers = [(b"idempotency-key", world.key)]
-    exchange = Exchange({"type": "http", "path": "/v1/chat/completions", "headers": headers}, receive, send)
+    return Exchange({"type": "http", "path": "/v1/chat/completions", "headers": headers}, receive, send)
+
+
+async def serve(world: World, edge: Edge, *, leaves: bool, is_refused: bool) -> None:
+    """A request: it claims its key, gets an answer from the provider, keeps it and is charged."""
+    exchange = exchange_of(world, world.chance.random() * 0.01 if leaves else 60)
     claim = await edge.claims.take(exchange, "a", b"Bearer tg", b"{}")
     assert claim is not None
     if isinstance(claim, KeptAnswer):
@@ -163,6 +165,19 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         ("LATEST_CLAIM_S", 2 * LATEST_S),
     ):
         monkeypatch.setattr(claims, name, seconds)
+
+
+async def test_of_an_answer_that_never_began_nothing_is_kept(books: Books) -> None:
+    world = World(books, random.Random(0), is_calm=True)
+    edge = Edge(world)
+    await books.renew(edge.boot_id)
+    for _ in range(2):
+        claim = await edge.claims.take(exchange_of(world), "a", b"Bearer tg", b"{}")
+        assert isinstance(claim, Claim)
+        assert not await claim.keep(b"")
+        claim.release()
+        await edge.settled()
+    await edge.aclose()
 
 
 async def play(books: Books, seed: int) -> World:

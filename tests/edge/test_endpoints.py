@@ -66,6 +66,12 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
         ("/v1/responses", {"input": "x", "max_output_tokens": "9"}, "max_output_tokens"),
         ("/v1/responses", {"input": "x", "service_tier": "ultrafast"}, "service_tier"),
         ("/v1/chat/completions", {"messages": [{}], "service_tier": "priority"}, "service_tier"),
+        # No limit at some providers.
+        ("/v1/chat/completions", {"messages": [{}], "max_tokens": 0}, "max_tokens"),
+        ("/v1/chat/completions", {"messages": [{}], "max_completion_tokens": -1}, "max_completion_tokens"),
+        ("/v1/completions", {"prompt": "x", "max_tokens": 0}, "max_tokens"),
+        ("/v1/responses", {"input": "x", "max_output_tokens": 0}, "max_output_tokens"),
+        ("/v1/messages", {"messages": [{}], "max_tokens": 0}, "max_tokens"),
         ("/v1/images/generations", {}, "prompt"),
         ("/v1/images/generations", {"prompt": "x", "n": "2"}, "n"),
         ("/v1/audio/speech", {}, "input"),

@@ -5,6 +5,7 @@ for images, of which a few bytes may hold the largest, and documents, which have
 the model's context alone. Every token is reserved at the dearest price that one of its kind has.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -158,12 +159,16 @@ class Allowance:
     `BYTES_PER_TOKEN` bytes that an event has above the smallest so far. An event that packs several shorter tokens is
     taken for fewer than it has, at worst for a fourth; that, and reasoning that is not shown, is usage beyond the
     reservation.
+
+    Where the estimate goes beyond the client's own limit or the credit, it is counted, for it may be too high; after
+    that an event is a token, until the next count.
     """
 
     __slots__ = (
         "_admission",
         "_delivered",
         "_framing_bytes",
+        "_is_counted",
         "_quote",
         "_step_tokens",
         "covered_tokens",
@@ -181,7 +186,8 @@ class Allowance:
         covered_tokens: int,
         step_tokens: int,
     ) -> None:
-        """Begin with a reservation that covers `covered_tokens` of output and grows by `step_tokens` or more."""
+        """Begin with a reservation that covers `covered_tokens` of output and grows by `step_tokens` or more; of none,
+        it covers all that there can be."""
         self.reservation = reservation
         self.size = size
         self.covered_tokens = covered_tokens
@@ -190,6 +196,7 @@ class Allowance:
         self._step_tokens = step_tokens
         self._delivered = 0
         self._framing_bytes = 0
+        self._is_counted = False
 
     @property
     def limit_tokens(self) -> int | None:
@@ -199,27 +206,31 @@ class Allowance:
         return max(1, self.covered_tokens // self.size.choices)
 
     def take(self, events: bytes) -> bool:
-        """Count events that are about to be handed on. False if what is covered does not reach so far."""
+        """Take events that are about to be handed on. False if what is covered may not reach so far: then `extend`."""
         number = events.count(b"\n\n")
-        if not number:
+        if not number or not self._step_tokens:
             return True
         smallest = len(events) // number
         if not self._framing_bytes or smallest < self._framing_bytes:
             self._framing_bytes = smallest
-        self._delivered += max(number, (len(events) - number * self._framing_bytes) // BYTES_PER_TOKEN)
-        return self._delivered <= self.covered_tokens or self._is_complete() or self._try_extend()
+        self._delivered += self._estimate(number, len(events))
+        return self._delivered <= self.covered_tokens or (not self._covers_limit and self._try_extend())
 
-    def _is_complete(self) -> bool:
-        """The client's own limit is covered: the provider keeps to it."""
+    @property
+    def _covers_limit(self) -> bool:
+        """Whether it reaches as far as the client's own limit, which the provider should keep to."""
         return self.size.limit_tokens is not None and self.covered_tokens >= self.size.output_tokens
+
+    def _estimate(self, number: int, length: int) -> int:
+        if self._is_counted:
+            return number
+        return max(number, (length - number * self._framing_bytes) // BYTES_PER_TOKEN)
 
     def _missing_tokens(self) -> int:
         missing = max(self._step_tokens, self._delivered - self.covered_tokens)
-        return (
-            min(missing, self.size.output_tokens - self.covered_tokens)
-            if self.size.limit_tokens is not None
-            else missing
-        )
+        if self.size.limit_tokens is None or self._covers_limit:
+            return missing
+        return min(missing, self.size.output_tokens - self.covered_tokens)
 
     def _try_extend(self) -> bool:
         tokens = self._missing_tokens()
@@ -228,18 +239,31 @@ class Allowance:
         self.covered_tokens += tokens
         return True
 
-    async def extend(self) -> None:
-        """Ask for what is missing: first for a whole step, then for the little that the events at hand need.
+    async def extend(self, count: Callable[[], int]) -> None:
+        """Have what was taken last paid for: by a whole step or, if that cannot be had, as far as it is needed.
+
+        Args:
+            count: tells how many tokens have been delivered, those of the events at hand too.
 
         Raises:
             ApiError: it cannot be had.
         """
-        tokens = self._missing_tokens()
+        if self._covers_limit and self._is_covered(count()):
+            return
         try:
-            await self._admission.extend(self.reservation, self._quote.output_nano(tokens))
+            await self._extend_by(self._missing_tokens())
         except CreditSpent:
-            tokens = min(tokens, self._delivered - self.covered_tokens)
-            await self._admission.extend(self.reservation, self._quote.output_nano(tokens))
+            if not self._is_covered(count()):
+                await self._extend_by(self._delivered - self.covered_tokens)
+
+    def _is_covered(self, counted_tokens: int) -> bool:
+        """Put a count in the place of the estimate."""
+        self._delivered = counted_tokens
+        self._is_counted = True
+        return counted_tokens <= self.covered_tokens
+
+    async def _extend_by(self, tokens: int) -> None:
+        await self._admission.extend(self.reservation, self._quote.output_nano(tokens))
         self.covered_tokens += tokens
 
     def covered_part(self, events: bytes) -> bytes:
@@ -248,7 +272,7 @@ class Allowance:
         if not parts:
             return b""
         beyond = min(self._delivered - self.covered_tokens, self._delivered)
-        taken = max(len(parts), (len(events) - len(parts) * self._framing_bytes) // BYTES_PER_TOKEN)
+        taken = self._estimate(len(parts), len(events))
         kept = max(0, len(parts) * (taken - beyond) // taken)
         return b"".join(part + b"\n\n" for part in parts[:kept])
 

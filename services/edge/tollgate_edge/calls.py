@@ -148,20 +148,24 @@ class ModelCalls:
         size = request.size(model.context_tokens).within(model.max_output_tokens)
         ticket.take_tokens(size.likely_tokens)
         dimensions = _dimensions(exchange, key, request, model)
-        # The last that can fail: from here on the reservation is the request's to settle.
         allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets))
-        attempts = Attempts(targets, self._router.routes.retries)
-        meter = RequestMeter(
-            self._recorder,
-            exchange,
-            tariff,
-            dimensions,
-            reservation=allowance.reservation,
-            attempts=attempts,
-            ticket=ticket,
-        )
-        upstream = request.to_provider(None if request.stream else allowance.limit_tokens)
-        return Call(request, upstream, attempts, meter, allowance, claim)
+        # Nothing is awaited from here on: the call is the one to settle the reservation.
+        try:
+            attempts = Attempts(targets, self._router.routes.retries)
+            meter = RequestMeter(
+                self._recorder,
+                exchange,
+                tariff,
+                dimensions,
+                reservation=allowance.reservation,
+                attempts=attempts,
+                ticket=ticket,
+            )
+            upstream = request.to_provider(None if request.stream else allowance.limit_tokens)
+            return Call(request, upstream, attempts, meter, allowance, claim)
+        except BaseException:
+            allowance.reservation.settle(0)
+            raise
 
     async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer) -> Allowance:
         if request.is_free:

@@ -5,7 +5,7 @@ It lives as long as its request, in memory alone.
 
 import msgspec
 
-from tollgate_edge.tokens import count_text
+from tollgate_edge.tokens import UNCOUNTABLE, count_text
 
 # Chunks are kept as they came, because most are never counted, until they take this much; then only their text is.
 _RAW_BYTES = 64 << 10
@@ -94,6 +94,6 @@ def count_answer(body: bytes) -> int:
 def _choices(data: bytes) -> list[_Choice]:
     try:
         return _decoder.decode(data).choices or []
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNCOUNTABLE:
         # Not a chunk with choices, such as a comment in between: it holds no text.
         return []

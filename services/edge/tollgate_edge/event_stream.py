@@ -12,7 +12,7 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.errors import ProviderFailed
 from tollgate_edge.exchange import EVENT_STREAM
 from tollgate_edge.framing import BLANK_LINE, EventTooLarge, Framing, data_of, is_event, name_of
-from tollgate_edge.tokens import count_text
+from tollgate_edge.tokens import UNCOUNTABLE, count_text
 
 
 class TypedEvent(msgspec.Struct):
@@ -69,8 +69,14 @@ class EventStream(ABC):
         return handed_on
 
     def delivered_tokens(self) -> int:
-        texts = [self.text_of(_object_decoder.decode(data)) for data in self._texts]
-        return count_text("".join(texts))
+        return count_text("".join(map(self._text, self._texts)))
+
+    def _text(self, data: bytes) -> str:
+        # It was handed on unread.
+        try:
+            return self.text_of(_object_decoder.decode(data))
+        except UNCOUNTABLE:
+            return ""
 
     def fail(self, message: str) -> None:
         self.failure = ProviderFailed(502, message)

@@ -4,6 +4,8 @@ No byte of an answer leaves before the request's opening is durable, and not the
 request ends, it is closed: by whoever raised, by the client's leaving, or by the server's shutdown.
 """
 
+import logging
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -19,6 +21,8 @@ from tollgate_edge.providers.base import AnswerChunks, ProviderRequest
 from tollgate_edge.recorder import Flush
 from tollgate_edge.routing.attempts import Attempts
 from tollgate_edge.sse import CUT_OFF_REASON
+
+log = logging.getLogger(__name__)
 
 # A proxy in between must not hold back a stream in order to cache or to compress it.
 NOT_KEPT = "answer_not_kept"
@@ -114,11 +118,7 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     finally:
         client.stop()
         if not call.meter.closed:
-            ending = (
-                _cut_ending(call, stream, error)
-                if isinstance(error, CutOff)
-                else _failed_ending(exchange, stream, error or internal_error())
-            )
+            ending = _raised_ending(exchange, call, stream, error or internal_error())
             await (await _close(call, ending, exchange.error_event(error or internal_error()))).durable()
 
 
@@ -130,6 +130,8 @@ async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStr
         CutOff: what comes next is not paid for.
     """
     while not stream.is_over:
+        # A usage is the end of an answer, and all is over; but some providers state one in each event.
+        was_told_nothing = stream.tokens is None
         chunk = await upstream.read()
         events = stream.finish() if chunk is None else stream.feed(chunk)
         if events or stream.done:
@@ -137,7 +139,7 @@ async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStr
                 await call.meter.opened()
                 content_type = stream.content_type or upstream.content_type.encode("latin-1")
                 await exchange.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
-            if not call.allowance.take(events) and stream.tokens is None:
+            if not call.allowance.take(events) and not (was_told_nothing and stream.tokens is not None):
                 await _extend(exchange, stream, call.allowance, events)
             await exchange.write(events)
 
@@ -145,7 +147,7 @@ async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStr
 async def _extend(exchange: Exchange, stream: AnswerStream, allowance: Allowance, events: bytes) -> None:
     """Have the events paid for, or end the answer with those that are."""
     try:
-        await allowance.extend()
+        await allowance.extend(partial(_count, stream))
     except ApiError as error:
         await exchange.write(allowance.covered_part(events) + stream.cut_event(allowance.size.choices))
         raise CutOff(error) from error
@@ -157,9 +159,26 @@ def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> Ending:
     return _stream_ending(stream, outcome, tokens)
 
 
+def _count(stream: AnswerStream) -> int:
+    """Tokens generated so far: as many as were delivered, and more if the provider has said so."""
+    told = 0 if stream.tokens is None else stream.tokens.completion
+    return max(told, stream.delivered_tokens())
+
+
+def _raised_ending(exchange: Exchange, call: Call, stream: AnswerStream, error: ApiError) -> Ending:
+    """Whatever else goes wrong: what was begun is closed."""
+    try:
+        if isinstance(error, CutOff):
+            return _cut_ending(call, stream, error)
+        return _failed_ending(exchange, stream, error)
+    except Exception:
+        log.exception("request %s: its usage cannot be told", exchange.request_id)
+        return Ending(Outcome.BROKEN, HTTPStatus.OK, error_code=error.code)
+
+
 def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> Ending:
     """As for a client that left, but never more than was reserved: what nobody pays was not handed on."""
-    output = min(stream.delivered_tokens(), call.allowance.covered_tokens)
+    output = min(_count(stream), call.allowance.covered_tokens)
     return Ending(
         Outcome.CUT_OFF,
         HTTPStatus.OK,

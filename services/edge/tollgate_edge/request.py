@@ -21,12 +21,15 @@ ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
 
 
 def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
-    """A body as far as the edge reads it.
+    """A body as far as the edge reads it. All of it is text, also what is not read here and may be later.
 
     Raises:
         ApiError: 400, with the parameter that is wrong.
     """
     try:
+        # Of a part, the whole has been here before.
+        if isinstance(body, bytes) and not body.isascii():
+            body.decode()
         return decoder.decode(body)
     except msgspec.ValidationError as error:
         raise _explain(error) from error
@@ -53,6 +56,16 @@ def unescaped(body: bytes) -> bytes:
 def clean_user(user: str | None) -> str:
     # PostgreSQL's texts cannot hold a NUL, and an event must be storable everywhere.
     return (user or "").replace("\0", "")[:MAX_END_USER_CHARS]
+
+
+def check_limit(limit: int | None, param: str) -> None:
+    """Refuse a limit of an answer's tokens that is none at some providers: what is less than one bounds nothing.
+
+    Raises:
+        ApiError: 400.
+    """
+    if limit is not None and limit < 1:
+        raise invalid_parameter(param, f"expected at least 1, but got {limit}")
 
 
 def check_service_tier(tier: str | None) -> None:
@@ -93,9 +106,9 @@ class ChatRequest(msgspec.Struct):
 
     @property
     def limit_tokens(self) -> int | None:
-        """The most tokens of each choice, if the client said so. What makes no sense is for the provider to refuse."""
-        limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
-        return None if limit is None else max(0, limit)
+        """The most tokens of each choice, if the client said so. Of two, a provider may know either."""
+        given = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
+        return max(given, default=None)
 
     @property
     def includes_usage(self) -> bool:
@@ -125,6 +138,8 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
     if chat.web_search_options is not None:
         raise unsupported_value("web_search_options", "the fees of a search could not be metered here")
     check_service_tier(chat.service_tier)
+    check_limit(chat.max_tokens, "max_tokens")
+    check_limit(chat.max_completion_tokens, "max_completion_tokens")
     return model, chat
 
 

@@ -12,6 +12,9 @@ import msgspec
 # The package's own front end refuses texts above a million characters and builds a list to count; its core does not.
 from bpe_openai import _bindings
 
+# What counting raises where something has another shape than it should, or nests too deep.
+UNCOUNTABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
 _vocabulary = _bindings.tokenizer_for_encoding("o200k_base")
 _PER_MESSAGE = 3
 _PER_NAME = 1

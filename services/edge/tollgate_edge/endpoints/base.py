@@ -10,10 +10,11 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.allowance import BYTES_PER_TOKEN, Size
 from tollgate_edge.catalogue import TEXT
 from tollgate_edge.errors import OPENAI_WORDS, ErrorWords, ProviderFailed
 from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest
+from tollgate_edge.tokens import UNCOUNTABLE
 
 
 class Reading(NamedTuple):
@@ -55,7 +56,7 @@ class AnswerStream(Protocol):
         """The events that end every choice where the answer is cut off, as the provider would word them."""
 
     def delivered_tokens(self) -> int:
-        """Tokens of everything that was handed on, counted by the edge."""
+        """Tokens of everything that was handed on, counted by the edge; of an event that cannot be read, none."""
 
 
 class ModelRequest(ABC):
@@ -91,8 +92,19 @@ class ModelRequest(ABC):
         """
 
     @abstractmethod
+    def count_prompt(self) -> int:
+        """Tokens of what was sent, counted by the edge.
+
+        Raises:
+            UNCOUNTABLE: it passed through untouched, and cannot be read.
+        """
+
     def prompt_tokens(self) -> int:
-        """Tokens of what was sent, counted by the edge."""
+        """The same, or what so many bytes of text have."""
+        try:
+            return self.count_prompt()
+        except UNCOUNTABLE:
+            return len(self.upstream_body) // BYTES_PER_TOKEN
 
     def estimate(self, output_tokens: int) -> TokenCounts:
         """What it used if nobody told, with so many tokens handed on."""

@@ -35,7 +35,7 @@ class ChatCompletion(ModelRequest):
     def read(self, body: bytes) -> Reading:
         return read_choices(self, body, "chat completion")
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return count_prompt(self._body)
 
     def open_stream(self) -> AnswerStream:

@@ -9,7 +9,16 @@ from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, R
 from tollgate_edge.endpoints.choices import read_choices
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, StreamOptions, clean_user, decode, replaced, required, upstream_body
+from tollgate_edge.request import (
+    ModelName,
+    StreamOptions,
+    check_limit,
+    clean_user,
+    decode,
+    replaced,
+    required,
+    upstream_body,
+)
 from tollgate_edge.sse import CUT_OFF_REASON, ChatStream
 from tollgate_edge.tokens import count_input
 
@@ -39,6 +48,7 @@ class Completion(ModelRequest):
     def __init__(self, body: bytes) -> None:
         request = decode(_request_decoder, body)
         self.model = required(request.model, "model")
+        check_limit(request.max_tokens, "max_tokens")
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.user)
         self.upstream_body = upstream_body(body, request)
@@ -46,11 +56,8 @@ class Completion(ModelRequest):
         self._body_bytes = len(body)
 
     def size(self, context_tokens: int | None) -> Size:
-        limit = self._request.max_tokens
         choices = _prompts(self._prompt()) * max(1, self._request.n or 1, self._request.best_of or 1)
-        return Size(
-            self._body_bytes, choices, None if limit is None else max(0, limit), context_tokens or CONTEXT_TOKENS
-        )
+        return Size(self._body_bytes, choices, self._request.max_tokens, context_tokens or CONTEXT_TOKENS)
 
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_tokens=limit_tokens)
@@ -58,7 +65,7 @@ class Completion(ModelRequest):
     def read(self, body: bytes) -> Reading:
         return read_choices(self, body, "completion")
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return count_input(self._prompt()) + count_input(self._request.suffix)
 
     def open_stream(self) -> AnswerStream:

@@ -52,7 +52,7 @@ class TokenCount(ModelRequest):
             raise not_an_answer("count of tokens") from error
         return Reading(None)
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return 0
 
 

@@ -61,7 +61,7 @@ class Embeddings(ModelRequest):
         tokens = usage.prompt_tokens if usage is not None and is_told else self.prompt_tokens()
         return Reading(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return count_input(msgspec.json.decode(self._input))
 
 

@@ -75,7 +75,7 @@ class ImageGeneration(ModelRequest):
             return msgspec.structs.replace(tokens or TokenCounts(), images=images)
         return tokens or TokenCounts(input=self.prompt_tokens(), image_output=IMAGE_OUTPUT_TOKENS * images)
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return count_input(self._prompt)
 
     def estimate(self, output_tokens: int) -> TokenCounts:  # noqa: ARG002 - images are not counted by the edge

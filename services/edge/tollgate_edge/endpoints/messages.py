@@ -9,11 +9,11 @@ from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.metered_features import Limited, check_tool, passed_headers
 from tollgate_edge.endpoints.references import check_messages, not_kept
-from tollgate_edge.errors import ApiError, ErrorWords, invalid_parameter, missing_parameter
+from tollgate_edge.errors import ApiError, ErrorWords, missing_parameter
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, clean_user, decode, replaced, required, unescaped
+from tollgate_edge.request import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_messages_usage
 
@@ -88,8 +88,7 @@ class Message(ModelRequest):
         self.model = required(request.model, "model")
         if request.max_tokens is None:
             raise missing_parameter("max_tokens")
-        if request.max_tokens < 1:
-            raise invalid_parameter("max_tokens", "expected at least 1")
+        check_limit(request.max_tokens, "max_tokens")
         self._messages = required(request.messages, "messages")
         for tool in request.tools or ():
             check_tool(tool.type or "")
@@ -129,7 +128,7 @@ class Message(ModelRequest):
             served_model=message.model or "",
         )
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         system = msgspec.json.decode(self._system) if self._system else None
         return count_input(system) + sum(count_input(msgspec.json.decode(message)) for message in self._messages)
 

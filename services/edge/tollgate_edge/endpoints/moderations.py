@@ -46,7 +46,7 @@ class Moderation(ModelRequest):
             raise not_an_answer("moderation") from error
         return Reading(TokenCounts(), served_model=answer.model or "")
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return 0
 
 

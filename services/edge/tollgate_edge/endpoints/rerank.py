@@ -83,7 +83,7 @@ class Rerank(ModelRequest):
             tokens = TokenCounts(input=told if told is not None and is_told else self.prompt_tokens())
         return Reading(tokens, estimated=not is_told, served_model=answer.model or "")
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         query = count_input(msgspec.json.decode(self._query))
         return sum(query + count_input(msgspec.json.decode(document)) for document in self._documents)
 

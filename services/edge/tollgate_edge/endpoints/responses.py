@@ -17,7 +17,16 @@ from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported
 from tollgate_edge.event_stream import EventStream
 from tollgate_edge.framing import BLANK_LINE
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, check_service_tier, clean_user, decode, replaced, required, unescaped
+from tollgate_edge.request import (
+    ModelName,
+    check_limit,
+    check_service_tier,
+    clean_user,
+    decode,
+    replaced,
+    required,
+    unescaped,
+)
 from tollgate_edge.tokens import count_input, count_text
 from tollgate_edge.usage import is_given, parse_response_usage
 
@@ -121,6 +130,7 @@ class Response(ModelRequest):
             if not tool.is_the_clients:
                 raise unsupported_value("tools", f"the cost of {tool.type} could not be metered here")
         check_service_tier(request.service_tier)
+        check_limit(request.max_output_tokens, "max_output_tokens")
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.safety_identifier or request.user)
         _check_references(body, request)
@@ -128,12 +138,11 @@ class Response(ModelRequest):
         self._request = request
 
     def size(self, context_tokens: int | None) -> Size:
-        limit = self._request.max_output_tokens
         names = unescaped(self.upstream_body)
         has_document = any(name in names for name in _DOCUMENTS)
         images = names.count(b'"image_url"')
         prompt = prompt_bound(self.upstream_body, context_tokens, images=images, has_document=has_document)
-        return Size(prompt, 1, None if limit is None else max(0, limit), context_tokens or CONTEXT_TOKENS)
+        return Size(prompt, 1, self._request.max_output_tokens, context_tokens or CONTEXT_TOKENS)
 
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_output_tokens=limit_tokens)
@@ -153,7 +162,7 @@ class Response(ModelRequest):
             served_model=response.model or "",
         )
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         request = self._request
         given = msgspec.json.decode(request.input) if request.input else None
         return count_input(request.instructions) + count_input(given)

@@ -69,7 +69,7 @@ class Speech(ModelRequest):
     def read(self, body: bytes) -> Reading:  # noqa: ARG002 - sound tells nothing
         return Reading(self.characters())
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return 0 if self._by_character else count_input(self._text)
 
     def estimate(self, output_tokens: int) -> TokenCounts:

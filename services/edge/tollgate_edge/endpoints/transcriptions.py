@@ -89,7 +89,7 @@ class Transcription(ModelRequest):
     def audio_tokens(self) -> int:
         return int(self._usual_seconds() * _TOKENS_A_SECOND)
 
-    def prompt_tokens(self) -> int:
+    def count_prompt(self) -> int:
         return 0 if self._by_second else count_input(self._prompt) + self.audio_tokens()
 
     def open_stream(self) -> AnswerStream:

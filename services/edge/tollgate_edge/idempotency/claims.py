@@ -63,10 +63,13 @@ class Claim:
     async def keep(self, rest: bytes) -> bool:
         """Keep what the client has been sent, and `rest`, which it will be. False if it must not be charged.
 
-        Too large an answer is kept as that: it is charged, and a repeat is told so.
+        Too large an answer is kept as that: it is charged, and a repeat is told so. Of an answer that had not begun
+        when its client left there is nothing to keep, and its repeat is a first one.
         """
         exchange = self._exchange
         body: bytes | None = b"".join(exchange.tape or ()) + rest
+        if not body:
+            return False
         if body is not None and len(body) > self._owner.max_answer_bytes:
             body = None
         answer = KeptAnswer(HTTPStatus.OK, exchange.content_type, exchange.request_id, body)
