@@ -7,6 +7,8 @@ import psycopg
 import pytest
 
 from accounts.answers import SignedUp, assert_problem
+from tollgate_accounts.audit import store as audit
+from tollgate_accounts.audit.store import Actor
 from tollgate_common.postgres import Pool
 
 pytestmark = pytest.mark.engines
@@ -32,6 +34,32 @@ async def test_an_act_tells_who_did_what_on_what_and_from_where(client: httpx.As
     assert (created["target_kind"], created["target_id"], created["address"]) == ("key", key["id"], "127.0.0.1")
     assert created["details"] == {"name": "laptop", "hint": key["hint"]}
     assert key["key"] not in str(await entries(client, ada))
+
+
+async def test_it_names_what_the_acts_were_on_and_nothing_of_others(
+    client: httpx.AsyncClient, ada: dict[str, str], signed_up: SignedUp, pool: Pool
+) -> None:
+    project = (await client.post("/v1/projects", json={"name": "batch"}, headers=ada)).json()
+    key = (await client.post("/v1/keys", json={"name": "laptop"}, headers=ada)).json()
+    await client.patch(f"/v1/keys/{key['id']}", json={"name": "server"}, headers=ada)
+    await client.delete(f"/v1/projects/{project['id']}", headers=ada)
+    names = {entry["action"]: entry["target_name"] for entry in await entries(client, ada)}
+    assert names == {
+        "organisation.created": None,
+        "project.created": "batch",
+        "key.created": "server",
+        "key.changed": "server",
+        "project.archived": "batch",
+    }
+    bob = await signed_up("bob@example.com")
+    account_id = (await client.get("/v1/account", headers=bob)).json()["account_id"]
+    actor = Actor("person", (await client.get("/v1/person", headers=bob)).json()["person_id"], "")
+    async with pool.connection() as connection:
+        await audit.record(connection, actor, "member.joined", ("person", actor.id), account_id=account_id)
+        await audit.record(connection, actor, "key.revoked", ("key", key["id"]), account_id=account_id)
+    foreign, joined, _ = await entries(client, bob)
+    assert joined["target_name"] == "bob@example.com"
+    assert foreign["target_name"] is None
 
 
 async def test_it_comes_in_pages(client: httpx.AsyncClient, ada: dict[str, str]) -> None:

@@ -47,5 +47,6 @@ def _view(entry: Entry) -> EntryView:
         action=entry.action,
         target_kind=entry.target_kind,
         target_id=entry.target_id,
+        target_name=entry.target_name,
         details=entry.details,
     )

@@ -19,6 +19,7 @@ class EntryView(BaseModel):
     action: str = Field(examples=["key.revoked"])
     target_kind: str = Field(examples=["key"])
     target_id: str
+    target_name: str | None = Field(description="what a key or project is called now, and a person's e-mail")
     details: dict[str, str | int | bool | list[str] | None]
 
 

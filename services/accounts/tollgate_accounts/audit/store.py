@@ -35,6 +35,7 @@ class Entry(NamedTuple):
     action: str
     target_kind: str
     target_id: str
+    target_name: str | None
     details: dict[str, Detail]
 
 

@@ -235,6 +235,7 @@ def _entry(entry: EntryRow) -> OperatorsEntryView:
         action=entry.action,
         target_kind=entry.target_kind,
         target_id=entry.target_id,
+        target_name=entry.target_name,
         details=entry.details,
         account_id=entry.account_id,
     )

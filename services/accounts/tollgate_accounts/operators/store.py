@@ -49,6 +49,7 @@ class EntryRow(NamedTuple):
     action: str
     target_kind: str
     target_id: str
+    target_name: str | None
     details: dict[str, Detail]
     account_id: str | None
 
