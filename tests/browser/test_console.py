@@ -25,7 +25,14 @@ from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
 
-PAGES = {"/": "Overview", "/keys": "API keys", "/requests": "Requests", "/credit": "Credit", "/models": "Models"}
+PAGES = {
+    "/": "Overview",
+    "/keys": "API keys",
+    "/projects": "Projects",
+    "/requests": "Requests",
+    "/credit": "Credit",
+    "/models": "Models",
+}
 
 
 async def test_from_sign_up_to_a_revoked_key(browser: Browser, with_console: Tollgate) -> None:

@@ -12,6 +12,7 @@ CHANGES = [
     ("POST", "/api/accounts/v1/keys"),
     ("DELETE", "/api/accounts/v1/keys/0190-ab"),
     ("POST", "/api/accounts/v1/accounts"),
+    ("POST", "/api/accounts/v1/keys/0190-ab/rotations"),
 ]
 OTHERS = {
     "a form of another site": {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"},
@@ -35,7 +36,7 @@ async def test_only_our_pages_change_anything(
 
 
 def test_every_call_that_changes_something_is_among_those_guarded() -> None:
-    assert {route.method for route in ROUTES} == {"GET", "POST", "PUT", "DELETE"}
+    assert {route.method for route in ROUTES} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
 async def test_an_old_browser_of_our_own_origin_is_let_in(browser: httpx.AsyncClient, played: PlayedServices) -> None:

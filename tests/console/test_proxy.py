@@ -20,7 +20,6 @@ BALANCE = "http://balance.test/v1/balance"
         ("POST", "/api/accounts/internal/v1/tokens"),
         ("POST", "/api/accounts/v1/tokens"),
         ("POST", "/api/accounts/v1/sessions"),
-        ("GET", "/api/accounts/v1/sessions"),
         ("GET", "/api/balance/v1/accounts/0190/balance"),
         ("GET", "/api/analytics/v1/operator/margins"),
         ("POST", "/api/billing/v1/prices"),
@@ -32,7 +31,13 @@ BALANCE = "http://balance.test/v1/balance"
         ("GET", "/api/accounts/v1/keys%0d%0aHost:evil"),
         ("GET", "/api/edge/v1/models"),
         ("GET", "/api/"),
-        ("PATCH", "/api/accounts/v1/keys/0190"),
+        ("PUT", "/api/accounts/v1/keys/0190"),
+        ("POST", "/api/accounts/v1/members"),
+        ("DELETE", "/api/accounts/v1/account"),
+        ("GET", "/api/accounts/v1/sessions"),
+        ("POST", "/api/accounts/v1/keys/0190/rotations/0191"),
+        ("PATCH", "/api/accounts/v1/projects/..%2fkeys%2f0190"),
+        ("GET", "/api/accounts/v1/person"),
     ],
 )
 async def test_no_other_call_is_passed_on(

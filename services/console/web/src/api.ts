@@ -38,7 +38,7 @@ export function get<T>(path: string, parameters: Parameters = {}, signal?: Abort
   return call<T>("GET", withQuery(path, parameters), undefined, signal);
 }
 
-export function send<T>(method: "POST" | "PUT" | "DELETE", path: string, body?: unknown): Promise<T> {
+export function send<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
   return call<T>(method, path, body);
 }
 

@@ -85,9 +85,17 @@ export function formatClock(text: string): string {
 
 /** Nano-dollars of what was typed, exactly; null if it is no amount. */
 export function parseMoney(text: string): number | null {
-  const found = /^\$?\s*(\d{1,6})(?:\.(\d{1,9}))?$/.exec(text.trim());
+  const found = /^\$?\s*(\d{1,7})(?:\.(\d{1,9}))?$/.exec(text.trim());
   if (found === null) return null;
-  return Number(found[1]) * NANO + Number((found[2] ?? "").padEnd(9, "0"));
+  const nano = Number(found[1]) * NANO + Number((found[2] ?? "").padEnd(9, "0"));
+  return Number.isSafeInteger(nano) ? nano : null;
+}
+
+/** What `parseMoney` takes: the amount without its sign. */
+export function typedMoney(nano: number): string {
+  const units = Math.floor(nano / NANO);
+  const places = String(nano % NANO).padStart(9, "0");
+  return trimmed(`${units}.${places}`).replace(/\.00$/, "");
 }
 
 /** A whole number above zero; null if it is none. */

@@ -10,6 +10,7 @@ import type { Account, Organisation } from "./types";
 const PAGES = [
   ["/", "Overview"],
   ["/keys", "API keys"],
+  ["/projects", "Projects"],
   ["/requests", "Requests"],
   ["/credit", "Credit"],
   ["/models", "Models"],

@@ -6,10 +6,13 @@ import { Layout } from "./layout";
 import { explain } from "./load";
 import { Credit } from "./pages/credit";
 import { SignIn, SignUp } from "./pages/entry";
+import { KeyDetail } from "./pages/key";
 import { Keys } from "./pages/keys";
+import { LeakedKey } from "./pages/leaked_key";
 import { AcceptInvitation, ConfirmAgain, ForgottenPassword, ResetPassword, VerifyEmail } from "./pages/mails";
 import { Models } from "./pages/models";
 import { Overview } from "./pages/overview";
+import { Projects } from "./pages/projects";
 import { RequestDetail } from "./pages/request";
 import { Requests } from "./pages/requests";
 import { Empty, Loading, Notice, Page } from "./parts";
@@ -17,7 +20,15 @@ import { followLinks, usePlace } from "./router";
 import type { Session } from "./types";
 
 // Pages for who is not signed in, and those that mails link to.
-const OPEN = ["/sign-in", "/sign-up", "/forgotten-password", "/confirm-again", "/verify-email", "/reset-password"];
+const OPEN = [
+  "/sign-in",
+  "/sign-up",
+  "/forgotten-password",
+  "/confirm-again",
+  "/verify-email",
+  "/reset-password",
+  "/leaked-key",
+];
 
 function App() {
   const place = usePlace();
@@ -81,6 +92,8 @@ function Entrance(props: { place: URL; hasEnded: boolean; isSignedIn: boolean; o
       return <VerifyEmail isSignedIn={props.isSignedIn} />;
     case "/reset-password":
       return <ResetPassword />;
+    case "/leaked-key":
+      return <LeakedKey isSignedIn={props.isSignedIn} />;
     default:
       return <SignIn onSignedIn={props.onSignedIn} hasEnded={props.hasEnded} place={props.place} />;
   }
@@ -90,11 +103,15 @@ function Shown({ place, session, onChange }: { place: URL; session: Session; onC
   if (session.account === null) return null;
   const request = /^\/requests\/([^/]+)$/.exec(place.pathname);
   if (request?.[1]) return <RequestDetail id={decodeURIComponent(request[1])} />;
+  const key = /^\/keys\/([^/]+)$/.exec(place.pathname);
+  if (key?.[1]) return <KeyDetail id={decodeURIComponent(key[1])} account={session.account} apiUrl={session.api_url} />;
   switch (place.pathname) {
     case "/":
       return <Overview place={place} apiUrl={session.api_url} />;
     case "/keys":
-      return <Keys account={session.account} apiUrl={session.api_url} />;
+      return <Keys account={session.account} apiUrl={session.api_url} place={place} />;
+    case "/projects":
+      return <Projects account={session.account} />;
     case "/requests":
       return <Requests place={place} />;
     case "/credit":

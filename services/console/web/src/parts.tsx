@@ -99,7 +99,13 @@ export interface Column<T> {
   numeric?: boolean;
   /** May have several lines. */
   wraps?: boolean;
+  /** Buttons, which stay in sight in narrow windows; the head is for who hears the table. */
+  acts?: boolean;
   cell: (row: T) => ComponentChildren;
+}
+
+function classOf<T>(column: Column<T>): string | undefined {
+  return (["numeric", "wraps", "acts"] as const).find((name) => column[name]);
 }
 
 export function Table<T>(props: { caption: string; columns: Column<T>[]; rows: T[]; id: (row: T) => string }) {
@@ -110,8 +116,8 @@ export function Table<T>(props: { caption: string; columns: Column<T>[]; rows: T
         <thead>
           <tr>
             {props.columns.map((column) => (
-              <th key={column.head} scope="col" class={column.numeric ? "numeric" : undefined}>
-                {column.head}
+              <th key={column.head} scope="col" class={classOf(column)}>
+                {column.acts ? <span class="hidden">{column.head}</span> : column.head}
               </th>
             ))}
           </tr>
@@ -120,7 +126,7 @@ export function Table<T>(props: { caption: string; columns: Column<T>[]; rows: T
           {props.rows.map((row) => (
             <tr key={props.id(row)}>
               {props.columns.map((column) => (
-                <td key={column.head} class={column.numeric ? "numeric" : column.wraps ? "wraps" : undefined}>
+                <td key={column.head} class={classOf(column)}>
                   {column.cell(row)}
                 </td>
               ))}
@@ -129,94 +135,6 @@ export function Table<T>(props: { caption: string; columns: Column<T>[]; rows: T
         </tbody>
       </table>
     </section>
-  );
-}
-
-interface FieldProps {
-  label: string;
-  value: string;
-  onValue: (value: string) => void;
-  hint?: string;
-  error?: string | null;
-  type?: "text" | "email" | "password" | "search";
-  autocomplete?: string;
-  required?: boolean;
-  minLength?: number;
-  maxLength?: number;
-  placeholder?: string;
-  inputMode?: "numeric" | "decimal";
-  list?: string;
-  onKeyDown?: (event: KeyboardEvent) => void;
-}
-
-export function Field({ label, value, onValue, hint, error, ...rest }: FieldProps) {
-  const id = useId();
-  const about = error ? `${id}-error` : hint ? `${id}-hint` : undefined;
-  return (
-    <div class="field">
-      <label for={id}>{label}</label>
-      <input
-        {...(rest as object)}
-        id={id}
-        value={value}
-        onInput={(event) => onValue(event.currentTarget.value)}
-        aria-invalid={error ? true : undefined}
-        aria-describedby={about}
-      />
-      {error ? (
-        <p class="field-error" id={`${id}-error`}>
-          {error}
-        </p>
-      ) : (
-        hint && (
-          <p class="hint" id={`${id}-hint`}>
-            {hint}
-          </p>
-        )
-      )}
-    </div>
-  );
-}
-
-type OwnProps = Pick<FieldProps, "value" | "onValue" | "error">;
-
-export function EmailField(props: OwnProps) {
-  return <Field label="E-mail" type="email" autocomplete="username" required {...props} />;
-}
-
-const LEAST_PASSWORD = 10;
-
-export function NewPasswordField(props: OwnProps & Pick<FieldProps, "label">) {
-  return (
-    <Field
-      type="password"
-      autocomplete="new-password"
-      required
-      minLength={LEAST_PASSWORD}
-      hint={`At least ${LEAST_PASSWORD} characters.`}
-      {...props}
-    />
-  );
-}
-
-export function Select(props: {
-  label: string;
-  value: string;
-  onValue: (value: string) => void;
-  options: readonly (readonly [string, string])[];
-}) {
-  const id = useId();
-  return (
-    <div class="field">
-      <label for={id}>{props.label}</label>
-      <select id={id} value={props.value} onChange={(event) => props.onValue(event.currentTarget.value)}>
-        {props.options.map(([value, text]) => (
-          <option key={value} value={value} selected={value === props.value}>
-            {text}
-          </option>
-        ))}
-      </select>
-    </div>
   );
 }
 
@@ -286,4 +204,20 @@ export function Code({ text, label }: { text: string; label: string }) {
 
 export function Tag({ kind, children }: { kind: "good" | "bad" | "plain"; children: ComponentChildren }) {
   return <span class={`tag ${kind}`}>{children}</span>;
+}
+
+/** Names and values; those without a value are left out. */
+export function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }) {
+  return (
+    <dl class="facts">
+      {facts
+        .filter(([, value]) => value !== null && value !== undefined && value !== false)
+        .map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+    </dl>
+  );
 }

@@ -1,21 +1,85 @@
 // What the services answer, as far as pages show it. The services' own documents are the reference.
 
+export type Role = "owner" | "admin" | "billing" | "developer" | "viewer";
+
 export interface Account {
   account_id: string;
   name: string;
   email: string;
-  role: "owner" | "admin" | "billing" | "developer" | "viewer";
+  role: Role;
 }
 
 export interface Organisation {
   account_id: string;
   name: string;
-  role: string;
+  role: Role;
 }
 
+export interface OrganisationList {
+  organisations: Organisation[];
+}
+
+/** Without an account although there is a person: who has signed in belongs to no organisation. */
 export interface Session {
   account: Account | null;
+  person: { email: string } | null;
   api_url: string;
+}
+
+export interface Member {
+  person_id: string;
+  email: string;
+  role: Role;
+  joined_at: string;
+}
+
+export interface MemberList {
+  members: Member[];
+}
+
+export interface Invitation {
+  id: string;
+  email: string;
+  role: Role;
+  created_at: string;
+  expires_at: string;
+}
+
+export interface InvitationList {
+  invitations: Invitation[];
+}
+
+export interface PersonsSession {
+  id: string;
+  is_current: boolean;
+  user_agent: string;
+  address: string;
+  created_at: string;
+  last_seen_at: string;
+  expires_at: string;
+}
+
+export interface SessionList {
+  sessions: PersonsSession[];
+}
+
+export type Detail = string | number | boolean | string[] | null;
+
+export interface Entry {
+  id: string;
+  at: string;
+  actor: { kind: "person" | "operator" | "service" | "anonymous"; id: string; email: string | null };
+  address: string;
+  action: string;
+  target_kind: string;
+  target_id: string;
+  target_name: string | null;
+  details: Record<string, Detail>;
+}
+
+export interface EntryPage {
+  entries: Entry[];
+  next_after: string | null;
 }
 
 export interface Budget {
@@ -34,13 +98,17 @@ export interface Key {
   id: string;
   name: string;
   hint: string;
+  project_id: string | null;
   models: string[] | null;
+  allowed_ips: string[] | null;
   limits: Limits;
   budgets: Budget[];
+  usage_scope: "account" | "project" | "key";
   created_at: string;
   expires_at: string | null;
   revoked_at: string | null;
   last_used_at: string | null;
+  replaces: string | null;
 }
 
 export interface NewKey extends Key {
@@ -50,6 +118,17 @@ export interface NewKey extends Key {
 export interface KeyPage {
   keys: Key[];
   next_after: string | null;
+}
+
+export interface Project {
+  id: string;
+  name: string;
+  budgets: Budget[];
+  created_at: string;
+}
+
+export interface ProjectList {
+  projects: Project[];
 }
 
 export interface Consumption {
@@ -82,6 +161,7 @@ export interface UsageGroup extends Totals {
   other?: boolean;
   model?: string;
   api_key?: NamedKey;
+  project?: string | null;
 }
 
 export interface Usage {

@@ -1,14 +1,16 @@
 // Credit: what is left, where it came from, and how more comes in.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
+import { BUDGETS } from "../budgets";
+import { Field } from "../fields";
 import { credit, formatDate, formatMinute, money, parseMoney } from "../format";
 import { namesOf } from "../key_names";
 import { useLoad } from "../load";
-import { Card, type Column, Empty, Field, Notice, Page, Show, Table, Tag } from "../parts";
+import { Card, type Column, Empty, Notice, Page, Show, Table, Tag } from "../parts";
+import { may, whoMay } from "../roles";
 import { useSubmit } from "../submit";
 import type { Account, Balance, BudgetState, Budgets, Grant, Grants, KeyPage, Payment, PaymentPage } from "../types";
 
-const PAYERS = ["owner", "admin", "billing"];
 const MOST_GRANTS = 200;
 // Each is a question of its own.
 const MOST_BUDGETED_KEYS = 20;
@@ -16,7 +18,7 @@ const MOST_BUDGETED_KEYS = 20;
 export function Credit({ account }: { account: Account }) {
   const balance = useLoad((signal) => get<Balance>("balance/v1/balance", {}, signal), []);
   const grants = useLoad((signal) => get<Grants>("balance/v1/grants", { limit: MOST_GRANTS }, signal), []);
-  const mayPay = PAYERS.includes(account.role);
+  const mayPay = may(account, "credit");
   const reload = () => {
     balance.reload();
     grants.reload();
@@ -29,6 +31,11 @@ export function Credit({ account }: { account: Account }) {
           <Redeem onRedeemed={reload} />
           <Payments />
         </div>
+      )}
+      {!mayPay && (
+        <p class="hint">
+          Your role here is {account.role}: credit is added by {whoMay("credit")}.
+        </p>
       )}
       <Card title="Grants">
         <Show of={grants}>
@@ -187,7 +194,7 @@ function KeyBudgets() {
         {(found) => (
           <Table
             caption="Budgets"
-            columns={BUDGETS}
+            columns={KEY_BUDGETS}
             rows={found}
             id={(budget) => `${budget.key} ${budget.budget_id} ${budget.period}`}
           />
@@ -217,13 +224,7 @@ const PAYMENTS: Column<Payment>[] = [
   { head: "Became credit", numeric: true, cell: (payment) => money(payment.credited_nano) },
 ];
 
-const PERIODS = { day: "a day", month: "a month", total: "in total" };
-
-const BUDGETS: Column<KeyBudget>[] = [
+const KEY_BUDGETS: Column<KeyBudget>[] = [
   { head: "API key", cell: (budget) => <span class="name">{budget.key}</span> },
-  { head: "Budget", cell: (budget) => `${money(budget.amount_nano)} ${PERIODS[budget.period]}` },
-  { head: "Begins anew", cell: (budget) => (budget.resets_at ? formatMinute(budget.resets_at) : "never") },
-  { head: "Spent", numeric: true, cell: (budget) => money(budget.spent_nano) },
-  { head: "Held", numeric: true, cell: (budget) => money(budget.held_nano) },
-  { head: "Left", numeric: true, cell: (budget) => credit(budget.left_nano) },
+  ...BUDGETS,
 ];

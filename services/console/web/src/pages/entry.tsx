@@ -2,7 +2,8 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { send } from "../api";
-import { EmailField, Field, NewPasswordField, Notice, Page } from "../parts";
+import { EmailField, Field, NewPasswordField } from "../fields";
+import { Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
 

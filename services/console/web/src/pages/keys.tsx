@@ -1,59 +1,82 @@
 // API keys: the list, and how one ends.
 import { useState } from "preact/hooks";
-import { get, send } from "../api";
-import { count, formatDate, formatMinute, money } from "../format";
+import { get, send, withQuery } from "../api";
+import { budgetText } from "../budgets";
+import { Select } from "../fields";
+import { count, formatDate, formatMinute } from "../format";
 import { useLoad } from "../load";
-import { Card, type Column, Dialog, Empty, Notice, Page, Show, Table, Tag } from "../parts";
-import { navigate, usePlace } from "../router";
+import { PagedTable, usePages } from "../paging";
+import { Card, type Column, Dialog, Notice, Page, Tag } from "../parts";
+import { may, whoMay } from "../roles";
+import { setQuery } from "../router";
 import { useSubmit } from "../submit";
-import type { Account, Key, KeyPage } from "../types";
+import type { Account, Key, KeyPage, Project, ProjectList } from "../types";
 import { CreateKey } from "./new_key";
 
-const PAGE = 200;
-const WRITERS = ["owner", "admin", "developer"];
+const PAGE = 100;
 
-export function Keys({ account, apiUrl }: { account: Account; apiUrl: string }) {
-  const place = usePlace();
-  const [most, setMost] = useState(PAGE);
+export function Keys({ account, apiUrl, place }: { account: Account; apiUrl: string; place: URL }) {
   const [ending, setEnding] = useState<Key | null>(null);
-  const keys = useLoad((signal) => get<KeyPage>("accounts/v1/keys", { limit: most }, signal), [most]);
-  const mayWrite = WRITERS.includes(account.role);
-  const isCreating = mayWrite && place.searchParams.has("new");
+  const project_id = place.searchParams.get("project");
+  const loaded = useLoad((signal) => get<ProjectList>("accounts/v1/projects", {}, signal), []);
+  const keys = usePages(
+    async (after, signal) => {
+      const page = await get<KeyPage>("accounts/v1/keys", { limit: PAGE, project_id, after }, signal);
+      return { rows: page.keys, next: page.next_after };
+    },
+    [project_id],
+  );
+  const projects = loaded.data?.projects ?? [];
+  const mayWrite = may(account, "keys");
+  const isCreating = mayWrite && place.searchParams.has("new") && (loaded.data !== null || loaded.error !== null);
   const create = (
-    <a class="button primary" href="/keys?new=1">
+    <a class="button primary" href={withQuery("/keys", { new: 1, project: project_id })}>
       Create an API key
     </a>
   );
   return (
     <Page title="API keys" actions={mayWrite && create}>
       <Card>
-        <Show of={keys}>
-          {(page) =>
-            page.keys.length === 0 ? (
-              <Empty>
-                <p>You have no API key yet. With one, your programs call models through Tollgate.</p>
-                {mayWrite && create}
-              </Empty>
-            ) : (
-              <>
-                <Table
-                  caption="API keys"
-                  columns={columns(mayWrite ? setEnding : null)}
-                  rows={page.keys}
-                  id={(key) => key.id}
-                />
-                {page.next_after !== null && most < 1000 && (
-                  <button type="button" onClick={() => setMost(1000)}>
-                    Show more
-                  </button>
-                )}
-              </>
-            )
-          }
-        </Show>
+        {projects.length > 0 && (
+          <div class="choices filters">
+            <Select
+              label="Project"
+              value={project_id ?? ""}
+              onValue={(project) => setQuery({ project })}
+              options={[["", "all"], ...projects.map(({ id, name }) => [id, name] as const)]}
+            />
+          </div>
+        )}
+        <PagedTable
+          of={keys}
+          caption="API keys"
+          columns={columns(projects, mayWrite ? setEnding : null)}
+          id={(key) => key.id}
+        >
+          <p>
+            {project_id === null
+              ? "You have no API key yet. With one, your programs call models through Tollgate."
+              : "This project has no API key yet."}
+          </p>
+          {mayWrite && create}
+        </PagedTable>
+        {!mayWrite && (
+          <p class="hint">
+            Your role here is {account.role}: keys are made and changed by {whoMay("keys")}.
+          </p>
+        )}
       </Card>
+      <p class="hint">
+        Has a key come to light where it should not be? <a href="/leaked-key">Report it</a>, and it ends at once.
+      </p>
       {isCreating && (
-        <CreateKey apiUrl={apiUrl} onCreated={keys.reload} onClose={() => navigate("/keys", { replace: true })} />
+        <CreateKey
+          apiUrl={apiUrl}
+          projects={projects}
+          project={project_id ?? ""}
+          onCreated={keys.reload}
+          onClose={() => setQuery({ new: "" })}
+        />
       )}
       {ending && (
         <Revoke
@@ -69,28 +92,49 @@ export function Keys({ account, apiUrl }: { account: Account; apiUrl: string }) 
   );
 }
 
-function columns(onRevoke: ((key: Key) => void) | null): Column<Key>[] {
-  const shown: Column<Key>[] = [
-    { head: "Name", cell: (key) => <span class="name">{key.name}</span> },
+function columns(projects: readonly Project[], onRevoke: ((key: Key) => void) | null): Column<Key>[] {
+  const names = new Map(projects.map(({ id, name }) => [id, name]));
+  const project: Column<Key> = {
+    head: "Project",
+    cell: (key) => (
+      <span class="name short">{key.project_id === null ? "–" : (names.get(key.project_id) ?? "archived")}</span>
+    ),
+  };
+  const revoke: Column<Key> = {
+    head: "Actions",
+    acts: true,
+    cell: (key) =>
+      key.revoked_at === null && (
+        <button type="button" class="small danger" aria-label={`Revoke ${key.name}`} onClick={() => onRevoke?.(key)}>
+          Revoke
+        </button>
+      ),
+  };
+  return [
+    {
+      head: "Name",
+      cell: (key) => (
+        <a class="name" href={`/keys/${key.id}`}>
+          {key.name}
+        </a>
+      ),
+    },
     { head: "Key", cell: (key) => <code>{key.hint}</code> },
+    ...(projects.length > 0 ? [project] : []),
     { head: "State", cell: (key) => <State of={key} /> },
     { head: "Limits", wraps: true, cell: (key) => <Bounds of={key} /> },
-    { head: "Created", cell: (key) => formatDate(key.created_at) },
     { head: "Last used", cell: (key) => (key.last_used_at ? formatMinute(key.last_used_at) : "never") },
+    ...(onRevoke ? [revoke] : []),
   ];
-  if (onRevoke === null) return shown;
-  const revoke = (key: Key) =>
-    key.revoked_at === null && (
-      <button type="button" class="small danger" aria-label={`Revoke ${key.name}`} onClick={() => onRevoke(key)}>
-        Revoke
-      </button>
-    );
-  return [...shown, { head: "", cell: revoke }];
 }
 
-function State({ of: key }: { of: Key }) {
+export function isOver(key: Key): boolean {
+  return key.expires_at !== null && new Date(key.expires_at) <= new Date();
+}
+
+export function State({ of: key }: { of: Key }) {
   if (key.revoked_at !== null) return <Tag kind="plain">revoked</Tag>;
-  if (key.expires_at !== null && new Date(key.expires_at) <= new Date()) return <Tag kind="bad">expired</Tag>;
+  if (isOver(key)) return <Tag kind="bad">expired</Tag>;
   return (
     <>
       <Tag kind="good">works</Tag>
@@ -100,19 +144,19 @@ function State({ of: key }: { of: Key }) {
 }
 
 function Bounds({ of: key }: { of: Key }) {
-  const { requests_per_minute: requests, tokens_per_minute: tokens } = key.limits;
+  const { requests_per_minute: requests, tokens_per_minute: tokens, max_in_flight: inFlight } = key.limits;
   const told = [
     key.models && (key.models.length <= 2 ? key.models.join(", ") : `${key.models.length} models`),
+    key.allowed_ips && (key.allowed_ips.length === 1 ? key.allowed_ips[0] : `${key.allowed_ips.length} networks`),
     requests && `${count(requests)} requests/min`,
     tokens && `${count(tokens)} tokens/min`,
-    ...key.budgets.map(
-      ({ period, amount_nano }) => `${money(amount_nano)} ${period === "total" ? "in total" : `a ${period}`}`,
-    ),
+    inFlight && `${count(inFlight)} at once`,
+    ...key.budgets.map(budgetText),
   ].filter(Boolean);
   return <>{told.length > 0 ? told.join(" · ") : "none"}</>;
 }
 
-function Revoke({ of: key, onClose, onDone }: { of: Key; onClose: () => void; onDone: () => void }) {
+export function Revoke({ of: key, onClose, onDone }: { of: Key; onClose: () => void; onDone: () => void }) {
   const submit = useSubmit();
   const revoke = submit.run(async () => {
     await send("DELETE", `accounts/v1/keys/${key.id}`);

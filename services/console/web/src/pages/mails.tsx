@@ -1,9 +1,10 @@
 // What the links in mails open. Their token stands behind `#`, which browsers send to nobody.
 import { useEffect, useState } from "preact/hooks";
 import { send } from "../api";
+import { EmailField, NewPasswordField } from "../fields";
 import { money } from "../format";
 import { explain } from "../load";
-import { Card, EmailField, Loading, NewPasswordField, Notice, Page } from "../parts";
+import { Card, Loading, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
 import { Entry } from "./entry";

@@ -1,9 +1,10 @@
 // Models and what they cost.
 import { useState } from "preact/hooks";
 import { get } from "../api";
+import { Field } from "../fields";
 import { money, shortCount } from "../format";
 import { useLoad } from "../load";
-import { Card, type Column, Empty, Field, Page, Show, Table } from "../parts";
+import { Card, type Column, Empty, Page, Show, Table } from "../parts";
 import type { Price, PricedModel, PriceList } from "../types";
 
 const SHOWN = 100;

@@ -2,11 +2,12 @@
 import { useMemo } from "preact/hooks";
 import { get } from "../api";
 import { StackedBars } from "../chart";
+import { Select } from "../fields";
 import { count, credit, formatClock, money, percent, roundMoney, shortCount, shortMoney } from "../format";
 import { namesOf } from "../key_names";
 import { type LiveRequest, type LiveState, useLive, useSoon } from "../live";
 import { useLoad } from "../load";
-import { Card, Code, type Column, Empty, Page, Select, Show, Table, Tag } from "../parts";
+import { Card, Code, type Column, Empty, Page, Show, Table, Tag } from "../parts";
 import {
   axisLabel,
   bucketLabel,

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { get } from "../api";
 import { count, duration, formatDateTime, money } from "../format";
 import { useLoad } from "../load";
-import { Card, type Column, Empty, Page, Show, Table, Tag } from "../parts";
+import { Card, type Column, Empty, Facts, Page, Show, Table, Tag } from "../parts";
 import type { Attempt, CostLine, Generation } from "../types";
 import { Status } from "./overview";
 
@@ -15,7 +15,7 @@ export function RequestDetail({ id }: { id: string }) {
         {(request) => (
           <>
             <Card>
-              <Facts of={request} />
+              <About of={request} />
             </Card>
             <div class="columns">
               <Card title="Cost">
@@ -41,7 +41,7 @@ export function RequestDetail({ id }: { id: string }) {
   );
 }
 
-function Facts({ of: request }: { of: Generation }) {
+function About({ of: request }: { of: Generation }) {
   const facts: [string, ComponentChildren][] = [
     ["Id", <code key="id">{request.id}</code>],
     [
@@ -64,16 +64,7 @@ function Facts({ of: request }: { of: Generation }) {
     ["Client", request.client || "–"],
     ["End user", request.end_user || "–"],
   ];
-  return (
-    <dl class="facts">
-      {facts.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  return <Facts facts={facts} />;
 }
 
 const LINES: Column<CostLine>[] = [
@@ -95,27 +86,24 @@ function Cost({ of: request }: { of: Generation }) {
       ) : (
         <Table caption="Cost" columns={LINES} rows={request.cost_lines} id={(line) => line.item} />
       )}
-      <dl class="facts">
-        {(request.request_nano ?? 0) > 0 && (
-          <div>
-            <dt>For the request itself</dt>
-            <dd>{money(request.request_nano ?? 0)}</dd>
-          </div>
-        )}
-        {request.multiplier_bps !== null && request.multiplier_bps !== 10_000 && (
-          <div>
-            <dt>Your plan</dt>
-            <dd>× {request.multiplier_bps / 10_000}</dd>
-          </div>
-        )}
-        <div>
-          <dt>Charged</dt>
-          <dd>
-            <strong>{money(request.cost_nano)}</strong>{" "}
-            {request.estimated && <Tag kind="plain">tokens were counted by us</Tag>}
-          </dd>
-        </div>
-      </dl>
+      <Facts
+        facts={[
+          ["For the request itself", (request.request_nano ?? 0) > 0 && money(request.request_nano ?? 0)],
+          [
+            "Your plan",
+            request.multiplier_bps !== null &&
+              request.multiplier_bps !== 10_000 &&
+              `× ${request.multiplier_bps / 10_000}`,
+          ],
+          [
+            "Charged",
+            <span key="charged">
+              <strong>{money(request.cost_nano)}</strong>{" "}
+              {request.estimated && <Tag kind="plain">tokens were counted by us</Tag>}
+            </span>,
+          ],
+        ]}
+      />
     </>
   );
 }

@@ -1,13 +1,15 @@
 // Single requests, the newest first.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, withQuery } from "../api";
+import { Field, Select } from "../fields";
 import { count, duration, formatDateTime, money } from "../format";
 import { namesOf } from "../key_names";
-import { explain, useLoad } from "../load";
-import { Card, type Column, Empty, Field, Notice, Page, Select, Show, Table } from "../parts";
+import { useLoad } from "../load";
+import { PagedTable, usePages } from "../paging";
+import { Card, type Column, Page } from "../parts";
 import { findRange, RANGES } from "../ranges";
 import { setQuery } from "../router";
-import type { KeyPage, Request, RequestPage } from "../types";
+import type { KeyPage, ProjectList, Request, RequestPage } from "../types";
 import { Status } from "./overview";
 
 const PAGE = 50;
@@ -23,15 +25,22 @@ const STATUSES = [
 export function Requests({ place }: { place: URL }) {
   const asked = place.searchParams;
   const range = findRange(asked.get("range"));
-  const filters = { model: asked.get("model"), api_key: asked.get("api_key"), status_class: asked.get("status") };
-  const start = range.start(new Date()).toISOString();
-  const inputs = [range.id, filters.model, filters.api_key, filters.status_class];
+  const filters = {
+    model: asked.get("model"),
+    api_key: asked.get("api_key"),
+    project: asked.get("project"),
+    status_class: asked.get("status"),
+  };
+  const inputs = [range.id, ...Object.values(filters)];
+  // The same for all pages of an answer, or the cursor would be of another question.
+  const start = useMemo(() => range.start(new Date()).toISOString(), inputs);
 
   const keys = useLoad((signal) => get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal), []);
-  const first = useLoad(
-    (signal) => get<RequestPage>("analytics/v1/requests", { start, limit: PAGE, ...filters }, signal),
-    inputs,
-  );
+  const projects = useLoad((signal) => get<ProjectList>("accounts/v1/projects", {}, signal), []);
+  const requests = usePages(async (cursor, signal) => {
+    const page = await get<RequestPage>("analytics/v1/requests", { start, limit: PAGE, ...filters, cursor }, signal);
+    return { rows: page.data, next: page.next_cursor };
+  }, inputs);
   const earliest = new Date(Math.max(Date.parse(start), Date.now() - MOST_DAYS_MS)).toISOString();
   const exported = withQuery("/api/analytics/v1/requests/export", { format: "csv", start: earliest, ...filters });
 
@@ -62,30 +71,32 @@ export function Requests({ place }: { place: URL }) {
               ...(keys.data?.keys ?? []).map(({ id, name, hint }) => [id, `${name} (${hint})`] as const),
             ]}
           />
+          {(projects.data?.projects.length ?? 0) > 0 && (
+            <Select
+              label="Project"
+              value={filters.project ?? ""}
+              onValue={(project) => setQuery({ project })}
+              options={[["", "all"], ...(projects.data?.projects ?? []).map(({ id, name }) => [id, name] as const)]}
+            />
+          )}
           <Select
             label="Status"
             value={filters.status_class ?? ""}
             onValue={(status) => setQuery({ status })}
             options={STATUSES}
           />
-          <button type="button" onClick={first.reload}>
+          <button type="button" onClick={requests.reload}>
             Look again
           </button>
         </div>
-        <Show of={first}>
-          {(page) =>
-            page.data.length === 0 ? (
-              <Empty>No requests in {range.label} that match.</Empty>
-            ) : (
-              <Pages
-                key={page.data[0]?.id}
-                first={page}
-                keys={keys.data}
-                parameters={{ start, limit: PAGE, ...filters }}
-              />
-            )
-          }
-        </Show>
+        <PagedTable
+          of={requests}
+          caption="Requests"
+          columns={columns(namesOf(keys.data?.keys ?? []))}
+          id={(row) => row.id}
+        >
+          No requests in {range.label} that match.
+        </PagedTable>
       </Card>
     </Page>
   );
@@ -104,40 +115,6 @@ function ModelFilter({ model }: { model: string }) {
     >
       <Field label="Model" placeholder="all" value={typed} onValue={setTyped} />
     </form>
-  );
-}
-
-interface PagesProps {
-  first: RequestPage;
-  keys: KeyPage | null;
-  parameters: Record<string, string | number | null>;
-}
-
-function Pages({ first, keys, parameters }: PagesProps) {
-  const [more, setMore] = useState<Request[]>([]);
-  const [cursor, setCursor] = useState(first.next_cursor);
-  const [error, setError] = useState<string | null>(null);
-  const names = namesOf(keys?.keys ?? []);
-  const next = async () => {
-    setError(null);
-    try {
-      const page = await get<RequestPage>("analytics/v1/requests", { ...parameters, cursor });
-      setMore((before) => [...before, ...page.data]);
-      setCursor(page.next_cursor);
-    } catch (problem) {
-      setError(explain(problem));
-    }
-  };
-  return (
-    <>
-      <Table caption="Requests" columns={columns(names)} rows={[...first.data, ...more]} id={(row) => row.id} />
-      {error && <Notice kind="error">{error}</Notice>}
-      {cursor !== null && (
-        <button type="button" onClick={next}>
-          Show more
-        </button>
-      )}
-    </>
   );
 }
 

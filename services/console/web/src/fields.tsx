@@ -1,0 +1,169 @@
+// What forms are made of.
+import { useId, useState } from "preact/hooks";
+
+interface FieldProps {
+  label: string;
+  value: string;
+  onValue: (value: string) => void;
+  hint?: string;
+  error?: string | null;
+  type?: "text" | "email" | "password" | "search";
+  autocomplete?: string;
+  required?: boolean;
+  minLength?: number;
+  maxLength?: number;
+  placeholder?: string;
+  inputMode?: "numeric" | "decimal";
+  list?: string;
+  onKeyDown?: (event: KeyboardEvent) => void;
+  onBlur?: () => void;
+}
+
+export function Field({ label, value, onValue, hint, error, ...rest }: FieldProps) {
+  const id = useId();
+  return (
+    <div class="field">
+      <label for={id}>{label}</label>
+      <input
+        {...(rest as object)}
+        id={id}
+        value={value}
+        onInput={(event) => onValue(event.currentTarget.value)}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={error || hint ? `${id}-about` : undefined}
+      />
+      <About id={`${id}-about`} hint={hint} error={error} />
+    </div>
+  );
+}
+
+/** What is wrong with a field, or else what there is to know of it. */
+function About({ id, hint, error }: { id: string; hint: string | undefined; error: string | null | undefined }) {
+  const text = error || hint;
+  if (!text) return null;
+  return (
+    <p class={error ? "field-error" : "hint"} id={id}>
+      {text}
+    </p>
+  );
+}
+
+type OwnProps = Pick<FieldProps, "value" | "onValue" | "error">;
+
+export function EmailField(props: OwnProps) {
+  return <Field label="E-mail" type="email" autocomplete="username" required {...props} />;
+}
+
+const LEAST_PASSWORD = 10;
+
+export function NewPasswordField(props: OwnProps & Pick<FieldProps, "label" | "hint">) {
+  return (
+    <Field
+      type="password"
+      autocomplete="new-password"
+      required
+      minLength={LEAST_PASSWORD}
+      hint={`At least ${LEAST_PASSWORD} characters.`}
+      {...props}
+    />
+  );
+}
+
+export function Select(props: {
+  label: string;
+  value: string;
+  onValue: (value: string) => void;
+  options: readonly (readonly [string, string])[];
+  hint?: string;
+  error?: string | null;
+}) {
+  const id = useId();
+  const { error, hint } = props;
+  return (
+    <div class="field">
+      <label for={id}>{props.label}</label>
+      <select
+        id={id}
+        value={props.value}
+        onChange={(event) => props.onValue(event.currentTarget.value)}
+        aria-invalid={error ? true : undefined}
+        aria-describedby={error || hint ? `${id}-about` : undefined}
+      >
+        {props.options.map(([value, text]) => (
+          <option key={value} value={value} selected={value === props.value}>
+            {text}
+          </option>
+        ))}
+      </select>
+      <About id={`${id}-about`} hint={hint} error={error} />
+    </div>
+  );
+}
+
+/** Several texts, such as the models that a key may call; none at all is no bound. */
+export function Chips(props: {
+  label: string;
+  placeholder: string;
+  chosen: readonly string[];
+  onChange: (chosen: string[]) => void;
+  suggested?: readonly string[];
+  hint?: string;
+  error?: string | null;
+}) {
+  const { chosen, onChange } = props;
+  const id = useId();
+  const [typed, setTyped] = useState("");
+  const add = () => {
+    const one = typed.trim();
+    if (one && !chosen.includes(one)) onChange([...chosen, one]);
+    setTyped("");
+  };
+  return (
+    <div class="field">
+      <div class="with-button">
+        <Field
+          label={props.label}
+          placeholder={chosen.length === 0 ? props.placeholder : "one more"}
+          list={id}
+          maxLength={200}
+          value={typed}
+          onValue={setTyped}
+          error={props.error ?? null}
+          // Who goes on without the button means what stands there.
+          onBlur={add}
+          onKeyDown={(event) => {
+            if (event.key === "Enter") {
+              event.preventDefault();
+              add();
+            }
+          }}
+        />
+        <button type="button" onClick={add} disabled={!typed.trim()} aria-label={`Add to ${props.label}`}>
+          Add
+        </button>
+      </div>
+      <datalist id={id}>
+        {props.suggested?.map((one) => (
+          <option key={one} value={one} />
+        ))}
+      </datalist>
+      {chosen.length > 0 && (
+        <ul class="chips">
+          {chosen.map((one) => (
+            <li key={one}>
+              {one}
+              <button
+                type="button"
+                class="link"
+                aria-label={`Take ${one} away`}
+                onClick={() => onChange(chosen.filter((other) => other !== one))}
+              >
+                ×
+              </button>
+            </li>
+          ))}
+        </ul>
+      )}
+    </div>
+  );
+}

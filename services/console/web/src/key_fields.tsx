@@ -1,0 +1,221 @@
+// The settings of an API key as a form, for a new key and for one that there is.
+import { BudgetFields, budgetsOf, isWrong, NO_BUDGETS, type TypedBudgets, typedBudgets } from "./budgets";
+import { Chips, Field, Select } from "./fields";
+import { formatMinute, parseCount } from "./format";
+import type { Submission } from "./submit";
+import type { Key, Limits, PricedModel, Project } from "./types";
+
+type Limit = keyof Limits;
+
+const LIMITS: readonly (readonly [Limit, string])[] = [
+  ["requests_per_minute", "Requests a minute"],
+  ["tokens_per_minute", "Tokens a minute"],
+  ["max_in_flight", "Requests at once"],
+  ["max_body_bytes", "Bytes of a request"],
+];
+const SCOPES = [
+  ["account", "of the whole organisation"],
+  ["project", "of its project"],
+  ["key", "its own"],
+] as const;
+const DAY_MS = 86_400_000;
+const LIFETIMES = [
+  ["", "never"],
+  ["7", "in 7 days"],
+  ["30", "in 30 days"],
+  ["90", "in 90 days"],
+  ["365", "in a year"],
+] as const;
+/** The lifetime of a key that keeps the end that it has. */
+const AS_IT_IS = "as it is";
+
+export interface TypedKey {
+  name: string;
+  project: string;
+  /** Days from now, none, or `AS_IT_IS`. */
+  lifetime: string;
+  models: string[];
+  networks: string[];
+  limits: Record<Limit, string>;
+  budgets: TypedBudgets;
+  scope: Key["usage_scope"];
+}
+
+const NO_LIMITS = Object.fromEntries(LIMITS.map(([name]) => [name, ""])) as Record<Limit, string>;
+
+export const NEW_KEY: TypedKey = {
+  name: "",
+  project: "",
+  lifetime: "",
+  models: [],
+  networks: [],
+  limits: NO_LIMITS,
+  budgets: NO_BUDGETS,
+  scope: "account",
+};
+
+export function typedKey(key: Key): TypedKey {
+  const limits = Object.fromEntries(LIMITS.map(([name]) => [name, String(key.limits[name] ?? "")]));
+  return {
+    name: key.name,
+    project: key.project_id ?? "",
+    lifetime: key.expires_at === null ? "" : AS_IT_IS,
+    models: key.models ?? [],
+    networks: key.allowed_ips ?? [],
+    limits: limits as Record<Limit, string>,
+    budgets: typedBudgets(key.budgets),
+    scope: key.usage_scope,
+  };
+}
+
+/** Fields that can be told what is wrong with them: parameters of `useSubmit`. */
+export const KEY_FIELDS = [
+  "name",
+  "project_id",
+  "models",
+  "allowed_ips",
+  ...LIMITS.map(([name]) => `limits.${name}`),
+  "budgets",
+];
+
+export function isKeyWrong(typed: TypedKey): boolean {
+  return LIMITS.some(([name]) => limitMistake(typed.limits[name]) !== null) || isWrong(typed.budgets);
+}
+
+function limitMistake(text: string): string | null {
+  return text.trim() && parseCount(text) === null ? "A whole number above 0, or nothing." : null;
+}
+
+/** Accounts' request for these settings, whole. */
+export function keyRequest(typed: TypedKey): Record<string, unknown> {
+  return {
+    name: typed.name.trim(),
+    project_id: typed.project || null,
+    models: typed.models.length > 0 ? typed.models : null,
+    allowed_ips: typed.networks.length > 0 ? typed.networks : null,
+    limits: Object.fromEntries(LIMITS.map(([name]) => [name, parseCount(typed.limits[name])])),
+    budgets: budgetsOf(typed.budgets),
+    usage_scope: typed.scope,
+    ...(typed.lifetime === AS_IT_IS ? {} : { expires_at: endOf(typed.lifetime) }),
+  };
+}
+
+function endOf(lifetime: string): string | null {
+  return lifetime ? new Date(Date.now() + Number(lifetime) * DAY_MS).toISOString() : null;
+}
+
+/** Only what differs: another member's change of another setting stays. */
+export function keyChanges(before: TypedKey, typed: TypedKey): Record<string, unknown> {
+  const old = keyRequest(before);
+  const wanted = Object.entries(keyRequest(typed));
+  return Object.fromEntries(wanted.filter(([name, value]) => JSON.stringify(value) !== JSON.stringify(old[name])));
+}
+
+interface KeyFieldsProps {
+  typed: TypedKey;
+  onChange: (typed: TypedKey) => void;
+  /** Whether what is wrong is shown: not before somebody has tried. */
+  isChecked: boolean;
+  submit: Submission;
+  projects: readonly Project[];
+  models: readonly PricedModel[];
+  /** When the key ends now. */
+  expiresAt?: string | null;
+  /** Whether limits and budgets stand open. */
+  isOpen?: boolean;
+}
+
+export function KeyFields({
+  typed,
+  onChange,
+  submit,
+  projects,
+  expiresAt = null,
+  isOpen = false,
+  ...more
+}: KeyFieldsProps) {
+  const set =
+    <Name extends keyof TypedKey>(name: Name) =>
+    (value: TypedKey[Name]) =>
+      onChange({ ...typed, [name]: value });
+  const kept = expiresAt === null ? [] : ([[AS_IT_IS, formatMinute(expiresAt)]] as const);
+  return (
+    <>
+      <Field
+        label="Name"
+        required
+        maxLength={100}
+        hint="Where it will be used, such as “server” or “laptop”."
+        value={typed.name}
+        onValue={set("name")}
+        error={submit.errorOf("name")}
+      />
+      <div class="pair">
+        {projects.length > 0 && (
+          <Select
+            label="Project"
+            value={typed.project}
+            onValue={set("project")}
+            options={[["", "none"], ...projects.map(({ id, name }) => [id, name] as const)]}
+            error={submit.errorOf("project_id")}
+          />
+        )}
+        <Select label="Expires" value={typed.lifetime} onValue={set("lifetime")} options={[...kept, ...LIFETIMES]} />
+      </div>
+      <details open={isOpen || more.isChecked}>
+        <summary>Limits and budgets</summary>
+        <Chips
+          label="Models that it may call"
+          placeholder="all models"
+          suggested={more.models.map(({ model }) => model)}
+          chosen={typed.models}
+          onChange={set("models")}
+          error={submit.errorOf("models")}
+        />
+        <Chips
+          label="Networks that it may be used from"
+          placeholder="all; such as 192.0.2.0/24"
+          chosen={typed.networks}
+          onChange={set("networks")}
+          error={submit.errorOf("allowed_ips")}
+        />
+        <div class="pair two">
+          {LIMITS.map(([name, label]) => (
+            <Field
+              key={name}
+              label={label}
+              inputMode="numeric"
+              placeholder="no limit"
+              value={typed.limits[name]}
+              onValue={(text) => set("limits")({ ...typed.limits, [name]: text })}
+              error={(more.isChecked ? limitMistake(typed.limits[name]) : null) ?? submit.errorOf(`limits.${name}`)}
+            />
+          ))}
+        </div>
+        <BudgetFields
+          typed={typed.budgets}
+          onChange={set("budgets")}
+          isChecked={more.isChecked}
+          error={submit.errorOf("budgets")}
+        />
+        <Select
+          label="Usage that it may read"
+          value={typed.scope}
+          onValue={(scope) => set("scope")(scope as Key["usage_scope"])}
+          options={SCOPES}
+        />
+      </details>
+    </>
+  );
+}
+
+export function scopeText(scope: Key["usage_scope"]): string {
+  return SCOPES.find(([name]) => name === scope)?.[1] ?? scope;
+}
+
+export function limitTexts(limits: Limits): string[] {
+  return LIMITS.flatMap(([name, label]) => {
+    const most = limits[name];
+    return most === null ? [] : [`${label}: ${most.toLocaleString("en-US")}`];
+  });
+}

@@ -1,0 +1,90 @@
+// A key that takes another's place, which goes on for a while.
+import { useState } from "preact/hooks";
+import { get, send } from "../api";
+import { Select } from "../fields";
+import { formatMinute } from "../format";
+import { MadeKey } from "../made_key";
+import { Dialog, Notice } from "../parts";
+import { useSubmit } from "../submit";
+import type { Key, NewKey } from "../types";
+
+const OVERLAPS = [
+  ["0", "at once"],
+  ["3600", "in an hour"],
+  ["86400", "in 24 hours"],
+  ["604800", "in 7 days"],
+  ["2592000", "in 30 days"],
+] as const;
+
+interface Rotated {
+  made: NewKey;
+  /** As it is now. */
+  old: Key;
+}
+
+interface RotateKeyProps {
+  of: Key;
+  apiUrl: string;
+  onRotated: (made: NewKey) => void;
+  onClose: () => void;
+}
+
+export function RotateKey({ of: key, apiUrl, onRotated, onClose }: RotateKeyProps) {
+  const [rotated, setRotated] = useState<Rotated | null>(null);
+  if (rotated === null) return <Ask of={key} onDone={setRotated} onClose={onClose} />;
+  const { made, old } = rotated;
+  return (
+    <MadeKey made={made} apiUrl={apiUrl} onClose={() => onRotated(made)}>
+      <p>
+        The old key <code>{old.hint}</code>{" "}
+        {old.revoked_at === null && old.expires_at !== null
+          ? `works until ${formatMinute(old.expires_at)}.`
+          : "has ended."}
+        {made.expires_at !== null && ` The new one ends on ${formatMinute(made.expires_at)}, as the old one was to.`}
+      </p>
+    </MadeKey>
+  );
+}
+
+function Ask(props: { of: Key; onDone: (rotated: Rotated) => void; onClose: () => void }) {
+  const { of: key, onDone, onClose } = props;
+  const [overlap, setOverlap] = useState("86400");
+  const submit = useSubmit();
+  const rotate = submit.run(async () => {
+    const body = { overlap_s: Number(overlap) };
+    const made = await send<NewKey>("POST", `accounts/v1/keys/${key.id}/rotations`, body);
+    // The new key is shown whatever comes of this: nobody could ask for it again.
+    const old = await get<Key>(`accounts/v1/keys/${key.id}`).catch(() => endingAs(key, Number(overlap)));
+    onDone({ made, old });
+  });
+  return (
+    <Dialog title={`Rotate “${key.name}”`} onClose={onClose}>
+      <form onSubmit={rotate}>
+        {submit.error && <Notice kind="error">{submit.error}</Notice>}
+        <p>
+          A new key takes its place, with the same settings and in the same budgets. The old one goes on for a while, in
+          which you change what uses it.
+        </p>
+        <Select label="The old key ends" value={overlap} onValue={setOverlap} options={OVERLAPS} />
+        {key.expires_at !== null && (
+          <p class="hint">It ends on {formatMinute(key.expires_at)} at the latest, and so will the new one.</p>
+        )}
+        <div class="buttons">
+          <button type="button" onClick={onClose}>
+            Cancel
+          </button>
+          <button type="submit" class="primary" disabled={submit.isRunning}>
+            {submit.isRunning ? "Rotating…" : "Rotate the key"}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function endingAs(key: Key, overlap_s: number): Key {
+  const end = new Date(Date.now() + overlap_s * 1000);
+  if (overlap_s === 0) return { ...key, revoked_at: end.toISOString() };
+  const isSooner = key.expires_at !== null && new Date(key.expires_at) < end;
+  return isSooner ? key : { ...key, expires_at: end.toISOString() };
+}
