@@ -16,13 +16,13 @@ from tollgate_local.engines import EngineAddresses
 ENSURE = Path(__file__).parent / "ensure-chromium"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def with_console(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
     async with running_tollgate(engines, tmp_path_factory.mktemp("console"), with_console=True) as tollgate:
         yield tollgate
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="package", loop_scope="package")
 async def browser() -> AsyncIterator[Browser]:
     found = await asyncio.to_thread(subprocess.run, [str(ENSURE)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

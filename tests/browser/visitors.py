@@ -79,6 +79,12 @@ async def create_key(page: Page, name: str) -> str:
     return key
 
 
+async def session_of(page: Page) -> str:
+    """The token of who has signed in, for calls without the browser."""
+    (cookie,) = await page.context.cookies()
+    return cookie["value"]
+
+
 async def key_of(dialog: Locator) -> str:
     return await dialog.get_by_text(re.compile(r"^tg_\w+$")).inner_text()
 

@@ -31,6 +31,7 @@ class PlayedServices:
             ("POST", "http://accounts.test/v1/sessions"): httpx.Response(
                 201, json={"token": SESSION, "expires_at": "2100-01-01T00:00:00Z"}, headers={"Set-Cookie": "a=b"}
             ),
+            ("GET", "http://accounts.test/v1/person"): httpx.Response(200, json={"email": "ada@example.com"}),
             ("GET", "http://accounts.test/v1/account"): httpx.Response(200, json={"email": "ada@example.com"}),
         }
 

@@ -13,6 +13,9 @@ CHANGES = [
     ("DELETE", "/api/accounts/v1/keys/0190-ab"),
     ("POST", "/api/accounts/v1/accounts"),
     ("POST", "/api/accounts/v1/keys/0190-ab/rotations"),
+    ("PATCH", "/api/accounts/v1/members/0190-ab"),
+    ("PUT", "/api/accounts/v1/password"),
+    ("DELETE", "/api/accounts/v1/sessions/0190-ab"),
 ]
 OTHERS = {
     "a form of another site": {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"},

@@ -34,7 +34,6 @@ BALANCE = "http://balance.test/v1/balance"
         ("PUT", "/api/accounts/v1/keys/0190"),
         ("POST", "/api/accounts/v1/members"),
         ("DELETE", "/api/accounts/v1/account"),
-        ("GET", "/api/accounts/v1/sessions"),
         ("POST", "/api/accounts/v1/keys/0190/rotations/0191"),
         ("PATCH", "/api/accounts/v1/projects/..%2fkeys%2f0190"),
         ("GET", "/api/accounts/v1/person"),

@@ -36,7 +36,8 @@ async def test_with_tls_browsers_take_the_cookie_over_tls_alone(services: Servic
 
 
 async def test_who_is_signed_in(stranger: httpx.AsyncClient, played: PlayedServices) -> None:
-    assert (await stranger.get("/api/session")).json() == {"account": None, "api_url": "http://edge.test/v1"}
+    nobody = {"person": None, "account": None, "api_url": "http://edge.test/v1"}
+    assert (await stranger.get("/api/session")).json() == nobody
     assert not played.asked
     await stranger.post("/api/session", json=CREDENTIALS, headers=OWN_PAGE)
     answer = await stranger.get("/api/session")
@@ -45,10 +46,43 @@ async def test_who_is_signed_in(stranger: httpx.AsyncClient, played: PlayedServi
 
 
 async def test_a_session_that_has_ended_loses_its_cookie(browser: httpx.AsyncClient, played: PlayedServices) -> None:
-    played.answers["GET", "http://accounts.test/v1/account"] = httpx.Response(401, json={"code": "session_invalid"})
+    for path in ("account", "organisations", "person"):
+        played.answers["GET", f"http://accounts.test/v1/{path}"] = httpx.Response(401, json={"code": "session_invalid"})
     answer = await browser.get("/api/session")
-    assert answer.json()["account"] is None
+    assert (answer.json()["person"], answer.json()["account"]) == (None, None)
     assert "Max-Age=0" in answer.headers["set-cookie"]
+
+
+async def test_who_was_removed_goes_on_in_another_organisation(
+    browser: httpx.AsyncClient, played: PlayedServices
+) -> None:
+    own = {"name": "own", "email": "ada@example.com"}
+
+    def account(request: httpx.Request) -> httpx.Response:
+        has_switched = "/v1/sessions/current/organisation" in played.paths()
+        return httpx.Response(200, json=own) if has_switched else httpx.Response(404, json={})
+
+    def switch(request: httpx.Request) -> httpx.Response:
+        assert request.read() == b'{"account_id":"0190"}'
+        return httpx.Response(204)
+
+    played.answers["GET", "http://accounts.test/v1/account"] = account
+    played.answers["GET", "http://accounts.test/v1/organisations"] = httpx.Response(
+        200, json={"organisations": [{"account_id": "0190"}, {"account_id": "0191"}]}
+    )
+    played.answers["PUT", "http://accounts.test/v1/sessions/current/organisation"] = switch
+    assert (await browser.get("/api/session")).json()["account"] == own
+
+
+async def test_who_is_a_member_nowhere_is_still_signed_in(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+    played.answers["GET", "http://accounts.test/v1/account"] = httpx.Response(404, json={})
+    played.answers["GET", "http://accounts.test/v1/organisations"] = httpx.Response(200, json={"organisations": []})
+    answer = await browser.get("/api/session")
+    assert (answer.json()["person"], answer.json()["account"]) == ({"email": "ada@example.com"}, None)
+    assert "set-cookie" not in answer.headers
+    played.answers["POST", "http://accounts.test/v1/tokens"] = httpx.Response(404, json={})
+    answer = await browser.get("/api/balance/v1/balance")
+    assert (answer.status_code, answer.json()["code"]) == (404, "organisation_not_found")
 
 
 async def test_a_wrong_password_is_told_in_the_words_of_accounts(

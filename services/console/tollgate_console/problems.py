@@ -14,6 +14,12 @@ def origin_refused() -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "origin_refused", detail)
 
 
+def organisation_not_found() -> Problem:
+    """As accounts calls it."""
+    detail = "you are no member of this organisation any more"
+    return Problem(HTTPStatus.NOT_FOUND, "organisation_not_found", detail)
+
+
 def no_such_call() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "not_found", "the console passes on no such call")
 

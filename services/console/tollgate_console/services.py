@@ -81,7 +81,8 @@ class Services:
         """What other services than accounts know the caller by.
 
         Raises:
-            Problem: 401, the session has ended; 503, accounts does not answer or gives no tokens.
+            Problem: 401, the session has ended; 404, its person is no member of its organisation any more; 503,
+                accounts does not answer or gives no tokens.
         """
         key = _key(session)
         if token := self._kept(key):
@@ -108,6 +109,8 @@ class Services:
         content = await read(answer, "accounts")
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise problems.session_missing()
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise problems.organisation_not_found()
         if not answer.is_success:
             raise problems.service_away("accounts")
         token = msgspec.json.decode(content, type=_Issued).token

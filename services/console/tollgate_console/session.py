@@ -35,17 +35,34 @@ class Sessions:
         self._now = now
 
     async def describe(self, request: Request, api_url: str) -> Response:
-        """Who is signed in, null if nobody is, and what every page needs."""
+        """Who is signed in and in which organisation, each null if there is none, and what every page needs."""
         session = self._cookie.read(request)
-        account = None if session is None else await self._account(request, session)
-        response = JSONResponse({"account": account, "api_url": api_url}, headers=NO_STORE)
-        if account is None and session is not None:
+        account = person = None
+        if session is not None:
+            account = await self._account(request, session)
+            found = account or await self._find(request, session, "/v1/person")
+            person = found and {"email": found["email"]}
+        response = JSONResponse({"person": person, "account": account, "api_url": api_url}, headers=NO_STORE)
+        if person is None and session is not None:
             self._cookie.clear(response)
         return response
 
     async def _account(self, request: Request, session: str) -> Any:
-        status, content = await self._ask(request, "GET", "/v1/account", session)
-        if status == HTTPStatus.UNAUTHORIZED:
+        """The session's organisation; another one of the person's where they are no member of it any more."""
+        account = await self._find(request, session, "/v1/account")
+        if account is not None:
+            return account
+        found = await self._find(request, session, "/v1/organisations")
+        if not found or not found["organisations"]:
+            return None
+        body = msgspec.json.encode({"account_id": found["organisations"][0]["account_id"]})
+        self._services.forget(session)
+        await self._ask(request, "PUT", "/v1/sessions/current/organisation", session, body)
+        return await self._find(request, session, "/v1/account")
+
+    async def _find(self, request: Request, session: str, path: str) -> Any:
+        status, content = await self._ask(request, "GET", path, session)
+        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
             return None
         if status != HTTPStatus.OK:
             raise problems.service_away("accounts")
@@ -90,7 +107,11 @@ class Sessions:
         self._cookie.clear(response)
         return response
 
-    async def _ask(self, request: Request, method: str, path: str, session: str) -> tuple[int, bytes]:
+    async def _ask(
+        self, request: Request, method: str, path: str, session: str, body: bytes = b""
+    ) -> tuple[int, bytes]:
         headers = passed_headers(request) | {"Authorization": f"Bearer {session}"}
-        answer = await self._services.call("accounts", method, path, headers=headers)
+        if body:
+            headers["Content-Type"] = "application/json"
+        answer = await self._services.call("accounts", method, path, headers=headers, body=body)
         return answer.status_code, await read(answer, "accounts")

@@ -11,14 +11,23 @@ export class ApiError extends Error {
   }
 }
 
+const OF_ROLES = ["role_insufficient", "owners_only", "organisation_not_found"];
+
 type Parameters = Record<string, string | number | boolean | readonly string[] | null | undefined>;
 
 const whenSignedOut = new Set<() => void>();
+const whenOtherRole = new Set<() => void>();
 
 /** Calls back whenever an answer says that the session has ended. */
 export function onSignedOut(callback: () => void): () => void {
   whenSignedOut.add(callback);
   return () => whenSignedOut.delete(callback);
+}
+
+/** Calls back whenever an answer says that one is another member of the organisation than before, or none. */
+export function onOtherRole(callback: () => void): () => void {
+  whenOtherRole.add(callback);
+  return () => whenOtherRole.delete(callback);
 }
 
 export function withQuery(path: string, parameters: Parameters): string {
@@ -62,6 +71,7 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
   if (answer.ok) return content as T;
   const problem = problemOf(answer, content);
   if (isSessionEnded(problem)) for (const callback of whenSignedOut) callback();
+  if (OF_ROLES.includes(problem.code)) for (const callback of whenOtherRole) callback();
   throw problem;
 }
 

@@ -1,11 +1,13 @@
 // What stands around every page of who is signed in.
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { get, send } from "./api";
 import { useLoad } from "./load";
+import { switchTo } from "./organisations";
 import { Notice } from "./parts";
 import { navigate } from "./router";
 import { useSubmit } from "./submit";
-import type { Account, Organisation } from "./types";
+import type { Account, OrganisationList } from "./types";
 
 const PAGES = [
   ["/", "Overview"],
@@ -14,6 +16,7 @@ const PAGES = [
   ["/requests", "Requests"],
   ["/credit", "Credit"],
   ["/models", "Models"],
+  ["/organisation", "Organisation"],
 ] as const;
 
 interface LayoutProps {
@@ -25,7 +28,12 @@ interface LayoutProps {
 
 export function Layout({ account, place, onChange, children }: LayoutProps) {
   const signOut = useSubmit();
+  const nav = useRef<HTMLElement>(null);
   const here = `/${place.pathname.split("/")[1]}`;
+  // In a narrow window not all names of pages fit.
+  useEffect(() => {
+    nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [here]);
   return (
     <>
       <a class="skip" href="#content">
@@ -35,7 +43,7 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
         <a class="brand" href="/">
           Tollgate
         </a>
-        <nav aria-label="Pages">
+        <nav aria-label="Pages" ref={nav}>
           {PAGES.map(([path, name]) => (
             <a key={path} href={path} aria-current={here === path ? "page" : undefined}>
               {name}
@@ -44,9 +52,9 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
         </nav>
         <div class="who">
           <Organisations account={account} onChange={onChange} />
-          <span class="email" title={account.email}>
+          <a class="email" href="/account" title="Account" aria-current={here === "/account" ? "page" : undefined}>
             {account.email}
-          </span>
+          </a>
           <button
             type="button"
             class="small"
@@ -72,8 +80,8 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
 /** Which organisation is looked at, for who is a member of several. */
 function Organisations({ account, onChange }: { account: Account; onChange: () => Promise<void> }) {
   const found = useLoad(
-    (signal) => get<{ organisations: Organisation[] }>("accounts/v1/organisations", {}, signal),
-    [account.account_id],
+    (signal) => get<OrganisationList>("accounts/v1/organisations", {}, signal),
+    [account.account_id, account.name],
   );
   const change = useSubmit();
   const organisations = found.data?.organisations ?? [];
@@ -85,7 +93,7 @@ function Organisations({ account, onChange }: { account: Account; onChange: () =
       onChange={(event) => {
         const account_id = event.currentTarget.value;
         change.run(async () => {
-          await send("PUT", "accounts/v1/sessions/current/organisation", { account_id });
+          await switchTo(account_id);
           await onChange();
           navigate("/");
         })();

@@ -1,16 +1,19 @@
 // The application: who is signed in, and which page is shown to them.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onSignedOut } from "./api";
+import { get, onOtherRole, onSignedOut } from "./api";
 import { Layout } from "./layout";
 import { explain } from "./load";
+import { AccountPage } from "./pages/account";
+import { AuditLog } from "./pages/audit_log";
 import { Credit } from "./pages/credit";
-import { SignIn, SignUp } from "./pages/entry";
+import { Invited, SignIn, SignUp } from "./pages/entry";
 import { KeyDetail } from "./pages/key";
 import { Keys } from "./pages/keys";
 import { LeakedKey } from "./pages/leaked_key";
 import { AcceptInvitation, ConfirmAgain, ForgottenPassword, ResetPassword, VerifyEmail } from "./pages/mails";
 import { Models } from "./pages/models";
+import { NoOrganisation, OrganisationPage } from "./pages/organisation";
 import { Overview } from "./pages/overview";
 import { Projects } from "./pages/projects";
 import { RequestDetail } from "./pages/request";
@@ -46,10 +49,17 @@ function App() {
   };
   useEffect(() => {
     void look();
-    return onSignedOut(() => {
-      setEnded(true);
-      setSession((before) => before && { ...before, account: null });
-    });
+    const stops = [
+      onSignedOut(() => {
+        setEnded(true);
+        setSession((before) => before && { ...before, account: null, person: null });
+      }),
+      // Somebody has changed what one may do, or taken one out of the organisation.
+      onOtherRole(() => void look()),
+    ];
+    return () => {
+      for (const stop of stops) stop();
+    };
   }, []);
 
   if (session === null) {
@@ -70,9 +80,10 @@ function App() {
     setEnded(false);
     await look();
   };
-  if (session.account === null || OPEN.includes(place.pathname)) {
-    return <Entrance place={place} hasEnded={hasEnded} isSignedIn={session.account !== null} onSignedIn={signedIn} />;
+  if (session.person === null || OPEN.includes(place.pathname)) {
+    return <Entrance place={place} hasEnded={hasEnded} isSignedIn={session.person !== null} onSignedIn={signedIn} />;
   }
+  if (session.account === null) return <NoOrganisation email={session.person.email} place={place} onChange={look} />;
   return (
     <Layout account={session.account} place={place} onChange={look}>
       <Shown key={session.account.account_id} place={place} session={session} onChange={look} />
@@ -94,6 +105,8 @@ function Entrance(props: { place: URL; hasEnded: boolean; isSignedIn: boolean; o
       return <ResetPassword />;
     case "/leaked-key":
       return <LeakedKey isSignedIn={props.isSignedIn} />;
+    case "/invitation":
+      return <Invited {...props} />;
     default:
       return <SignIn onSignedIn={props.onSignedIn} hasEnded={props.hasEnded} place={props.place} />;
   }
@@ -118,6 +131,12 @@ function Shown({ place, session, onChange }: { place: URL; session: Session; onC
     // Where a payment at Stripe comes back to.
     case "/payments":
       return <Credit account={session.account} />;
+    case "/organisation":
+      return <OrganisationPage account={session.account} onChange={onChange} />;
+    case "/organisation/audit-log":
+      return <AuditLog account={session.account} />;
+    case "/account":
+      return <AccountPage account={session.account} onChange={onChange} />;
     case "/models":
       return <Models />;
     case "/invitation":

@@ -20,7 +20,17 @@ export function Entry({ title, children }: { title: string; children: ComponentC
   );
 }
 
-export function SignIn(props: { onSignedIn: () => Promise<void>; hasEnded: boolean; place: URL }) {
+interface SignInProps {
+  onSignedIn: () => Promise<void>;
+  hasEnded: boolean;
+  place: URL;
+  /** What the page is for, if it is for more than to sign in. */
+  children?: ComponentChildren;
+  /** Shows the form to sign up in this place, without leaving it. */
+  onSignUp?: () => void;
+}
+
+export function SignIn(props: SignInProps) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const submit = useSubmit("email", "password");
@@ -34,6 +44,7 @@ export function SignIn(props: { onSignedIn: () => Promise<void>; hasEnded: boole
   return (
     <Entry title="Sign in">
       {props.hasEnded && <Notice kind="info">Your session has ended. Sign in again to go on.</Notice>}
+      {props.children}
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <form onSubmit={signIn}>
         <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
@@ -51,7 +62,13 @@ export function SignIn(props: { onSignedIn: () => Promise<void>; hasEnded: boole
         </button>
       </form>
       <p class="beside">
-        <a href="/sign-up">Sign up</a>
+        {props.onSignUp ? (
+          <button type="button" class="link" onClick={props.onSignUp}>
+            Sign up
+          </button>
+        ) : (
+          <a href="/sign-up">Sign up</a>
+        )}
         <a href="/forgotten-password">Forgotten your password?</a>
         {submit.error && <a href="/confirm-again">No mail has come?</a>}
       </p>
@@ -59,7 +76,34 @@ export function SignIn(props: { onSignedIn: () => Promise<void>; hasEnded: boole
   );
 }
 
-export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
+/** Where the link of an invitation leads who has not signed in: they come back to it, for its token is in the address. */
+export function Invited(props: SignInProps) {
+  const [isNew, setNew] = useState(false);
+  const about = (
+    <Notice kind="info">You are invited to an organisation. Go on with the e-mail that the invitation went to.</Notice>
+  );
+  if (isNew) {
+    return (
+      <SignUp onSignedIn={props.onSignedIn} onSignIn={() => setNew(false)}>
+        {about}
+      </SignUp>
+    );
+  }
+  return (
+    <SignIn {...props} onSignUp={() => setNew(true)}>
+      {about}
+    </SignIn>
+  );
+}
+
+interface SignUpProps {
+  onSignedIn: () => Promise<void>;
+  children?: ComponentChildren;
+  /** Shows the form to sign in in this place, without leaving it. */
+  onSignIn?: () => void;
+}
+
+export function SignUp({ onSignedIn, children, onSignIn }: SignUpProps) {
   const [email, setEmail] = useState("");
   const [password, setPassword] = useState("");
   const [code, setCode] = useState("");
@@ -76,7 +120,7 @@ export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
       setAsked(detail);
       return;
     }
-    navigate("/", { replace: true });
+    if (!onSignIn) navigate("/", { replace: true });
     await onSignedIn();
   });
 
@@ -85,6 +129,7 @@ export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
       <Entry title="Look into your mails">
         <p>
           We have sent a mail to <strong>{email}</strong>. Open the link in it, and then sign in.
+          {onSignIn && " After that, open the link of your invitation once more."}
         </p>
         <p class="beside">
           <a href="/sign-in">Sign in</a>
@@ -95,6 +140,7 @@ export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
   }
   return (
     <Entry title="Sign up">
+      {children}
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <form onSubmit={signUp}>
         <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
@@ -113,7 +159,13 @@ export function SignUp({ onSignedIn }: { onSignedIn: () => Promise<void> }) {
         </button>
       </form>
       <p class="beside">
-        <a href="/sign-in">I have an account</a>
+        {onSignIn ? (
+          <button type="button" class="link" onClick={onSignIn}>
+            I have an account
+          </button>
+        ) : (
+          <a href="/sign-in">I have an account</a>
+        )}
       </p>
     </Entry>
   );

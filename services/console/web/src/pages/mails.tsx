@@ -4,6 +4,7 @@ import { send } from "../api";
 import { EmailField, NewPasswordField } from "../fields";
 import { money } from "../format";
 import { explain } from "../load";
+import { switchTo } from "../organisations";
 import { Card, Loading, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
@@ -139,7 +140,7 @@ export function AcceptInvitation({ onChange }: { onChange: () => Promise<void> }
   const submit = useSubmit();
   const accept = submit.run(async () => {
     const { account_id } = await send<{ account_id: string }>("POST", "accounts/v1/invitations/acceptances", { token });
-    await send("PUT", "accounts/v1/sessions/current/organisation", { account_id });
+    await switchTo(account_id);
     navigate("/", { replace: true });
     await onChange();
   });

@@ -1,0 +1,203 @@
+// One's own account: where one is signed in, the password, and the organisations that one belongs to.
+import { useState } from "preact/hooks";
+import { get, send } from "../api";
+import { deviceOf } from "../devices";
+import { Field, NewPasswordField } from "../fields";
+import { formatMinute } from "../format";
+import { useLoad } from "../load";
+import { FoundOrganisation, switchTo } from "../organisations";
+import { Card, type Column, Notice, Page, Show, Table, Tag } from "../parts";
+import { useSubmit } from "../submit";
+import type { Account, Organisation, OrganisationList, PersonsSession, SessionList } from "../types";
+
+interface Props {
+  account: Account;
+  onChange: () => Promise<void>;
+}
+
+export function AccountPage({ account, onChange }: Props) {
+  const sessions = useLoad((signal) => get<SessionList>("accounts/v1/sessions", {}, signal), []);
+  return (
+    <Page title="Account">
+      <p>
+        You are signed in as <strong class="breaks">{account.email}</strong>.
+      </p>
+      <Sessions of={sessions} />
+      <div class="columns">
+        <Password email={account.email} onChanged={sessions.reload} />
+        <Organisations account={account} onChange={onChange} />
+      </div>
+    </Page>
+  );
+}
+
+function Sessions({ of: sessions }: { of: ReturnType<typeof useLoad<SessionList>> }) {
+  const submit = useSubmit();
+  const end = (ended: readonly PersonsSession[]) =>
+    submit.run(async () => {
+      try {
+        for (const { id } of ended) await send("DELETE", `accounts/v1/sessions/${id}`);
+      } finally {
+        sessions.reload();
+      }
+    })();
+  const others = (sessions.data?.sessions ?? []).filter((one) => !one.is_current);
+  return (
+    <Card
+      title="Sessions"
+      actions={
+        others.length > 1 && (
+          <button type="button" class="small danger" disabled={submit.isRunning} onClick={() => end(others)}>
+            End all others
+          </button>
+        )
+      }
+    >
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      <Show of={sessions}>
+        {(found) => (
+          <Table
+            caption="Sessions"
+            columns={columns((one) => end([one]), submit.isRunning)}
+            rows={found.sessions}
+            id={(one) => one.id}
+          />
+        )}
+      </Show>
+      <p class="hint">Is there one that you do not know? End it, and change your password.</p>
+    </Card>
+  );
+}
+
+function columns(onEnd: (session: PersonsSession) => void, isRunning: boolean): Column<PersonsSession>[] {
+  return [
+    {
+      head: "Device",
+      cell: (session) => (
+        <>
+          <span class="name" title={session.user_agent}>
+            {deviceOf(session.user_agent)}
+          </span>{" "}
+          {session.is_current && <Tag kind="good">this one</Tag>}
+        </>
+      ),
+    },
+    { head: "Address", cell: (session) => session.address || "–" },
+    { head: "Signed in", cell: (session) => formatMinute(session.created_at) },
+    { head: "Last seen", cell: (session) => formatMinute(session.last_seen_at) },
+    { head: "Ends", cell: (session) => formatMinute(session.expires_at) },
+    {
+      head: "Actions",
+      acts: true,
+      cell: (session) =>
+        !session.is_current && (
+          <button
+            type="button"
+            class="small danger"
+            aria-label={`End the session of ${deviceOf(session.user_agent)} at ${session.address}`}
+            disabled={isRunning}
+            onClick={() => onEnd(session)}
+          >
+            End
+          </button>
+        ),
+    },
+  ];
+}
+
+function Password({ email, onChanged }: { email: string; onChanged: () => void }) {
+  const [current, setCurrent] = useState("");
+  const [password, setPassword] = useState("");
+  const [isDone, setDone] = useState(false);
+  const submit = useSubmit("current_password", "password");
+  const change = submit.run(async () => {
+    setDone(false);
+    await send("PUT", "accounts/v1/password", { current_password: current, password });
+    setCurrent("");
+    setPassword("");
+    setDone(true);
+    onChanged();
+  });
+  return (
+    <Card title="Password">
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      {isDone && <Notice kind="good">Your password is changed, and your other sessions have ended.</Notice>}
+      <form onSubmit={change}>
+        {/* For managers of passwords. */}
+        <input class="hidden" type="text" autocomplete="username" value={email} readOnly tabIndex={-1} aria-hidden />
+        <Field
+          label="Current password"
+          type="password"
+          autocomplete="current-password"
+          required
+          value={current}
+          onValue={setCurrent}
+          error={submit.errorOf("current_password")}
+        />
+        <NewPasswordField
+          label="New password"
+          hint="At least 10 characters. Your other sessions end."
+          value={password}
+          onValue={setPassword}
+          error={submit.errorOf("password")}
+        />
+        <button type="submit" disabled={submit.isRunning}>
+          {submit.isRunning ? "Changing…" : "Change the password"}
+        </button>
+      </form>
+    </Card>
+  );
+}
+
+function Organisations({ account, onChange }: Props) {
+  const found = useLoad(
+    (signal) => get<OrganisationList>("accounts/v1/organisations", {}, signal),
+    [account.account_id, account.name],
+  );
+  const submit = useSubmit();
+  const go = (one: Organisation) =>
+    submit.run(async () => {
+      await switchTo(one.account_id);
+      await onChange();
+    })();
+  const shown: Column<Organisation>[] = [
+    {
+      head: "Name",
+      cell: (one) => (
+        <span class="name" title={one.name}>
+          {one.name}
+        </span>
+      ),
+    },
+    { head: "Your role", cell: (one) => one.role },
+    {
+      head: "Actions",
+      acts: true,
+      cell: (one) =>
+        one.account_id === account.account_id ? (
+          <Tag kind="good">shown</Tag>
+        ) : (
+          <button
+            type="button"
+            class="small"
+            aria-label={`Switch to ${one.name}`}
+            disabled={submit.isRunning}
+            onClick={() => go(one)}
+          >
+            Switch
+          </button>
+        ),
+    },
+  ];
+  return (
+    <Card title="Organisations">
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      <Show of={found}>
+        {({ organisations }) => (
+          <Table caption="Organisations" columns={shown} rows={organisations} id={(one) => one.account_id} />
+        )}
+      </Show>
+      <FoundOrganisation onFounded={onChange} />
+    </Card>
+  );
+}

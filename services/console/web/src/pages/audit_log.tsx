@@ -1,0 +1,125 @@
+// The audit log: who did what in the organisation, when and from where.
+import type { ComponentChildren } from "preact";
+import { get } from "../api";
+import { formatMinute, money } from "../format";
+import { PagedTable, usePages } from "../paging";
+import { Card, type Column, Notice, Page } from "../parts";
+import { may, whoMay } from "../roles";
+import type { Account, Detail, Entry, EntryPage } from "../types";
+
+const PAGE = 100;
+
+const ACTIONS: Record<string, string> = {
+  "credit.adjusted": "Corrected the credit",
+  "invitation.sent": "Invited somebody",
+  "invitation.withdrawn": "Withdrew an invitation",
+  "key.changed": "Changed an API key",
+  "key.created": "Created an API key",
+  "key.leaked": "Reported an API key as leaked",
+  "key.revoked": "Revoked an API key",
+  "key.rotated": "Rotated an API key",
+  "member.joined": "Joined",
+  "member.left": "Left",
+  "member.removed": "Removed a member",
+  "member.role_changed": "Changed a member's role",
+  "organisation.created": "Founded the organisation",
+  "organisation.renamed": "Renamed the organisation",
+  "organisation.resumed": "Let the organisation go on",
+  "organisation.suspended": "Suspended the organisation",
+  "payment.begun": "Began a payment",
+  "project.archived": "Archived a project",
+  "project.changed": "Changed a project",
+  "project.created": "Created a project",
+  "promo_code.redeemed": "Redeemed a promo code",
+};
+
+export function AuditLog({ account }: { account: Account }) {
+  return (
+    <Page title="Audit log" actions={<a href="/organisation">Organisation</a>}>
+      {may(account, "organisation") ? (
+        <Entries />
+      ) : (
+        <Notice kind="info">
+          Your role here is {account.role}: the audit log is read by {whoMay("organisation")}.
+        </Notice>
+      )}
+    </Page>
+  );
+}
+
+function Entries() {
+  const entries = usePages(async (after, signal) => {
+    const page = await get<EntryPage>("accounts/v1/audit-log", { limit: PAGE, after }, signal);
+    return { rows: page.entries, next: page.next_after };
+  }, []);
+  return (
+    <Card>
+      <PagedTable of={entries} caption="Audit log" columns={COLUMNS} id={(entry) => entry.id}>
+        Nothing has been done yet.
+      </PagedTable>
+      <p class="hint">Nobody can change or take away what stands here. Sign-ins are in each person's own account.</p>
+    </Card>
+  );
+}
+
+const COLUMNS: Column<Entry>[] = [
+  { head: "When", wraps: true, cell: (entry) => <time title={entry.at}>{formatMinute(entry.at)}</time> },
+  { head: "Who", cell: (entry) => <span class="name short">{whoDid(entry)}</span> },
+  { head: "Did", cell: (entry) => ACTIONS[entry.action] ?? entry.action },
+  { head: "On", cell: (entry) => <Target of={entry} /> },
+  { head: "Details", wraps: true, cell: (entry) => detailsOf(entry).join(" · ") || "–" },
+  { head: "From", cell: (entry) => entry.address || "–" },
+];
+
+function whoDid({ actor }: Entry): string {
+  switch (actor.kind) {
+    case "person":
+      return actor.email ?? actor.id;
+    case "operator":
+      return "Tollgate's operators";
+    case "service":
+      return "Tollgate";
+    case "anonymous":
+      return "somebody not signed in";
+  }
+}
+
+function Target({ of: entry }: { of: Entry }): ComponentChildren {
+  const { email, name: given } = entry.details;
+  const name = entry.target_name ?? textOf(email) ?? textOf(given);
+  if (entry.target_kind === "organisation" || entry.target_id === entry.actor.id) return "–";
+  const shown = name ?? entry.target_kind.replaceAll("_", " ");
+  if (entry.target_kind !== "key") {
+    return (
+      <span class="name short" title={shown}>
+        {shown}
+      </span>
+    );
+  }
+  return (
+    <a class="name short" title={shown} href={`/keys/${entry.target_id}`}>
+      {shown}
+    </a>
+  );
+}
+
+function textOf(detail: Detail | undefined): string | null {
+  return typeof detail === "string" ? detail : null;
+}
+
+/** Those that say more than the row says anyway. */
+function detailsOf({ details, target_name }: Entry): string[] {
+  return Object.entries(details).flatMap(([name, value]) => {
+    if (value === null || value === target_name || name === "email" || name === "replaced_by") return [];
+    if (name === "amount_nano" && typeof value === "number") return [money(value)];
+    if (name === "hint") return [String(value)];
+    if (name === "overlap_s" && typeof value === "number") return [`works on for ${hours(value)}`];
+    const text = Array.isArray(value) ? value.join(", ").replaceAll("_", " ") : String(value);
+    return [`${name.replaceAll("_", " ")}: ${text}`];
+  });
+}
+
+function hours(seconds: number): string {
+  const [amount, unit] = seconds % 86_400 === 0 ? [seconds / 86_400, "day"] : [Math.round(seconds / 360) / 10, "hour"];
+  return `${amount} ${unit}${amount === 1 ? "" : "s"}`;
+}

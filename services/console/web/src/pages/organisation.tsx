@@ -1,0 +1,169 @@
+// The organisation: what it is called, and how one leaves it. Members and invitations have files of their own.
+import { useState } from "preact/hooks";
+import { get, send } from "../api";
+import { Field } from "../fields";
+import { type Loaded, useLoad } from "../load";
+import { FoundOrganisation, switchTo } from "../organisations";
+import { Card, Dialog, Notice, Page } from "../parts";
+import { may, ROLES, whoMay } from "../roles";
+import { navigate } from "../router";
+import { useSubmit } from "../submit";
+import type { Account, MemberList, OrganisationList } from "../types";
+import { Entry } from "./entry";
+import { Invitations } from "./invitations";
+import { AcceptInvitation } from "./mails";
+import { Members } from "./members";
+
+interface Props {
+  account: Account;
+  onChange: () => Promise<void>;
+}
+
+export function OrganisationPage({ account, onChange }: Props) {
+  const members = useLoad((signal) => get<MemberList>("accounts/v1/members", {}, signal), []);
+  const mayManage = may(account, "organisation");
+  return (
+    <Page
+      title="Organisation"
+      actions={
+        mayManage && (
+          <a class="button" href="/organisation/audit-log">
+            Audit log
+          </a>
+        )
+      }
+    >
+      <Card title={mayManage ? "Name" : account.name}>
+        {mayManage ? (
+          <Rename account={account} onChange={onChange} />
+        ) : (
+          <p class="hint">
+            Your role here is {account.role}: members and the name are changed by {whoMay("organisation")}, who also
+            read the audit log.
+          </p>
+        )}
+      </Card>
+      <Members of={members} account={account} onChange={onChange} />
+      {mayManage && <Invitations account={account} />}
+      <div class="columns">
+        <Card title="What roles may do">
+          <dl class="roles">
+            {ROLES.map(([role, what]) => (
+              <div key={role}>
+                <dt>{role}</dt>
+                <dd>{what}.</dd>
+              </div>
+            ))}
+          </dl>
+        </Card>
+        <Leave account={account} members={members} onChange={onChange} />
+      </div>
+    </Page>
+  );
+}
+
+/** For who has signed in, and left or was removed everywhere. */
+export function NoOrganisation(props: { email: string; place: URL; onChange: () => Promise<void> }) {
+  const signOut = useSubmit();
+  if (props.place.pathname === "/invitation") {
+    return (
+      <main class="entry">
+        <AcceptInvitation onChange={props.onChange} />
+      </main>
+    );
+  }
+  return (
+    <Entry title="No organisation">
+      {signOut.error && <Notice kind="error">{signOut.error}</Notice>}
+      <p>
+        You are signed in as <strong class="breaks">{props.email}</strong>, and belong to no organisation. Open the link
+        of an invitation, or found an organisation of your own.
+      </p>
+      <FoundOrganisation onFounded={props.onChange} />
+      <p class="beside">
+        <button
+          type="button"
+          class="link"
+          disabled={signOut.isRunning}
+          onClick={signOut.run(async () => {
+            await send("DELETE", "session");
+            await props.onChange();
+          })}
+        >
+          Sign out
+        </button>
+      </p>
+    </Entry>
+  );
+}
+
+function Rename({ account, onChange }: Props) {
+  const [name, setName] = useState(account.name);
+  const [isSaved, setSaved] = useState(false);
+  const submit = useSubmit("name");
+  const rename = submit.run(async () => {
+    setSaved(false);
+    await send("PATCH", "accounts/v1/account", { name });
+    setSaved(true);
+    await onChange();
+  });
+  return (
+    <form class="settings" onSubmit={rename}>
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      <div class="with-button">
+        <Field
+          label="Name of the organisation"
+          required
+          maxLength={100}
+          value={name}
+          onValue={setName}
+          error={submit.errorOf("name")}
+        />
+        <button type="submit" disabled={submit.isRunning || name.trim() === account.name}>
+          Rename
+        </button>
+      </div>
+      {isSaved && <Notice kind="good">It is called so now.</Notice>}
+    </form>
+  );
+}
+
+function Leave({ account, members, onChange }: Props & { members: Loaded<MemberList> }) {
+  const [isAsked, setAsked] = useState(false);
+  const submit = useSubmit();
+  const leave = submit.run(async () => {
+    await send("DELETE", "accounts/v1/members/current");
+    const { organisations } = await get<OrganisationList>("accounts/v1/organisations");
+    if (organisations[0]) await switchTo(organisations[0].account_id);
+    // The page that comes next must not ask as a member of what was just left.
+    await onChange();
+    navigate("/");
+  });
+  const owners = (members.data?.members ?? []).filter(({ role }) => role === "owner");
+  const isLastOwner = account.role === "owner" && owners.length < 2;
+  return (
+    <Card title="Leave">
+      {isLastOwner ? (
+        <p class="hint">You are the only owner. Before you can leave, make another member one.</p>
+      ) : (
+        <button type="button" class="danger" onClick={() => setAsked(true)}>
+          Leave the organisation
+        </button>
+      )}
+      {isAsked && (
+        <Dialog title={`Leave “${account.name}”?`} onClose={() => setAsked(false)}>
+          {submit.error && <Notice kind="error">{submit.error}</Notice>}
+          <p>You do not see its keys, usage and credit any more, until somebody invites you again.</p>
+          <div class="buttons">
+            <button type="button" onClick={() => setAsked(false)}>
+              Stay
+            </button>
+            <button type="button" class="danger" disabled={submit.isRunning} onClick={leave}>
+              Leave
+            </button>
+          </div>
+        </Dialog>
+      )}
+    </Card>
+  );
+}
