@@ -53,6 +53,7 @@ FOREIGN_MODELS = {"claude-sonnet-5-5": "anthropic", "gemini-2.5-flash": "google"
 UNIT_PRICES = {
     "text-embedding-3-small": Prices(input=1_000_000_000, output=0),
     "gpt-3.5-turbo-instruct": Prices(input=1_000_000_000, output=2_000_000_000),
+    "gpt-5.6-luna": Prices(input=200_000_000, cached_input=20_000_000, cache_write=250_000_000, output=1_200_000_000),
     "dall-e-3": Prices(input=0, output=0, images=40_000_000_000_000),
     "gpt-image-1": Prices(input=5_000_000_000, output=40_000_000_000),
     "tts-1": Prices(input=0, output=0, characters=15_000_000_000),

@@ -28,6 +28,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 JSON = b"application/json"
 BY_UNIT = Prices(input=0, output=0, images=1, characters=1, audio_seconds=1, searches=1)
 BY_TOKEN = Prices(input=1, output=1)
+KEPT_LONG = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
 FORM_TYPE = b"multipart/form-data; boundary=xyz"
 
 
@@ -65,6 +66,17 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
         ),
         ("/v1/responses", {"input": "x", "max_output_tokens": "9"}, "max_output_tokens"),
         ("/v1/responses", {"input": "x", "service_tier": "ultrafast"}, "service_tier"),
+        ("/v1/responses", {"input": "x", "prompt_cache_options": {"ttl": "12h"}}, "prompt_cache_options.ttl"),
+        ("/v1/chat/completions", {"messages": [{}], "prompt_cache_options": {"ttl": "7d"}}, "prompt_cache_options.ttl"),
+        *(
+            (path, {member: [{"role": "user", "content": [KEPT_LONG]}]}, "prompt_cache_breakpoint.ttl")
+            for path, member in (("/v1/responses", "input"), ("/v1/chat/completions", "messages"))
+        ),
+        (
+            "/v1/responses",
+            {"input": "x", "prompt_cache_options": {"comparison_response_id": "resp_1"}},
+            "prompt_cache_options.comparison_response_id",
+        ),
         ("/v1/chat/completions", {"messages": [{}], "service_tier": "priority"}, "service_tier"),
         # No limit at some providers.
         ("/v1/chat/completions", {"messages": [{}], "max_tokens": 0}, "max_tokens"),
@@ -99,6 +111,14 @@ def test_a_field_that_the_edge_reads_is_named_when_it_is_wrong(path: str, fields
         parsed(path, **fields)
     assert caught.value.status == 400
     assert json.loads(caught.value.body())["error"]["param"] == param
+
+
+@pytest.mark.parametrize("options", [{"ttl": "30m"}, {"ttl": None}, {"mode": "explicit"}])
+def test_a_prompt_may_be_cached_for_as_long_as_has_a_price(options: dict[str, Any]) -> None:
+    part = {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}
+    asked = {"input": [{"role": "user", "content": [part]}], "prompt_cache_options": options, "store": False}
+    sent = parsed("/v1/responses", **asked).to_provider(None)
+    assert json.loads(sent.body) == {"model": "m", **asked}
 
 
 def test_betas_are_passed_on_by_an_allow_list() -> None:

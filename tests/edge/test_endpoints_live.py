@@ -99,6 +99,19 @@ async def test_a_response_streams_and_its_last_event_tells_the_usage(edge: Runni
     assert used.tokens == TokenCounts(input=last.response.usage.input_tokens, output=40)
 
 
+async def test_a_response_states_what_it_wrote_to_the_cache(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+    async def ask() -> TokensUsed:
+        raw = await sdk.responses.with_raw_response.create(
+            model="gpt-5.6-luna", input="What flows past?", instructions="The water is written down. " * 400
+        )
+        return await used_by(edge, raw.headers, "/v1/responses")
+
+    first, second = await ask(), await ask()
+    assert first.tokens.cache_write == first.tokens.prompt > 1_024
+    assert second.tokens.cached_input > 1_024
+    assert second.tokens.cache_write == second.tokens.prompt - second.tokens.cached_input < 128
+
+
 async def test_images_by_the_image_and_by_the_token(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     by_image = await sdk.images.with_raw_response.generate(model="dall-e-3", prompt="A harbor", n=2)
     assert len(by_image.parse().data or ()) == 2

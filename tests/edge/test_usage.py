@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.usage import MOST_TOKENS, parse_usage
+from tollgate_edge.usage import MOST_TOKENS, parse_response_usage, parse_usage
 
 
 def parsed(**usage: Any) -> TokenCounts | None:
@@ -22,6 +22,18 @@ def test_classes_are_disjoint() -> None:
         prompt_tokens_details={"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 5, "image_tokens": 3},
         completion_tokens_details={"reasoning_tokens": 30, "audio_tokens": 4, "accepted_prediction_tokens": 2},
     ) == TokenCounts(
+        input=22, cached_input=60, cache_write=10, audio_input=5, image_input=3, output=16, reasoning=30, audio_output=4
+    )
+
+
+def test_classes_of_a_response_are_disjoint() -> None:
+    usage = {
+        "input_tokens": 100,
+        "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 5, "image_tokens": 3},
+        "output_tokens": 50,
+        "output_tokens_details": {"reasoning_tokens": 30, "audio_tokens": 4},
+    }
+    assert parse_response_usage(json.dumps(usage).encode()) == TokenCounts(
         input=22, cached_input=60, cache_write=10, audio_input=5, image_input=3, output=16, reasoning=30, audio_output=4
     )
 
@@ -62,17 +74,29 @@ details = st.integers(min_value=-10, max_value=2 * MOST_TOKENS)
 
 
 @untimed
-@given(totals=st.tuples(totals, totals), cached=details, written=details, audio=details, reasoning=details)
+@given(
+    totals=st.tuples(totals, totals),
+    details=st.fixed_dictionaries({"cached_tokens": details, "cache_write_tokens": details, "audio_tokens": details}),
+    reasoning=details,
+)
 def test_totals_are_kept_whatever_the_details_say(
-    totals: tuple[int, int], cached: int, written: int, audio: int, reasoning: int
+    totals: tuple[int, int], details: dict[str, int], reasoning: int
 ) -> None:
-    prompt, completion = totals
-    tokens = parsed(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        prompt_tokens_details={"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio},
-        completion_tokens_details={"reasoning_tokens": reasoning, "audio_tokens": audio},
+    read, written = totals
+    output_details = {"reasoning_tokens": reasoning, "audio_tokens": details["audio_tokens"]}
+    of_chat = parsed(
+        prompt_tokens=read,
+        completion_tokens=written,
+        prompt_tokens_details=details,
+        completion_tokens_details=output_details,
     )
-    assert tokens
-    assert (tokens.prompt, tokens.completion) == (prompt, completion)
-    assert all(getattr(tokens, name) >= 0 for name in tokens.__struct_fields__)
+    response = {
+        "input_tokens": read,
+        "output_tokens": written,
+        "input_tokens_details": details,
+        "output_tokens_details": output_details,
+    }
+    assert parse_response_usage(json.dumps(response).encode()) == of_chat
+    assert of_chat
+    assert (of_chat.prompt, of_chat.completion) == totals
+    assert all(getattr(of_chat, name) >= 0 for name in of_chat.__struct_fields__)

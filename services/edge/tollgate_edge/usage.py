@@ -36,6 +36,7 @@ class Usage(msgspec.Struct):
 
 class InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
@@ -139,18 +140,24 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
 
 
 def parse_response_usage(raw: bytes) -> TokenCounts | None:
-    """Of Responses: `input_tokens`, of which some are cached, and `output_tokens`, of which some are reasoning."""
+    """Of Responses: `input_tokens`, of which some are cached or written to a cache, and `output_tokens`, of which some
+    are reasoning."""
     usage = _response_usage(raw)
     if usage is None:
         return None
-    cached, audio, image, text = _parts(
-        usage.input_tokens, usage.details.cached_tokens, usage.details.audio_tokens, usage.details.image_tokens
+    cached, written, audio, image, text = _parts(
+        usage.input_tokens,
+        usage.details.cached_tokens,
+        usage.details.cache_write_tokens,
+        usage.details.audio_tokens,
+        usage.details.image_tokens,
     )
     details = usage.output_tokens_details or OutputDetails()
     reasoning, spoken, output = _parts(usage.output_tokens, details.reasoning_tokens, details.audio_tokens)
     return TokenCounts(
         input=text,
         cached_input=cached,
+        cache_write=written,
         audio_input=audio,
         image_input=image,
         output=output,

@@ -148,6 +148,16 @@ def test_a_long_prompt_seen_before_is_cached_in_steps_of_128() -> None:
     assert longer.cached_tokens == again.cached_tokens
 
 
+def test_newer_models_write_what_is_not_cached() -> None:
+    prefixes = PrefixCache()
+    long = [{"role": "user", "content": "river " * 1_500}]
+    first, again = (generated(messages=long, model="gpt-5.6-luna", prefixes=prefixes) for _ in range(2))
+    assert first.cache_write_tokens == first.prompt_tokens
+    assert again.cache_write_tokens == again.prompt_tokens - again.cached_tokens < 128
+    assert generated(messages=[USER], model="gpt-5.6-luna", prefixes=prefixes).cache_write_tokens == 0
+    assert generated(messages=long, prefixes=PrefixCache()).cache_write_tokens == 0
+
+
 def test_a_short_prompt_or_another_model_is_not_cached() -> None:
     prefixes = PrefixCache()
     assert [generated(prefixes=prefixes).cached_tokens for _ in range(2)] == [0, 0]

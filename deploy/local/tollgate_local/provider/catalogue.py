@@ -7,6 +7,9 @@ from typing import Final
 
 from tollgate_local.provider.errors import ApiError, unknown_model
 
+# platform.openai.com/docs/guides/prompt-caching: since gpt-5.6 they cost more than input.
+_WRITES_CACHE: Final = re.compile(r"gpt-(5\.[6-9]|[6-9]|\d\d)")
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -18,6 +21,10 @@ class Model:
     owner: str = "system"
     serves: str = "chat"
     """Which of the other endpoints it is for, by the last word of its path."""
+
+    @property
+    def states_cache_writes(self) -> bool:
+        return _WRITES_CACHE.match(self.id) is not None
 
     def listing(self) -> dict[str, str | int]:
         return {"id": self.id, "object": "model", "created": self.created, "owned_by": self.owner}

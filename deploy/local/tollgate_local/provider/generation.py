@@ -11,7 +11,7 @@ import msgspec
 
 from tollgate_local.provider.catalogue import Model
 from tollgate_local.provider.errors import invalid_value
-from tollgate_local.provider.prefix_cache import PrefixCache
+from tollgate_local.provider.prefix_cache import LEAST_CACHED_TOKENS, PrefixCache
 from tollgate_local.provider.prose import passage
 from tollgate_local.provider.request import ChatRequest, NamedTool
 from tollgate_local.provider.schema import fitting_value
@@ -61,6 +61,7 @@ class Generation:
     cached_tokens: int
     reasoning_tokens: int
     visible_tokens: int
+    cache_write_tokens: int = 0
 
     @property
     def completion_tokens(self) -> int:
@@ -74,6 +75,8 @@ def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: 
     prompt_tokens = preamble + sum(counts)
     _check_context(prompt_tokens, model)
     seed = blake2b(msgspec.json.encode((request.model, request.seed, request.messages)), digest_size=8)
+    cached_tokens = prefixes.cached_tokens(request, preamble, counts)
+    is_written = model.states_cache_writes and prompt_tokens >= LEAST_CACHED_TOKENS
     choices = tuple(_choice(request, model, _seed_of(seed, index), tokens) for index in range(request.n or 1))
     return Generation(
         id=f"chatcmpl-{uuid4().hex}",
@@ -81,9 +84,10 @@ def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: 
         model=model.id,
         choices=choices,
         prompt_tokens=prompt_tokens,
-        cached_tokens=prefixes.cached_tokens(request, preamble, counts),
+        cached_tokens=cached_tokens,
         reasoning_tokens=sum(choice.reasoning_tokens for choice in choices),
         visible_tokens=sum(choice.visible_tokens for choice in choices),
+        cache_write_tokens=prompt_tokens - cached_tokens if is_written else 0,
     )
 
 

@@ -10,6 +10,7 @@ _HUGE_TOKENS = 10**15
 
 class PromptTokensDetails(msgspec.Struct):
     cached_tokens: int
+    cache_write_tokens: int = 0
     audio_tokens: int = 0
 
 
@@ -21,7 +22,7 @@ class CompletionTokensDetails(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """`prompt_tokens` includes the cached ones, `completion_tokens` the reasoning ones."""
+    """`prompt_tokens` includes the cached and the written ones, `completion_tokens` the reasoning ones."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -38,7 +39,7 @@ def stated_usage(generation: Generation, fault: UsageFault | None) -> Usage | No
         generation.prompt_tokens,
         generation.completion_tokens,
         generation.prompt_tokens + generation.completion_tokens,
-        PromptTokensDetails(generation.cached_tokens),
+        PromptTokensDetails(generation.cached_tokens, generation.cache_write_tokens),
         CompletionTokensDetails(generation.reasoning_tokens),
     )
     if fault is UsageFault.NEGATIVE:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tollgate_edge.allowance import Size, size_of
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
 from tollgate_edge.endpoints.choices import read_choices
+from tollgate_edge.endpoints.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.references import check_messages
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
@@ -19,6 +20,7 @@ class ChatCompletion(ModelRequest):
 
     def __init__(self, body: bytes, model: str, chat: ChatRequest) -> None:
         check_messages(body, chat.messages or [])
+        check_prompt_cache(body)
         self.model = model
         self.stream = bool(chat.stream)
         self.end_user = chat.end_user

@@ -12,6 +12,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.endpoints.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.references import check_input, not_kept
 from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
 from tollgate_edge.event_stream import EventStream
@@ -131,6 +132,7 @@ class Response(ModelRequest):
                 raise unsupported_value("tools", f"the cost of {tool.type} could not be metered here")
         check_service_tier(request.service_tier)
         check_limit(request.max_output_tokens, "max_output_tokens")
+        check_prompt_cache(body)
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.safety_identifier or request.user)
         _check_references(body, request)
