@@ -7,9 +7,10 @@ from fastapi import FastAPI
 
 from tollgate_common.ids import new_id
 from tollgate_edge.calls import ModelCalls
+from tollgate_edge.cors import answer_preflight, is_open
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.errors import wrong_method
-from tollgate_edge.exchange import Exchange, Message, Receive, Scope, Send, request_headers
+from tollgate_edge.exchange import ANY_PAGE, Exchange, Message, Receive, Scope, Send, request_headers
 
 
 class EdgeApp:
@@ -20,8 +21,10 @@ class EdgeApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
+        elif scope["method"] == "OPTIONS" and is_open(scope["path"]):
+            await answer_preflight(scope, send)
         elif scope["path"] not in ENDPOINTS:
-            await self._api(scope, receive, _with_request_headers(send))
+            await self._api(scope, receive, _with_own_headers(scope["path"], send))
         elif scope["method"] == "POST":
             await self._calls(scope, receive, send)
         else:
@@ -30,14 +33,15 @@ class EdgeApp:
             await exchange.fail(wrong_method(scope["method"], exchange.path, "POST"))
 
 
-def _with_request_headers(send: Send) -> Send:
+def _with_own_headers(path: str, send: Send) -> Send:
     """Give an answer of FastAPI's the headers that every answer of the edge has."""
     started = time.perf_counter()
+    shared = ANY_PAGE if is_open(path) else ()
 
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             elapsed_ms = int((time.perf_counter() - started) * 1000)
-            message["headers"] = [*message["headers"], *request_headers(new_id(), elapsed_ms)]
+            message["headers"] = [*message["headers"], *request_headers(new_id(), elapsed_ms), *shared]
         await send(message)
 
     return send_with_headers

@@ -17,6 +17,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 CLIENT_LEFT = 499
+# Any page may read an answer and all of its headers: `*` is all of them, as no answer is to a request with cookies.
+ANY_PAGE: tuple[Header, ...] = ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"*"))
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
@@ -93,6 +95,7 @@ class Exchange:
         common = [
             (b"content-type", content_type),
             *request_headers(self.request_id, self.first_byte_ms),
+            *ANY_PAGE,
             *self.extra_headers(),
             *headers,
         ]
