@@ -175,7 +175,7 @@ def test_an_error_in_the_stream_is_the_providers_failure(translator: Any, data: 
 
 # --- there and back -------------------------------------------------------------------------------------------------
 
-texts = st.text(min_size=1, max_size=20)
+texts = st.text(min_size=1, max_size=20).filter(str.strip)
 arguments = st.dictionaries(st.text(max_size=5), st.integers(-9, 9) | st.text(max_size=5) | st.booleans(), max_size=3)
 urls = st.sampled_from(["https://example.com/harbor.png", "data:image/png;base64,iVBORw0KGgo="])
 
@@ -364,6 +364,7 @@ def test_a_request_for_gemini() -> None:
         "https://generativelanguage.googleapis.com/v1beta/files/abc",
         "https://www.youtube.com/watch?v=abc",
         "https://youtu.be/abc",
+        "https://generativelanguage.googleapis.com./v1beta/files/abc",
         "gs://bucket/a.png",
         "data:video/mp4;base64,AAAA",
         "data:application/pdf;base64,AAAA",
@@ -384,6 +385,52 @@ def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
     assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (8, 0)
 
 
+@pytest.mark.parametrize("nothing", ["", " \n", [{"type": "text", "text": ""}]])
+def test_messages_get_no_text_that_says_nothing(nothing: Any) -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    messages = [
+        {"role": "system", "content": nothing},
+        {"role": "user", "content": "Look"},
+        {"role": "assistant", "content": nothing, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": nothing},
+    ]
+    asked = json.loads(
+        translated_request(json.dumps({"model": "m", "messages": messages}).encode(), chat_to_messages.request)
+    )
+    assert "system" not in asked
+    assert [turn["content"] for turn in asked["messages"]] == [
+        [{"type": "text", "text": "Look"}],
+        [{"type": "tool_use", "id": "call_1", "name": "look", "input": {}}],
+        [{"type": "tool_result", "tool_use_id": "call_1"}],
+    ]
+
+
+def test_a_system_without_a_word_is_none_for_gemini() -> None:
+    messages = [{"role": "system", "content": ""}, {"role": "user", "content": "Look"}]
+    asked = json.loads(
+        translated_request(json.dumps({"model": "m", "messages": messages}).encode(), chat_to_gemini.request)
+    )
+    assert "systemInstruction" not in asked
+
+
+def test_the_greatest_effort_is_not_lost() -> None:
+    chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "max"}
+    to_claude, to_gemini = (
+        json.loads(translated_request(json.dumps(chat).encode(), translate))
+        for translate in (chat_to_messages.request, chat_to_gemini.request)
+    )
+    assert to_claude["output_config"] == {"effort": "max"}
+    assert to_gemini["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 24_576}
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "custom"}])
+def test_a_tool_without_a_type_is_the_clients_own(kind: dict[str, Any]) -> None:
+    tool = {"name": "look", "input_schema": {"type": "object"}, **kind}
+    asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "tools": [tool]}
+    chat = json.loads(translated_request(json.dumps(asked).encode(), messages_to_chat.request, MessagesShape))
+    assert chat["tools"] == [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+
+
 @pytest.mark.parametrize("translate", [chat_to_messages.request, chat_to_gemini.request])
 @pytest.mark.parametrize(
     ("more", "param"),
@@ -399,6 +446,10 @@ def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
             "messages",
         ),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools"),
+        ({"functions": [{"name": "look", "parameters": {}}]}, "functions"),
+        ({"function_call": {"name": "look"}}, "function_call"),
+        ({"messages": [{"role": "function", "name": "look", "content": "Boats"}]}, "messages"),
+        ({"messages": [{"role": "assistant", "function_call": {"name": "look", "arguments": "{}"}}]}, "messages"),
         ({"messages": [7]}, "messages[0]"),
         ({"messages": [{"content": "Hi"}]}, "messages[0]"),
         ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "messages[0].content[0]"),

@@ -19,7 +19,15 @@ from tollgate_local.provider.tokens import count_tokens, message_tokens, preambl
 
 # Thinking comes in steps of 64 tokens, as o-series usages do; effort sets the least, the seed adds up to four steps.
 _REASONING_STEP: Final = 64
-_REASONING_LEAST: Final = {"none": 0, "minimal": 0, "low": 64, "medium": 192, "high": 512, "xhigh": 1_024}
+_REASONING_LEAST: Final = {
+    "none": 0,
+    "minimal": 0,
+    "low": 64,
+    "medium": 192,
+    "high": 512,
+    "xhigh": 1_024,
+    "max": 2_048,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.errors import ApiError, invalid_value
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class ImageUrl(msgspec.Struct):

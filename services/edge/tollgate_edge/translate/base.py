@@ -146,6 +146,19 @@ def not_understood() -> ProviderFailed:
     return ProviderFailed(HTTPStatus.BAD_GATEWAY, "The provider's answer is not in its own protocol.")
 
 
+def refuse_functions(chat: Json) -> None:
+    """Refuse functions as chat had them before tools; left out, the model would not know that it can call any.
+
+    Raises:
+        ProviderRefused: 400, with the member's name.
+    """
+    for name in ("functions", "function_call"):
+        if chat.get(name):
+            raise untranslatable(name, "it takes `tools` and `tool_choice` instead")
+    if any(message["role"] == "function" or message.get("function_call") for message in chat["messages"]):
+        raise untranslatable("messages", "it takes `tool_calls` and the role `tool` instead of functions")
+
+
 def data_event(data: Json) -> bytes:
     return b"data: %b\n\n" % msgspec.json.encode(data)
 

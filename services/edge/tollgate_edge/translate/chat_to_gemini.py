@@ -18,6 +18,7 @@ from tollgate_edge.translate.base import (
     arguments_of,
     data_event,
     parts_of,
+    refuse_functions,
     split_data_url,
     text_of,
     untranslatable,
@@ -28,7 +29,7 @@ _FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", 
 _GOOGLES_OWN = (".googleapis.com", ".google.com", ".youtube.com", ".youtu.be")
 _SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 # Tokens of thinking for each of OpenAI's efforts, as Google's own compatible API has them; `none` is none at all.
-_THINKING = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576}
+_THINKING = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
 # Gemini's mark of the thoughts behind a call, which must come back with it; named as Google's compatible API does.
 _SIGNATURE = "thought_signature"
 _CONFIG = {
@@ -45,6 +46,7 @@ def request(chat: Json) -> Json:
     """A request; Gemini has the model's name and whether to stream in the path."""
     if chat.get("logprobs"):
         raise untranslatable("logprobs", "it tells them otherwise")
+    refuse_functions(chat)
     system, contents = _contents(chat["messages"])
     asked = {
         "contents": contents,
@@ -63,7 +65,7 @@ def _contents(messages: list[Json]) -> tuple[list[Json], list[Json]]:
     names: dict[str, str] = {}
     for message in messages:
         if message["role"] in {"system", "developer"}:
-            system += [{"text": text_of([part])} for part in parts_of(message.get("content"))]
+            system += [{"text": text} for part in parts_of(message.get("content")) if (text := text_of([part]))]
             continue
         names |= {call["id"]: call["function"]["name"] for call in message.get("tool_calls") or ()}
         role = "model" if message["role"] == "assistant" else "user"
@@ -122,7 +124,8 @@ def _image(url: str) -> Json:
 def _media(url: str, kind: str) -> Json:
     data = split_data_url(url)
     if data is None:
-        host = f".{urlsplit(url).hostname or ''}"
+        # A name may end with a dot, which says that it is whole.
+        host = f".{urlsplit(url).hostname or ''}".rstrip(".")
         if not url.startswith(("https://", "http://")) or host.endswith(_GOOGLES_OWN):
             raise untranslatable("messages", "it takes data, and addresses in the web that are not Google's own")
         return {"fileData": {"mimeType": kind, "fileUri": url}}

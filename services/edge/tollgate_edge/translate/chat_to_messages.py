@@ -16,6 +16,7 @@ from tollgate_edge.translate.base import (
     arguments_of,
     data_event,
     parts_of,
+    refuse_functions,
     split_data_url,
     untranslatable,
 )
@@ -30,7 +31,7 @@ _FINISH_REASONS = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh"}
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _STATED = {"input_tokens", "output_tokens"}
 _JSON_ONLY = "Answer with one JSON object and nothing else."
 
@@ -41,6 +42,7 @@ def request(chat: Json) -> Json:
         raise untranslatable("n", "it makes one choice only")
     if chat.get("logprobs"):
         raise untranslatable("logprobs", "it does not tell them")
+    refuse_functions(chat)
     limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or _DEFAULT_LIMIT
     system, messages = _split_system(chat["messages"])
     asked: Json = {"model": chat["model"], "max_tokens": min(limit, _most_tokens(chat["model"])), "messages": messages}
@@ -74,7 +76,7 @@ def _split_system(messages: list[Json]) -> tuple[list[Json], list[Json]]:
     for message in messages:
         role = message["role"]
         if role in {"system", "developer"}:
-            system += [_block(part) for part in parts_of(message.get("content"))]
+            system += _said(message)
             continue
         turn_role = "assistant" if role == "assistant" else "user"
         blocks = _blocks(message)
@@ -87,10 +89,10 @@ def _split_system(messages: list[Json]) -> tuple[list[Json], list[Json]]:
 
 def _blocks(message: Json) -> list[Json]:
     if message["role"] == "tool":
-        content = [_block(part) for part in parts_of(message.get("content"))]
-        return [{"type": "tool_result", "tool_use_id": message["tool_call_id"], "content": content}]
-    # Messages refuse an empty text, which OpenAI's clients send beside calls of tools.
-    blocks = [_block(part) for part in parts_of(message.get("content")) if part.get("text") != ""]
+        result = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
+        given = _said(message)
+        return [result | {"content": given} if given else result]
+    blocks = _said(message)
     for call in message.get("tool_calls") or ():
         function = call["function"]
         blocks.append(
@@ -102,6 +104,13 @@ def _blocks(message: Json) -> list[Json]:
             }
         )
     return blocks
+
+
+def _said(message: Json) -> list[Json]:
+    """A message's content but for texts without a letter: Messages refuse them, and OpenAI's clients send them beside
+    calls of tools, for a system that has nothing to say, and of tools that give nothing."""
+    blocks = [_block(part) for part in parts_of(message.get("content"))]
+    return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
 
 
 def _block(part: Json) -> Json:

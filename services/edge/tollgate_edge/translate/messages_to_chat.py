@@ -93,7 +93,7 @@ def _url(source: Json) -> str:
 
 
 def _tool(tool: Json) -> Json:
-    if tool.get("type", "custom") != "custom":
+    if (tool.get("type") or "custom") != "custom":
         raise untranslatable("tools", f"it has no tool of type '{tool['type']}'")
     function = {"name": tool["name"], "description": tool.get("description"), "parameters": tool["input_schema"]}
     return {"type": "function", "function": {name: value for name, value in function.items() if value is not None}}
