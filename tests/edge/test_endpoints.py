@@ -328,6 +328,33 @@ def test_a_response_is_not_stored_at_the_provider(store: dict[str, Any]) -> None
     assert json.loads(sent.body) == {"model": "m", "input": "x", "temperature": 0.5, "store": False}
 
 
+THOUGHTS = {"type": "reasoning", "id": "rs_1", "summary": []}
+SAID = [
+    {"role": "user", "content": "x"},
+    THOUGHTS,
+    {**THOUGHTS, "encrypted_content": None, "content": []},
+    {**THOUGHTS, "encrypted_content": "gAAA"},
+    {**THOUGHTS, "content": [{"type": "reasoning_text", "text": "Hm"}]},
+    {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "look", "arguments": "{}"},
+]
+
+
+@pytest.mark.parametrize("store", [{}, {"store": None}, {"store": True}])
+def test_thoughts_that_are_stored_nowhere_do_not_go_up(store: dict[str, Any]) -> None:
+    sent = parsed("/v1/responses", input=SAID, **store).to_provider(None)
+    assert json.loads(sent.body) == {"model": "m", "input": [SAID[0], *SAID[3:]], "store": False}
+
+
+def test_who_knows_that_nothing_is_stored_is_taken_at_his_word() -> None:
+    sent = parsed("/v1/responses", input=SAID, store=False).to_provider(None)
+    assert json.loads(sent.body) == {"model": "m", "input": SAID, "store": False}
+
+
+def test_who_refers_to_an_item_is_told_what_to_set() -> None:
+    with pytest.raises(ApiError, match=r"providerOptions\.openai\.store: false"):
+        parsed("/v1/responses", input=[{"type": "item_reference", "id": "msg_1"}])
+
+
 @pytest.mark.parametrize(
     ("path", "fields", "units"),
     [

@@ -99,6 +99,17 @@ async def test_a_response_streams_and_its_last_event_tells_the_usage(edge: Runni
     assert used.tokens == TokenCounts(input=last.response.usage.input_tokens, output=40)
 
 
+async def test_a_conversation_goes_on_from_what_came_back(sdk: AsyncOpenAI) -> None:
+    """As OpenAI's guides do it, with a client that has not said that nothing is stored."""
+    said: list[Any] = [{"role": "user", "content": TEXT}]
+    first = await sdk.responses.create(model="o4-mini", input=said)
+    thoughts = {"type": "reasoning", "id": "rs_1", "summary": []}
+    said += [thoughts, *first.output, {"role": "user", "content": "Why?"}]
+    assert (await sdk.responses.create(model="o4-mini", input=said)).output_text
+    with pytest.raises(NotFoundError, match="rs_1"):
+        await sdk.responses.create(model="o4-mini", input=said, store=False)
+
+
 async def test_a_response_states_what_it_wrote_to_the_cache(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     async def ask() -> TokensUsed:
         raw = await sdk.responses.with_raw_response.create(

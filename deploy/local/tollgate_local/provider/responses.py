@@ -47,6 +47,18 @@ class ResponseRequest(msgspec.Struct):
     reasoning: Reasoning | None = None
     tools: list[FlatTool] | None = None
     tool_choice: str | FlatChoice | None = None
+    store: bool | None = None
+
+    def check_items(self) -> None:
+        """Refuse thoughts that are neither in the request nor, as it stores nothing, anywhere else."""
+        items = [] if isinstance(self.input, str) or self.store is not False else self.input
+        for item in items:
+            if item.get("type") == "reasoning" and not item.get("encrypted_content"):
+                message = (
+                    f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to false. "
+                    "Try again with `store` set to true, or remove this item from your input."
+                )
+                raise ApiError(404, message, param="input")
 
     def as_chat(self) -> ChatRequest:
         messages = [Message(role="system", content=self.instructions)] if self.instructions else []
@@ -83,6 +95,7 @@ class ResponseEndpoint:
         body = await exchange.body()
         request = decode(_DECODER, body)
         model = chat_model(request.model)
+        request.check_items()
         streaming = bool(request.stream)
         behaviour = behaviour_in(body)
         await check_error(exchange, behaviour, streaming=streaming)

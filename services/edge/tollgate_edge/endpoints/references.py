@@ -18,8 +18,8 @@ _OWN_WORDS = frozenset({"annotations", "arguments", "citations", "input"})
 _decoder = msgspec.json.Decoder[Any]()
 
 
-def not_kept(param: str) -> ApiError:
-    return unsupported_value(param, "nothing is kept at the provider for you; send what it stands for")
+def not_kept(param: str, hint: str = "") -> ApiError:
+    return unsupported_value(param, f"nothing is kept at the provider for you; send what it stands for{hint}")
 
 
 def check_messages(body: bytes, messages: list[msgspec.Raw]) -> None:

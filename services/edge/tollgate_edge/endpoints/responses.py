@@ -45,6 +45,11 @@ _CLIENTS_TOOLS = frozenset(
     }
 )
 _KEPT_THERE = ("previous_response_id", "conversation", "prompt")
+_STORE_HINT = (
+    ". A client that refers to items by itself has to be told that none is stored, with `store: false`, in Vercel's AI "
+    "SDK `providerOptions.openai.store: false`"
+)
+_NOTHING = (b"[]", b'""')
 _DOCUMENTS = (b'"file_data"', b'"file_url"')
 
 
@@ -68,6 +73,18 @@ class _Tool(msgspec.Struct):
 class _Item(msgspec.Struct):
     type: str | None = None
     role: str | None = None
+    content: msgspec.Raw = msgspec.Raw()
+    encrypted_content: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def is_reference(self) -> bool:
+        """An item that is only referred to has an id, and perhaps its type."""
+        return self.type == "item_reference" or (self.type is None and self.role is None)
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Thoughts that a provider would have to look up, as the item does not hold them."""
+        return self.type == "reasoning" and not _holds(self.encrypted_content) and not _holds(self.content)
 
 
 class _Items(msgspec.Struct):
@@ -136,7 +153,7 @@ class Response(ModelRequest):
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.safety_identifier or request.user)
         _check_references(body, request)
-        self.upstream_body = body if request.store is False else replaced(body, store=False)
+        self.upstream_body = body if request.store is False else _unstored(body, request)
         self._request = request
 
     def size(self, context_tokens: int | None) -> Size:
@@ -182,13 +199,29 @@ def _check_references(body: bytes, request: _Request) -> None:
     for name in _KEPT_THERE:
         if getattr(request, name) is not None:
             raise not_kept(name)
-    items = decode(_items_decoder, body).input
-    # An item that is only referred to has an id, and perhaps its type.
-    if isinstance(items, list) and any(
-        item.type == "item_reference" or (item.type is None and item.role is None) for item in items
-    ):
-        raise not_kept("input")
+    if any(item.is_reference for item in _items(body)):
+        raise not_kept("input", _STORE_HINT)
     check_input(body, request.input)
+
+
+def _items(body: bytes) -> list[_Item]:
+    items = decode(_items_decoder, body).input
+    return items if isinstance(items, list) else []
+
+
+def _unstored(body: bytes, request: _Request) -> bytes:
+    """What goes up of a client that believes that answers are stored, and sends earlier ones back as they came: without
+    the thoughts that are in none, for which OpenAI would refuse the whole request."""
+    items = _items(body)
+    if not any(item.is_forgotten for item in items):
+        return replaced(body, store=False)
+    given = msgspec.json.decode(request.input, type=list[msgspec.Raw])
+    kept = [raw for raw, item in zip(given, items, strict=True) if not item.is_forgotten]
+    return replaced(body, store=False, input=kept)
+
+
+def _holds(member: msgspec.Raw) -> bool:
+    return is_given(member) and bytes(member) not in _NOTHING
 
 
 class ResponseStream(EventStream):
