@@ -243,6 +243,7 @@ async def test_members_are_no_operators_until_made_one(client: httpx.AsyncClient
 
 
 OLD_CODE = "019dafc2-0000-7000-8000-000000000001"
+OTHER = "019dafc2-0000-7000-8000-000000000002"
 
 
 async def test_codes_from_before_campaigns_become_campaigns(postgres_dsn: str) -> None:
@@ -262,18 +263,41 @@ async def test_codes_from_before_campaigns_become_campaigns(postgres_dsn: str) -
             [OLD_CODE],
         )
         await connection.execute("INSERT INTO organisations (id, name) VALUES (%s, 'a')", [OLD_CODE])
+        for person in (OLD_CODE, OTHER):
+            await connection.execute(
+                "INSERT INTO persons (id, email, email_folded, password_hash) VALUES (%s, %s, %s, '')",
+                [person, person, person],
+            )
         await connection.execute(
             "INSERT INTO promo_redemptions (grant_id, promo_code_id, account_id, amount_nano) VALUES (%s, %s, %s, 7)",
             [OLD_CODE, OLD_CODE, OLD_CODE],
         )
+        await connection.execute("INSERT INTO promo_codes (id, code, amount_nano) VALUES (%s, 'OTHER', 7)", [OTHER])
+        await connection.execute(
+            "INSERT INTO promo_redemptions (grant_id, promo_code_id, account_id, amount_nano) VALUES (%s, %s, %s, 7)",
+            [OTHER, OTHER, OLD_CODE],
+        )
+        for number, (action, kind, target) in enumerate(
+            (("promo_code.redeemed", "grant", OTHER), ("organisation.created", "organisation", OLD_CODE))
+        ):
+            await connection.execute(
+                "INSERT INTO audit_log (id, account_id, actor_kind, actor_id, address, action, target_kind, target_id, "
+                "details) VALUES (%s, %s, 'person', %s, '', %s, %s, %s, '{}')",
+                [OTHER[:-1] + str(number), OLD_CODE, OTHER, action, kind, target],
+            )
 
     assert "0005_campaigns" in await postgres.migrate(postgres_dsn, *PACKAGES)
 
     async with await postgres.connect(postgres_dsn) as connection:
         found = await store.find_promo_code(connection, "OLD")
         campaign = await store.find_campaign(connection, OLD_CODE)
-        redeemed = await store.count_of_account(connection, OLD_CODE, OLD_CODE)
+        redeemed = await (await connection.execute("SELECT * FROM promo_redemptions ORDER BY grant_id")).fetchall()
+        (organisation,) = await (await connection.execute("SELECT founded_by FROM organisations")).fetchall()
     assert found == PromoCode("OLD", 7, None, None, 5, timedelta(days=30))
     assert campaign is not None
     assert (campaign.name, campaign.redemptions, campaign.max_redemptions, campaign.codes) == ("OLD", 1, 5, 1)
-    assert redeemed == 1
+    assert [str(row["campaign_id"]) for row in redeemed] == [OLD_CODE, OTHER]
+    assert [str(row["person_id"]) for row in redeemed] == [OLD_CODE, OTHER], (
+        "the account's person, or whom the log names"
+    )
+    assert str(organisation["founded_by"]) == OTHER

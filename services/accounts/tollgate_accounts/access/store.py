@@ -36,6 +36,11 @@ async def mark_seen(connection: Connection, session_id: str, address: str) -> No
     await connection.execute(SQL["mark_seen"], {"id": session_id, "address": address})
 
 
+async def lock_person(connection: Connection, person_id: str) -> None:
+    """Have whatever else is counted for the person wait until the transaction ends."""
+    await rows.one(connection, SQL["lock_person"], id=person_id)
+
+
 async def is_operator(connection: Connection, person_id: str) -> bool:
     return await rows.one(connection, SQL["find_operator"], person_id=person_id) is not None
 

@@ -1,5 +1,6 @@
 """The use cases of organisations, one function each; each is one transaction, or a part of the caller's."""
 
+from tollgate_accounts.access import store as access_store
 from tollgate_accounts.access.permissions import Member, Person
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.audit import store as audit
@@ -9,14 +10,14 @@ from tollgate_accounts.organisations.store import Organisation, OrganisationOfPe
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Connection, Pool
 
-# Each can redeem promo codes of its own: a person is not to have them without end.
+# Each has limits of its own, such as those on requests: a person is not to have them without end.
 MOST_ORGANISATIONS = 10
 
 
 async def create_within(connection: Connection, actor: Actor, owner_id: str, name: str) -> str:
     """A new organisation with its first owner, in the caller's transaction; its id is the `account_id` from now on."""
     account_id = new_id()
-    await store.insert_organisation(connection, account_id, name)
+    await store.insert_organisation(connection, account_id, name, owner_id)
     await store.insert_membership(connection, account_id, owner_id, Role.OWNER)
     await audit.record(
         connection,
@@ -48,8 +49,8 @@ async def create(pool: Pool, caller: Person, name: str) -> Organisation:
         Problem: the person has founded enough of them.
     """
     async with pool.connection() as connection:
-        found = await store.list_organisations(connection, caller.person_id)
-        if sum(one.role == Role.OWNER for one in found) >= MOST_ORGANISATIONS:
+        await access_store.lock_person(connection, caller.person_id)
+        if await store.count_founded(connection, caller.person_id) >= MOST_ORGANISATIONS:
             raise problems.too_many_organisations(MOST_ORGANISATIONS)
         account_id = await create_within(connection, caller.actor, caller.person_id, name)
         organisation = await store.find_organisation(connection, account_id)

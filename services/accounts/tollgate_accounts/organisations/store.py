@@ -25,8 +25,14 @@ class OrganisationOfPerson(NamedTuple):
     created_at: datetime
 
 
-async def insert_organisation(connection: Connection, account_id: str, name: str) -> None:
-    await connection.execute(SQL["insert_organisation"], {"id": account_id, "name": name})
+async def insert_organisation(connection: Connection, account_id: str, name: str, founded_by: str) -> None:
+    await connection.execute(SQL["insert_organisation"], {"id": account_id, "name": name, "founded_by": founded_by})
+
+
+async def count_founded(connection: Connection, person_id: str) -> int:
+    row = await rows.one(connection, SQL["count_founded"], person_id=person_id)
+    assert row is not None, "a count is a row"
+    return int(row["founded"])
 
 
 async def insert_membership(connection: Connection, account_id: str, person_id: str, role: Role) -> bool:

@@ -3,6 +3,7 @@
 import secrets
 from datetime import UTC, datetime
 
+from tollgate_accounts.access import store as access_store
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor, Detail
 from tollgate_accounts.credit import store as credit
@@ -18,10 +19,10 @@ _GROUPS, _GROUP_LENGTH = 4, 4
 
 
 async def redeem(pool: Pool, actor: Actor, account_id: str, code: str) -> Grant:
-    """Turn a promo code into credit, once an account.
+    """Turn a promo code into credit, once an account and once a person.
 
     Raises:
-        Problem: the code is unknown, not valid now or not for this account, used up, or was redeemed by it before.
+        Problem: the code is unknown, not valid now or not for these, used up, or was redeemed by one of them before.
     """
     async with pool.connection() as connection:
         return await redeem_within(connection, actor, account_id, code, field="code")
@@ -36,15 +37,21 @@ async def redeem_within(connection: Connection, actor: Actor, account_id: str, c
         raise problems.promo_code_not_started(field)
     if redeemable.is_over:
         raise problems.promo_code_over(field)
-    # From here on the account's row is locked, and then those of the code and its campaign.
+    person_id = actor.id if actor.kind == "person" else None
+    # From here on the person's row is locked, the account's, and then those of the code and its campaign.
+    if person_id is not None:
+        await access_store.lock_person(connection, person_id)
     version = await credit.next_version(connection, account_id)
     await store.lock_redeemable(connection, redeemable)
-    grant = await store.insert_redemption(connection, account_id, new_id(), redeemable)
+    grant = await store.insert_redemption(connection, account_id, person_id, new_id(), redeemable)
     if grant is None:
         raise problems.promo_code_already_redeemed(field)
-    if redeemable.for_new_only and version > 1:
+    redeemed = await store.count_of_redeemer(connection, redeemable, account_id, person_id)
+    if redeemed.of_person_and_code > 1:
+        raise problems.promo_code_already_redeemed(field)
+    if redeemable.for_new_only and (version > 1 or redeemed.elsewhere):
         raise problems.promo_code_for_new_accounts(field)
-    if await store.count_of_account(connection, redeemable.campaign_id, account_id) > redeemable.max_per_account:
+    if max(redeemed.of_account, redeemed.of_person) > redeemable.max_per_account:
         raise problems.promo_campaign_limit_reached(field)
     event = CreditGranted(
         grant_id=grant.grant_id,

@@ -24,17 +24,19 @@ def promo_code_used_up(field: str) -> Problem:
 
 
 def promo_code_already_redeemed(field: str) -> Problem:
-    detail = "this account has redeemed this promo code before; it counts once"
+    detail = "you or this account have redeemed this promo code before; it counts once for each"
     return Problem(HTTPStatus.CONFLICT, "promo_code_already_redeemed", detail, field=field)
 
 
 def promo_code_for_new_accounts(field: str) -> Problem:
-    detail = "this promo code is for new accounts; this one has had credit before"
+    detail = (
+        "this promo code is for new customers; this account has had credit, or you have redeemed a code for another"
+    )
     return Problem(HTTPStatus.CONFLICT, "promo_code_for_new_accounts", detail, field=field)
 
 
 def promo_campaign_limit_reached(field: str) -> Problem:
-    detail = "this account has redeemed as many codes of this campaign as one account may"
+    detail = "you or this account have redeemed as many codes of this campaign as one person or account may"
     return Problem(HTTPStatus.CONFLICT, "promo_campaign_limit_reached", detail, field=field)
 
 

@@ -42,8 +42,12 @@ class CampaignRequest(Request):
     starts_at: AwareTime | None = None
     ends_at: AwareTime | None = None
     max_redemptions: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="in all")
-    max_per_account: Annotated[int, Field(ge=1, le=1_000_000)] = 1
-    audience: Literal["all", "new"] = Field("all", description="`new`: accounts that have never had any credit")
+    max_per_account: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
+        1, description="how many codes one account may redeem, and one person over all their accounts"
+    )
+    audience: Literal["all", "new"] = Field(
+        "all", description="`new`: accounts that never had credit, of who has redeemed nothing elsewhere"
+    )
     credit_expires_after_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
     @field_validator("ends_at")

@@ -71,6 +71,15 @@ class Redeemable(NamedTuple):
     is_over: bool
 
 
+class Redeemed(NamedTuple):
+    """How often an account and a person have redeemed: codes of a campaign, a code, and any code elsewhere."""
+
+    of_account: int
+    of_person: int
+    of_person_and_code: int
+    elsewhere: int
+
+
 class Grant(NamedTuple):
     grant_id: str
     amount_nano: int
@@ -148,15 +157,23 @@ async def lock_redeemable(connection: Connection, redeemable: Redeemable) -> Non
     await rows.one(connection, SQL["lock_redeemable"], promo_code_id=redeemable.id)
 
 
-async def count_of_account(connection: Connection, campaign_id: str, account_id: str) -> int:
-    """How often the account has redeemed codes of the campaign."""
-    row = await rows.one(connection, SQL["count_of_account"], campaign_id=campaign_id, account_id=account_id)
+async def count_of_redeemer(
+    connection: Connection, redeemable: Redeemable, account_id: str, person_id: str | None
+) -> Redeemed:
+    row = await rows.one(
+        connection,
+        SQL["count_of_redeemer"],
+        campaign_id=redeemable.campaign_id,
+        promo_code_id=redeemable.id,
+        account_id=account_id,
+        person_id=person_id,
+    )
     assert row is not None, "a count is a row"
-    return int(row["redemptions"])
+    return Redeemed(**row)
 
 
 async def insert_redemption(
-    connection: Connection, account_id: str, grant_id: str, redeemable: Redeemable
+    connection: Connection, account_id: str, person_id: str | None, grant_id: str, redeemable: Redeemable
 ) -> Grant | None:
     """None if the account has redeemed this code before."""
     row = await rows.one(
@@ -166,6 +183,7 @@ async def insert_redemption(
         promo_code_id=redeemable.id,
         campaign_id=redeemable.campaign_id,
         account_id=account_id,
+        person_id=person_id,
         amount_nano=redeemable.amount_nano,
         expires_at=redeemable.expires_at,
     )
