@@ -116,6 +116,33 @@ async def test_what_admins_may_not_decide(
     assert_problem(unknown, 404, "member_not_found", "person_id")
 
 
+async def test_a_session_goes_on_where_its_person_is_still_a_member(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await signed_up("bob@example.com")
+    own, adas, bobs = await account_id(client, bob), await account_id(client, ada), await person_id(client, bob)
+    with_ada = await joins(client, mailbox, ada, bob, "admin")
+    switch = {"account_id": adas}
+    assert (await client.put("/v1/sessions/current/organisation", json=switch, headers=bob)).status_code == 204
+    assert (await client.delete(f"/v1/members/{bobs}", headers=ada)).status_code == 204
+    assert await account_id(client, bob) == own
+
+    eve = await signed_up("eve@example.com")
+    eves = await account_id(client, eve)
+    await joins(client, mailbox, bob, eve, "owner")
+    assert (await client.delete("/v1/members/current", headers=bob)).status_code == 204
+    nowhere = await client.get("/v1/account", headers=bob)
+    assert_problem(nowhere, 404, "organisation_not_found", "Tollgate-Organisation")
+    assert (await client.get("/v1/organisations", headers=bob)).json()["organisations"] == []
+    await joins(client, mailbox, ada, bob, "viewer")
+    assert await account_id(client, bob) == adas, "the first that they join is theirs to work in"
+    assert with_ada["Tollgate-Organisation"] == adas
+    assert await account_id(client, eve) == eves, "others' sessions stay where they are"
+    assert (await client.delete("/v1/members/current", headers=bob)).status_code == 204
+    made = await client.post("/v1/organisations", json={"name": "Anew"}, headers=bob)
+    assert await account_id(client, bob) == made.json()["account_id"]
+
+
 async def test_the_last_owner_stays(
     client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
 ) -> None:

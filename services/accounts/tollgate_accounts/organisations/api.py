@@ -58,7 +58,7 @@ def routes(pool: Pool, access: Access) -> APIRouter:
     async def found_organisation(
         caller: Annotated[Person, Depends(access.signed_in())], body: OrganisationRequest
     ) -> OrganisationView:
-        """Another organisation; the caller is its owner, and goes on in the one that they are in."""
+        """Another organisation; the caller is its owner, and goes on where they are, if they are in any."""
         organisation = await handlers.create(pool, caller, body.name)
         return OrganisationView(
             account_id=organisation.id, name=organisation.name, role=Role.OWNER, created_at=organisation.created_at

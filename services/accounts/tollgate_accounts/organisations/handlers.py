@@ -53,6 +53,7 @@ async def create(pool: Pool, caller: Person, name: str) -> Organisation:
         if await store.count_founded(connection, caller.person_id) >= MOST_ORGANISATIONS:
             raise problems.too_many_organisations(MOST_ORGANISATIONS)
         account_id = await create_within(connection, caller.actor, caller.person_id, name)
+        await store.settle_sessions(connection, account_id, caller.person_id)
         organisation = await store.find_organisation(connection, account_id)
     assert organisation is not None, "it was just made"
     return organisation

@@ -42,7 +42,7 @@ async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) ->
 
 
 async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
-    """End a membership; everybody may end their own.
+    """End a membership; everybody may end their own. Sessions that were about it go on in another organisation.
 
     Raises:
         Problem: there is no such member, the caller may not decide this, or it would leave no owner.
@@ -50,6 +50,7 @@ async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
     async with pool.connection() as connection:
         role = await _may_change(connection, caller, person_id, becomes=None)
         await store.delete_membership(connection, caller.account_id, person_id)
+        await store.move_sessions(connection, caller.account_id, person_id)
         await audit.record(
             connection,
             caller.actor,
@@ -156,6 +157,7 @@ async def accept(pool: Pool, caller: Person, token: str) -> tuple[str, Role]:
             raise problems.invitation_invalid()
         role = Role(accepted.role)
         await store.insert_membership(connection, accepted.account_id, caller.person_id, role)
+        await store.settle_sessions(connection, accepted.account_id, caller.person_id)
         await audit.record(
             connection,
             caller.actor,

@@ -101,6 +101,16 @@ async def delete_membership(connection: Connection, account_id: str, person_id: 
     await connection.execute(SQL["delete_membership"], {"account_id": account_id, "person_id": person_id})
 
 
+async def move_sessions(connection: Connection, account_id: str, person_id: str) -> None:
+    """Let no session of the person be about an organisation that they have left."""
+    await connection.execute(SQL["move_sessions"], {"account_id": account_id, "person_id": person_id})
+
+
+async def settle_sessions(connection: Connection, account_id: str, person_id: str) -> None:
+    """Let the person's sessions that are about none be about this organisation."""
+    await connection.execute(SQL["settle_sessions"], {"account_id": account_id, "person_id": person_id})
+
+
 async def upsert_invitation(
     connection: Connection,
     *,
