@@ -143,6 +143,73 @@ async def test_a_session_goes_on_where_its_person_is_still_a_member(
     assert await account_id(client, bob) == made.json()["account_id"]
 
 
+async def invite(
+    client: httpx.AsyncClient, mailbox: Mailbox, host: Headers, guest: str, role: str
+) -> tuple[str, dict[str, str]]:
+    """What invites whom to what, and the body that accepts it."""
+    body = {"email": f"{guest}@example.com", "role": role}
+    assert (await client.post("/v1/invitations", json=body, headers=host)).status_code == 201
+    return f"{guest} {role}", {"token": await mailbox.token(body["email"])}
+
+
+async def open_invitations(client: httpx.AsyncClient, host: Headers) -> set[str]:
+    listed = (await client.get("/v1/invitations", headers=host)).json()["invitations"]
+    return {f"{one['email'].removesuffix('@example.com')} {one['role']}" for one in listed}
+
+
+async def test_invitations_end_with_their_senders_right_to_send_them(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await joins(client, mailbox, ada, await signed_up("bob@example.com"), "owner")
+    eve, dan = await signed_up("eve@example.com"), await signed_up("dan@example.com")
+    member = f"/v1/members/{await person_id(client, bob)}"
+    adas, _ = await invite(client, mailbox, ada, "gus", "owner")
+    _, as_owner = await invite(client, mailbox, bob, "eve", "owner")
+    kept, as_viewer = await invite(client, mailbox, bob, "dan", "viewer")
+    assert (await client.patch(member, json={"role": "admin"}, headers=ada)).status_code == 204
+    refused = await client.post("/v1/invitations/acceptances", json=as_owner, headers=eve)
+    assert_problem(refused, 404, "invitation_invalid", "token")
+    assert await open_invitations(client, ada) == {adas, kept}
+    log = (await client.get("/v1/audit-log", headers=ada)).json()["entries"]
+    assert [one["details"] for one in log if one["action"] == "invitation.withdrawn"] == [{"email": "eve@example.com"}]
+
+    assert (await client.delete(member, headers=ada)).status_code == 204
+    refused = await client.post("/v1/invitations/acceptances", json=as_viewer, headers=dan)
+    assert_problem(refused, 404, "invitation_invalid", "token")
+    assert await open_invitations(client, ada) == {adas}
+
+
+async def test_no_invitation_outlives_a_removal_at_the_same_moment(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await joins(client, mailbox, ada, await signed_up("bob@example.com"), "admin")
+    member = f"/v1/members/{await person_id(client, bob)}"
+    bodies = [{"email": f"guest-{number}@example.com", "role": "admin"} for number in range(20)]
+    invitations = [client.post("/v1/invitations", json=body, headers=bob) for body in bodies]
+    invitations.insert(10, client.delete(member, headers=ada))
+    answers = await asyncio.gather(*invitations)
+    assert answers[10].status_code == 204
+    assert {answer.status_code for answer in answers} <= {201, 204, 403, 404}
+    assert await open_invitations(client, ada) == set()
+
+
+async def test_a_members_invitation_is_not_used_up(
+    client: httpx.AsyncClient, pool: Pool, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await signed_up("bob@example.com")
+    invitation, token = await invite(client, mailbox, ada, "bob", "admin")
+    async with pool.connection() as connection:
+        await connection.execute(
+            "INSERT INTO memberships (account_id, person_id, role) VALUES (%s, %s, 'viewer')",
+            [await account_id(client, ada), await person_id(client, bob)],
+        )
+    refused = await client.post("/v1/invitations/acceptances", json=token, headers=bob)
+    assert_problem(refused, 409, "already_joined", "token")
+    assert await open_invitations(client, ada) == {invitation}
+    log = (await client.get("/v1/audit-log", headers=ada)).json()["entries"]
+    assert "member.joined" not in {one["action"] for one in log}
+
+
 async def test_the_last_owner_stays(
     client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
 ) -> None:

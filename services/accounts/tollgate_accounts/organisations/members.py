@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from tollgate_accounts.access import problems as access_problems
 from tollgate_accounts.access.permissions import Member as Caller
 from tollgate_accounts.access.permissions import Person, token_hash
 from tollgate_accounts.access.roles import Role
@@ -15,6 +16,8 @@ from tollgate_common.ids import new_id
 from tollgate_common.postgres import Connection, Pool
 
 INVITATION_LIFETIME = timedelta(days=7)
+# Whom each role may invite; the others invite nobody.
+INVITES = {Role.OWNER: frozenset(Role), Role.ADMIN: frozenset(Role) - {Role.OWNER}}
 
 
 async def list_members(pool: Pool, account_id: str) -> list[Member]:
@@ -23,7 +26,7 @@ async def list_members(pool: Pool, account_id: str) -> list[Member]:
 
 
 async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) -> None:
-    """Make a member something else.
+    """Make a member something else. Their open invitations end, if with the new role they could not send them.
 
     Raises:
         Problem: there is no such member, the caller may not decide this, or it would leave no owner.
@@ -31,6 +34,7 @@ async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) ->
     async with pool.connection() as connection:
         before = await _may_change(connection, caller, person_id, becomes=role)
         await store.set_role(connection, caller.account_id, person_id, role)
+        await _withdraw_of(connection, caller, person_id, becomes=role)
         await audit.record(
             connection,
             caller.actor,
@@ -42,7 +46,8 @@ async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) ->
 
 
 async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
-    """End a membership; everybody may end their own. Sessions that were about it go on in another organisation.
+    """End a membership; everybody may end their own. Sessions that were about it go on in another organisation, and the
+    person's open invitations end.
 
     Raises:
         Problem: there is no such member, the caller may not decide this, or it would leave no owner.
@@ -51,6 +56,7 @@ async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
         role = await _may_change(connection, caller, person_id, becomes=None)
         await store.delete_membership(connection, caller.account_id, person_id)
         await store.move_sessions(connection, caller.account_id, person_id)
+        await _withdraw_of(connection, caller, person_id, becomes=None)
         await audit.record(
             connection,
             caller.actor,
@@ -79,15 +85,36 @@ async def _may_change(connection: Connection, caller: Caller, person_id: str, *,
     return now
 
 
+async def _withdraw_of(connection: Connection, caller: Caller, person_id: str, *, becomes: Role | None) -> None:
+    kept = INVITES.get(becomes, frozenset()) if becomes is not None else frozenset[Role]()
+    for gone in await store.delete_invitations_of(connection, caller.account_id, person_id, kept):
+        await _record_withdrawal(connection, caller, gone.id, gone.email)
+
+
+async def _record_withdrawal(connection: Connection, caller: Caller, invitation_id: str, email: str) -> None:
+    await audit.record(
+        connection,
+        caller.actor,
+        "invitation.withdrawn",
+        ("invitation", invitation_id),
+        account_id=caller.account_id,
+        details={"email": email},
+    )
+
+
 async def invite(pool: Pool, caller: Caller, email: str, role: Role) -> Invitation:
     """Let a mail with a token go to somebody, who need not have an account yet.
 
     Raises:
-        Problem: the caller may not make owners, or the e-mail is a member's.
+        Problem: the caller may not make owners, or nobody a member any more, or the e-mail is a member's.
     """
-    if role == Role.OWNER and caller.role != Role.OWNER:
-        raise problems.owners_only()
     async with pool.connection() as connection:
+        # Read again: an invitation that is sent while its sender is removed must not outlive that.
+        callers = await store.share_role(connection, caller.account_id, caller.person_id)
+        if callers not in INVITES:
+            raise access_problems.role_insufficient(*INVITES)
+        if role not in INVITES[callers]:
+            raise problems.owners_only()
         members = await store.list_members(connection, caller.account_id)
         if fold(email) in {fold(member.email) for member in members}:
             raise problems.already_member()
@@ -135,28 +162,22 @@ async def withdraw(pool: Pool, caller: Caller, invitation_id: str) -> None:
         email = await store.delete_invitation(connection, caller.account_id, invitation_id)
         if email is None:
             raise problems.invitation_not_found()
-        await audit.record(
-            connection,
-            caller.actor,
-            "invitation.withdrawn",
-            ("invitation", invitation_id),
-            account_id=caller.account_id,
-            details={"email": email},
-        )
+        await _record_withdrawal(connection, caller, invitation_id, email)
 
 
 async def accept(pool: Pool, caller: Person, token: str) -> tuple[str, Role]:
     """Join the organisation whose mail carried this token, and as what.
 
     Raises:
-        Problem: the token does not work for this person.
+        Problem: the token does not work for this person, or they are a member already.
     """
     async with pool.connection() as connection:
         accepted = await store.take_invitation(connection, token_hash(token), caller.email)
         if accepted is None:
             raise problems.invitation_invalid()
         role = Role(accepted.role)
-        await store.insert_membership(connection, accepted.account_id, caller.person_id, role)
+        if not await store.insert_membership(connection, accepted.account_id, caller.person_id, role):
+            raise problems.already_joined()
         await store.settle_sessions(connection, accepted.account_id, caller.person_id)
         await audit.record(
             connection,

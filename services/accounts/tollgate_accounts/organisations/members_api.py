@@ -117,6 +117,7 @@ def _invitations(router: APIRouter, pool: Pool, rules: Rules, access: Access) ->
             bad_request(),
             invalid_input("token"),
             problems.invitation_invalid(),
+            problems.already_joined(),
         ),
     )
     async def accept(caller: Annotated[Person, Depends(access.signed_in())], body: Acceptance) -> AcceptedView:

@@ -31,6 +31,11 @@ def already_member() -> Problem:
     return Problem(HTTPStatus.CONFLICT, "already_member", detail, field="email")
 
 
+def already_joined() -> Problem:
+    detail = "you are a member of this organisation already, and stay what you are there"
+    return Problem(HTTPStatus.CONFLICT, "already_joined", detail, field="token")
+
+
 def invitation_not_found() -> Problem:
     detail = "this organisation has no such open invitation"
     return Problem(HTTPStatus.NOT_FOUND, "invitation_not_found", detail, field="invitation_id")

@@ -1,5 +1,6 @@
 """Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -68,6 +69,11 @@ class Invitation(NamedTuple):
     expires_at: datetime
 
 
+class Withdrawn(NamedTuple):
+    id: str
+    email: str
+
+
 class Accepted(NamedTuple):
     account_id: str
     role: str
@@ -91,6 +97,12 @@ async def lock_members(connection: Connection, account_id: str) -> dict[str, Rol
     """Each person's role, which stays what it is until the transaction ends."""
     found = await rows.every(connection, SQL["lock_members"], account_id=account_id)
     return {row["person_id"]: Role(row["role"]) for row in found}
+
+
+async def share_role(connection: Connection, account_id: str, person_id: str) -> Role | None:
+    """What a person is in an organisation, which stays so until the transaction ends; None if they are no member."""
+    row = await rows.one(connection, SQL["share_role"], account_id=account_id, person_id=person_id)
+    return Role(row["role"]) if row else None
 
 
 async def set_role(connection: Connection, account_id: str, person_id: str, role: Role) -> None:
@@ -146,6 +158,20 @@ async def delete_invitation(connection: Connection, account_id: str, invitation_
     """The e-mail that it was sent to; None if there is no such invitation."""
     row = await rows.one(connection, SQL["delete_invitation"], account_id=account_id, id=invitation_id)
     return row["email"] if row else None
+
+
+async def delete_invitations_of(
+    connection: Connection, account_id: str, person_id: str, kept: Collection[Role]
+) -> list[Withdrawn]:
+    """End those that the person has sent, but for these roles."""
+    found = await rows.every(
+        connection,
+        SQL["delete_invitations_of"],
+        account_id=account_id,
+        person_id=person_id,
+        kept=[role.value for role in kept],
+    )
+    return [Withdrawn(**row) for row in found]
 
 
 async def take_invitation(connection: Connection, token_hash: str, email: str) -> Accepted | None:
