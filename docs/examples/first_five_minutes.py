@@ -71,10 +71,10 @@ def refused(key: str) -> bool:
     return complete(key).status_code == httpx.codes.UNAUTHORIZED
 
 
-# 1. Sign up with a promo code; confirm the e-mail with the token of the mail; sign in.
+# 1. Sign up with a promo code; confirm the e-mail with the token of the mail and the password; sign in.
 call("POST", f"{ACCOUNTS}/v1/accounts", 201, json={**ME, "promo_code": PROMO_CODE})
 token = token_of_mail(ME["email"], "Confirm your e-mail")
-call("POST", f"{ACCOUNTS}/v1/email-verifications", 200, json={"token": token})
+call("POST", f"{ACCOUNTS}/v1/email-verifications", 200, json={"token": token, "password": ME["password"]})
 me = with_token(call("POST", f"{ACCOUNTS}/v1/sessions", 201, json=ME)["token"])
 print(f"signed in as {call('GET', f'{ACCOUNTS}/v1/person', 200, headers=me)['email']}")
 

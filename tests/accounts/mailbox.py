@@ -3,7 +3,9 @@
 import re
 from email.message import EmailMessage
 
-from accounts.answers import CONSOLE
+import httpx
+
+from accounts.answers import CONSOLE, PASSWORD
 from tollgate_accounts.mails.courier import Courier
 from tollgate_common.postgres import Pool
 
@@ -27,10 +29,21 @@ class Mailbox:
             pass
         return [(mail["To"], mail["Subject"]) for mail in self.mails[before:]]
 
+    async def confirm(self, client: httpx.AsyncClient, email: str) -> None:
+        """Does what the newest mail to this e-mail asks for."""
+        proof = {"token": await self.token(email), "password": PASSWORD}
+        answer = await client.post("/v1/email-verifications", json=proof)
+        assert answer.status_code == 200, answer.text
+
     async def token(self, email: str) -> str:
         """What the newest mail to this e-mail carries."""
+        return await self.token_of(email, None)
+
+    async def token_of(self, email: str, subject: str | None) -> str:
+        """The same of the newest mail of that subject."""
         await self.fetch()
-        newest = [mail for mail in self.mails if mail["To"] == email][-1]
+        of_person = [mail for mail in self.mails if mail["To"] == email]
+        newest = [mail for mail in of_person if subject in (None, mail["Subject"])][-1]
         found = TOKEN.search(newest.get_content())
         assert found, newest.get_content()
         return found[1]

@@ -15,6 +15,7 @@ import pytest
 
 from accounts.answers import PASSWORD, RULES, SignedUp, assert_problem
 from accounts.crowd import signed_in_crowd
+from accounts.mailbox import Mailbox
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
@@ -231,6 +232,7 @@ async def test_what_operators_are_refused(client: httpx.AsyncClient, operator: H
 
 async def test_members_are_no_operators_until_made_one(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
     assert_problem(await client.get("/v1/operator/campaigns", headers=ada), 403, "operators_only")
+    await Mailbox(pool).confirm(client, "ada@example.com")
     async with pool.connection() as connection:
         await connection.execute("INSERT INTO operators (person_id) SELECT id FROM persons")
     created = await create(client, ada)

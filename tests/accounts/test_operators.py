@@ -11,6 +11,7 @@ from fastapi import FastAPI, Header
 from pydantic import SecretStr
 
 from accounts.answers import OPERATOR_TOKEN, RULES, SignedUp, assert_problem
+from accounts.mailbox import Mailbox
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.operators import command
@@ -268,9 +269,12 @@ async def test_a_key_made_while_the_account_is_suspended_is_suspended_too(
 
 
 async def test_an_operator_makes_another_one_and_takes_it_back(
-    client: httpx.AsyncClient, ada: Headers, operator: Headers
+    client: httpx.AsyncClient, pool: Pool, ada: Headers, operator: Headers
 ) -> None:
     assert_problem(await client.get("/v1/operator/operators", headers=ada), 403, "operators_only")
+    unproven = await client.post("/v1/operator/operators", json={"email": "Ada@example.com"}, headers=operator)
+    assert_problem(unproven, 404, "person_not_found", "email")
+    await Mailbox(pool).confirm(client, "ada@example.com")
     granted = await client.post("/v1/operator/operators", json={"email": "Ada@example.com"}, headers=operator)
     assert (granted.status_code, granted.json()["email"]) == (201, "ada@example.com")
     again = await client.post("/v1/operator/operators", json={"email": "ada@example.com"}, headers=ada)
@@ -306,9 +310,18 @@ async def test_operators_read_all_of_the_audit_log_or_one_accounts(
     assert [page["entries"][0]["id"], following["entries"][0]["id"]] == [entry["id"] for entry in everything[:2]]
 
 
-async def test_the_first_operator_is_made_at_the_command_line(
-    client: httpx.AsyncClient, postgres_dsn: str, ada: Headers
+async def test_who_has_read_no_mail_is_no_operator_whatever_was_granted(
+    client: httpx.AsyncClient, pool: Pool, ada: Headers
 ) -> None:
+    async with pool.connection() as connection:
+        await connection.execute("INSERT INTO operators (person_id) SELECT id FROM persons")
+    assert_problem(await client.get("/v1/operator/operators", headers=ada), 403, "operators_only")
+
+
+async def test_the_first_operator_is_made_at_the_command_line(
+    client: httpx.AsyncClient, pool: Pool, postgres_dsn: str, ada: Headers
+) -> None:
+    await Mailbox(pool).confirm(client, "ada@example.com")
     settings = AccountsSettings(
         kafka_bootstrap="unused:9092", port=1, email_verification="optional", postgres_dsn=SecretStr(postgres_dsn)
     )

@@ -6,7 +6,8 @@ from email.message import EmailMessage
 import httpx
 import pytest
 
-from accounts.answers import PASSWORD, RULES, assert_problem
+from accounts.answers import PASSWORD, RULES, SignedUp, assert_problem
+from accounts.joining import joins, person_id
 from accounts.mailbox import Mailbox
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.engines
 
 ADA = {"email": "ada@example.com", "password": PASSWORD}
 NEW = "another long password"
+STRANGERS = "a stranger's password"
 WELCOME = PromoCode("WELCOME", 10_000_000_000, None, None, None, None)
 
 
@@ -61,13 +63,18 @@ async def test_nobody_signs_in_before_the_mail_was_read(
     assert await counted(pool, "promo_redemptions") == 0, "an invented e-mail uses up no code"
 
     token = await mailbox.token("ada@example.com")
-    verified = await strict.post("/v1/email-verifications", json={"token": token})
+    verified = await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
     assert (verified.status_code, verified.json()["email"]) == (200, "ada@example.com")
     assert verified.json()["grant"]["amount"] == "10.00"
     session = await sign_in(strict)
     assert (await strict.get("/v1/person", headers=session)).json()["email_is_verified"] is True
     assert await counted(pool, "promo_redemptions") == 1
-    assert_problem(await strict.post("/v1/email-verifications", json={"token": token}), 404, "token_invalid", "token")
+    assert_problem(
+        await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD}),
+        404,
+        "token_invalid",
+        "token",
+    )
 
 
 async def make_welcome_code(pool: Pool) -> None:
@@ -82,7 +89,9 @@ async def test_a_code_that_ended_meanwhile_does_not_keep_its_person_out(
     await strict.post("/v1/accounts", json=ADA | {"promo_code": "WELCOME"})
     async with pool.connection() as connection:
         await connection.execute("UPDATE campaigns SET ends_at = now()")
-    verified = await strict.post("/v1/email-verifications", json={"token": await mailbox.token("ada@example.com")})
+    verified = await strict.post(
+        "/v1/email-verifications", json={"token": await mailbox.token("ada@example.com"), "password": PASSWORD}
+    )
     assert (verified.status_code, verified.json()["grant"]) == (200, None)
 
 
@@ -92,10 +101,84 @@ async def test_a_mail_may_be_asked_for_again_until_one_was_read(client: httpx.As
     await client.post("/v1/email-verifications/requests", json={"email": "ADA@example.com"})
     second = await mailbox.token("ADA@example.com")
     assert first != second
-    assert (await client.post("/v1/email-verifications", json={"token": first})).status_code == 200
-    assert_problem(await client.post("/v1/email-verifications", json={"token": second}), 404, "token_invalid", "token")
+    assert (
+        await client.post("/v1/email-verifications", json={"token": first, "password": PASSWORD})
+    ).status_code == 200
+    assert_problem(
+        await client.post("/v1/email-verifications", json={"token": second, "password": PASSWORD}),
+        404,
+        "token_invalid",
+        "token",
+    )
     await client.post("/v1/email-verifications/requests", json={"email": "ada@example.com"})
     assert await mailbox.fetch() == [], "nothing is left to prove"
+
+
+async def test_a_strangers_sign_up_is_not_confirmed_by_whose_email_it_is(
+    strict: httpx.AsyncClient, pool: Pool, mailbox: Mailbox
+) -> None:
+    await strict.post("/v1/accounts", json=ADA | {"password": STRANGERS})
+    await strict.post("/v1/accounts", json=ADA)
+    token = await mailbox.token_of("ada@example.com", "Confirm your e-mail")
+    tried = await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
+    assert_problem(tried, 403, "sign_up_password_wrong", "password")
+    for password in (PASSWORD, STRANGERS):
+        early = await strict.post("/v1/sessions", json=ADA | {"password": password})
+        assert_problem(early, 401, "credentials_wrong")
+    assert (await strict.post("/v1/password-resets", json={"token": token, "password": PASSWORD})).status_code == 204
+    stranger = await strict.post("/v1/sessions", json=ADA | {"password": STRANGERS})
+    assert_problem(stranger, 401, "credentials_wrong")
+    session = await sign_in(strict)
+    assert (await strict.get("/v1/person", headers=session)).json()["email_is_verified"] is True
+    again = await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
+    assert_problem(again, 404, "token_invalid", "token")
+    assert await counted(pool, "mail_tokens") == 0
+
+
+async def test_nothing_of_a_strangers_survives_the_first_proof_of_the_email(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: dict[str, str], signed_up: SignedUp
+) -> None:
+    """`ada` is the stranger, who signs in without having read a mail, as a deployment may let them."""
+    mallory, bob = await signed_up("mallory@example.com"), await signed_up("bob@example.com")
+    key = (await client.post("/v1/keys", json={"name": "stranger's"}, headers=ada)).json()
+    await joins(client, mailbox, ada, mallory, "owner")
+    invited = await client.post("/v1/invitations", json={"email": "bob@example.com", "role": "admin"}, headers=ada)
+    assert invited.status_code == 201
+    invitation = {"token": await mailbox.token("bob@example.com")}
+    passed_on = (await client.post("/v1/organisations", json={"name": "bait"}, headers=ada)).json()
+    bait = ada | {"Tollgate-Organisation": passed_on["account_id"]}
+    with_bait = await joins(client, mailbox, bait, mallory, "owner")
+    me = f"/v1/members/{await person_id(client, ada)}"
+    assert (await client.patch(me, json={"role": "billing"}, headers=with_bait)).status_code == 204
+
+    await client.post("/v1/password-resets/requests", json={"email": "ada@example.com"})
+    token = await mailbox.token("ada@example.com")
+    assert (await client.post("/v1/password-resets", json={"token": token, "password": NEW})).status_code == 204
+    session = await sign_in(client, NEW)
+    assert (await client.get(f"/v1/keys/{key['id']}", headers=session)).json()["revoked_at"] is not None
+    members = (await client.get("/v1/members", headers=session)).json()["members"]
+    assert [one["email"] for one in members] == ["ada@example.com"]
+    assert (await client.get("/v1/invitations", headers=session)).json()["invitations"] == []
+    late = await client.post("/v1/invitations/acceptances", json=invitation, headers=bob)
+    assert_problem(late, 404, "invitation_invalid", "token")
+    organisations = (await client.get("/v1/organisations", headers=session)).json()["organisations"]
+    assert [one["name"] for one in organisations] == ["ada@example.com"], "what was passed on is not hers to pay for"
+    log = (await client.get("/v1/audit-log", headers=session)).json()["entries"]
+    assert {"key.revoked", "member.removed", "invitation.withdrawn"} <= {one["action"] for one in log}
+
+
+async def test_a_later_reset_takes_nothing_away(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: dict[str, str], signed_up: SignedUp
+) -> None:
+    await mailbox.confirm(client, "ada@example.com")
+    key = (await client.post("/v1/keys", json={"name": "laptop"}, headers=ada)).json()
+    await joins(client, mailbox, ada, await signed_up("bob@example.com"), "admin")
+    await client.post("/v1/password-resets/requests", json={"email": "ada@example.com"})
+    token = await mailbox.token("ada@example.com")
+    assert (await client.post("/v1/password-resets", json={"token": token, "password": NEW})).status_code == 204
+    session = await sign_in(client, NEW)
+    assert (await client.get(f"/v1/keys/{key['id']}", headers=session)).json()["revoked_at"] is None
+    assert len((await client.get("/v1/members", headers=session)).json()["members"]) == 2
 
 
 async def test_a_reset_ends_every_session(client: httpx.AsyncClient, mailbox: Mailbox, ada: dict[str, str]) -> None:
@@ -105,7 +188,7 @@ async def test_a_reset_ends_every_session(client: httpx.AsyncClient, mailbox: Ma
         assert answer.status_code == 202
     assert await mailbox.fetch() == [("ada@example.com", "Choose a new password")]
     token = await mailbox.token("ada@example.com")
-    refused = await client.post("/v1/email-verifications", json={"token": token})
+    refused = await client.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
     assert_problem(refused, 404, "token_invalid", "token")
 
     reset = {"token": token, "password": NEW}
@@ -123,7 +206,12 @@ async def test_a_token_expires(client: httpx.AsyncClient, pool: Pool, mailbox: M
     async with pool.connection() as connection:
         assert token not in str(await (await connection.execute("SELECT * FROM mail_tokens")).fetchall())
         await connection.execute("UPDATE mail_tokens SET expires_at = now()")
-    assert_problem(await client.post("/v1/email-verifications", json={"token": token}), 404, "token_invalid", "token")
+    assert_problem(
+        await client.post("/v1/email-verifications", json={"token": token, "password": PASSWORD}),
+        404,
+        "token_invalid",
+        "token",
+    )
 
 
 async def test_changing_the_password_ends_the_other_sessions(client: httpx.AsyncClient, ada: dict[str, str]) -> None:

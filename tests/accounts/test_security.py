@@ -145,7 +145,10 @@ async def test_one_address_is_limited_over_all_emails(pool: Pool, passwords: Pas
 async def test_tokens_of_mails_are_not_guessed(pool: Pool, passwords: Passwords) -> None:
     transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None, rules=RULES), client=("192.0.2.1", 50_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
-        answers = [await client.post("/v1/email-verifications", json={"token": f"tgm_{n}"}) for n in range(52)]
+        answers = [
+            await client.post("/v1/email-verifications", json={"token": f"tgm_{n}", "password": WRONG})
+            for n in range(52)
+        ]
     assert Counter(answer.status_code for answer in answers) == {404: 50, 429: 2}
 
 

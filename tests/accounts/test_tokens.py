@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from accounts.answers import OPERATOR_TOKEN, RULES, SignedUp, assert_problem
+from accounts.mailbox import Mailbox
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.settings import AccountsSettings
@@ -143,6 +144,7 @@ async def test_an_operators_token(
     client: httpx.AsyncClient, pool: Pool, ada: dict[str, str], verifier: Verifier
 ) -> None:
     assert_problem(await client.post("/v1/operator/tokens", headers=ada), 403, "operators_only")
+    await Mailbox(pool).confirm(client, "ada@example.com")
     await execute(pool, "INSERT INTO operators (person_id) SELECT id FROM persons")
     by_session = (await client.post("/v1/operator/tokens", headers=ada)).json()
     by_secret = (await client.post("/v1/operator/tokens", headers={"Authorization": f"Bearer {OPERATOR_TOKEN}"})).json()

@@ -115,6 +115,11 @@ async def test_mails_lead_back_into_the_console(browser: Browser, with_console: 
     async with page_of(browser, with_console, is_refused=True) as page:
         await sign_up(page, "cyd@example.com")
         await page.goto(await link_in_mail(with_console, "cyd@example.com", "Confirm your e-mail"))
+        await page.get_by_label("Password").fill("a wrong password")
+        await page.get_by_role("button", name="Confirm").click()
+        await expect(page.get_by_text("The account was made with another password")).to_be_visible()
+        await page.get_by_label("Password").fill(PASSWORD)
+        await page.get_by_role("button", name="Confirm").click()
         await expect(page.get_by_role("status")).to_contain_text("cyd@example.com is confirmed.")
         assert "token" not in page.url
 
@@ -133,6 +138,20 @@ async def test_mails_lead_back_into_the_console(browser: Browser, with_console: 
         await sign_in(page, "cyd@example.com", PASSWORD)
         await expect(page.get_by_role("alert")).to_contain_text("Nobody who may sign in has this e-mail and password")
         await sign_in(page, "cyd@example.com", "another long password")
+        await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+async def test_a_strangers_sign_up_is_taken_from_them(browser: Browser, with_console: Tollgate) -> None:
+    accounts = with_console.system.url("accounts")
+    body = {"email": "dot@example.com", "password": "a stranger's password"}
+    (await with_console.http.post(f"{accounts}/v1/accounts", json=body)).raise_for_status()
+    async with page_of(browser, with_console) as page:
+        await page.goto(await link_in_mail(with_console, "dot@example.com", "Confirm your e-mail"))
+        await page.get_by_role("button", name="I do not know the password").click()
+        await page.get_by_label("New password").fill(PASSWORD)
+        await page.get_by_role("button", name="Change the password").click()
+        await expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+        await sign_in(page, "dot@example.com", PASSWORD)
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 

@@ -16,6 +16,11 @@ def password_wrong() -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "password_wrong", detail, field="current_password")
 
 
+def sign_up_password_wrong() -> Problem:
+    detail = "the account was made with another password; if you do not know it, choose a new one with this same token"
+    return Problem(HTTPStatus.FORBIDDEN, "sign_up_password_wrong", detail, field="password")
+
+
 def token_invalid() -> Problem:
     detail = "this token never was, has expired, or was used before; ask for another mail"
     return Problem(HTTPStatus.NOT_FOUND, "token_invalid", detail, field="token")

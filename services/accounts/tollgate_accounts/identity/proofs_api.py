@@ -45,10 +45,12 @@ def routes(entrance: Entrance, access: Access) -> APIRouter:
     @router.post(
         "/email-verifications",
         dependencies=[shows_token],
-        responses=documented("/v1/email-verifications", *OF_TOKENS),
+        responses=documented("/v1/email-verifications", *OF_TOKENS, problems.sign_up_password_wrong()),
     )
     async def verify_email(body: EmailProof, request: Request) -> VerifiedView:
-        email, grant = await proofs.verify_email(entrance, body.token, address_of(request))
+        """Whoever does not know the password, because a stranger signed up, calls `/v1/password-resets` instead."""
+        password = body.password.get_secret_value()
+        email, grant = await proofs.verify_email(entrance, body.token, password, address_of(request))
         if grant is None:
             return VerifiedView(email=email, grant=None)
         amount = decimal_from_nano(grant.amount_nano)
@@ -71,6 +73,8 @@ def routes(entrance: Entrance, access: Access) -> APIRouter:
         responses=documented("/v1/password-resets", *OF_TOKENS),
     )
     async def reset_password(body: PasswordReset, request: Request) -> None:
+        """Takes the token of a mail that asks to confirm an e-mail too. Ends every session; if the e-mail was not
+        confirmed before, also the keys, other members and invitations of the organisations founded with it."""
         await proofs.reset_password(entrance, body.token, body.password.get_secret_value(), address_of(request))
 
     @router.put(

@@ -68,6 +68,7 @@ class MailRequestedView(BaseModel):
 
 class EmailProof(Request):
     token: Token
+    password: AnyPassword = Field(description="the one of the sign-up")
 
 
 class VerifiedView(BaseModel):

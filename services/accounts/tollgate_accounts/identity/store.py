@@ -1,5 +1,6 @@
 """Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ class SessionOfPerson(NamedTuple):
 class Verified(NamedTuple):
     email: str
     promo_code: str | None
+    is_first: bool
+    """Whether the e-mail was not verified before."""
 
 
 async def insert_person(
@@ -68,9 +71,15 @@ async def set_password(connection: Connection, person_id: str, password_hash: st
     return email
 
 
-async def take_token(connection: Connection, token_hash: str, purpose: str) -> str | None:
+async def find_token_password(connection: Connection, token_hash: str, purpose: str) -> str | None:
+    """The hash of the password of whose token it is; None if it does not work, or not any more."""
+    row = await rows.one(connection, SQL["find_token_password"], token_hash=token_hash, purpose=purpose)
+    return row["password_hash"] if row else None
+
+
+async def take_token(connection: Connection, token_hash: str, purposes: Sequence[str]) -> str | None:
     """Whose token it was; None if it does not work, or not any more."""
-    row = await rows.one(connection, SQL["take_token"], token_hash=token_hash, purpose=purpose)
+    row = await rows.one(connection, SQL["take_token"], token_hash=token_hash, purposes=list(purposes))
     return row["person_id"] if row else None
 
 

@@ -117,6 +117,13 @@ async def revoke_key(pool: Pool, caller: Member, key_id: str) -> None:
             await _revoke(connection, caller.actor, caller.account_id, key)
 
 
+async def revoke_all(connection: Connection, actor: Actor, account_id: str) -> None:
+    """End every key of an organisation for ever, in the caller's transaction."""
+    await store.lock_account(connection, account_id)
+    for key in await store.lock_keys(connection, account_id, None):
+        await _revoke(connection, actor, account_id, key)
+
+
 async def report_leaked(pool: Pool, text: str, address: str) -> None:
     """End the key that somebody found, and tell its owners. Who reports does not learn whether it was one."""
     if not apikey.is_well_formed(text):

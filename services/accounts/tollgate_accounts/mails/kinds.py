@@ -24,11 +24,13 @@ SUBJECTS = {
 }
 
 BODIES = {
-    MailKind.VERIFY_EMAIL: """Somebody, we hope you, signed up to Tollgate with this e-mail. Confirm it within 3 days:
+    MailKind.VERIFY_EMAIL: """Somebody, we hope you, signed up to Tollgate with this e-mail. Confirm it within 3 \
+days, with the password that you chose:
 
 {link}
 
-If it was not you, do nothing: without this the account is of no use to anybody.
+If it was not you, do nothing: without this the account is of no use to anybody. If you want one yourself, choose \
+a password of your own there instead.
 """,
     MailKind.ALREADY_REGISTERED: """Somebody, perhaps you, tried to sign up to Tollgate with this e-mail, which has an \
 account already.

@@ -14,14 +14,14 @@ AT_THE_COMMAND_LINE = Actor("operator", "command-line", "")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("email", help="of a person who has signed up")
+    parser.add_argument("email", help="of a person who has signed up and confirmed it")
 
 
 async def grant(settings: AccountsSettings, arguments: argparse.Namespace) -> str:
     """Make the person an operator; again is no error.
 
     Raises:
-        CommandError: nobody has signed up with this e-mail.
+        CommandError: nobody has signed up with this e-mail and confirmed it.
     """
     async with await connect(settings.postgres_dsn.get_secret_value()) as connection, connection.transaction():
         try:

@@ -133,7 +133,7 @@ async def grant(connection: Connection, actor: Actor, email: str) -> str:
     """Make a person an operator, in the caller's transaction; nothing happens if they are one. Their id.
 
     Raises:
-        Problem: nobody has signed up with this e-mail.
+        Problem: nobody has signed up with this e-mail and confirmed it.
     """
     person_id = await store.find_person(connection, emails.fold(email))
     if person_id is None:

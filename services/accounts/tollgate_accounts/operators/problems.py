@@ -10,7 +10,7 @@ def account_not_found() -> Problem:
 
 
 def person_not_found() -> Problem:
-    detail = "nobody has signed up with this e-mail"
+    detail = "nobody has signed up with this e-mail and confirmed it"
     return Problem(HTTPStatus.NOT_FOUND, "person_not_found", detail, field="email")
 
 

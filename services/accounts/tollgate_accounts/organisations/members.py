@@ -7,11 +7,12 @@ from tollgate_accounts.access.permissions import Member as Caller
 from tollgate_accounts.access.permissions import Person, token_hash
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.audit import store as audit
+from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.emails import fold
 from tollgate_accounts.mails import store as mails
 from tollgate_accounts.mails.kinds import MailKind
 from tollgate_accounts.organisations import problems, store
-from tollgate_accounts.organisations.store import Invitation, Member
+from tollgate_accounts.organisations.store import Invitation, Member, Withdrawn
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Connection, Pool
 
@@ -54,17 +55,46 @@ async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
     """
     async with pool.connection() as connection:
         role = await _may_change(connection, caller, person_id, becomes=None)
-        await store.delete_membership(connection, caller.account_id, person_id)
-        await store.move_sessions(connection, caller.account_id, person_id)
+        await _remove(connection, caller.actor, caller.account_id, person_id, role)
         await _withdraw_of(connection, caller, person_id, becomes=None)
-        await audit.record(
-            connection,
-            caller.actor,
-            "member.left" if person_id == caller.person_id else "member.removed",
-            ("person", person_id),
-            account_id=caller.account_id,
-            details={"role": role.value},
-        )
+
+
+async def reclaim(connection: Connection, actor: Actor) -> list[str]:
+    """Leave the actor alone in the organisations that they have founded and own, without open invitations, and take
+    them out of those that they have founded and that are others' now. In the caller's transaction.
+
+    Returns the organisations that are theirs alone.
+    """
+    founded = await store.list_founded(connection, actor.id)
+    own = [account_id for account_id, role in founded.items() if role == Role.OWNER]
+    for account_id in own:
+        await _remove_others(connection, actor, account_id)
+    for account_id in founded.keys() - own:
+        await _remove(connection, actor, account_id, actor.id, founded[account_id])
+    return own
+
+
+async def _remove_others(connection: Connection, actor: Actor, account_id: str) -> None:
+    # Nobody invites any more then, and who is just accepting an invitation is a member once that is withdrawn.
+    await store.lock_members(connection, account_id)
+    for gone in await store.delete_invitations(connection, account_id):
+        await _record_withdrawal(connection, actor, account_id, gone)
+    for person_id, role in (await store.lock_members(connection, account_id)).items():
+        if person_id != actor.id:
+            await _remove(connection, actor, account_id, person_id, role)
+
+
+async def _remove(connection: Connection, actor: Actor, account_id: str, person_id: str, role: Role) -> None:
+    await store.delete_membership(connection, account_id, person_id)
+    await store.move_sessions(connection, account_id, person_id)
+    await audit.record(
+        connection,
+        actor,
+        "member.left" if person_id == actor.id else "member.removed",
+        ("person", person_id),
+        account_id=account_id,
+        details={"role": role.value},
+    )
 
 
 async def _may_change(connection: Connection, caller: Caller, person_id: str, *, becomes: Role | None) -> Role:
@@ -88,17 +118,17 @@ async def _may_change(connection: Connection, caller: Caller, person_id: str, *,
 async def _withdraw_of(connection: Connection, caller: Caller, person_id: str, *, becomes: Role | None) -> None:
     kept = INVITES.get(becomes, frozenset()) if becomes is not None else frozenset[Role]()
     for gone in await store.delete_invitations_of(connection, caller.account_id, person_id, kept):
-        await _record_withdrawal(connection, caller, gone.id, gone.email)
+        await _record_withdrawal(connection, caller.actor, caller.account_id, gone)
 
 
-async def _record_withdrawal(connection: Connection, caller: Caller, invitation_id: str, email: str) -> None:
+async def _record_withdrawal(connection: Connection, actor: Actor, account_id: str, gone: Withdrawn) -> None:
     await audit.record(
         connection,
-        caller.actor,
+        actor,
         "invitation.withdrawn",
-        ("invitation", invitation_id),
-        account_id=caller.account_id,
-        details={"email": email},
+        ("invitation", gone.id),
+        account_id=account_id,
+        details={"email": gone.email},
     )
 
 
@@ -162,7 +192,7 @@ async def withdraw(pool: Pool, caller: Caller, invitation_id: str) -> None:
         email = await store.delete_invitation(connection, caller.account_id, invitation_id)
         if email is None:
             raise problems.invitation_not_found()
-        await _record_withdrawal(connection, caller, invitation_id, email)
+        await _record_withdrawal(connection, caller.actor, caller.account_id, Withdrawn(invitation_id, email))
 
 
 async def accept(pool: Pool, caller: Person, token: str) -> tuple[str, Role]:

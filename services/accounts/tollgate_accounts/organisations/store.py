@@ -160,6 +160,17 @@ async def delete_invitation(connection: Connection, account_id: str, invitation_
     return row["email"] if row else None
 
 
+async def list_founded(connection: Connection, person_id: str) -> dict[str, Role]:
+    """The organisations that a person has founded and is a member of, and as what."""
+    found = await rows.every(connection, SQL["list_founded"], person_id=person_id)
+    return {row["id"]: Role(row["role"]) for row in found}
+
+
+async def delete_invitations(connection: Connection, account_id: str) -> list[Withdrawn]:
+    """End all of an organisation's."""
+    return [Withdrawn(**row) for row in await rows.every(connection, SQL["delete_invitations"], account_id=account_id)]
+
+
 async def delete_invitations_of(
     connection: Connection, account_id: str, person_id: str, kept: Collection[Role]
 ) -> list[Withdrawn]:

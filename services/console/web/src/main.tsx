@@ -100,7 +100,7 @@ function Entrance(props: { place: URL; hasEnded: boolean; isSignedIn: boolean; o
     case "/confirm-again":
       return <ConfirmAgain />;
     case "/verify-email":
-      return <VerifyEmail isSignedIn={props.isSignedIn} />;
+      return <VerifyEmail isSignedIn={props.isSignedIn} onSignedIn={props.onSignedIn} />;
     case "/reset-password":
       return <ResetPassword />;
     case "/leaked-key":

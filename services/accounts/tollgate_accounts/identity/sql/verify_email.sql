@@ -1,5 +1,5 @@
 -- The first time is what counts; the code of the sign-up is redeemed with it, once.
 UPDATE persons AS changed SET email_verified_at = coalesce(changed.email_verified_at, now()), sign_up_promo_code = NULL
-FROM (SELECT id, sign_up_promo_code FROM persons WHERE id = %(id)s FOR UPDATE) AS before
+FROM (SELECT id, sign_up_promo_code, email_verified_at FROM persons WHERE id = %(id)s FOR UPDATE) AS before
 WHERE changed.id = before.id
-RETURNING changed.email, before.sign_up_promo_code AS promo_code
+RETURNING changed.email, before.sign_up_promo_code AS promo_code, before.email_verified_at IS NULL AS is_first

@@ -128,7 +128,7 @@ export function SignUp({ onSignedIn, children, onSignIn }: SignUpProps) {
     return (
       <Entry title="Look into your mails">
         <p>
-          We have sent a mail to <strong>{email}</strong>. Open the link in it, and then sign in.
+          We have sent a mail to <strong>{email}</strong>. Open the link in it, and confirm with your password.
           {onSignIn && " After that, open the link of your invitation once more."}
         </p>
         <p class="beside">

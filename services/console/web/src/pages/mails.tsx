@@ -1,11 +1,11 @@
 // What the links in mails open. Their token stands behind `#`, which browsers send to nobody.
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { send } from "../api";
-import { EmailField, NewPasswordField } from "../fields";
+import { EmailField, Field, NewPasswordField } from "../fields";
 import { money } from "../format";
-import { explain } from "../load";
 import { switchTo } from "../organisations";
-import { Card, Loading, Notice, Page } from "../parts";
+import { Card, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
 import { Entry } from "./entry";
@@ -22,29 +22,66 @@ interface Verified {
   grant: { amount_nano: number } | null;
 }
 
-export function VerifyEmail({ isSignedIn }: { isSignedIn: boolean }) {
+/** Confirms an e-mail with the password of the sign-up, and signs in with it. */
+export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Promise<void> }) {
   const token = useToken();
+  const [password, setPassword] = useState("");
+  const [isUnknown, setUnknown] = useState(false);
   const [verified, setVerified] = useState<Verified | null>(null);
-  const [error, setError] = useState<string | null>(null);
-  useEffect(() => {
-    send<Verified>("POST", "accounts/v1/email-verifications", { token }).then(setVerified, (problem: unknown) =>
-      setError(explain(problem)),
-    );
-  }, [token]);
+  const submit = useSubmit("password");
 
+  const confirm = submit.run(async () => {
+    const found = await send<Verified>("POST", "accounts/v1/email-verifications", { token, password });
+    if (!props.isSignedIn) {
+      // Confirmed it is in any case; then they sign in by themselves.
+      await send("POST", "session", { email: found.email, password }).then(props.onSignedIn, () => undefined);
+    }
+    setVerified(found);
+  });
+
+  if (isUnknown) {
+    return (
+      <NewPassword token={token}>
+        <p>
+          If somebody else signed up with your e-mail, this ends what they may have made: API keys, and who they
+          invited.
+        </p>
+      </NewPassword>
+    );
+  }
   return (
     <Entry title="Confirm your e-mail">
-      {error && <Notice kind="error">{error}</Notice>}
-      {verified && (
+      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+      {verified ? (
         <Notice kind="good">
           {verified.email} is confirmed.
           {verified.grant && ` Your promo code added ${money(verified.grant.amount_nano)} of credit.`}
         </Notice>
+      ) : (
+        <form onSubmit={confirm}>
+          <Field
+            label="Password"
+            type="password"
+            autocomplete="current-password"
+            required
+            value={password}
+            onValue={setPassword}
+            error={submit.errorOf("password")}
+            hint="The one that you chose when you signed up."
+          />
+          <button type="submit" class="primary" disabled={submit.isRunning}>
+            {submit.isRunning ? "Confirming…" : "Confirm"}
+          </button>
+        </form>
       )}
-      {!error && !verified && <Loading />}
       <p class="beside">
-        {isSignedIn ? <a href="/">Overview</a> : <a href="/sign-in">Sign in</a>}
-        {error && <a href="/confirm-again">Send me another mail</a>}
+        {props.isSignedIn ? <a href="/">Overview</a> : verified && <a href="/sign-in">Sign in</a>}
+        {!verified && (
+          <button type="button" class="link" onClick={() => setUnknown(true)}>
+            I do not know the password
+          </button>
+        )}
+        {submit.error && <a href="/confirm-again">Send me another mail</a>}
       </p>
     </Entry>
   );
@@ -101,7 +138,10 @@ export function ConfirmAgain() {
 }
 
 export function ResetPassword() {
-  const token = useToken();
+  return <NewPassword token={useToken()} />;
+}
+
+function NewPassword({ token, children }: { token: string; children?: ComponentChildren }) {
   const [password, setPassword] = useState("");
   const [isDone, setDone] = useState(false);
   const submit = useSubmit("password");
@@ -117,6 +157,7 @@ export function ResetPassword() {
             setDone(true);
           })}
         >
+          {children}
           <NewPasswordField
             label="New password"
             value={password}
