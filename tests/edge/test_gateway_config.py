@@ -84,6 +84,13 @@ def test_a_protocol_that_is_not_spoken() -> None:
     assert told.startswith("line 9: providers.spare.protocol: 'smoke' is none of: ")
 
 
+def test_a_protocol_that_is_spoken_in_many_places_needs_one() -> None:
+    old = "protocol: openai\n    base_url: http://spare.internal/v1"
+    assert problems(GOOD.replace(old, "protocol: openai-compatible")) == [
+        "line 8: providers.spare: needs a base_url: openai-compatible is spoken in many places"
+    ]
+
+
 def test_everything_wrong_is_told_at_once() -> None:
     told = problems(GOOD.replace("provider: spare", "provider: spear").replace("SECOND_KEY", "THIRD_KEY"))
     assert [line.partition(":")[0] for line in told] == ["line 7", "line 18"]

@@ -1,12 +1,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_edge.errors import ApiError
+from tollgate_edge.providers.base import Operation, ProviderRequest
+from tollgate_edge.providers.compatible import with_older_limit
 from tollgate_edge.request import parse_chat, upstream_body
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": 'Hello {[" }'}]}
@@ -66,3 +69,26 @@ def test_an_error_names_the_parameter() -> None:
 def test_the_end_user_is_cut_and_has_no_nul() -> None:
     _, chat = parse_chat(json.dumps({**CHAT, "user": "\0" + "u" * 10_000}).encode())
     assert chat.end_user == "u" * 256
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({"max_completion_tokens": 5}, {"max_tokens": 5}),
+        ({"max_completion_tokens": 5, "max_tokens": 9}, {"max_tokens": 5}),
+        ({"max_completion_tokens": None, "max_tokens": 9}, {"max_tokens": 9}),
+        ({"max_tokens": 9}, {"max_tokens": 9}),
+        ({"text": "max_completion_tokens"}, {"text": "max_completion_tokens"}),
+    ],
+)
+def test_a_limit_has_the_name_that_the_server_knows(members: dict[str, Any], expected: dict[str, Any]) -> None:
+    body = msgspec.json.encode({"temperature": 1.0} | members)
+    sent = with_older_limit(ProviderRequest(Operation.CHAT, "m", body))
+    assert msgspec.json.decode(sent.body) == {"temperature": 1.0} | expected
+    spelt = body.replace(b'"max_completion', rb'"ma\u0078_completion')
+    assert msgspec.json.decode(with_older_limit(sent._replace(body=spelt)).body) == {"temperature": 1.0} | expected
+
+
+def test_other_endpoints_limits_keep_their_names() -> None:
+    asked = ProviderRequest(Operation.RESPONSES, "m", b'{"max_completion_tokens":5}')
+    assert with_older_limit(asked) is asked

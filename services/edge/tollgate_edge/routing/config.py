@@ -143,6 +143,8 @@ def _cross_check(config: GatewayConfig, protocols: Mapping[str, Any], problem: P
         if provider.protocol not in protocols:
             known = ", ".join(sorted(protocols))
             yield problem(("providers", name, "protocol"), f"{provider.protocol!r} is none of: {known}")
+        elif provider.base_url is None and protocols[provider.protocol].base_url is None:
+            yield problem(("providers", name), f"needs a base_url: {provider.protocol} is spoken in many places")
         for index, reference in enumerate(provider.keys):
             try:
                 reference.read()

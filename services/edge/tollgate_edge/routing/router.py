@@ -33,8 +33,10 @@ class Speaker(Protocol):
 
 
 class SpokenProtocol(NamedTuple):
+    """`base_url` is where it is spoken unless the provider says otherwise; None if it must say."""
+
     speak: Speaker
-    base_url: str
+    base_url: str | None
 
 
 class ProviderSource(NamedTuple):
@@ -148,6 +150,7 @@ class Router:
     ) -> Connection:
         protocol = self._protocols[source.protocol]
         base_url = source.base_url or protocol.base_url
+        assert base_url is not None, "it has been checked"
         identity = (source.name, number, source.protocol, base_url, key.get_secret_value(), source.timeouts)
         connection = known.get(identity)
         if connection is None:
