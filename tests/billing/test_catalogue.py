@@ -10,7 +10,8 @@ from psycopg.sql import SQL, Identifier
 
 from billing.conftest import Billing
 from tollgate_billing import free, genai, handlers, store
-from tollgate_billing.handlers import PUBLISHED_FOR, PriceCommand
+from tollgate_billing.facts import Facts, facts_of
+from tollgate_billing.handlers import PUBLISHED_FOR, PriceCommand, imports
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CatalogueRecord, ModelRecord, PlanRecord, decode_catalogue
 from tollgate_common.postgres import Pool
@@ -82,6 +83,59 @@ async def test_the_first_record_holds_what_was_imported(pool: Pool) -> None:
     (standard,) = plan.versions
     assert (version, standard.plan_version, standard.multiplier_bps) == (1, "standard@1", BASIS_POINTS)
     assert standard.valid_from == MIDNIGHT
+
+
+async def test_an_import_tells_what_is_published_of_a_model_where_nothing_is_known(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prices = NOW, Prices(input=1, output=2)
+    names = ("gpt-5", "gpt-4o", "gpt-4.1", "of-nobody")
+    with monkeypatch.context() as before:
+        before.setattr(imports, "facts_of", lambda _provider, _model: None)
+        offered(before, *(offer(name, prices) for name in names))
+        await handlers.import_prices(pool, [], NOW)
+        await handlers.describe_model(pool, "gpt-4.1", {"max_output_tokens": 7}, NOW)
+    offered(monkeypatch, *(offer(name, prices) for name in (*names, "o3")))
+    for _ in range(2):
+        assert (await handlers.import_prices(pool, [], NOW + timedelta(days=1))).unchanged[:4] == list(names)
+    records = await outbox_records(pool)
+    known = {}
+    for name in (*names, "o3"):
+        version, record = records[f"model:{name}"][-1]
+        assert isinstance(record, ModelRecord)
+        known[name] = version, record.max_output_tokens, record.capabilities
+    assert known == {
+        "gpt-5": (2, 128_000, ("reasoning",)),
+        "gpt-4o": (2, 16_384, ()),
+        # What an operator has said stays.
+        "gpt-4.1": (2, 7, ()),
+        "of-nobody": (1, None, ()),
+        "o3": (1, 100_000, ("reasoning",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "expected"),
+    [
+        ("openai", "gpt-5.1-codex-mini", Facts(128_000, ("reasoning",))),
+        ("openai", "gpt-5-pro-2025-10-06", Facts(272_000, ("reasoning",))),
+        ("openai", "gpt-6-of-tomorrow", Facts(None, ("reasoning",))),
+        ("openai", "gpt-5-image", None),
+        ("openai", "gpt-4o-mini-2024-07-18", Facts(16_384)),
+        ("openai", "gpt-4o-audio-preview", None),
+        ("google", "gemini-2.5-flash-preview-09-2025", Facts(65_536, ("reasoning",))),
+        ("google", "gemini-flash-latest", Facts(None, ("reasoning",))),
+        ("google", "gemini-2.5-flash-preview-tts", None),
+        ("google", "claude-opus-4-5", Facts(64_000, ("reasoning",))),
+        ("anthropic", "claude-haiku-5-5", Facts(128_000, ("reasoning",))),
+        ("anthropic", "claude-3-5-haiku-latest", None),
+        ("x-ai", "grok-4-fast-reasoning", Facts(None, ("reasoning",))),
+        ("x-ai", "grok-4-fast-non-reasoning", None),
+        ("nobody", "gpt-5", None),
+    ],
+)
+def test_a_family_is_told_by_its_names(provider: str, model: str, expected: Facts | None) -> None:
+    assert facts_of(provider, model) == expected
 
 
 async def test_a_moderation_is_free_and_so_has_a_price(pool: Pool) -> None:

@@ -9,6 +9,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import NamedTuple
 
 import httpx
@@ -108,6 +109,32 @@ async def test_a_dollar_is_spent_once(tollgate: Tollgate) -> None:
     assert (books.written_off_nano, fenced) == (0, 0)
     assert books.posted_nano <= NANO_PER_UNIT // 20
     assert set(spenders.outcomes) <= {"served", "spent", "held", "cut off"}
+
+
+async def test_reasoning_that_no_stream_shows_is_paid_for(tollgate: Tollgate) -> None:
+    """Most of what these cost comes after their last text, and could not be paid for any more."""
+    customer = await tollgate.sign_up(credit_usd="0.02")
+    account_id = await settled(tollgate, customer)
+
+    async def call(number: int) -> bool:
+        body = {
+            "model": "o4-mini",
+            "messages": [{"role": "user", "content": f"Think of {number}"}],
+            "metadata": {"simulate": "tokens:9"},
+            "reasoning_effort": "high",
+            "stream": True,
+        }
+        url = f"{tollgate.system.url(EDGES[number % len(EDGES)])}/v1/chat/completions"
+        answer = await tollgate.http.post(url, json=body, headers=customer.with_key)
+        assert answer.status_code in {HTTPStatus.OK, HTTPStatus.PAYMENT_REQUIRED}, answer.text
+        return answer.is_success
+
+    served = await asyncio.gather(*(call(number) for number in range(40)))
+    await settled(tollgate, customer)
+    books = await read_books(tollgate, account_id)
+    assert any(served)
+    assert not all(served)
+    assert (books.written_off_nano, books.posted_nano) == (0, 20_000_000 - books.used_nano)
 
 
 @pytest.mark.parametrize("_round", range(ROUNDS))

@@ -8,6 +8,7 @@ import msgspec
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from psycopg.rows import DictRow
 
+from tollgate_billing.facts import Facts
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion
 from tollgate_common.postgres import Connection
 from tollgate_common.rating import PRICED, Prices, Tier
@@ -109,6 +110,12 @@ async def providers_by_model(connection: Connection) -> dict[str, str]:
 async def add_model(connection: Connection, new: NewPrice) -> None:
     parameters = {"model": new.model, "provider": new.provider, "context_tokens": new.context_tokens}
     await connection.execute(SQL["model_add"], parameters)
+
+
+async def learn_facts(connection: Connection, model: str, facts: Facts) -> bool:
+    """Whether nothing was known of the model, and so all of this is new."""
+    parameters = {"capabilities": list(facts.capabilities), "max_output_tokens": facts.max_output_tokens}
+    return bool(await _rows(connection, "model_learn", model=model, **parameters))
 
 
 async def describe_model(connection: Connection, model: StoredModel) -> None:

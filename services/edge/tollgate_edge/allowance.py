@@ -99,7 +99,7 @@ def _scaled(total: int, bps: int) -> int:
 
 class Size(NamedTuple):
     """A request's bounds in tokens, and in units that are none. `limit_tokens` is the client's own, of each choice;
-    `context_tokens` the most that any model's answer can have."""
+    `context_tokens` the most that the model's answer can have."""
 
     prompt_tokens: int
     choices: int
@@ -108,8 +108,9 @@ class Size(NamedTuple):
     units: TokenCounts = NO_UNITS
 
     def within(self, max_output_tokens: int | None) -> "Size":
-        """The same of a model whose answers have at most so many tokens, if that is known."""
-        if max_output_tokens is None or max_output_tokens >= self.context_tokens:
+        """The same of a model whose answers have at most so many tokens, if that is known. A client that asks for more
+        knows better, or is refused by the provider."""
+        if self.limit_tokens is not None or max_output_tokens is None or max_output_tokens >= self.context_tokens:
             return self
         return self._replace(context_tokens=max_output_tokens)
 
@@ -299,8 +300,11 @@ async def reserve_stream(
     )
 
 
-async def reserve_whole(admission: Admission, payer: Payer, tariff: Tariff, size: Size, least_tokens: int) -> Allowance:
-    """Reserve the prompt and the longest answer; where the client set no limit, as much of it as credit affords.
+async def reserve_whole(
+    admission: Admission, payer: Payer, tariff: Tariff, size: Size, least_tokens: int, *, step_tokens: int = 0
+) -> Allowance:
+    """Reserve the prompt and the longest answer; where the client set no limit, as much of it as credit affords. A
+    stream that goes beyond it all the same grows by `step_tokens`.
 
     Raises:
         ApiError: 402 or 503.
@@ -319,4 +323,4 @@ async def reserve_whole(admission: Admission, payer: Payer, tariff: Tariff, size
     covered = size.output_tokens
     if reservation.nano < most_nano:
         covered = min(covered, quote.affordable_tokens(reservation.nano, size.prompt_tokens))
-    return Allowance(admission, quote, size, reservation, covered_tokens=covered, step_tokens=0)
+    return Allowance(admission, quote, size, reservation, covered_tokens=covered, step_tokens=step_tokens)

@@ -148,7 +148,8 @@ class ModelCalls:
         size = request.size(model.context_tokens).within(model.max_output_tokens)
         ticket.take_tokens(size.likely_tokens)
         dimensions = _dimensions(exchange, key, request, model)
-        allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets))
+        grows = request.grows and not _hides_tokens(model, tariff)
+        allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets), grows=grows)
         # Nothing is awaited from here on: the call is the one to settle the reservation.
         try:
             attempts = Attempts(targets, self._router.routes.retries)
@@ -161,17 +162,22 @@ class ModelCalls:
                 attempts=attempts,
                 ticket=ticket,
             )
-            upstream = request.to_provider(None if request.stream else allowance.limit_tokens)
+            upstream = request.to_provider(None if request.stream and grows else allowance.limit_tokens)
             return Call(request, upstream, attempts, meter, allowance, claim)
         except BaseException:
             allowance.reservation.settle(0)
             raise
 
-    async def _reserve(self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer) -> Allowance:
+    async def _reserve(
+        self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer, *, grows: bool
+    ) -> Allowance:
         if request.is_free:
             return reserve_nothing(self._admission, payer, tariff, size)
-        reserve = reserve_stream if request.stream and request.grows else reserve_whole
-        return await reserve(self._admission, payer, tariff, size, self._first_output_tokens)
+        first = self._first_output_tokens
+        if request.stream and grows:
+            return await reserve_stream(self._admission, payer, tariff, size, first)
+        step = first * size.choices if request.stream and request.grows else 0
+        return await reserve_whole(self._admission, payer, tariff, size, first, step_tokens=step)
 
     def _find(self, request: ModelRequest, key: KeyRecord) -> tuple[ModelRecord, Sequence[Target]]:
         routes = self._router.routes
@@ -190,6 +196,11 @@ class ModelCalls:
                 raise not_offered(request.model, request.operation)
             raise unknown_model(request.model)
         return model, targets
+
+
+def _hides_tokens(model: ModelRecord, tariff: Tariff) -> bool:
+    """Whether a stream of it may cost what it does not show, so that nothing tells how far it is."""
+    return "reasoning" in model.capabilities or tariff.price.prices.reasoning is not None
 
 
 def _repeated(kept: KeptAnswer) -> tuple[Header, ...]:

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tollgate_billing import genai, store
+from tollgate_billing.facts import facts_of
 from tollgate_billing.free import free_offers
 from tollgate_billing.handlers.prices import OPERATOR
-from tollgate_billing.handlers.publishing import midnight, publish_plan, record_prices
+from tollgate_billing.handlers.publishing import midnight, publish_model, publish_plan, record_prices
 from tollgate_billing.handlers.validation import refusal, similar
 from tollgate_billing.store import NewPrice, StoredModel, StoredPrice
 from tollgate_common.postgres import Connection, Pool
@@ -74,10 +75,13 @@ async def _import(connection: Connection, provider_ids: Sequence[str], now: date
             continue
         in_force = None if known is None else known.in_force(now)
         new = _changes(offer, known, in_force, now)
+        facts = facts_of(offer.provider, offer.model)
         if not new:
+            if facts is not None and await store.learn_facts(connection, offer.model, facts):
+                await publish_model(connection, offer.model, now)
             done.unchanged.append(offer.model)
             continue
-        done.added.extend(await record_prices(connection, new, now))
+        done.added.extend(await record_prices(connection, new, now, facts))
         if in_force is not None:
             done.before[offer.model] = in_force.prices
     return done

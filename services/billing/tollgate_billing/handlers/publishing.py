@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from psycopg.rows import DictRow
 
 from tollgate_billing import store
+from tollgate_billing.facts import Facts
 from tollgate_billing.store import NewPrice, StoredPrice
 from tollgate_common import outbox
 from tollgate_common.events import encode
@@ -17,9 +18,13 @@ from tollgate_common.topics import Topic
 PUBLISHED_FOR = timedelta(days=40)
 
 
-async def record_prices(connection: Connection, new: Sequence[NewPrice], now: datetime) -> list[StoredPrice]:
-    """Write versions of one model and tell everyone."""
+async def record_prices(
+    connection: Connection, new: Sequence[NewPrice], now: datetime, facts: Facts | None = None
+) -> list[StoredPrice]:
+    """Write versions of one model, and what is published of it if nothing is known, and tell everyone."""
     await store.add_model(connection, new[0])
+    if facts is not None:
+        await store.learn_facts(connection, new[0].model, facts)
     locked = await store.bump_model(connection, new[0].model)
     added = [await store.add_price(connection, price) for price in new]
     await _tell(connection, new[0].model, locked, now)
