@@ -1,6 +1,7 @@
 """A dead edge's holds come back, and only then when nothing that it had acknowledged can still come."""
 
 import logging
+import time
 from datetime import timedelta
 
 import pytest
@@ -154,6 +155,27 @@ async def test_the_ends_are_those_of_every_partition(world: World) -> None:
     ends = [0, 0]
     ends[partition_for("a", PARTITIONS)] = 2
     assert await read_ends(world.brokers, world.usage_topic) == ends
+
+
+async def test_a_service_that_stood_still_has_heard_nobody(world: World) -> None:
+    """Suspended with its machine, or stopped: every edge's renewals of that time are lost."""
+    turns: list[bool] = []
+
+    class Noting(Sweeper):
+        async def sweep(self, *, fences: bool = True) -> None:
+            turns.append(fences)
+
+    async def fences() -> bool:
+        return bool(turns) and turns[-1]
+
+    lease = timedelta(seconds=1)
+    async with running(Noting(world.brokers, world.usage_topic, world.pool, lease).run()):
+        await until(fences)
+        before = len(turns)
+        time.sleep(lease.total_seconds())  # noqa: ASYNC251 - nothing else runs meanwhile
+        await until(lambda: len(turns) > before)
+        assert not turns[before]
+        await until(fences)
 
 
 async def test_who_could_not_be_heard_is_not_fenced_at_once(world: World) -> None:
