@@ -10,6 +10,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from accounts.answers import RULES, SignedUp, assert_problem
+from accounts.joining import joins
 from accounts.mailbox import Mailbox
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
@@ -280,3 +281,35 @@ async def test_last_use_comes_from_the_log(
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     assert datetime.fromisoformat(shown) == at
+
+
+# --- whose budgets ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_developer_spends_within_the_budgets_that_others_set(
+    client: httpx.AsyncClient, pool: Pool, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await joins(client, Mailbox(pool), ada, await signed_up("bob@example.com"), "developer")
+    bounded, free = [
+        (await client.post("/v1/projects", json={"name": "a", "budgets": budgets}, headers=ada)).json()["id"]
+        for budgets in ([{"period": "month", "amount_nano": DOLLAR}], [])
+    ]
+    key = await create(client, ada, project_id=free, budgets=[{"period": "day", "amount_nano": DOLLAR}])
+    path = f"/v1/keys/{key['id']}"
+
+    for budgets in ([], [{"period": "day", "amount_nano": DOLLAR + 1}], [{"period": "month", "amount_nano": 1}]):
+        refused = await client.patch(path, json={"budgets": budgets}, headers=bob)
+        assert_problem(refused, 403, "budget_not_yours", "budgets")
+    less = [{"period": "day", "amount_nano": DOLLAR - 1}, {"period": "month", "amount_nano": DOLLAR}]
+    assert (await client.patch(path, json={"budgets": less}, headers=bob)).status_code == 200
+    assert (await client.patch(path, json={"project_id": bounded, "name": "moved"}, headers=bob)).status_code == 200
+    for project_id in (None, free):
+        refused = await client.patch(path, json={"project_id": project_id}, headers=bob)
+        assert_problem(refused, 403, "budget_not_yours", "project_id")
+    same = {"project_id": bounded, "budgets": less, "name": "renamed"}
+    assert (await client.patch(path, json=same, headers=bob)).status_code == 200
+    record = await newest(pool, key["key"])
+    assert (record.project_id, record.name, len(record.budgets)) == (bounded, "renamed", 3)
+
+    assert (await client.patch(path, json={"project_id": None, "budgets": []}, headers=ada)).status_code == 200
+    assert (await newest(pool, key["key"])).budgets == ()

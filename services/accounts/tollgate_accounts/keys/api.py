@@ -106,7 +106,12 @@ def _keeping(router: APIRouter, pool: Pool, access: Access) -> None:
     @router.patch(
         "/{key_id}",
         responses=documented(
-            "/v1/keys/{key_id}", *OF_ONE_KEY, bad_request(), problems.key_revoked(), problems.project_not_found()
+            "/v1/keys/{key_id}",
+            *OF_ONE_KEY,
+            bad_request(),
+            problems.key_revoked(),
+            problems.project_not_found(),
+            problems.budget_not_yours("budgets"),
         ),
     )
     async def change_key(caller: Annotated[Member, Depends(writer)], key_id: UUID, body: KeyChange) -> KeyView:

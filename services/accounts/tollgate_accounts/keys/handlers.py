@@ -4,11 +4,13 @@ Each locks the organisation first, then a key, then a project, so that none wait
 changes what all keys of an organisation or of a project carry locks the organisation for itself alone.
 """
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple
 
 from tollgate_accounts.access.permissions import Member
+from tollgate_accounts.access.roles import Role
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor, Detail
 from tollgate_accounts.keys import problems, records, store
@@ -20,6 +22,9 @@ from tollgate_common.clock import utc_now
 from tollgate_common.ids import new_id
 from tollgate_common.postgres import Connection, Pool
 from tollgate_common.topics import Topic
+
+# Who decides what may be spent; developers, who make keys and spend, do not.
+SET_BUDGETS = (Role.OWNER, Role.ADMIN)
 
 
 class NewKey(NamedTuple):
@@ -62,12 +67,15 @@ async def change_key(pool: Pool, caller: Member, key_id: str, changes: Mapping[s
     """Give some of a key's settings other values.
 
     Raises:
-        Problem: the organisation has no such key or project, or the key has ended.
+        Problem: the organisation has no such key or project, the key has ended, or the caller would spend beyond a
+            budget that is not theirs to set.
     """
     async with pool.connection() as connection:
         is_suspended = await store.share_account(connection, caller.account_id)
         key = await _lock_live(connection, caller.account_id, key_id)
         settings = _settings(key)._replace(**changes)
+        if caller.role not in SET_BUDGETS:
+            await _guard_budgets(connection, caller.account_id, key, settings)
         project_budgets = await _project_budgets(connection, caller.account_id, settings.project_id)
         changed = await store.update_key(connection, caller.account_id, key_id, settings)
         await outbox.add(
@@ -75,6 +83,16 @@ async def change_key(pool: Pool, caller: Member, key_id: str, changes: Mapping[s
         )
         await _audit(connection, caller.actor, caller.account_id, "key.changed", key_id, changed=sorted(changes))
     return changed
+
+
+async def _guard_budgets(connection: Connection, account_id: str, key: ApiKey, settings: KeySettings) -> None:
+    """Refuse what lets a key spend more than its own budgets allow, or than those of the project that it is in."""
+    leaves = key.project_id if key.project_id != settings.project_id else None
+    if leaves is not None and await store.share_project(connection, account_id, leaves):
+        raise problems.budget_not_yours("project_id")
+    allowed = {budget["period"]: budget["amount_nano"] for budget in settings.budgets}
+    if any(allowed.get(budget["period"], math.inf) > budget["amount_nano"] for budget in key.budgets):
+        raise problems.budget_not_yours("budgets")
 
 
 async def rotate_key(pool: Pool, caller: Member, key_id: str, overlap: timedelta) -> NewKey:

@@ -14,6 +14,14 @@ def key_revoked() -> Problem:
     return Problem(HTTPStatus.CONFLICT, "key_revoked", detail, field="key_id")
 
 
+def budget_not_yours(field: str) -> Problem:
+    detail = (
+        "only owners and admins raise or remove a key's budgets, and take a key out of a project that has budgets; "
+        "ask one of them"
+    )
+    return Problem(HTTPStatus.FORBIDDEN, "budget_not_yours", detail, field=field)
+
+
 def project_not_found() -> Problem:
     detail = "this organisation has no such project"
     return Problem(HTTPStatus.NOT_FOUND, "project_not_found", detail, field="project_id")

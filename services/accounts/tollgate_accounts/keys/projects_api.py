@@ -20,7 +20,7 @@ OF_ONE_PROJECT = (*access_problems.OF_MEMBERS, problems.project_not_found(), inv
 def routes(pool: Pool, access: Access) -> APIRouter:
     router = APIRouter(prefix="/v1/projects", tags=["projects"])
     reader = access.member()
-    # Not developers: a budget bounds what they spend.
+    # Not developers: a budget bounds what the keys spend that are in their hands.
     writer = access.member(Role.OWNER, Role.ADMIN)
 
     @router.post(
