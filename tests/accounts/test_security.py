@@ -142,6 +142,40 @@ async def test_one_address_is_limited_over_all_emails(pool: Pool, passwords: Pas
     }
 
 
+async def test_a_network_of_ipv6_is_one_address(pool: Pool, passwords: Passwords, signed_up: SignedUp) -> None:
+    await signed_up("ada@example.com")
+    app = build_app(pool, passwords, lambda: None, rules=RULES)
+
+    async def guess(address: str, email: str) -> int:
+        transport = httpx.ASGITransport(app, client=(address, 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
+            return (await client.post("/v1/sessions", json={"email": email, "password": WRONG})).status_code
+
+    ours = [await guess(f"2001:db8:0:1:{number:x}::1", "ada@example.com") for number in range(11)]
+    assert ours == [401] * 10 + [429]
+    assert await guess("2001:db8:0:2::1", "ada@example.com") == 401
+    all_of_ours = [await guess(f"2001:db8:0:3::{number:x}", f"{number}@example.com") for number in range(101)]
+    assert all_of_ours == [401] * 100 + [429]
+    mapped = [
+        await guess(address, "ada@example.com") for address in ["192.0.2.1", "::ffff:192.0.2.1"] * 5 + ["192.0.2.1"]
+    ]
+    assert mapped == [401] * 10 + [429]
+
+
+async def test_the_password_is_not_guessed_with_a_stolen_session(
+    pool: Pool, passwords: Passwords, ada: dict[str, str]
+) -> None:
+    app = build_app(pool, passwords, lambda: None, rules=RULES)
+    wrong = {"current_password": WRONG, "password": "another long password"}
+    statuses: Counter[int] = Counter()
+    for number in range(30):
+        transport = httpx.ASGITransport(app, client=(f"192.0.2.{number}", 50_000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
+            for _ in range(5):
+                statuses[(await client.put("/v1/password", json=wrong, headers=ada)).status_code] += 1
+    assert statuses == {403: 99, 429: 51}, "the sign-in of the fixture counts too"
+
+
 async def test_tokens_of_mails_are_not_guessed(pool: Pool, passwords: Passwords) -> None:
     transport = httpx.ASGITransport(build_app(pool, passwords, lambda: None, rules=RULES), client=("192.0.2.1", 50_000))
     async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:

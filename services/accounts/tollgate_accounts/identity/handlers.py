@@ -92,7 +92,7 @@ async def sign_in(entrance: Entrance, *, email: str, password: str, address: str
         Problem: too many attempts, or nobody who may sign in has this e-mail and password.
     """
     rules, pool = entrance.rules, entrance.pool
-    pair = f"{fold(email)} {address}"
+    pair = f"{fold(email)} {limits.subject_of(address)}"
     await limits.count(
         pool,
         rules,

@@ -90,7 +90,11 @@ async def change_password(entrance: Entrance, caller: Person, current: str, pass
         Problem: too many attempts, or the current password is wrong.
     """
     rules = entrance.rules
-    tries = [(rules.limits.sign_in, f"{fold(caller.email)} {caller.address}")]
+    email = fold(caller.email)
+    tries = [
+        (rules.limits.sign_in, f"{email} {limits.subject_of(caller.address)}"),
+        (rules.limits.sign_in_email, email),
+    ]
     await limits.count(entrance.pool, rules, tries, (rules.limits.sign_in_address, caller.address))
     async with entrance.pool.connection() as connection:
         current_hash = await store.find_password(connection, caller.person_id)
