@@ -2,7 +2,8 @@
 
 Guarantee: a mail written in a transaction is sent if that transaction commits, at least once, as long as the mail
 server takes it within three days. Crash window: after the mail server took it, before the commit that forgets it; it is
-sent again then, with another token, and both tokens work.
+sent again then, with another token. A token is committed before its mail leaves, so both work; but for an invitation,
+which has one token at a time, the later one.
 """
 
 import asyncio
@@ -70,19 +71,21 @@ class Courier:
             if mail is None:
                 return False
             try:
-                async with connection.transaction():
-                    await self._deliver(connection, mail)
-                    await store.delete(connection, mail.id)
+                await self._deliver(mail)
+                await store.delete(connection, mail.id)
             except Retryable as error:
                 await self._put_off(connection, mail, error)
         return True
 
-    async def _deliver(self, connection: Connection, mail: Mail) -> None:
+    async def _deliver(self, mail: Mail) -> None:
         kind = MailKind(mail.kind)
         token = None
         if kind in PAGES:
             token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-            if not await _remember(connection, mail, kind, token):
+            # On a connection of its own: the mail stays locked on this one until it has been sent.
+            async with self._pool.connection() as committing:
+                is_of_use = await _remember(committing, mail, kind, token)
+            if not is_of_use:
                 return
         subject, text = render(kind, mail.details, token, self._console_url)
         message = EmailMessage()
