@@ -116,6 +116,22 @@ async def test_what_admins_may_not_decide(
     assert_problem(unknown, 404, "member_not_found", "person_id")
 
 
+async def test_a_removed_members_keys_go_on_and_are_found(
+    client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
+) -> None:
+    bob = await joins(client, mailbox, ada, await signed_up("bob@example.com"), "developer")
+    made = (await client.post("/v1/keys", json={"name": "bob's"}, headers=bob)).json()
+    await client.post("/v1/keys", json={"name": "ada's"}, headers=ada)
+    assert (await client.delete(f"/v1/members/{await person_id(client, bob)}", headers=ada)).status_code == 204
+    keys = (await client.get("/v1/keys", headers=ada)).json()["keys"]
+    assert [(key["name"], key["created_by"], key["revoked_at"]) for key in keys] == [
+        ("ada's", "ada@example.com", None),
+        ("bob's", "bob@example.com", None),
+    ]
+    rotated = await client.post(f"/v1/keys/{made['id']}/rotations", json={"overlap_s": 0}, headers=ada)
+    assert rotated.json()["created_by"] == "ada@example.com", "who has its text"
+
+
 async def test_a_session_goes_on_where_its_person_is_still_a_member(
     client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
 ) -> None:

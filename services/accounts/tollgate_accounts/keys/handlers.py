@@ -171,6 +171,7 @@ async def _create(connection: Connection, caller: Member, settings: KeySettings,
         hint=hint,
         replaces=replaces.id if replaces else None,
         first_id=replaces.first_id if replaces else key_id,
+        created_by=caller.person_id,
     )
     await outbox.add(connection, records.message(caller.account_id, key, project_budgets, is_suspended=is_suspended))
     await _audit(connection, caller.actor, caller.account_id, "key.created", key.id, name=key.name, hint=key.hint)

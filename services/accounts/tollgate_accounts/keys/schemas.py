@@ -123,6 +123,7 @@ class KeyView(BaseModel):
     budgets: list[BudgetView]
     usage_scope: UsageScope
     created_at: UtcTime
+    created_by: str | None = Field(description="the e-mail of whoever made it, a member still or not")
     expires_at: UtcTime | None
     revoked_at: UtcTime | None
     last_used_at: UtcTime | None = Field(description="to the minute")

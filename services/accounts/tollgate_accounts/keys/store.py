@@ -34,6 +34,8 @@ class ApiKey(NamedTuple):
     first_id: str
     key_hash: str
     version: int
+    created_by: str | None
+    """The e-mail of whoever made it."""
 
 
 class KeySettings(NamedTuple):
@@ -74,6 +76,7 @@ async def insert_key(
     hint: str,
     replaces: str | None,
     first_id: str,
+    created_by: str,
 ) -> ApiKey:
     row = await rows.one(
         connection,
@@ -84,6 +87,7 @@ async def insert_key(
         hint=hint,
         replaces=replaces,
         first_id=first_id,
+        created_by=created_by,
         **_columns(settings),
     )
     assert row is not None, "an insert returns its row"

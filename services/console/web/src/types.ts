@@ -105,6 +105,7 @@ export interface Key {
   budgets: Budget[];
   usage_scope: "account" | "project" | "key";
   created_at: string;
+  created_by: string | null;
   expires_at: string | null;
   revoked_at: string | null;
   last_used_at: string | null;

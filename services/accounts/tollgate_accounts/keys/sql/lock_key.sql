@@ -1,5 +1,5 @@
 -- Locked, so that of two changes at once the second sees what the first did.
 SELECT id::text AS id, name, hint, project_id::text AS project_id, models, allowed_ips, limits, budgets, usage_scope,
     expires_at, created_at, revoked_at, last_used_at, replaces::text AS replaces, first_id::text AS first_id, key_hash,
-    version
+    version, (SELECT email FROM persons WHERE persons.id = api_keys.created_by) AS created_by
 FROM api_keys WHERE id = %(id)s AND account_id = %(account_id)s FOR UPDATE

@@ -6,4 +6,4 @@ UPDATE api_keys SET
 WHERE id = %(id)s AND account_id = %(account_id)s
 RETURNING id::text AS id, name, hint, project_id::text AS project_id, models, allowed_ips, limits, budgets, usage_scope,
     expires_at, created_at, revoked_at, last_used_at, replaces::text AS replaces, first_id::text AS first_id, key_hash,
-    version
+    version, (SELECT email FROM persons WHERE persons.id = api_keys.created_by) AS created_by

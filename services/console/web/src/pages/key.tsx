@@ -126,7 +126,7 @@ function Standing({ of: key, projects }: { of: Key; projects: readonly Project[]
             key.project_id && "archived"
           ),
         ],
-        ["Created", formatMinute(key.created_at)],
+        ["Created", formatMinute(key.created_at) + (key.created_by ? ` by ${key.created_by}` : "")],
         ["Expires", key.expires_at && formatMinute(key.expires_at)],
         ["Revoked", key.revoked_at && formatMinute(key.revoked_at)],
         ["Last used", key.last_used_at ? formatMinute(key.last_used_at) : "never"],
