@@ -31,6 +31,23 @@ async def expect_acts(page: Page, *acts: str) -> None:
     await expect(cells).to_have_text([re.compile(act) for act in acts])
 
 
+async def test_a_tab_goes_on_in_the_organisation_that_it_shows(browser: Browser, with_console: Tollgate) -> None:
+    async with page_of(browser, with_console) as page:
+        await sign_up(page, "kay@example.com")
+        await create_key(page, "of the first")
+        other = await page.context.new_page()
+        await other.goto("/account")
+        await other.get_by_label("Name of a new organisation").fill("Second")
+        await other.get_by_role("button", name="Found it").click()
+        await expect(other.get_by_label("Organisation", exact=True)).to_have_text(re.compile("Second"))
+
+        await page.get_by_role("link", name="Models").click()
+        await page.get_by_role("link", name="API keys").click()
+        await expect(row(page, "API keys", "of the first")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_text("You have no API key yet.")).to_be_visible()
+
+
 async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, with_console: Tollgate) -> None:
     async with page_of(browser, with_console) as owner, page_of(browser, with_console) as invited:
         await sign_up(owner, "ivy@example.com")

@@ -11,6 +11,7 @@ from tollgate_console import proxy
 from tollgate_console.services import TOKEN_KEPT_S
 
 BALANCE = "http://balance.test/v1/balance"
+HERS, HIS = "019dafc2-0000-7000-8000-000000000001", "019dafc2-0000-7000-8000-000000000002"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,34 @@ async def test_accounts_is_shown_the_session_and_others_a_token(
     assert (tokens.url.path, tokens.headers["authorization"]) == ("/v1/tokens", f"Bearer {SESSION}")
     assert balance.headers["authorization"] == f"Bearer {ACCESS_TOKEN}"
     assert not [request for request in played.asked if "cookie" in request.headers]
+
+
+async def test_a_page_sees_the_organisation_that_it_shows_wherever_the_session_is(
+    browser: httpx.AsyncClient, played: PlayedServices
+) -> None:
+    """Another page, or another instance of the console, may have switched meanwhile."""
+
+    def token(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json={"token": f"of-{request.headers.get('Tollgate-Organisation')}"})
+
+    played.answers["POST", "http://accounts.test/v1/tokens"] = token
+    played.answers["GET", BALANCE] = lambda request: httpx.Response(200, json=request.headers["authorization"])
+    usage = "http://analytics.test/v1/usage"
+    played.answers["GET", usage] = lambda request: httpx.Response(200, json=request.headers["authorization"])
+    played.answers["GET", "http://accounts.test/v1/keys"] = lambda _: httpx.Response(200, json={"keys": []})
+    for organisation in (HERS, HIS, HERS):
+        about = {"Tollgate-Organisation": organisation}
+        answer = await browser.get("/api/balance/v1/balance", headers=about)
+        assert answer.json() == f"Bearer of-{organisation}"
+        answer = await browser.get(f"/api/analytics/v1/usage?a=1&organisation={organisation}&b=2")
+        assert answer.json() == f"Bearer of-{organisation}"
+        assert played.asked[-1].url.query == b"a=1&b=2"
+        await browser.get("/api/accounts/v1/keys", headers=about)
+        assert played.asked[-1].headers["Tollgate-Organisation"] == organisation
+    assert played.paths().count("/v1/tokens") == 2
+    for nobody in ("none", "../x", HERS + "0"):
+        refused = await browser.get("/api/balance/v1/balance", headers={"Tollgate-Organisation": nobody})
+        assert (refused.status_code, refused.json()["code"]) == (404, "organisation_not_found")
 
 
 async def test_what_a_browser_sends_of_its_own_does_not_pass_for_a_credential(

@@ -18,7 +18,9 @@ MOST_CONNECTIONS = 1000
 # Access tokens live for five minutes. Asked for anew each minute, so that a member who loses a role, or a session that
 # is ended elsewhere, loses sight of the numbers soon.
 TOKEN_KEPT_S = 60.0
-MOST_TOKENS = 10_000
+MOST_SESSIONS = 10_000
+# The header by which accounts is told which organisation a call is about.
+ORGANISATION = "Tollgate-Organisation"
 
 
 class _Issued(msgspec.Struct):
@@ -53,8 +55,9 @@ class Services:
             # This client calls for everybody: a cookie that it kept would be sent along with others' calls.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
-        self._tokens: OrderedDict[bytes, tuple[float, str]] = OrderedDict()
-        self._asking: dict[bytes, asyncio.Lock] = {}
+        # Of each session, by the organisation that they are for.
+        self._tokens: OrderedDict[bytes, dict[str, tuple[float, str]]] = OrderedDict()
+        self._asking: dict[tuple[bytes, str], asyncio.Lock] = {}
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -77,14 +80,16 @@ class Services:
         except httpx.TransportError as error:
             raise problems.service_away(service) from error
 
-    async def access_token(self, session: str, headers: Mapping[str, str]) -> str:
-        """What other services than accounts know the caller by.
+    async def access_token(self, session: str, headers: Mapping[str, str], organisation: str = "") -> str:
+        """What other services than accounts know the caller by, in an organisation, or in the session's own.
+
+        Pages name theirs: another page or another instance of the console may have switched the session meanwhile.
 
         Raises:
-            Problem: 401, the session has ended; 404, its person is no member of its organisation any more; 503,
-                accounts does not answer or gives no tokens.
+            Problem: 401, the session has ended; 404, its person is no member of the organisation; 503, accounts does
+                not answer or gives no tokens.
         """
-        key = _key(session)
+        key = (_hash(session), organisation)
         if token := self._kept(key):
             return token
         # A page asks for several things at once; one of them asks for the token.
@@ -96,15 +101,19 @@ class Services:
             self._asking.pop(key, None)
 
     def forget(self, session: str) -> None:
-        self._tokens.pop(_key(session), None)
+        self._tokens.pop(_hash(session), None)
 
-    def _kept(self, key: bytes) -> str | None:
-        until_s, token = self._tokens.get(key, (0.0, ""))
+    def _kept(self, key: tuple[bytes, str]) -> str | None:
+        hashed, organisation = key
+        until_s, token = self._tokens.get(hashed, {}).get(organisation, (0.0, ""))
         return token if self._now() < until_s else None
 
-    async def _issue(self, key: bytes, session: str, headers: Mapping[str, str]) -> str:
+    async def _issue(self, key: tuple[bytes, str], session: str, headers: Mapping[str, str]) -> str:
+        hashed, organisation = key
         asked_at = self._now()
         shown = {**headers, "Authorization": f"Bearer {session}"}
+        if organisation:
+            shown[ORGANISATION] = organisation
         answer = await self.call("accounts", "POST", "/v1/tokens", headers=shown)
         content = await read(answer, "accounts")
         if answer.status_code == httpx.codes.UNAUTHORIZED:
@@ -114,9 +123,9 @@ class Services:
         if not answer.is_success:
             raise problems.service_away("accounts")
         token = msgspec.json.decode(content, type=_Issued).token
-        self._tokens[key] = (asked_at + TOKEN_KEPT_S, token)
-        self._tokens.move_to_end(key)
-        while len(self._tokens) > MOST_TOKENS:
+        self._tokens.setdefault(hashed, {})[organisation] = (asked_at + TOKEN_KEPT_S, token)
+        self._tokens.move_to_end(hashed)
+        while len(self._tokens) > MOST_SESSIONS:
             self._tokens.popitem(last=False)
         return token
 
@@ -135,6 +144,6 @@ async def read(answer: httpx.Response, service: str) -> bytes:
         await answer.aclose()
 
 
-def _key(session: str) -> bytes:
+def _hash(session: str) -> bytes:
     """A session's tokens are kept under its hash: whoever reads a dump of this process finds no session in it."""
     return hashlib.sha256(session.encode()).digest()

@@ -13,6 +13,18 @@ export class ApiError extends Error {
 
 const OF_ROLES = ["role_insufficient", "owners_only", "organisation_not_found"];
 
+let organisation: string | null = null;
+
+/** Calls are about this organisation from now on, whatever another page of the same session switches to. */
+export function setOrganisation(id: string | null): void {
+  organisation = id;
+}
+
+/** The parameters that say the same where a page can send no header. */
+export function ofOrganisation(): Parameters {
+  return { organisation };
+}
+
 type Parameters = Record<string, string | number | boolean | readonly string[] | null | undefined>;
 
 const whenSignedOut = new Set<() => void>();
@@ -55,6 +67,7 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
   // Other sites' pages can not send a header of their own: the server takes nothing that changes something without it.
   const headers: Record<string, string> = { Accept: "application/json", "Tollgate-Console": "1" };
   const init: RequestInit = { method, headers, credentials: "same-origin", signal: signal ?? null };
+  if (organisation !== null) headers["Tollgate-Organisation"] = organisation;
   if (body !== undefined) {
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body);

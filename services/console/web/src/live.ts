@@ -1,6 +1,6 @@
 // The live stream of requests, and when to ask for sums again because of it.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get } from "./api";
+import { get, ofOrganisation, withQuery } from "./api";
 import type { Consumption } from "./types";
 
 export interface LiveRequest extends Partial<Consumption> {
@@ -38,7 +38,7 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
       callback.current();
     };
     const open = () => {
-      source = new EventSource("/api/analytics/v1/live");
+      source = new EventSource(withQuery("/api/analytics/v1/live", ofOrganisation()));
       source.addEventListener("totals", () => {
         setState("live");
         // What ended just before the stream began is not told by it, and may not have been in the sums yet.

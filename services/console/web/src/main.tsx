@@ -1,7 +1,7 @@
 // The application: who is signed in, and which page is shown to them.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onOtherRole, onSignedOut } from "./api";
+import { get, onOtherRole, onSignedOut, setOrganisation } from "./api";
 import { Layout } from "./layout";
 import { explain } from "./load";
 import { AccountPage } from "./pages/account";
@@ -41,7 +41,9 @@ function App() {
 
   const look = async () => {
     try {
-      setSession(await get<Session>("session"));
+      const found = await get<Session>("session");
+      setOrganisation(found.account?.account_id ?? null);
+      setSession(found);
       setError(null);
     } catch (problem) {
       setError(explain(problem));

@@ -1,6 +1,6 @@
 // Single requests, the newest first.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { get, withQuery } from "../api";
+import { get, ofOrganisation, withQuery } from "../api";
 import { Field, Select } from "../fields";
 import { count, duration, formatDateTime, money } from "../format";
 import { namesOf } from "../key_names";
@@ -42,7 +42,12 @@ export function Requests({ place }: { place: URL }) {
     return { rows: page.data, next: page.next_cursor };
   }, inputs);
   const earliest = new Date(Math.max(Date.parse(start), Date.now() - MOST_DAYS_MS)).toISOString();
-  const exported = withQuery("/api/analytics/v1/requests/export", { format: "csv", start: earliest, ...filters });
+  const exported = withQuery("/api/analytics/v1/requests/export", {
+    format: "csv",
+    start: earliest,
+    ...filters,
+    ...ofOrganisation(),
+  });
 
   return (
     <Page
