@@ -17,7 +17,7 @@ def password_wrong() -> Problem:
 
 
 def sign_up_password_wrong() -> Problem:
-    detail = "the account was made with another password; if you do not know it, choose a new one with this same token"
+    detail = "the account was made with another password; if you do not know it, choose a new one instead"
     return Problem(HTTPStatus.FORBIDDEN, "sign_up_password_wrong", detail, field="password")
 
 

@@ -43,8 +43,8 @@ export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Prom
     return (
       <NewPassword token={token}>
         <p>
-          If somebody else signed up with your e-mail, this ends what they may have made: API keys, and who they
-          invited.
+          If somebody else signed up with your e-mail, this also ends what they may have left: sessions, API keys and
+          members.
         </p>
       </NewPassword>
     );
