@@ -1,9 +1,11 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
 
+from e2e.access import USERS
 from e2e.running import Tollgate, running_tollgate
+from engines.secured_kafka import SecuredKafka, secured_kafka
 from tollgate_local.engines import EngineAddresses
 
 
@@ -11,3 +13,10 @@ from tollgate_local.engines import EngineAddresses
 async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
     async with running_tollgate(engines, tmp_path_factory.mktemp("tollgate")) as tollgate:
         yield tollgate
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    """A Kafka with TLS, logins and an authorizer; it takes seconds to start, so all share it."""
+    with secured_kafka(tmp_path_factory.mktemp("secured"), USERS) as running:
+        yield running

@@ -131,9 +131,11 @@ async def running_tollgate(
     *,
     more: Sequence[Service] = (),
     settings: Mapping[str, str] | None = None,
+    own_settings: Mapping[str, Mapping[str, str]] | None = None,
     patience: Patience | None = None,
     parts: Callable[[System], Sequence[Part]] = System.parts,
     with_console: bool = False,
+    name: str | None = None,
 ) -> AsyncIterator[Tollgate]:
     """All services over the shared engines, under a name of their own; the name's topics are deleted after.
 
@@ -142,18 +144,21 @@ async def running_tollgate(
         folder: for data and logs.
         more: beside one of each.
         settings: further variables for every service.
+        own_settings: further variables for one part, by its name.
         patience: with services that are killed.
         parts: what is run of the system, and how.
         with_console: run the web console too.
+        name: what the names of its topics and databases begin with; None makes one up.
     """
     system = System(
         lambda: engines,
         free_ports() | {service.name: free_port() for service in more},
         folder / "data",
         folder / "logs",
-        name=unique_name(),
+        name=name or unique_name(),
         more=tuple(more),
         settings=settings or {},
+        own_settings=own_settings or {},
         with_console=with_console,
     )
     system.logs.mkdir(parents=True)

@@ -43,6 +43,22 @@ class SecuredKafka:
         return Brokers(f"{HOST}:{self.mutual_port}", Tls(self.authority.ca_file, own.file, own.key_file))
 
 
+def environment_of(brokers: Brokers) -> dict[str, str]:
+    """The settings that tell a process of these brokers."""
+    tls, login = brokers.tls, brokers.login
+    given = {
+        "BOOTSTRAP": brokers.bootstrap,
+        "SECURITY_PROTOCOL": brokers.security_protocol,
+        "CA_FILE": tls and tls.ca_file,
+        "CERTIFICATE_FILE": tls and tls.certificate_file,
+        "KEY_FILE": tls and tls.key_file,
+        "SASL_MECHANISM": login and login.mechanism,
+        "USERNAME": login and login.username,
+        "PASSWORD": login and login.password.get_secret_value(),
+    }
+    return {f"TOLLGATE_KAFKA_{name}": str(value) for name, value in given.items() if value is not None}
+
+
 @contextmanager
 def secured_kafka(folder: Path, users: Sequence[str] = ()) -> Iterator[SecuredKafka]:
     """A running one that knows `admin` and these users; none but `admin` has any right yet."""

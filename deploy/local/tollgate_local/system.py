@@ -89,6 +89,8 @@ class System:
     more: tuple[Service, ...] = ()
     # Further variables for every service.
     settings: Mapping[str, str] = field(default_factory=dict)
+    # Further variables for one part: a service by its kind, or `topics`.
+    own_settings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # The web console, whose build needs Node.
     with_console: bool = False
 
@@ -122,6 +124,7 @@ class System:
         environment = self._common_environment() | {
             "TOLLGATE_TOPIC_PARTITIONS": str(TOPIC_PARTITIONS),
             "TOLLGATE_TOPIC_REPLICATION": "1",
+            **self.own_settings.get("topics", {}),
         }
         await run_to_end("the creation of topics", python("tollgate_common.topics", "create"), environment)
 
@@ -185,7 +188,7 @@ class System:
             environment |= self._mail_environment()
             if self.with_console:
                 environment["TOLLGATE_CONSOLE_URL"] = self.url("console")
-        return environment | dict(self.settings)
+        return {**environment, **self.settings, **self.own_settings.get(service.kind, {})}
 
     def _console_environment(self) -> dict[str, str]:
         asked = ("accounts", "analytics", "balance", "billing")

@@ -8,11 +8,11 @@ import logging
 from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from tollgate_common.brokers import Brokers
-from tollgate_common.errors import Poison, Retryable
+from tollgate_common.errors import Poison
 from tollgate_common.records import Record
+from tollgate_common.topics import find_partitions
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class CompactedTopic:
         """Follow the topic until cancelled.
 
         Raises:
-            Retryable: the topic does not exist.
+            Retryable: the topic does not exist, or may not be seen.
         """
         try:
             await self._kafka.start()
@@ -74,16 +74,7 @@ class CompactedTopic:
             await self._kafka.stop()
 
     async def _assign(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(**self._brokers.options)
-        await admin.start()
-        try:
-            (description,) = await admin.describe_topics([self._topic])
-        finally:
-            await admin.close()
-        numbers = sorted(partition["partition"] for partition in description["partitions"])
-        if not numbers:
-            raise Retryable(f"topic {self._topic} does not exist; create it: python -m tollgate_common.topics create")
-        partitions = [TopicPartition(self._topic, number) for number in numbers]
+        partitions = (await find_partitions(self._brokers, self._topic))[self._topic]
         self._kafka.assign(partitions)
         await self._kafka.seek_to_beginning(*partitions)
         return partitions

@@ -20,7 +20,7 @@ from tollgate_common.errors import CommandError
 
 log = logging.getLogger(__name__)
 
-WITHIN_S = 5.0
+WITHIN_S, CLOSED_WITHIN_S = 5.0, 1.0
 # How a TLS server begins its answer to who does not speak it; Kafka's clients take it for a length.
 TLS_ALERT = b"\x15\x03"
 # OpenSSL's numbers of certificates for another host.
@@ -65,7 +65,7 @@ async def _ask(brokers: Brokers, host: str, port: int) -> set[Address] | str | N
             try:
                 answer = await connection.send(MetadataRequest([]))
             finally:
-                connection.close()
+                await asyncio.wait([connection.close()], timeout=CLOSED_WITHIN_S)
     except (OSError, KafkaError) as error:
         causes = list(_causes(error))
         refusal = next(filter(None, (_explain(brokers, where, cause) for cause in causes)), None)

@@ -7,13 +7,14 @@ import sys
 from enum import StrEnum
 from typing import NamedTuple
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 from aiokafka.partitioner import murmur2
 from pydantic import Field
 
 from tollgate_common.brokers import Brokers
-from tollgate_common.errors import CommandError
+from tollgate_common.errors import CommandError, Retryable
 from tollgate_common.kafka_access import check_access
 from tollgate_common.settings import Settings, load
 
@@ -94,6 +95,33 @@ async def create_topics(brokers: Brokers, prefix: str, partitions: int, replicat
         elif code != TopicAlreadyExistsError.errno:
             raise for_code(code)(f"{name}: {message}")
     return created
+
+
+async def find_partitions(brokers: Brokers, *topics: str) -> dict[str, list[TopicPartition]]:
+    """The partitions of each topic, by its full name, in their order.
+
+    Raises:
+        Retryable: a topic does not exist, or may not be seen.
+    """
+    admin = AIOKafkaAdminClient(**brokers.options)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    for topic in described:
+        if topic["error_code"] == TopicAuthorizationFailedError.errno:
+            raise Retryable(f"Kafka gives no right to topic {topic['topic']}; docs/operations.md lists who needs which")
+        if not topic["partitions"]:
+            command = "python -m tollgate_common.topics create"
+            raise Retryable(f"topic {topic['topic']} does not exist; create it: {command}")
+    return {
+        topic["topic"]: [
+            TopicPartition(topic["topic"], number)
+            for number in sorted(partition["partition"] for partition in topic["partitions"])
+        ]
+        for topic in described
+    }
 
 
 def _new_topics(prefix: str, partitions: int, replication: int) -> list[NewTopic]:

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from prometheus_client import Counter, Gauge
 
 from tollgate_analytics.queries import wrong
@@ -27,7 +26,7 @@ from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Poison, Problem, Retryable
 from tollgate_common.events import RequestClosed, TokensUsed, decode_request, decode_usage
 from tollgate_common.records import Record
-from tollgate_common.topics import Topic, partition_for
+from tollgate_common.topics import Topic, find_partitions, partition_for
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +123,7 @@ class LiveTail:
         """Follow the topics until cancelled.
 
         Raises:
-            Retryable: a topic does not exist.
+            Retryable: a topic does not exist, or may not be seen.
         """
         kafka = self._reader()
         await kafka.start()
@@ -257,17 +256,13 @@ class LiveTail:
         )
 
     async def _all_partitions(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(**self._brokers.options)
-        await admin.start()
-        try:
-            described = await admin.describe_topics([self._requests, self._usage])
-        finally:
-            await admin.close()
-        counts = {found["topic"]: len(found["partitions"]) for found in described}
-        self._partitions = counts.get(self._requests, 0)
-        if not self._partitions or counts.get(self._usage) != self._partitions:
-            raise Retryable(f"{self._requests} and {self._usage} have {counts} partitions; expected as many of each")
-        return [TopicPartition(topic, number) for topic in counts for number in range(self._partitions)]
+        found = await find_partitions(self._brokers, self._requests, self._usage)
+        requests, usage = found[self._requests], found[self._usage]
+        if len(requests) != len(usage):
+            counts = f"{len(requests)} and {len(usage)} partitions"
+            raise Retryable(f"{self._requests} and {self._usage} have {counts}; expected as many of each")
+        self._partitions = len(requests)
+        return [*requests, *usage]
 
 
 def _too_long_ago() -> Problem:

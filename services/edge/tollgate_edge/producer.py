@@ -19,6 +19,7 @@ from aiokafka.errors import (
     KafkaError,
     NodeNotReadyError,
     NoError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -92,10 +93,12 @@ class Producer:
         """How many partitions a topic has.
 
         Raises:
-            KafkaError: there is no such topic.
+            KafkaError: there is no such topic, or no right to it.
         """
         await self._client.add_topic(topic)
         numbers = self._client.cluster.partitions_for_topic(topic)
+        if topic in self._client.cluster.unauthorized_topics:
+            raise TopicAuthorizationFailedError(topic)
         if not numbers:
             raise UnknownTopicOrPartitionError(topic)
         return len(numbers)

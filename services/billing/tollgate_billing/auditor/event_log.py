@@ -1,13 +1,13 @@
 """Where the topics end, and where they stood at a moment."""
 
+import itertools
 from collections.abc import Mapping
 from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from tollgate_common.brokers import Brokers
-from tollgate_common.errors import Retryable
+from tollgate_common.topics import find_partitions
 
 Ends = dict[str, dict[int, int]]
 """By full topic name and partition, the offset after the last record."""
@@ -21,11 +21,11 @@ class EventLog:
         """The ends of all partitions as they are now.
 
         Raises:
-            Retryable: one of the topics does not exist.
+            Retryable: one of the topics does not exist, or may not be seen.
         """
-        partitions = await self._partitions(*topics)
+        partitions = await find_partitions(self._brokers, *topics)
         async with AIOKafkaConsumer(**self._brokers.options) as consumer:
-            found = await consumer.end_offsets(partitions)
+            found = await consumer.end_offsets(list(itertools.chain(*partitions.values())))
         ends: Ends = {topic: {} for topic in topics}
         for partition, end in found.items():
             ends[partition.topic][partition.partition] = end
@@ -41,20 +41,3 @@ class EventLog:
             partition.partition: ends[partition.partition] if place is None else place.offset
             for partition, place in found.items()
         }
-
-    async def _partitions(self, *topics: str) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(**self._brokers.options)
-        await admin.start()
-        try:
-            described = await admin.describe_topics(list(topics))
-        finally:
-            await admin.close()
-        partitions = [
-            TopicPartition(topic["topic"], partition["partition"])
-            for topic in described
-            for partition in topic["partitions"]
-        ]
-        missing = set(topics) - {partition.topic for partition in partitions}
-        if missing:
-            raise Retryable(f"{', '.join(sorted(missing))} cannot be found in Kafka")
-        return partitions
