@@ -163,6 +163,19 @@ def test_embeddings_come_in_the_sdks_own_encoding(client: OpenAI) -> None:
     assert answer.usage.prompt_tokens == 2
 
 
+@pytest.mark.parametrize(("given", "vectors", "tokens"), [([5, 6, 7], 1, 3), ([[5, 6], [7], [5, 6]], 3, 5)])
+def test_embeddings_of_tokens(client: OpenAI, given: Any, vectors: int, tokens: int) -> None:
+    answer = client.embeddings.create(model="text-embedding-3-small", input=given, dimensions=8)
+    assert (len(answer.data), answer.usage.prompt_tokens) == (vectors, tokens)
+    assert answer.data[0].embedding == answer.data[-1].embedding
+
+
+def test_embeddings_of_texts_and_tokens_are_refused(client: OpenAI) -> None:
+    mixed: Any = ["one", 5]
+    with pytest.raises(openai.BadRequestError, match="not both"):
+        client.embeddings.create(model="text-embedding-3-small", input=mixed)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

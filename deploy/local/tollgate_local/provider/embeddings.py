@@ -19,11 +19,26 @@ _MOST_INPUTS: Final = 2_048
 _MOST_TOKENS_AN_INPUT: Final = 8_192
 
 
+TokenId = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class EmbeddingRequest(msgspec.Struct):
     model: str
-    input: str | list[str]
+    input: str | list[str | TokenId | list[TokenId]]
     dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MOST_DIMENSIONS)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
+
+    @property
+    def inputs(self) -> list[str | list[int]]:
+        """What each vector is of: a text or tokens. A list of numbers is one input."""
+        if isinstance(self.input, str):
+            return [self.input]
+        numbers = [item for item in self.input if isinstance(item, int)]
+        if not numbers:
+            return [item for item in self.input if not isinstance(item, int)]
+        if len(numbers) < len(self.input):
+            raise invalid_value("input", "'input' must be texts or tokens, not both.")
+        return [numbers]
 
 
 _DECODER: Final = msgspec.json.Decoder(EmbeddingRequest)
@@ -32,13 +47,13 @@ _DECODER: Final = msgspec.json.Decoder(EmbeddingRequest)
 async def embed(exchange: Exchange) -> None:
     request = decode(_DECODER, await exchange.body())
     model = embedding_model(request.model)
-    texts = [request.input] if isinstance(request.input, str) else request.input
-    tokens = _checked_tokens(texts)
+    inputs = request.inputs
+    tokens = _checked_tokens(inputs)
     answer = {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _embedding(text, request)}
-            for index, text in enumerate(texts)
+            {"object": "embedding", "index": index, "embedding": _embedding(given, request)}
+            for index, given in enumerate(inputs)
         ],
         "model": model.id,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
@@ -46,18 +61,18 @@ async def embed(exchange: Exchange) -> None:
     await exchange.answer(200, msgspec.json.encode(answer))
 
 
-def _checked_tokens(texts: list[str]) -> int:
-    if not 1 <= len(texts) <= _MOST_INPUTS:
-        raise invalid_value("input", f"'input' must have 1 to {_MOST_INPUTS} items, but has {len(texts)}.")
-    counts = [count_tokens(text) for text in texts]
+def _checked_tokens(inputs: list[str | list[int]]) -> int:
+    if not 1 <= len(inputs) <= _MOST_INPUTS:
+        raise invalid_value("input", f"'input' must have 1 to {_MOST_INPUTS} items, but has {len(inputs)}.")
+    counts = [count_tokens(given) if isinstance(given, str) else len(given) for given in inputs]
     if max(counts) > _MOST_TOKENS_AN_INPUT:
         message = f"An item of 'input' has {max(counts)} tokens; at most {_MOST_TOKENS_AN_INPUT} are allowed."
         raise invalid_value("input", message, "context_length_exceeded")
     return sum(counts)
 
 
-def _embedding(text: str, request: EmbeddingRequest) -> Any:
-    vector = unit_vector(text, request.dimensions or _MOST_DIMENSIONS)
+def _embedding(given: str | list[int], request: EmbeddingRequest) -> Any:
+    vector = unit_vector(given if isinstance(given, str) else str(given), request.dimensions or _MOST_DIMENSIONS)
     if request.encoding_format == "base64":
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     return vector
