@@ -152,6 +152,12 @@ def test_a_spool_outlives_its_pod_and_has_room(overlay: str) -> None:
     assert size_bytes >= 4 * EdgeSettings.model_fields["spool_max_bytes"].default
 
 
+def test_what_stands_before_the_edge_takes_as_large_a_body() -> None:
+    (ingress,) = objects("production", "Ingress").values()
+    body_size = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert int(body_size.removesuffix("m")) << 20 == EdgeSettings.model_fields["max_body_bytes"].default
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_probes_and_ports_are_those_of_the_services(overlay: str) -> None:
     routes = {getattr(route, "path", None) for route in create_app("any", ready=lambda: None).routes}

@@ -7,8 +7,24 @@ from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.keys import KeyDirectory
-from tollgate_edge.auth import authenticate
+from tollgate_edge.auth import authenticate, credentials
 from tollgate_edge.errors import ApiError
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({b"authorization": b"Bearer tg_1"}, b"Bearer tg_1"),
+        ({b"authorization": b"Bearer tg_1", b"x-api-key": b"tg_2"}, b"Bearer tg_1"),
+        ({b"authorization": b"Basic dTpw", b"x-api-key": b"tg_2"}, b"Basic dTpw"),
+        *(({b"authorization": empty, b"x-api-key": b"tg_2"}, b"Bearer tg_2") for empty in (b"", b"Bearer", b"bearer ")),
+        ({b"x-api-key": b"tg_2"}, b"Bearer tg_2"),
+        ({b"authorization": b"Bearer "}, b"Bearer "),
+        ({}, b""),
+    ],
+)
+def test_a_header_that_holds_no_key_does_not_hide_one_that_does(headers: dict[bytes, bytes], expected: bytes) -> None:
+    assert credentials(headers) == expected
 
 
 async def test_an_edge_that_starts_says_so_whether_the_key_is_known_or_not() -> None:

@@ -1,5 +1,6 @@
 """Everything that a caller can do wrong, as OpenAI's SDK tells it."""
 
+import gzip
 import http.client
 import json
 
@@ -146,6 +147,20 @@ def test_body_over_the_limit_of_unknown_length(edge: RunningEdge) -> None:
         assert json.load(response)["error"]["code"] == "request_too_large"
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_body_that_is_compressed(edge: RunningEdge, encoding: str) -> None:
+    answer = post(edge, gzip.compress(b"{}"), **{"content-encoding": encoding})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"]) == (415, "unsupported_content_encoding")
+    assert error["param"] == "content-encoding"
+    assert encoding in error["message"]
+
+
+def test_body_that_is_said_to_be_as_it_is(edge: RunningEdge) -> None:
+    body = json.dumps({"model": "gpt-4o", "messages": MESSAGES}).encode()
+    assert post(edge, body, **{"content-encoding": "identity"}).status_code == 200
 
 
 async def test_account_without_credit(edge: RunningEdge, sdk: AsyncOpenAI) -> None:

@@ -1,5 +1,6 @@
 """Answers through a real edge, a real Kafka and the simulated provider, called with OpenAI's SDK."""
 
+import httpx
 import pytest
 from openai import AsyncOpenAI, NotFoundError
 from openai.types.chat import ChatCompletionFunctionToolParam, ChatCompletionMessageParam
@@ -131,6 +132,8 @@ async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: Async
     assert [model.id async for model in sdk.models.list()] == sorted(
         ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini", *UNIT_PRICES, *FOREIGN_MODELS]
     )
+    again = await sdk.get("/models/", cast_to=httpx.Response)
+    assert [model["id"] for model in again.json()["data"]] == [model.id async for model in sdk.models.list()]
     raw = await sdk.models.with_raw_response.retrieve("gpt-4o")
     assert raw.parse().owned_by == "openai"
     assert raw.headers["x-request-id"]

@@ -19,7 +19,7 @@ from tollgate_edge.endpoints.responses import ResponseStream
 from tollgate_edge.errors import ApiError, ProviderFailed
 from tollgate_edge.event_stream import BinaryStream
 from tollgate_edge.exchange import Exchange
-from tollgate_edge.form import without_boundary
+from tollgate_edge.form import parse_form, without_boundary
 from tollgate_edge.framing import Framing
 from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.sse import ChatStream
@@ -328,6 +328,14 @@ def test_a_response_is_not_stored_at_the_provider(store: dict[str, Any]) -> None
     assert json.loads(sent.body) == {"model": "m", "input": "x", "temperature": 0.5, "store": False}
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_is_not_stored_at_the_provider(stream: bool) -> None:
+    messages = [{"role": "user", "content": "x"}]
+    sent = parsed("/v1/chat/completions", messages=messages, stream=stream, store=True).to_provider(None)
+    assert json.loads(sent.body)["store"] is False
+    assert "store" not in json.loads(parsed("/v1/chat/completions", messages=messages).to_provider(None).body)
+
+
 THOUGHTS = {"type": "reasoning", "id": "rs_1", "summary": []}
 SAID = [
     {"role": "user", "content": "x"},
@@ -534,11 +542,24 @@ def test_events_are_the_same_however_the_network_cut_them(events: list[bytes], c
     assert not framing.has_rest
 
 
-def test_a_form_names_the_model_as_a_target_does() -> None:
-    body = form(9, model="fast", prompt="model")
-    request = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode())
-    renamed = request.naming("whisper-1").body
-    assert renamed == form(9, model="whisper-1", prompt="model")
+# .NET writes a field's name without quotes, and its type first.
+@pytest.mark.parametrize("name", [b'name="model"', b"name=model"])
+@pytest.mark.parametrize("kind", ["multipart/form-data", "Multipart/Form-Data"])
+def test_a_form_names_the_model_as_a_target_does(name: bytes, kind: str) -> None:
+    def written(body: bytes) -> bytes:
+        head = b"Content-Disposition: form-data; "
+        return body.replace(head + b'name="model"', b"Content-Type: text/plain\r\n" + head + name)
+
+    body = written(form(9, model="fast", prompt='name="model"'))
+    assert parse_form(body, f"{kind}; boundary=xyz".encode()).field("model") == "fast"
+    request = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, f"{kind}; boundary=xyz")
+    assert request.naming("whisper-1").body == written(form(9, model="whisper-1", prompt='name="model"'))
+
+
+def test_a_file_that_is_called_a_model_stays_as_it_is() -> None:
+    body = form(9, model="fast").replace(b'name="file"', b"name=model")
+    renamed = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode()).naming("whisper-1").body
+    assert renamed == body.replace(b"fast", b"whisper-1")
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,35 @@ async def test_anthropic_gets_the_version_and_the_betas_that_are_metered(claude:
             await ask({}, **refused)
 
 
+async def test_models_as_anthropic_lists_them(edge: RunningEdge, claude: AsyncAnthropic) -> None:
+    listed = [model async for model in claude.models.list()]
+    assert {CLAUDE, "gpt-4o"} <= {model.id for model in listed}
+    model = await claude.models.retrieve(CLAUDE)
+    assert model in listed
+    assert (model.type, model.display_name, model.max_input_tokens, model.max_tokens) == (
+        "model",
+        CLAUDE,
+        200_000,
+        64_000,
+    )
+    assert model.created_at.tzinfo is not None
+    page = await claude.models.list()
+    assert (page.has_more, page.first_id, page.last_id) == (False, listed[0].id, listed[-1].id)
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        await claude.models.retrieve("no-such-model")
+    assert isinstance(unknown.value.body, dict)
+    assert unknown.value.body["error"]["type"] == "not_found_error"
+
+
+async def test_anthropics_sdk_knows_the_requests_id(edge: RunningEdge, claude: AsyncAnthropic) -> None:
+    message = await claude.messages.create(model=CLAUDE, max_tokens=5, messages=QUESTION)
+    assert message._request_id
+    assert (await edge.events(message._request_id)).closed
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        await claude.messages.create(model="no-such-model", max_tokens=5, messages=QUESTION)
+    assert unknown.value.request_id == unknown.value.response.headers["x-request-id"]
+
+
 async def test_errors_are_anthropics(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as unknown:
         await claude.messages.create(model="no-such-model", max_tokens=5, messages=QUESTION)

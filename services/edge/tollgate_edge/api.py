@@ -15,6 +15,7 @@ from tollgate_common.money import divide_half_up
 from tollgate_common.rating import BASIS_POINTS, CLASSES, TOKENS_PER_PRICE, Prices
 from tollgate_edge.auth import authenticate, credentials
 from tollgate_edge.catalogue import Catalogue, Tariff
+from tollgate_edge.endpoints.messages import error_body
 from tollgate_edge.errors import ApiError, unknown_model, unknown_path, wrong_method
 from tollgate_edge.limits.gate import Gate
 from tollgate_edge.routing.router import Router
@@ -69,18 +70,29 @@ def create_api(
             and router.routes.find(name, model.provider)
         }
 
+    @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models")
     async def list_models(request: Request) -> dict[str, Any]:
-        return {"object": "list", "data": [_listing(offer) for offer in offered(request).values()]}
+        offers = offered(request)
+        if not _is_anthropics(request):
+            return {"object": "list", "data": [_listing(offer) for offer in offers.values()]}
+        names = list(offers)
+        page = {"has_more": False, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
+        return {"data": [_anthropics_listing(offer) for offer in offers.values()], **page}
 
     @app.get("/v1/models/{name:path}")
     async def show_model(request: Request, name: str) -> dict[str, Any]:
         offer = offered(request).get(router.routes.canonical(name))
         if offer is None:
             raise unknown_model(name)
-        return _listing(offer)
+        return _anthropics_listing(offer) if _is_anthropics(request) else _listing(offer)
 
     return app
+
+
+def _is_anthropics(request: Request) -> bool:
+    """Whether Anthropic's SDK asks, on a path that both APIs have."""
+    return "anthropic-version" in request.headers
 
 
 def _may_call(key: KeyRecord, model: str) -> bool:
@@ -90,14 +102,8 @@ def _may_call(key: KeyRecord, model: str) -> bool:
 def _listing(offer: Offer) -> dict[str, Any]:
     """OpenAI's shape, and what one must know to choose: how long prompts and answers can be, what is priced apart or
     known to work, and the prices on the caller's plan, in nano-units for a million tokens or units."""
-    model, tariff = offer
-    prices, bps = tariff.price.prices, tariff.plan.multiplier_bps
-    own = [name for name in CLASSES if getattr(prices, name) is not None]
-    pricing: dict[str, Any] = {"per": TOKENS_PER_PRICE, **_listed_prices(prices, bps)}
-    if prices.tiers:
-        pricing["tiers"] = [
-            {"above_tokens": tier.above_tokens, **_listed_prices(tier.prices, bps)} for tier in prices.tiers
-        ]
+    model = offer.model
+    own = [name for name in CLASSES if getattr(offer.tariff.price.prices, name) is not None]
     return {
         "id": model.model,
         "object": "model",
@@ -106,8 +112,33 @@ def _listing(offer: Offer) -> dict[str, Any]:
         "context_length": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
         "capabilities": sorted({_CAPABILITIES[name] for name in own if name in _CAPABILITIES} | {*model.capabilities}),
-        "pricing": pricing,
+        "pricing": _pricing(offer.tariff),
     }
+
+
+def _anthropics_listing(offer: Offer) -> dict[str, Any]:
+    """Docs.anthropic.com/en/api/models-list, and the prices."""
+    model = offer.model
+    return {
+        "type": "model",
+        "id": model.model,
+        "display_name": model.model,
+        "created_at": model.versions[0].valid_from.isoformat(),
+        "lifecycle": "active",
+        "max_input_tokens": model.context_tokens,
+        "max_tokens": model.max_output_tokens,
+        "pricing": _pricing(offer.tariff),
+    }
+
+
+def _pricing(tariff: Tariff) -> dict[str, Any]:
+    prices, bps = tariff.price.prices, tariff.plan.multiplier_bps
+    pricing: dict[str, Any] = {"per": TOKENS_PER_PRICE, **_listed_prices(prices, bps)}
+    if prices.tiers:
+        pricing["tiers"] = [
+            {"above_tokens": tier.above_tokens, **_listed_prices(tier.prices, bps)} for tier in prices.tiers
+        ]
+    return pricing
 
 
 def _listed_prices(prices: Prices, multiplier_bps: int) -> dict[str, int]:
@@ -116,10 +147,11 @@ def _listed_prices(prices: Prices, multiplier_bps: int) -> dict[str, int]:
     return {f"{name}_nano": divide_half_up(price * multiplier_bps, BASIS_POINTS) for name, price in own.items()}
 
 
-async def _render_error(_request: Request, error: Exception) -> Response:
+async def _render_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     headers = {name.decode(): value.decode() for name, value in error.headers}
-    return Response(error.body(), error.status, headers, "application/json")
+    body = error_body(error) if _is_anthropics(request) else error.body()
+    return Response(body, error.status, headers, "application/json")
 
 
 async def _render_http_exception(request: Request, error: Exception) -> Response:

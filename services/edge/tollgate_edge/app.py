@@ -41,7 +41,7 @@ def _with_own_headers(path: str, send: Send) -> Send:
     async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             elapsed_ms = int((time.perf_counter() - started) * 1000)
-            message["headers"] = [*message["headers"], *request_headers(new_id(), elapsed_ms), *shared]
+            message["headers"] = [*message["headers"], *request_headers(path, new_id(), elapsed_ms), *shared]
         await send(message)
 
     return send_with_headers

@@ -9,15 +9,16 @@ from tollgate_common.keys import KeyDirectory
 from tollgate_edge.errors import malformed_key, missing_key, starting, unknown_key
 
 SCHEME = b"bearer "
+_EMPTY = (b"", b"bearer")
 
 
 def credentials(headers: Mapping[bytes, bytes]) -> bytes:
-    """The Authorization header, or the key where Anthropic's SDKs put it."""
-    authorization = headers.get(b"authorization")
-    if authorization is not None:
-        return authorization
+    """The Authorization header, or the key where Anthropic's SDKs put it, some of them beside an empty header."""
+    authorization = headers.get(b"authorization", b"")
     key = headers.get(b"x-api-key")
-    return b"" if key is None else b"Bearer " + key
+    if key is None or authorization.strip().lower() not in _EMPTY:
+        return authorization
+    return b"Bearer " + key
 
 
 def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> KeyRecord:

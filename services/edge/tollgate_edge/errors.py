@@ -212,6 +212,15 @@ def body_too_large(limit_bytes: int) -> ApiError:
     return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, code="request_too_large")
 
 
+def body_encoded(encoding: bytes) -> ApiError:
+    name = encoding.decode("latin-1")[:32]
+    message = (
+        f"The request's body is encoded (Content-Encoding: {name}), which is not understood here. Send it as it is."
+    )
+    code, param = "unsupported_content_encoding", "content-encoding"
+    return ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, param=param, code=code)
+
+
 def not_json() -> ApiError:
     message = (
         "We could not parse the JSON body of your request: a JSON object is expected, such as "

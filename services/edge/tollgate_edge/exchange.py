@@ -8,7 +8,7 @@ from typing import Any
 
 from tollgate_common.clock import utc_now
 from tollgate_common.ids import new_id
-from tollgate_edge.errors import OPENAI_WORDS, ApiError, ClientGone, Header, body_too_large
+from tollgate_edge.errors import OPENAI_WORDS, ApiError, ClientGone, Header, body_encoded, body_too_large
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -16,6 +16,8 @@ Receive = Callable[[], Coroutine[Any, Any, Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+_PLAIN = (b"", b"identity")
+ANTHROPICS_PATHS = "/v1/messages"
 CLIENT_LEFT = 499
 # Any page may read an answer and all of its headers: `*` is all of them, as no answer is to a request with cookies.
 ANY_PAGE: tuple[Header, ...] = ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"*"))
@@ -51,9 +53,12 @@ class Exchange:
         """The whole body.
 
         Raises:
-            ApiError: 413, it is larger than `limit_bytes`.
+            ApiError: 413, it is larger than `limit_bytes`; 415, it is compressed.
             ClientGone: the client left before it had sent it.
         """
+        encoding = self.headers.get(b"content-encoding", b"")
+        if encoding.lower() not in _PLAIN:
+            raise body_encoded(encoding)
         if int(self.headers.get(b"content-length", b"0")) > limit_bytes:
             raise body_too_large(limit_bytes)
         parts: list[bytes] = []
@@ -94,7 +99,7 @@ class Exchange:
         self.first_byte_ms = self.elapsed_ms()
         common = [
             (b"content-type", content_type),
-            *request_headers(self.request_id, self.first_byte_ms),
+            *request_headers(self.path, self.request_id, self.first_byte_ms),
             *ANY_PAGE,
             *self.extra_headers(),
             *headers,
@@ -136,9 +141,11 @@ def _by_name(lines: Sequence[Header]) -> dict[bytes, bytes]:
     return headers
 
 
-def request_headers(request_id: str, elapsed_ms: int) -> tuple[Header, Header]:
-    """What every answer has, under the names that OpenAI's SDKs know."""
-    return (b"x-request-id", request_id.encode()), (b"openai-processing-ms", b"%d" % elapsed_ms)
+def request_headers(path: str, request_id: str, elapsed_ms: int) -> tuple[Header, ...]:
+    """What every answer has, under the names that OpenAI's SDKs know, and where Anthropic's call, under theirs too."""
+    told = request_id.encode()
+    headers = (b"x-request-id", told), (b"openai-processing-ms", b"%d" % elapsed_ms)
+    return (*headers, (b"request-id", told)) if path.startswith(ANTHROPICS_PATHS) else headers
 
 
 class ClientWatch:

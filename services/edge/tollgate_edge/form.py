@@ -92,13 +92,22 @@ def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
     """The same form with another text in one field, whose part is replaced; all else stays as it was."""
     _, options = parse_options_header(content_type.encode("latin-1"))
     delimiter = b"--" + options[b"boundary"]
-    disposition = b'name="%b"' % name.encode()
     parts = body.split(delimiter)
     for number, part in enumerate(parts):
         head, blank, _ = part.partition(b"\r\n\r\n")
-        if blank and disposition in head and b"filename" not in head:
+        if blank and _field_name(head) == name.encode():
             parts[number] = head + blank + value.encode() + b"\r\n"
     return delimiter.join(parts)
+
+
+def _field_name(head: bytes) -> bytes | None:
+    """Which field a part with these header lines holds, with or without quotes; None for a file."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-disposition":
+            _, options = parse_options_header(value.strip())
+            return None if b"filename" in options else options.get(b"name")
+    return None
 
 
 def without_boundary(body: bytes, content_type: bytes) -> bytes:

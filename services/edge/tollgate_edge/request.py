@@ -99,6 +99,7 @@ class ChatRequest(msgspec.Struct):
     max_completion_tokens: int | None = None
     web_search_options: Any = None
     service_tier: str | None = None
+    store: Any = None
 
     @property
     def choices(self) -> int:

@@ -34,7 +34,8 @@ class EdgeSettings(ServiceSettings):
     connect_timeout_s: float = Field(10, gt=0, description="how long to wait for a connection to a provider")
     read_timeout_s: float = Field(600, gt=0, description="the longest silence of a provider")
 
-    max_body_bytes: int = Field(20 << 20, ge=1 << 10, description="largest request body")
+    # OpenAI takes sound of 25 MB, Anthropic bodies of 32 MB.
+    max_body_bytes: int = Field(33 << 20, ge=1 << 10, description="largest request body")
 
     ack_timeout_s: float = Field(2, gt=0, description="how long Kafka may take before events go to the spool")
     spool_dir: Path = Field(description="durable folder for events that Kafka has not acknowledged")

@@ -8,7 +8,7 @@ from tollgate_edge.endpoints.choices import read_choices
 from tollgate_edge.endpoints.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.references import check_messages
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ChatRequest, limited_body, parse_chat, upstream_body
+from tollgate_edge.request import ChatRequest, limited_body, parse_chat, replaced, upstream_body
 from tollgate_edge.sse import ChatStream
 from tollgate_edge.tokens import count_prompt
 
@@ -24,7 +24,7 @@ class ChatCompletion(ModelRequest):
         self.model = model
         self.stream = bool(chat.stream)
         self.end_user = chat.end_user
-        self.upstream_body = upstream_body(body, chat)
+        self.upstream_body = upstream_body(replaced(body, store=False) if chat.store else body, chat)
         self._body = body
         self._chat = chat
 

@@ -51,7 +51,7 @@ class ProviderRequest(NamedTuple):
         """The same for a provider that calls the model by another name."""
         if model == self.model:
             return self
-        if self.content_type.startswith(FORM):
+        if self.content_type.lower().startswith(FORM):
             return self._replace(model=model, body=with_field(self.body, self.content_type, "model", model))
         members: dict[str, Any] = msgspec.json.decode(self.body, type=dict[str, msgspec.Raw])
         return self._replace(model=model, body=msgspec.json.encode(members | {"model": model}))
