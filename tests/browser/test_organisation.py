@@ -176,8 +176,11 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, with_cons
         await expect(page.get_by_label("Requests a minute")).to_have_attribute("aria-invalid", "true")
         await page.get_by_label("Requests a minute").fill("500")
         await page.get_by_label("USD a month").fill("20")
+        # What was typed counts, whether it was added to the list or not.
+        await page.get_by_label("Networks that it may be used from", exact=True).fill("127.0.0.0/8")
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
+        await expect(page.get_by_role("button", name="Take 127.0.0.0/8 away")).to_be_visible()
 
         await page.get_by_role("button", name="Rotate").click()
         await page.get_by_role("button", name="Rotate the key").click()

@@ -106,7 +106,7 @@ function isSessionEnded(problem: ApiError): boolean {
   return problem.status === 401 && (problem.code === "session_missing" || problem.code === "session_invalid");
 }
 
-function sentence(text: string): string {
+export function sentence(text: string): string {
   const capital = text.charAt(0).toUpperCase() + text.slice(1);
   return /[.!?]$/.test(capital) ? capital : `${capital}.`;
 }

@@ -1,5 +1,5 @@
 // What forms are made of.
-import { useId, useState } from "preact/hooks";
+import { useId } from "preact/hooks";
 
 interface FieldProps {
   label: string;
@@ -16,7 +16,6 @@ interface FieldProps {
   inputMode?: "numeric" | "decimal";
   list?: string;
   onKeyDown?: (event: KeyboardEvent) => void;
-  onBlur?: () => void;
 }
 
 export function Field({ label, value, onValue, hint, error, ...rest }: FieldProps) {
@@ -100,37 +99,42 @@ export function Select(props: {
   );
 }
 
-/** Several texts, such as the models that a key may call; none at all is no bound. */
+/** Several texts, such as the models that a key may call; `textsOf` gives them. */
+export type TypedTexts = readonly string[];
+
+/** The last one is what stands in the field: who does not press its button means it all the same. */
+export function typedTexts(texts: readonly string[] | null): TypedTexts {
+  return [...(texts ?? []), ""];
+}
+
+export function textsOf(typed: TypedTexts): string[] {
+  return [...new Set(typed.map((one) => one.trim()).filter(Boolean))];
+}
+
 export function Chips(props: {
   label: string;
   placeholder: string;
-  chosen: readonly string[];
-  onChange: (chosen: string[]) => void;
+  typed: TypedTexts;
+  onChange: (typed: TypedTexts) => void;
   suggested?: readonly string[];
-  hint?: string;
   error?: string | null;
 }) {
-  const { chosen, onChange } = props;
+  const { onChange, suggested } = props;
   const id = useId();
-  const [typed, setTyped] = useState("");
-  const add = () => {
-    const one = typed.trim();
-    if (one && !chosen.includes(one)) onChange([...chosen, one]);
-    setTyped("");
-  };
+  const chosen = props.typed.slice(0, -1);
+  const text = props.typed.at(-1) ?? "";
+  const add = () => onChange(typedTexts(textsOf(props.typed)));
   return (
     <div class="field">
       <div class="with-button">
         <Field
           label={props.label}
           placeholder={chosen.length === 0 ? props.placeholder : "one more"}
-          list={id}
+          {...(suggested ? { list: id } : {})}
           maxLength={200}
-          value={typed}
-          onValue={setTyped}
+          value={text}
+          onValue={(value) => onChange([...chosen, value])}
           error={props.error ?? null}
-          // Who goes on without the button means what stands there.
-          onBlur={add}
           onKeyDown={(event) => {
             if (event.key === "Enter") {
               event.preventDefault();
@@ -138,15 +142,17 @@ export function Chips(props: {
             }
           }}
         />
-        <button type="button" onClick={add} disabled={!typed.trim()} aria-label={`Add to ${props.label}`}>
+        <button type="button" onClick={add} disabled={!text.trim()} aria-label={`Add to ${props.label}`}>
           Add
         </button>
       </div>
-      <datalist id={id}>
-        {props.suggested?.map((one) => (
-          <option key={one} value={one} />
-        ))}
-      </datalist>
+      {suggested && (
+        <datalist id={id}>
+          {suggested.map((one) => (
+            <option key={one} value={one} />
+          ))}
+        </datalist>
+      )}
       {chosen.length > 0 && (
         <ul class="chips">
           {chosen.map((one) => (
@@ -156,7 +162,7 @@ export function Chips(props: {
                 type="button"
                 class="link"
                 aria-label={`Take ${one} away`}
-                onClick={() => onChange(chosen.filter((other) => other !== one))}
+                onClick={() => onChange([...chosen.filter((other) => other !== one), text])}
               >
                 ×
               </button>

@@ -1,6 +1,6 @@
 // The settings of an API key as a form, for a new key and for one that there is.
 import { BudgetFields, budgetsOf, isWrong, NO_BUDGETS, type TypedBudgets, typedBudgets } from "./budgets";
-import { Chips, Field, Select } from "./fields";
+import { Chips, Field, Select, type TypedTexts, textsOf, typedTexts } from "./fields";
 import { formatMinute, parseCount } from "./format";
 import type { Submission } from "./submit";
 import type { Key, Limits, PricedModel, Project } from "./types";
@@ -34,8 +34,8 @@ export interface TypedKey {
   project: string;
   /** Days from now, none, or `AS_IT_IS`. */
   lifetime: string;
-  models: string[];
-  networks: string[];
+  models: TypedTexts;
+  networks: TypedTexts;
   limits: Record<Limit, string>;
   budgets: TypedBudgets;
   scope: Key["usage_scope"];
@@ -47,8 +47,8 @@ export const NEW_KEY: TypedKey = {
   name: "",
   project: "",
   lifetime: "",
-  models: [],
-  networks: [],
+  models: typedTexts(null),
+  networks: typedTexts(null),
   limits: NO_LIMITS,
   budgets: NO_BUDGETS,
   scope: "account",
@@ -60,8 +60,8 @@ export function typedKey(key: Key): TypedKey {
     name: key.name,
     project: key.project_id ?? "",
     lifetime: key.expires_at === null ? "" : AS_IT_IS,
-    models: key.models ?? [],
-    networks: key.allowed_ips ?? [],
+    models: typedTexts(key.models),
+    networks: typedTexts(key.allowed_ips),
     limits: limits as Record<Limit, string>,
     budgets: typedBudgets(key.budgets),
     scope: key.usage_scope,
@@ -91,13 +91,18 @@ export function keyRequest(typed: TypedKey): Record<string, unknown> {
   return {
     name: typed.name.trim(),
     project_id: typed.project || null,
-    models: typed.models.length > 0 ? typed.models : null,
-    allowed_ips: typed.networks.length > 0 ? typed.networks : null,
+    models: orAll(typed.models),
+    allowed_ips: orAll(typed.networks),
     limits: Object.fromEntries(LIMITS.map(([name]) => [name, parseCount(typed.limits[name])])),
     budgets: budgetsOf(typed.budgets),
     usage_scope: typed.scope,
     ...(typed.lifetime === AS_IT_IS ? {} : { expires_at: endOf(typed.lifetime) }),
   };
+}
+
+function orAll(typed: TypedTexts): string[] | null {
+  const texts = textsOf(typed);
+  return texts.length > 0 ? texts : null;
 }
 
 function endOf(lifetime: string): string | null {
@@ -168,14 +173,14 @@ export function KeyFields({
           label="Models that it may call"
           placeholder="all models"
           suggested={more.models.map(({ model }) => model)}
-          chosen={typed.models}
+          typed={typed.models}
           onChange={set("models")}
           error={submit.errorOf("models")}
         />
         <Chips
           label="Networks that it may be used from"
           placeholder="all; such as 192.0.2.0/24"
-          chosen={typed.networks}
+          typed={typed.networks}
           onChange={set("networks")}
           error={submit.errorOf("allowed_ips")}
         />

@@ -118,8 +118,8 @@ function Shown({ place, session, onChange }: { place: URL; session: Session; onC
   if (session.account === null) return null;
   const request = /^\/requests\/([^/]+)$/.exec(place.pathname);
   if (request?.[1]) return <RequestDetail id={decodeURIComponent(request[1])} />;
-  const key = /^\/keys\/([^/]+)$/.exec(place.pathname);
-  if (key?.[1]) return <KeyDetail id={decodeURIComponent(key[1])} account={session.account} apiUrl={session.api_url} />;
+  const key = /^\/keys\/([0-9a-f-]{36})$/.exec(place.pathname);
+  if (key?.[1]) return <KeyDetail id={key[1]} account={session.account} apiUrl={session.api_url} />;
   switch (place.pathname) {
     case "/":
       return <Overview place={place} apiUrl={session.api_url} />;

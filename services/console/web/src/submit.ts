@@ -1,6 +1,6 @@
 // A form's call: whether it runs, and what was refused.
 import { useState } from "preact/hooks";
-import { ApiError } from "./api";
+import { ApiError, sentence } from "./api";
 import { explain } from "./load";
 
 export interface Submission {
@@ -31,7 +31,13 @@ export function useSubmit(...fields: string[]): Submission {
   return {
     isRunning,
     error: refusal !== null && shownAt === undefined ? refusal.text : null,
-    errorOf: (field) => (refusal !== null && field === shownAt ? refusal.text : null),
+    errorOf: (field) => (refusal !== null && field === shownAt ? withoutField(refusal) : null),
     run,
   };
+}
+
+/** Beside the field its name need not be said. */
+function withoutField({ field, text }: { field: string | null; text: string }): string {
+  const name = `${field}: `;
+  return text.toLowerCase().startsWith(name) ? sentence(text.slice(name.length)) : text;
 }

@@ -177,13 +177,12 @@ function Settings({ of: key, projects, onChanged }: { of: Key; projects: readonl
   const [kept, setKept] = useState(key);
   const [typed, setTyped] = useState(() => typedKey(key));
   const [isChecked, setChecked] = useState(false);
-  const [isSaved, setSaved] = useState(false);
+  const [told, setTold] = useState<string | null>(null);
   const prices = useLoad((signal) => get<PriceList>("billing/v1/prices", {}, signal), []);
   const submit = useSubmit(...KEY_FIELDS);
-  const before = typedKey(kept);
   const type = (next: TypedKey) => {
     setTyped(next);
-    setSaved(false);
+    setTold(null);
   };
 
   const save = (event: Event) => {
@@ -191,11 +190,15 @@ function Settings({ of: key, projects, onChanged }: { of: Key; projects: readonl
     setChecked(true);
     if (isKeyWrong(typed)) return;
     submit.run(async () => {
-      const changes = keyChanges(before, typed);
+      const changes = keyChanges(typedKey(kept), typed);
+      if (Object.keys(changes).length === 0) {
+        setTold("Nothing is different from before.");
+        return;
+      }
       const changed = await send<Key>("PATCH", `accounts/v1/keys/${key.id}`, changes);
       setKept(changed);
       setTyped(typedKey(changed));
-      setSaved(true);
+      setTold("Saved. It holds within moments.");
       onChanged();
     })();
   };
@@ -212,13 +215,9 @@ function Settings({ of: key, projects, onChanged }: { of: Key; projects: readonl
         expiresAt={kept.expires_at}
         isOpen
       />
-      {isSaved && <Notice kind="good">Saved. It holds within moments.</Notice>}
+      {told && <Notice kind="good">{told}</Notice>}
       <div class="buttons">
-        <button
-          type="submit"
-          class="primary"
-          disabled={submit.isRunning || JSON.stringify(typed) === JSON.stringify(before)}
-        >
+        <button type="submit" class="primary" disabled={submit.isRunning}>
           {submit.isRunning ? "Saving…" : "Save"}
         </button>
       </div>
