@@ -61,6 +61,7 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, with_c
 
         await invited.goto(await link_in_mail(with_console, "joe@example.com", "You are invited"))
         await invited.get_by_role("button", name="Sign up").click()
+        await expect(invited.get_by_role("heading", name="Sign up")).to_be_visible()
         await invited.get_by_label("E-mail").fill("joe@example.com")
         await invited.get_by_label("Password").fill(PASSWORD)
         await invited.get_by_role("button", name="Sign up").click()

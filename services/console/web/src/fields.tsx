@@ -1,5 +1,6 @@
 // What forms are made of.
 import { useId } from "preact/hooks";
+import type { Submission } from "./submit";
 
 interface FieldProps {
   label: string;
@@ -170,6 +171,21 @@ export function Chips(props: {
           ))}
         </ul>
       )}
+    </div>
+  );
+}
+
+/** The end of a form in a dialog. */
+export function FormButtons(props: { submit: Submission; act: string; running: string; onCancel: () => void }) {
+  const { isRunning } = props.submit;
+  return (
+    <div class="buttons">
+      <button type="button" onClick={props.onCancel}>
+        Cancel
+      </button>
+      <button type="submit" class="primary" disabled={isRunning}>
+        {isRunning ? props.running : props.act}
+      </button>
     </div>
   );
 }

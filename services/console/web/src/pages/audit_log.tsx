@@ -3,8 +3,8 @@ import type { ComponentChildren } from "preact";
 import { get } from "../api";
 import { formatMinute, money } from "../format";
 import { PagedTable, usePages } from "../paging";
-import { Card, type Column, Notice, Page } from "../parts";
-import { may, whoMay } from "../roles";
+import { Card, type Column, Page } from "../parts";
+import { may, RoleHint } from "../roles";
 import type { Account, Detail, Entry, EntryPage } from "../types";
 
 const PAGE = 100;
@@ -39,9 +39,9 @@ export function AuditLog({ account }: { account: Account }) {
       {may(account, "organisation") ? (
         <Entries />
       ) : (
-        <Notice kind="info">
-          Your role here is {account.role}: the audit log is read by {whoMay("organisation")}.
-        </Notice>
+        <RoleHint account={account} right="organisation">
+          the audit log is read
+        </RoleHint>
       )}
     </Page>
   );
@@ -108,8 +108,9 @@ function textOf(detail: Detail | undefined): string | null {
 }
 
 /** Those that say more than the row says anyway. */
-function detailsOf({ details, target_name }: Entry): string[] {
-  return Object.entries(details).flatMap(([name, value]) => {
+function detailsOf({ details: { from, to, ...details }, target_name }: Entry): string[] {
+  const change = from !== undefined && to !== undefined ? [`from ${from} to ${to}`] : [];
+  const others = Object.entries(details).flatMap(([name, value]) => {
     if (value === null || value === target_name || name === "email" || name === "replaced_by") return [];
     if (name === "amount_nano" && typeof value === "number") return [money(value)];
     if (name === "hint") return [String(value)];
@@ -117,6 +118,7 @@ function detailsOf({ details, target_name }: Entry): string[] {
     const text = Array.isArray(value) ? value.join(", ").replaceAll("_", " ") : String(value);
     return [`${name.replaceAll("_", " ")}: ${text}`];
   });
+  return [...change, ...others];
 }
 
 function hours(seconds: number): string {

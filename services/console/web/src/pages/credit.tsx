@@ -7,7 +7,7 @@ import { credit, formatDate, formatMinute, money, parseMoney } from "../format";
 import { namesOf } from "../key_names";
 import { useLoad } from "../load";
 import { Card, type Column, Empty, Notice, Page, Show, Table, Tag } from "../parts";
-import { may, whoMay } from "../roles";
+import { may, RoleHint } from "../roles";
 import { useSubmit } from "../submit";
 import type { Account, Balance, BudgetState, Budgets, Grant, Grants, KeyPage, Payment, PaymentPage } from "../types";
 
@@ -32,11 +32,9 @@ export function Credit({ account }: { account: Account }) {
           <Payments />
         </div>
       )}
-      {!mayPay && (
-        <p class="hint">
-          Your role here is {account.role}: credit is added by {whoMay("credit")}.
-        </p>
-      )}
+      <RoleHint account={account} right="credit">
+        credit is added
+      </RoleHint>
       <Card title="Grants">
         <Show of={grants}>
           {(page) =>

@@ -96,7 +96,7 @@ function columns(
     {
       head: "E-mail",
       cell: ({ email }) => (
-        <span class="name" title={email}>
+        <span class="name slim" title={email}>
           {email}
         </span>
       ),

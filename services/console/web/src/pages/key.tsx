@@ -15,7 +15,7 @@ import {
 } from "../key_fields";
 import { useLoad } from "../load";
 import { Card, Facts, Notice, Page, Show, Table } from "../parts";
-import { may, whoMay } from "../roles";
+import { may, RoleHint } from "../roles";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
 import type { Account, BudgetState, Budgets, Key, PriceList, Project, ProjectList } from "../types";
@@ -75,11 +75,9 @@ export function KeyDetail({ id, account, apiUrl }: { id: string; account: Accoun
               ) : (
                 <FixedSettings of={key} />
               )}
-              {!isWriter && (
-                <p class="hint">
-                  Your role here is {account.role}: keys are made and changed by {whoMay("keys")}.
-                </p>
-              )}
+              <RoleHint account={account} right="keys">
+                keys are made and changed
+              </RoleHint>
             </Card>
           </>
         )}

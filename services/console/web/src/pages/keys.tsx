@@ -2,18 +2,19 @@
 import { useState } from "preact/hooks";
 import { get, send, withQuery } from "../api";
 import { budgetText } from "../budgets";
+import { Confirm } from "../confirm";
 import { Select } from "../fields";
 import { count, formatDate, formatMinute } from "../format";
 import { useLoad } from "../load";
 import { PagedTable, usePages } from "../paging";
-import { Card, type Column, Dialog, Notice, Page, Tag } from "../parts";
-import { may, whoMay } from "../roles";
+import { Card, type Column, Page, Tag } from "../parts";
+import { may, RoleHint } from "../roles";
 import { setQuery } from "../router";
-import { useSubmit } from "../submit";
 import type { Account, Key, KeyPage, Project, ProjectList } from "../types";
 import { CreateKey } from "./new_key";
 
 const PAGE = 100;
+const MOST_BOUNDS = 2;
 
 export function Keys({ account, apiUrl, place }: { account: Account; apiUrl: string; place: URL }) {
   const [ending, setEnding] = useState<Key | null>(null);
@@ -60,11 +61,9 @@ export function Keys({ account, apiUrl, place }: { account: Account; apiUrl: str
           </p>
           {mayWrite && create}
         </PagedTable>
-        {!mayWrite && (
-          <p class="hint">
-            Your role here is {account.role}: keys are made and changed by {whoMay("keys")}.
-          </p>
-        )}
+        <RoleHint account={account} right="keys">
+          keys are made and changed
+        </RoleHint>
       </Card>
       <p class="hint">
         Has a key come to light where it should not be? <a href="/leaked-key">Report it</a>, and it ends at once.
@@ -153,30 +152,23 @@ function Bounds({ of: key }: { of: Key }) {
     inFlight && `${count(inFlight)} at once`,
     ...key.budgets.map(budgetText),
   ].filter(Boolean);
-  return <>{told.length > 0 ? told.join(" · ") : "none"}</>;
+  if (told.length === 0) return <>none</>;
+  const more = told.length - MOST_BOUNDS;
+  // The key's own page has them all.
+  return <>{more <= 1 ? told.join(" · ") : `${told.slice(0, MOST_BOUNDS).join(" · ")} and ${more} more`}</>;
 }
 
 export function Revoke({ of: key, onClose, onDone }: { of: Key; onClose: () => void; onDone: () => void }) {
-  const submit = useSubmit();
-  const revoke = submit.run(async () => {
+  const revoke = async () => {
     await send("DELETE", `accounts/v1/keys/${key.id}`);
     onDone();
-  });
+  };
   return (
-    <Dialog title={`Revoke “${key.name}”?`} onClose={onClose}>
-      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+    <Confirm title={`Revoke “${key.name}”?`} act="Revoke the key" keep="Keep it" onAct={revoke} onClose={onClose}>
       <p>
         Whatever uses <code>{key.hint}</code> is refused within moments. This cannot be undone; what it has used stays
         in your reports.
       </p>
-      <div class="buttons">
-        <button type="button" onClick={onClose}>
-          Keep it
-        </button>
-        <button type="button" class="danger" disabled={submit.isRunning} onClick={revoke}>
-          Revoke the key
-        </button>
-      </div>
-    </Dialog>
+    </Confirm>
   );
 }

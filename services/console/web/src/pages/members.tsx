@@ -1,7 +1,8 @@
 // Members of the organisation, and what each may do.
 import { useState } from "preact/hooks";
 import { send } from "../api";
-import { Select } from "../fields";
+import { Confirm } from "../confirm";
+import { FormButtons, Select } from "../fields";
 import { formatDate } from "../format";
 import type { Loaded } from "../load";
 import { Card, type Column, Dialog, Notice, Show, Table } from "../parts";
@@ -86,7 +87,7 @@ function columns(account: Account, members: readonly Member[], onAct: (act: Act)
     {
       head: "E-mail",
       cell: (member) => (
-        <span class="name" title={member.email}>
+        <span class="name slim" title={member.email}>
           {member.email}
         </span>
       ),
@@ -116,14 +117,7 @@ function ChangeRole({ of: member, account, onClose, onDone }: OneProps) {
       <form onSubmit={change}>
         {submit.error && <Notice kind="error">{submit.error}</Notice>}
         <RoleSelect roles={givenBy(account)} role={role} onRole={setRole} error={submit.errorOf("role")} />
-        <div class="buttons">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={submit.isRunning}>
-            Change the role
-          </button>
-        </div>
+        <FormButtons submit={submit} act="Change the role" running="Changing…" onCancel={onClose} />
       </form>
     </Dialog>
   );
@@ -149,25 +143,21 @@ export function RoleSelect(props: {
 }
 
 function Remove({ of: member, account, onClose, onDone }: OneProps) {
-  const submit = useSubmit();
-  const remove = submit.run(async () => {
+  const remove = async () => {
     await send("DELETE", `accounts/v1/members/${member.person_id}`);
     await onDone();
-  });
+  };
   return (
-    <Dialog title={`Remove ${member.email}?`} onClose={onClose}>
-      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+    <Confirm
+      title={`Remove ${member.email}?`}
+      act="Remove the member"
+      keep="Keep them"
+      onAct={remove}
+      onClose={onClose}
+    >
       <p>
         They lose sight of {account.name} within a minute. API keys that they made go on: revoke those that they know.
       </p>
-      <div class="buttons">
-        <button type="button" onClick={onClose}>
-          Keep them
-        </button>
-        <button type="button" class="danger" disabled={submit.isRunning} onClick={remove}>
-          Remove the member
-        </button>
-      </div>
-    </Dialog>
+    </Confirm>
   );
 }

@@ -1,6 +1,7 @@
 // A new API key: what it may do, and then the key itself.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
+import { FormButtons } from "../fields";
 import { isKeyWrong, KEY_FIELDS, KeyFields, keyRequest, NEW_KEY } from "../key_fields";
 import { useLoad } from "../load";
 import { MadeKey } from "../made_key";
@@ -56,14 +57,7 @@ function KeyForm({ projects, project, onClose, onMade }: CreateKeyProps & { onMa
         projects={projects}
         models={prices.data?.data ?? []}
       />
-      <div class="buttons">
-        <button type="button" onClick={onClose}>
-          Cancel
-        </button>
-        <button type="submit" class="primary" disabled={submit.isRunning}>
-          {submit.isRunning ? "Creating…" : "Create the key"}
-        </button>
-      </div>
+      <FormButtons submit={submit} act="Create the key" running="Creating…" onCancel={onClose} />
     </form>
   );
 }

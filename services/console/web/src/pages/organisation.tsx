@@ -1,11 +1,12 @@
 // The organisation: what it is called, and how one leaves it. Members and invitations have files of their own.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
+import { Confirm } from "../confirm";
 import { Field } from "../fields";
 import { type Loaded, useLoad } from "../load";
 import { FoundOrganisation, switchTo } from "../organisations";
-import { Card, Dialog, Notice, Page } from "../parts";
-import { may, ROLES, whoMay } from "../roles";
+import { Card, Notice, Page } from "../parts";
+import { may, ROLES, RoleHint } from "../roles";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
 import type { Account, MemberList, OrganisationList } from "../types";
@@ -37,10 +38,9 @@ export function OrganisationPage({ account, onChange }: Props) {
         {mayManage ? (
           <Rename account={account} onChange={onChange} />
         ) : (
-          <p class="hint">
-            Your role here is {account.role}: members and the name are changed by {whoMay("organisation")}, who also
-            read the audit log.
-          </p>
+          <RoleHint account={account} right="organisation">
+            members and the name are changed, and the audit log is read,
+          </RoleHint>
         )}
       </Card>
       <Members of={members} account={account} onChange={onChange} />
@@ -130,15 +130,14 @@ function Rename({ account, onChange }: Props) {
 
 function Leave({ account, members, onChange }: Props & { members: Loaded<MemberList> }) {
   const [isAsked, setAsked] = useState(false);
-  const submit = useSubmit();
-  const leave = submit.run(async () => {
+  const leave = async () => {
     await send("DELETE", "accounts/v1/members/current");
     const { organisations } = await get<OrganisationList>("accounts/v1/organisations");
     if (organisations[0]) await switchTo(organisations[0].account_id);
     // The page that comes next must not ask as a member of what was just left.
     await onChange();
     navigate("/");
-  });
+  };
   const owners = (members.data?.members ?? []).filter(({ role }) => role === "owner");
   const isLastOwner = account.role === "owner" && owners.length < 2;
   return (
@@ -151,18 +150,15 @@ function Leave({ account, members, onChange }: Props & { members: Loaded<MemberL
         </button>
       )}
       {isAsked && (
-        <Dialog title={`Leave “${account.name}”?`} onClose={() => setAsked(false)}>
-          {submit.error && <Notice kind="error">{submit.error}</Notice>}
+        <Confirm
+          title={`Leave “${account.name}”?`}
+          act="Leave"
+          keep="Stay"
+          onAct={leave}
+          onClose={() => setAsked(false)}
+        >
           <p>You do not see its keys, usage and credit any more, until somebody invites you again.</p>
-          <div class="buttons">
-            <button type="button" onClick={() => setAsked(false)}>
-              Stay
-            </button>
-            <button type="button" class="danger" disabled={submit.isRunning} onClick={leave}>
-              Leave
-            </button>
-          </div>
-        </Dialog>
+        </Confirm>
       )}
     </Card>
   );

@@ -2,11 +2,12 @@
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { BudgetFields, budgetsOf, budgetText, isWrong, NO_BUDGETS, typedBudgets } from "../budgets";
-import { Field } from "../fields";
+import { Confirm } from "../confirm";
+import { Field, FormButtons } from "../fields";
 import { count, money } from "../format";
 import { useLoad } from "../load";
 import { Card, type Column, Dialog, Empty, Notice, Page, Show, Table } from "../parts";
-import { may, whoMay } from "../roles";
+import { may, RoleHint } from "../roles";
 import { useSubmit } from "../submit";
 import type { Account, Budgets, Project, ProjectList, Usage } from "../types";
 
@@ -68,11 +69,9 @@ export function Projects({ account }: { account: Account }) {
           }
         </Show>
         {numbers.error && <Notice kind="error">{numbers.error}</Notice>}
-        {!mayWrite && (
-          <p class="hint">
-            Your role here is {account.role}: projects are made and changed by {whoMay("organisation")}.
-          </p>
-        )}
+        <RoleHint account={account} right="organisation">
+          projects are made and changed
+        </RoleHint>
       </Card>
       {act?.kind === "create" && <ProjectForm project={null} onClose={close} onDone={done} />}
       {act?.kind === "edit" && <ProjectForm project={act.project} onClose={close} onDone={done} />}
@@ -181,14 +180,12 @@ function ProjectForm({ project, onClose, onDone }: FormProps) {
         <Field label="Name" required maxLength={100} value={name} onValue={setName} error={submit.errorOf("name")} />
         <p>The most that its keys may spend together:</p>
         <BudgetFields typed={budgets} onChange={setBudgets} isChecked={isChecked} error={submit.errorOf("budgets")} />
-        <div class="buttons">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={submit.isRunning}>
-            {project ? "Save" : "Create the project"}
-          </button>
-        </div>
+        <FormButtons
+          submit={submit}
+          act={project ? "Save" : "Create the project"}
+          running="Saving…"
+          onCancel={onClose}
+        />
       </form>
     </Dialog>
   );
@@ -203,26 +200,22 @@ function changed(project: Project, wanted: Pick<Project, "name" | "budgets">): P
 }
 
 function Archive({ of: project, onClose, onDone }: { of: Project; onClose: () => void; onDone: () => void }) {
-  const submit = useSubmit();
-  const archive = submit.run(async () => {
+  const archive = async () => {
     await send("DELETE", `accounts/v1/projects/${project.id}`);
     onDone();
-  });
+  };
   return (
-    <Dialog title={`Archive “${project.name}”?`} onClose={onClose}>
-      {submit.error && <Notice kind="error">{submit.error}</Notice>}
+    <Confirm
+      title={`Archive “${project.name}”?`}
+      act="Archive the project"
+      keep="Keep it"
+      onAct={archive}
+      onClose={onClose}
+    >
       <p>
         It is not offered for keys any more; what it has used stays in your reports. Its keys must have ended or be in
         another project.
       </p>
-      <div class="buttons">
-        <button type="button" onClick={onClose}>
-          Keep it
-        </button>
-        <button type="button" class="danger" disabled={submit.isRunning} onClick={archive}>
-          Archive the project
-        </button>
-      </div>
-    </Dialog>
+    </Confirm>
   );
 }

@@ -1,7 +1,7 @@
 // A key that takes another's place, which goes on for a while.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
-import { Select } from "../fields";
+import { FormButtons, Select } from "../fields";
 import { formatMinute } from "../format";
 import { MadeKey } from "../made_key";
 import { Dialog, Notice } from "../parts";
@@ -69,14 +69,7 @@ function Ask(props: { of: Key; onDone: (rotated: Rotated) => void; onClose: () =
         {key.expires_at !== null && (
           <p class="hint">It ends on {formatMinute(key.expires_at)} at the latest, and so will the new one.</p>
         )}
-        <div class="buttons">
-          <button type="button" onClick={onClose}>
-            Cancel
-          </button>
-          <button type="submit" class="primary" disabled={submit.isRunning}>
-            {submit.isRunning ? "Rotating…" : "Rotate the key"}
-          </button>
-        </div>
+        <FormButtons submit={submit} act="Rotate the key" running="Rotating…" onCancel={onClose} />
       </form>
     </Dialog>
   );

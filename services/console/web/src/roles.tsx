@@ -1,4 +1,5 @@
 // What roles may do. The services decide; pages do not offer what would be refused.
+import type { ComponentChildren } from "preact";
 import type { Account, Role } from "./types";
 
 /** From the one that may do most to the one that may do least. */
@@ -32,7 +33,24 @@ const PLURALS: Record<Role, string> = {
   viewer: "viewers",
 };
 
-/** Who may, for those who may not. */
-export function whoMay(right: Right): string {
+function whoMay(right: Right): string {
   return list.format(ALLOWED[right].map((role) => PLURALS[role]));
+}
+
+/** For who may not: what others do, and who they are. */
+export function RoleHint({
+  account,
+  right,
+  children,
+}: {
+  account: Account;
+  right: Right;
+  children: ComponentChildren;
+}) {
+  if (may(account, right)) return null;
+  return (
+    <p class="hint">
+      Your role here is {account.role}: {children} by {whoMay(right)}.
+    </p>
+  );
 }
