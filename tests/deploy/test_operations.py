@@ -7,6 +7,8 @@ from prometheus_client import REGISTRY
 
 from deploy.image import ROOT
 from deploy.settings import CLASSES
+from tollgate_edge.sheets import Sheet
+from tollgate_edge.team import Team
 from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
 
 TEXT = (ROOT / "docs/operations.md").read_text()
@@ -25,7 +27,10 @@ def test_every_metric_to_watch_exists() -> None:
     for module in MEASURE:
         importlib.import_module(module)
     # It is registered by an edge that starts.
-    edge = EdgeCollector(EdgeCounts(), tuple)
+    sheet = Sheet.own()
+    collector = EdgeCollector(EdgeCounts(sheet), tuple, [sheet])
+    team = Team([sheet], sheet, waiting_for=lambda: None, note_gauges=collector.note_gauges)
+    edge = team.registry(collector)
     families = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in (*REGISTRY.collect(), *edge.collect())

@@ -2,13 +2,11 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from openai import AsyncOpenAI, PermissionDeniedError, RateLimitError
 
@@ -227,49 +225,3 @@ async def test_a_keys_own_body_limit(world: World, routed: RunningEdge) -> None:
         headers = {"authorization": f"Bearer {world.own_keys['tiny']}"}
         response = await client.post("/v1/chat/completions", json={**BODY, "user": "u" * 100}, headers=headers)
     assert (response.status_code, response.json()["error"]["code"]) == (413, "request_too_large")
-
-
-def workers_of(edge: RunningEdge) -> set[int]:
-    return {child.pid for child in psutil.Process(edge.process.pid).children()}
-
-
-async def test_workers_share_a_port_and_a_dead_one_is_replaced(world: World, tmp_path: Path) -> None:
-    with running_edge(
-        world.brokers, world.prefix, world.keys, world.provider.url, tmp_path, workers="2", edge_name="workers"
-    ) as edge:
-        await until(lambda: len(workers_of(edge)) == 2)
-        await until_both_serve(world, edge)
-        before = workers_of(edge)
-        victim = psutil.Process(min(before))
-        victim.kill()
-        await until(lambda: len(workers_of(edge) - before) == 1 and len(workers_of(edge)) == 2)
-        await until_both_serve(world, edge)
-        streaming = asyncio.create_task(
-            edge.post({**BODY, "stream": True, "metadata": {"simulate": "slow_chunks:50,tokens:30"}})
-        )
-        await asyncio.to_thread(world.provider.wait_for_stats, lambda stats: stats["in_flight"] >= 1)
-        workers = [psutil.Process(pid) for pid in workers_of(edge)]
-        assert await asyncio.to_thread(edge.stop) == 0
-        assert (await streaming).text.endswith("data: [DONE]\n\n")
-        assert not any(worker.is_running() for worker in workers)
-    # What the killed one left was adopted or was empty; those that stopped left nothing.
-    assert len(list((tmp_path / "spool").iterdir())) <= 1
-
-
-async def until_both_serve(world: World, edge: RunningEdge) -> None:
-    """Each call comes on a connection of its own, so the system deals them out."""
-    boots: set[str] = set()
-    deadline = time.monotonic() + WITHIN_S
-    while len(boots) < 2:
-        assert time.monotonic() < deadline, boots
-        boots |= {(await world.completed(edge)).stamp.boot_id for _ in range(4)}
-
-
-async def test_workers_end_with_a_supervisor_that_is_killed(world: World, tmp_path: Path) -> None:
-    with running_edge(world.brokers, world.prefix, world.keys, world.provider.url, tmp_path, workers="2") as edge:
-        await until(lambda: len(workers_of(edge)) == 2)
-        workers = [psutil.Process(pid) for pid in workers_of(edge)]
-        edge.process.kill()
-        edge.process.wait(WITHIN_S)
-        await asyncio.to_thread(psutil.wait_procs, workers, WITHIN_S)
-        assert not any(worker.is_running() for worker in workers)

@@ -1,19 +1,25 @@
 """What an operator's Prometheus reads of an edge, by the client library's own parser."""
 
+import time
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tollgate_common.events import FailedAttempt
 from tollgate_edge.routing.breaker import Breaker
+from tollgate_edge.sheets import PID, Sheet
 from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
 
 CHAT = "/v1/chat/completions"
 
 
-def scraped(counts: EdgeCounts, *breakers: tuple[str, Breaker]) -> dict[tuple[str, ...], float]:
+def scraped(
+    counts: EdgeCounts, *breakers: tuple[str, Breaker], others: Sequence[Sheet] = ()
+) -> dict[tuple[str, ...], float]:
     """Each sample's value, by its name and the values of its labels, in the order of the labels' names."""
     registry = CollectorRegistry()
-    registry.register(EdgeCollector(counts, lambda: breakers))
+    registry.register(EdgeCollector(counts, lambda: breakers, [counts.sheet, *others]))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {
         (s.name, *(value for _, value in sorted(s.labels.items()))): s.value
@@ -23,7 +29,7 @@ def scraped(counts: EdgeCounts, *breakers: tuple[str, Breaker]) -> dict[tuple[st
 
 
 def test_answers_and_the_time_to_their_first_byte() -> None:
-    counts = EdgeCounts()
+    counts = EdgeCounts(Sheet.own())
     for status, first_byte_ms in ((200, 5), (200, 6), (402, 1), (499, None), (200, 90_000)):
         counts.answered(CHAT, status, first_byte_ms)
     found = scraped(counts)
@@ -36,7 +42,7 @@ def test_answers_and_the_time_to_their_first_byte() -> None:
 
 
 def test_attempts_by_their_result() -> None:
-    counts = EdgeCounts()
+    counts = EdgeCounts(Sheet.own())
     refused = FailedAttempt(
         target="openai/gpt-4o", provider="openai", latency_ms=1, status=None, error_code="connect_failed"
     )
@@ -48,9 +54,36 @@ def test_attempts_by_their_result() -> None:
 
 
 def test_a_target_that_is_avoided_is_told_once_though_it_has_had_other_settings() -> None:
+    counts = EdgeCounts(Sheet.own())
     failing = Breaker(failures_to_open=1, open_s=1_000)
     failing.failed(0)
     failing.avoid_until(1e12)
-    found = scraped(EdgeCounts(), ("openai/gpt-4o", failing), ("openai/gpt-4o", Breaker(2, 10)), ("b", Breaker(1, 1)))
+    found = scraped(counts, ("openai/gpt-4o", failing), ("openai/gpt-4o", Breaker(2, 10)), ("b", Breaker(1, 1)))
     assert found["tollgate_edge_target_avoided_seconds", "openai/gpt-4o"] > 1_000
     assert found["tollgate_edge_target_avoided_seconds", "b"] == 0
+
+
+def test_workers_add_up_and_only_what_happened_outlives_one() -> None:
+    here, dead = EdgeCounts(Sheet.own()), EdgeCounts(Sheet.own())
+    for counts, milliseconds in ((here, 5), (dead, 7)):
+        for _ in range(2):
+            counts.arrived()
+        counts.answered(CHAT, 200, milliseconds)
+    dead.answered(CHAT, 502, None)
+    dead.arrived()
+    avoiding = Breaker(failures_to_open=1, open_s=1_000)
+    avoiding.failed(time.monotonic())
+    dead.avoids([("a", avoiding)])
+
+    found = scraped(here, ("a", Breaker(1, 1)), others=[dead.sheet])
+    assert found["tollgate_edge_running",] == 2
+    assert found["tollgate_edge_target_avoided_seconds", "a"] > 700
+    dead.sheet.cells[PID] = 0
+    found = scraped(here, ("a", Breaker(1, 1)), others=[dead.sheet])
+    assert found["tollgate_edge_running",] == 1
+    assert found["tollgate_edge_target_avoided_seconds", "a"] == 0
+
+    assert [found["tollgate_edge_answers_total", CHAT, status] for status in ("200", "502")] == [2, 1]
+    bucket = "tollgate_edge_first_byte_seconds_bucket"
+    assert [found[bucket, CHAT, bound] for bound in ("0.005", "0.01", "+Inf")] == [1, 2, 2]
+    assert found["tollgate_edge_first_byte_seconds_sum", CHAT] == 0.012

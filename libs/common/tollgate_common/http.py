@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from starlette.exceptions import HTTPException
 
 from tollgate_common.errors import Problem
@@ -27,13 +27,20 @@ READY_POLL_S = 0.05
 log = logging.getLogger(__name__)
 
 
-def create_app(title: str, *, ready: Callable[[], str | None], is_public: bool = False) -> FastAPI:
+def create_app(
+    title: str,
+    *,
+    ready: Callable[[], str | None],
+    is_public: bool = False,
+    metrics: CollectorRegistry = REGISTRY,
+) -> FastAPI:
     """A FastAPI application with the routes that Kubernetes and operators expect.
 
     Args:
         title: the service's name in its OpenAPI document.
         ready: None when the service can work, otherwise what it waits for.
         is_public: every path can be reached by strangers, so that there are no metrics and no document.
+        metrics: what `/metrics` tells.
     """
     documents = None if is_public else "/docs"
     openapi = None if is_public else "/openapi.json"
@@ -56,8 +63,8 @@ def create_app(title: str, *, ready: Callable[[], str | None], is_public: bool =
     if not is_public:
 
         @app.get("/metrics", include_in_schema=False)
-        async def metrics() -> Response:
-            return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        async def tell_metrics() -> Response:
+            return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
 
     return app
 

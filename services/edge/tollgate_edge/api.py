@@ -5,6 +5,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request, Response
+from prometheus_client import CollectorRegistry
 from starlette.exceptions import HTTPException
 
 from tollgate_common.clock import utc_now
@@ -41,7 +42,13 @@ class Offer(NamedTuple):
 
 
 def create_api(
-    keys: KeyDirectory, catalogue: Catalogue, router: Router, gate: Gate, ready: Callable[[], str | None]
+    keys: KeyDirectory,
+    catalogue: Catalogue,
+    router: Router,
+    gate: Gate,
+    *,
+    ready: Callable[[], str | None],
+    metrics: CollectorRegistry,
 ) -> FastAPI:
     """The application behind the hot endpoint.
 
@@ -51,8 +58,9 @@ def create_api(
         router: which targets answer for a model.
         gate: what each key may do.
         ready: None when the edge can serve, otherwise what it waits for.
+        metrics: what it tells operators.
     """
-    app = create_app("Tollgate edge", ready=ready)
+    app = create_app("Tollgate edge", ready=ready, metrics=metrics)
     app.add_exception_handler(ApiError, _render_error)
     app.add_exception_handler(HTTPException, _render_http_exception)
 

@@ -84,7 +84,7 @@ class ModelCalls:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
         exchange.words = ENDPOINTS[exchange.path].words
-        self._counts.running += 1
+        self._counts.arrived()
         try:
             key = authenticate(self._keys, credentials(exchange.headers), exchange.arrived_at)
             with self._gate.enter(key, exchange) as ticket:
@@ -98,7 +98,6 @@ class ModelCalls:
             await exchange.fail(internal_error())
         finally:
             self._counts.answered(exchange.path, exchange.status, exchange.first_byte_ms)
-            self._counts.running -= 1
             if not self._counts.running:
                 self._is_idle.set()
 

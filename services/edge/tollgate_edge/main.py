@@ -34,8 +34,10 @@ from tollgate_edge.routing.document import WrongDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
 from tollgate_edge.settings import EdgeSettings
+from tollgate_edge.sheets import Sheet
+from tollgate_edge.team import Team
 from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
-from tollgate_edge.workers import Supervisor, end_with_supervisor, is_worker, listen
+from tollgate_edge.workers import Supervisor, end_with_supervisor, is_worker, listen, worker_sheets
 
 log = logging.getLogger(__name__)
 
@@ -159,8 +161,9 @@ async def serve_here(settings: EdgeSettings) -> None:
     gate = make_gate(settings, leases)
     balances = Balances(brokers, prefix)
     admission = make_admission(settings, leases, balances)
-    counts = EdgeCounts()
-    REGISTRY.register(EdgeCollector(counts, lambda: router.routes.breakers))
+    sheets, sheet = worker_sheets() if is_worker() else ([own := Sheet.own()], own)
+    counts = EdgeCounts(sheet)
+    collector = EdgeCollector(counts, lambda: router.routes.breakers, sheets)
     calls = ModelCalls(
         keys,
         catalogue,
@@ -181,8 +184,15 @@ async def serve_here(settings: EdgeSettings) -> None:
         waits = [topic.waiting_for() for topic in topics]
         return next(filter(None, (*waits, leases.desk.waiting_for() if leases else None)), None) or recorder.refusal()
 
-    app = EdgeApp(calls, create_api(keys, catalogue, router, gate, waiting_for))
     workers = [recorder.run(calls.until_idle), router.watch(), *(topic.run() for topic in topics)]
+    if is_worker():
+        team = Team(sheets, sheet, waiting_for=waiting_for, note_gauges=collector.note_gauges)
+        workers.append(team.run())
+        api = create_api(keys, catalogue, router, gate, ready=team.waiting_for, metrics=team.registry(collector))
+    else:
+        REGISTRY.register(collector)
+        api = create_api(keys, catalogue, router, gate, ready=waiting_for, metrics=REGISTRY)
+    app = EdgeApp(calls, api)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, router.reload_soon)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(aclosing(router))

@@ -28,7 +28,9 @@ from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
 
-BYTES = Gauge("tollgate_edge_spool_bytes", "Bytes in open spools that Kafka has not acknowledged yet.")
+BYTES_NAME = "tollgate_edge_spool_bytes"
+BYTES_TEXT = "Bytes in open spools that Kafka has not acknowledged yet."
+BYTES = Gauge(BYTES_NAME, BYTES_TEXT)
 
 SUFFIX = ".spool"
 TORN_SUFFIX = ".torn"
