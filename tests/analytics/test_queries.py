@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tollgate_analytics.cursors import (
     NEWEST,
+    BucketCursor,
     GroupCursor,
     RequestCursor,
+    Snapshot,
     mark_of_list,
     mark_of_usage,
     parse_group_cursor,
@@ -178,10 +180,12 @@ def test_without_a_cursor_the_newest_come_first() -> None:
 def test_a_cursor_of_groups_keeps_their_range() -> None:
     query = UsageQuery(LAST_MONTH, (Dimension.MODEL,))
     mark = mark_of_usage(Scope("acc-a"), query)
-    cursor = GroupCursor(20, milliseconds(LAST_MONTH.start), milliseconds(LAST_MONTH.end))
-    assert parse_group_cursor(text_of(cursor, mark), mark_of_usage(Scope("acc-a"), query)).range == LAST_MONTH
+    cursor = GroupCursor(20, milliseconds(LAST_MONTH.start), milliseconds(LAST_MONTH.end), Snapshot(5, 6, 7))
+    found = parse_group_cursor(text_of(cursor, mark), mark_of_usage(Scope("acc-a"), query))
+    assert (found, found.range) == (cursor, LAST_MONTH)
 
 
+NOTHING = Snapshot(0, 0, 0)
 FROM_ELSEWHERE = [
     "",
     "x",
@@ -192,7 +196,7 @@ FROM_ELSEWHERE = [
     text_of(NEWEST, mark_of_list(Scope("acc-a", only_key="k"), {}, None, None)),
     text_of(NEWEST, mark_of_list(Scope("acc-a"), {Dimension.MODEL: ["m"]}, None, None)),
     text_of(RequestCursor(-1, "x"), MARK),
-    text_of(GroupCursor(1, 0, 1), MARK),
+    text_of(GroupCursor(1, 0, 1, NOTHING), MARK),
 ]
 
 
@@ -203,7 +207,20 @@ def test_a_cursor_from_elsewhere_is_refused(text: str) -> None:
     assert refused.value.field == "cursor"
 
 
-@pytest.mark.parametrize("text", [*FROM_ELSEWHERE[:-1], text_of(GroupCursor(1 << 40, 0, 1), MARK)])
+WRONG_GROUPS = [
+    GroupCursor(1 << 40, 0, 1, NOTHING),
+    GroupCursor(1, 1, 1, NOTHING),
+    GroupCursor(1, 0, 1, Snapshot(-1, 0, 0)),
+    GroupCursor(1, 0, 1, Snapshot(1 << 60, 0, 0)),
+    GroupCursor(1, 0, 1, Snapshot(0, -1, 0)),
+    GroupCursor(1, 0, 1, Snapshot(0, 0, 1 << 63)),
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [*FROM_ELSEWHERE[:-1], *(text_of(cursor, MARK) for cursor in WRONG_GROUPS), text_of(BucketCursor(1, 2), MARK)],
+)
 def test_a_cursor_of_groups_from_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="not a cursor"):
         parse_group_cursor(text, MARK)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analytics.conftest import Analytics
+from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import SUMS, counted, groups_of, recount, traffic
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, RequestClosed, UsageScope
@@ -63,6 +63,55 @@ async def test_pages_the_top_and_the_period_before_agree_with_a_recount(analytic
     assert len({row["time"] for row in others}) == len(others)
     assert sum(row["cost_nano"] for row in top["data"]) == in_all["cost_nano"]
     assert sum(row["cost_nano"] for row in named) == sum(by_group[key] for key in dearest)
+
+
+@pytest.mark.parametrize("group_by", [("model", "api_key"), ("model", "end_user")])
+async def test_pages_tell_of_the_rows_that_the_first_one_found(analytics: Analytics, group_by: tuple[str, ...]) -> None:
+    """More come between any two pages, into the same range and groups, and are rolled up, or not."""
+    sent = traffic(seed=94, requests=200, accounts=["acc-a", "acc-d"])
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    shared = {"group_by": ",".join(group_by), "percentiles": "true", "limit": 3}
+    step = len(sent) // 5
+    await analytics.send(sent[:step])
+    await analytics.until_rows(step)
+
+    pages = [await ask(analytics, headers, **shared)]
+    start, end = (datetime.fromisoformat(pages[0][name]) for name in ("start", "end"))
+    while pages[-1]["next_cursor"] is not None:
+        there = min(step * (len(pages) + 1), len(sent))
+        await analytics.send(sent[step * len(pages) : there])
+        await analytics.until_rows(there)
+        if len(pages) % 2:
+            await roll_up_all(analytics)
+        pages.append(await ask(analytics, headers, **shared, cursor=pages[-1]["next_cursor"]))
+
+    expected = recount(sent[:step], "acc-a", start=start, end=end, group_by=group_by)
+    found = [(key, sums) for page in pages for key, sums in groups_of(page, group_by).items()]
+    assert len(found) == len(expected) > 6
+    assert dict(found) == expected
+    costs = [sums["cost_nano"] for _, sums in found]
+    assert costs == sorted(costs, reverse=True)
+    in_all = {name: sum(group[name] for group in expected.values()) for name in SUMS}
+    assert [{name: page["total"][name] for name in SUMS} for page in pages] == [in_all] * len(pages)
+    for page in pages:
+        assert all(("latency_ms" in row) is (row["requests"] > 0) for row in page["data"])
+
+    # Nobody who begins anew is kept from what has come.
+    anew = await ask(analytics, headers, group_by=shared["group_by"], start=pages[0]["start"], end=pages[0]["end"])
+    assert groups_of(anew, group_by) == recount(sent[:there], "acc-a", start=start, end=end, group_by=group_by)
+
+
+async def test_pages_outlive_sums_that_are_thrown_away(analytics: Analytics) -> None:
+    sent = traffic(seed=95, requests=60, accounts=["acc-a"])
+    await analytics.send(sent)
+    await analytics.until_rows(len(sent))
+    _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
+    await roll_up_all(analytics)
+    first = await ask(analytics, headers, limit=3)
+    await analytics.clickhouse.command("TRUNCATE TABLE usage_hours")
+    rest = await ask(analytics, headers, limit=100, cursor=first["next_cursor"])
+    start, end = (datetime.fromisoformat(first[name]) for name in ("start", "end"))
+    assert groups_of(first) | groups_of(rest) == recount(sent, "acc-a", start=start, end=end)
 
 
 async def test_percentiles_are_those_of_the_single_requests(analytics: Analytics) -> None:

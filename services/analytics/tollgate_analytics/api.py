@@ -8,7 +8,14 @@ from pydantic import BaseModel, Field
 
 from tollgate_analytics import live_api, openai_api
 from tollgate_analytics.callers import scopes
-from tollgate_analytics.cursors import mark_of_list, mark_of_usage, parse_group_cursor, parse_request_cursor, text_of
+from tollgate_analytics.cursors import (
+    GroupCursor,
+    mark_of_list,
+    mark_of_usage,
+    parse_group_cursor,
+    parse_request_cursor,
+    text_of,
+)
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.downloads import FileFormat, download
 from tollgate_analytics.generation import describe
@@ -118,11 +125,11 @@ def build_app(
     async def usage(request: Request, scope: Whose, asked: Annotated[UsageParameters, Query()]) -> Usage:
         """What the caller's account has used and what it cost, by time and any dimensions."""
         check_names(request.query_params, UsageParameters.model_fields)
-        query, offset = read_usage(asked, scope)
+        query, cursor = read_usage(asked, scope)
         return await UsageReporter(store, keys, scope).report(
             query,
             limit=asked.limit,
-            offset=offset,
+            cursor=cursor,
             percentiles=asked.percentiles,
             with_previous=asked.compare is not None,
         )
@@ -163,8 +170,8 @@ def build_app(
     return app
 
 
-def read_usage(asked: UsageParameters, scope: Scope) -> tuple[UsageQuery, int]:
-    """What is asked for, and how many groups of it came before."""
+def read_usage(asked: UsageParameters, scope: Scope) -> tuple[UsageQuery, GroupCursor | None]:
+    """What is asked for, and which page of it, unless it is the first."""
     over = parse_range(asked.start, asked.end, utc_now())
     query = UsageQuery(
         range=over,
@@ -175,6 +182,6 @@ def read_usage(asked: UsageParameters, scope: Scope) -> tuple[UsageQuery, int]:
         top=asked.top,
     )
     if asked.cursor is None:
-        return query, 0
+        return query, None
     cursor = parse_group_cursor(asked.cursor, mark_of_usage(scope, query))
-    return query._replace(range=cursor.range), cursor.offset
+    return query._replace(range=cursor.range), cursor

@@ -28,8 +28,20 @@ class RequestCursor(NamedTuple):
         return RequestCursor(milliseconds(at), request_id)
 
 
+class Snapshot(NamedTuple):
+    """Which rows of an account a listing tells of, on each of its pages: those that were there for the first.
+
+    What was rolled up by then, and of what was not, the rows below an offset of each kind: an account has one partition
+    of each topic, whose rows are inserted in their order.
+    """
+
+    rolled_up_ms: int
+    closed_end: int
+    used_end: int
+
+
 class GroupCursor(NamedTuple):
-    """How many groups of a report came before; its range is kept, because the end of "until now" moves.
+    """How many groups of a report came before, its range, because the end of "until now" moves, and its rows.
 
     Not the last group's place: costs grow while rows come in, and a group that rose past it would be on no page at all.
     """
@@ -37,6 +49,7 @@ class GroupCursor(NamedTuple):
     offset: int
     start_ms: int
     end_ms: int
+    snapshot: Snapshot
 
     @property
     def range(self) -> Range:
@@ -76,7 +89,13 @@ def parse_request_cursor(text: str | None, mark: str) -> RequestCursor:
 
 def parse_group_cursor(text: str, mark: str) -> GroupCursor:
     cursor = _parse(_group_cursor, text, mark)
-    if not (0 <= cursor.offset < 1 << 32 and 0 <= cursor.start_ms < cursor.end_ms <= NEWEST.at_ms):
+    snapshot = cursor.snapshot
+    if not (
+        0 <= cursor.offset < 1 << 32
+        and 0 <= cursor.start_ms < cursor.end_ms <= NEWEST.at_ms
+        and 0 <= snapshot.rolled_up_ms <= NEWEST.at_ms
+        and all(0 <= end < 1 << 63 for end in (snapshot.closed_end, snapshot.used_end))
+    ):
         raise _foreign()
     return cursor
 

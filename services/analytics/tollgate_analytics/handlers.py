@@ -1,10 +1,11 @@
 """One report a function. A caller sees what its scope lets it; that comes from its key or token, never from input."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from aiokafka import TopicPartition
 
-from tollgate_analytics.cursors import GroupCursor, RequestCursor, mark_of_usage, text_of
+from tollgate_analytics.cursors import GroupCursor, RequestCursor, Snapshot, mark_of_usage, text_of
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.measures import Measures
 from tollgate_analytics.queries import Filters, Range, UsageQuery, milliseconds
@@ -33,6 +34,21 @@ from tollgate_analytics.store import (
 )
 from tollgate_common.keys import KeyDirectory
 
+Named = list[tuple[str, ...]]
+
+
+class Page(NamedTuple):
+    """Of which rows, if not of all that there are, and which groups of them."""
+
+    limit: int
+    offset: int = 0
+    snapshot: Snapshot | None = None
+
+
+class Found(NamedTuple):
+    named: Named | None
+    groups: list[UsageSum]
+
 
 class UsageReporter:
     """Answers GET /v1/usage for one caller."""
@@ -43,52 +59,69 @@ class UsageReporter:
         self._scope = scope
 
     async def report(
-        self, query: UsageQuery, *, limit: int, offset: int, percentiles: bool, with_previous: bool
+        self, query: UsageQuery, *, limit: int, cursor: GroupCursor | None, percentiles: bool, with_previous: bool
     ) -> Usage:
         """A page of groups; the total is of all of them, whatever page it is."""
-        named = await self._named(query)
-        period, more = await self._period(query, limit, offset, named, percentiles=percentiles)
+        page = Page(limit, cursor.offset, cursor.snapshot) if cursor else Page(limit)
+        found = await self._find(query, page)
+        if page.snapshot is None and len(found.groups) > limit:
+            # It is the first of several: told anew of rows that the others can tell of too.
+            page = page._replace(snapshot=await self._store.snapshot(self._scope, query.range))
+            found = await self._find(query, page)
+        period = await self._period(query, page, found, percentiles=percentiles)
         previous = None
         if with_previous:
             # The same groups beside those of now, however they did before.
             before = query._replace(range=query.range.before)
-            previous, _ = await self._period(before, limit, 0, named, percentiles=percentiles)
-        cursor = GroupCursor(offset + limit, milliseconds(query.range.start), milliseconds(query.range.end))
+            beside = Page(limit)
+            groups = await self._groups(before, beside, found.named)
+            previous = await self._period(before, beside, Found(found.named, groups), percentiles=percentiles)
         asked: dict[str, object] = {"previous": previous} if with_previous else {}
         return Usage(
             **{name: getattr(period, name) for name in Period.model_fields},
             group_by=query.group_by,
             granularity=query.granularity,
             time_zone=query.time_zone,
-            next_cursor=text_of(cursor, mark_of_usage(self._scope, query)) if more else None,
+            next_cursor=self._next_cursor(query, page) if len(found.groups) > limit else None,
             **asked,
         )
 
-    async def _named(self, query: UsageQuery) -> list[tuple[str, ...]] | None:
-        """The dearest groups of the whole range, if the others are to be added up as one."""
-        if not query.top:
-            return None
-        dearest = await self._store.usage(self._scope, query._replace(granularity=None), limit=query.top)
-        return [part.values for part in dearest]
+    def _next_cursor(self, query: UsageQuery, page: Page) -> str:
+        assert page.snapshot is not None
+        over = query.range
+        cursor = GroupCursor(page.offset + page.limit, milliseconds(over.start), milliseconds(over.end), page.snapshot)
+        return text_of(cursor, mark_of_usage(self._scope, query))
 
-    async def _period(
-        self, query: UsageQuery, limit: int, offset: int, named: list[tuple[str, ...]] | None, *, percentiles: bool
-    ) -> tuple[Period, bool]:
-        # One more than asked for tells whether there is a next page.
-        sums = await self._store.usage(self._scope, query, limit=limit + 1, offset=offset, named=named)
-        more = len(sums) > limit
-        latencies = await self._store.percentiles(self._scope, query) if percentiles and sums else {}
-        if more or offset:
-            whole = await self._store.usage(self._scope, query._replace(group_by=(), granularity=None), limit=1)
-        else:
-            whole = sums
-        period = Period(
+    async def _find(self, query: UsageQuery, page: Page) -> Found:
+        """A page, and the dearest groups of the whole range, if the others are to be added up as one."""
+        named = None
+        if query.top:
+            in_all = query._replace(granularity=None)
+            dearest = await self._store.usage(self._scope, in_all, limit=query.top, snapshot=page.snapshot)
+            named = [part.values for part in dearest]
+        return Found(named, await self._groups(query, page, named))
+
+    async def _groups(self, query: UsageQuery, page: Page, named: Named | None) -> list[UsageSum]:
+        """The groups of a page, and one more if there is a next one."""
+        return await self._store.usage(
+            self._scope, query, limit=page.limit + 1, offset=page.offset, named=named, snapshot=page.snapshot
+        )
+
+    async def _period(self, query: UsageQuery, page: Page, found: Found, *, percentiles: bool) -> Period:
+        sums = found.groups[: page.limit]
+        latencies = {}
+        if percentiles and sums:
+            latencies = await self._store.percentiles(self._scope, query, snapshot=page.snapshot)
+        whole = found.groups
+        if page.offset or len(whole) > page.limit:
+            as_one = query._replace(group_by=(), granularity=None)
+            whole = await self._store.usage(self._scope, as_one, limit=1, snapshot=page.snapshot)
+        return Period(
             start=query.range.start,
             end=query.range.end,
-            data=[self._group(query, part, latencies, percentiles=percentiles) for part in sums[:limit]],
+            data=[self._group(query, part, latencies, percentiles=percentiles) for part in sums],
             total=UsageTotal.model_validate(measured(Measures.total([part.measures for part in whole]))),
         )
-        return period, more
 
     def _group(
         self, query: UsageQuery, part: UsageSum, latencies: Mapping[Place, Latencies], *, percentiles: bool

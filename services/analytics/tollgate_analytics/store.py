@@ -12,7 +12,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse_connect.driver.exceptions import Error as ServerError
 from clickhouse_connect.driver.query import QueryResult
 
-from tollgate_analytics.cursors import NEWEST, RequestCursor
+from tollgate_analytics.cursors import NEWEST, RequestCursor, Snapshot
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.gate import Gate
 from tollgate_analytics.kept import Kept, find_kept
@@ -148,8 +148,10 @@ class Store:
         limit: int,
         offset: int = 0,
         named: Sequence[tuple[str, ...]] | None = None,
+        snapshot: Snapshot | None = None,
     ) -> list[UsageSum]:
-        """Groups by time, then the dearest first. With `named`, all groups but those are added up as one.
+        """Groups by time, then the dearest first. With `named`, all groups but those are added up as one; with a
+        snapshot, what came after it is left out.
 
         Raises:
             Problem: 400, part of the range is no longer kept as finely; as `_ask`.
@@ -160,7 +162,7 @@ class Store:
             parameters |= {"whole_start_ms": milliseconds(whole.start), "whole_end_ms": milliseconds(whole.end)}
         if named is not None:
             parameters["named"] = [list(values) or [""] for values in named]
-        rows = await self._of(scope, "usage", **parameters, limit=limit, offset=offset)
+        rows = await self._of(scope, "usage", **parameters, **_of_snapshot(snapshot), limit=limit, offset=offset)
         return [
             UsageSum(
                 datetime.fromtimestamp(bucket, UTC),
@@ -170,6 +172,19 @@ class Store:
             )
             for bucket, is_other, *values, sums in rows
         ]
+
+    async def snapshot(self, scope: Scope, over: Range) -> Snapshot:
+        """What there is of the range now."""
+        rolled_up_ms = milliseconds((await self._query("rolled_up"))[0][0].replace(tzinfo=UTC))
+        rows = await self._of(
+            scope,
+            "snapshot",
+            start_ms=milliseconds(over.start),
+            end_ms=milliseconds(over.end),
+            rolled_up_ms=rolled_up_ms,
+        )
+        ends = {kind: int(end) for kind, end in rows}
+        return Snapshot(rolled_up_ms, ends.get("closed", 0), ends.get("used", 0))
 
     async def requests(
         self, scope: Scope, over: Range, filters: Filters, before: RequestCursor, limit: int
@@ -202,9 +217,11 @@ class Store:
             parameters |= {"before_ms": before.at_ms, "before_id": before.request_id}
         return [*await self._of(scope, "requests", **parameters, limit=limit)]
 
-    async def percentiles(self, scope: Scope, query: UsageQuery) -> dict[Place, Latencies]:
+    async def percentiles(
+        self, scope: Scope, query: UsageQuery, *, snapshot: Snapshot | None = None
+    ) -> dict[Place, Latencies]:
         self._kept.check_rows(query.range, "what percentiles are made of")
-        rows = await self._of(scope, "percentiles", **of_question(query))
+        rows = await self._of(scope, "percentiles", **of_question(query), **_of_snapshot(snapshot))
         return {
             (datetime.fromtimestamp(bucket, UTC), tuple(values[: len(query.group_by)])): Latencies(
                 tuple(latencies), tuple(first_tokens) if count else None
@@ -302,6 +319,10 @@ class Store:
             return await self._clickhouse.query(
                 statement(name, parameters), parameters=parameters, settings=dict(LIMITS)
             )
+
+
+def _of_snapshot(snapshot: Snapshot | None) -> dict[str, int]:
+    return snapshot._asdict() if snapshot else {}
 
 
 @contextmanager

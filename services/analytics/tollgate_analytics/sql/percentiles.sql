@@ -28,6 +28,9 @@ WHERE account_id = {account_id:String}
     AND kind = 'closed'
     AND at >= fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC')
     AND at < fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC')
+    -- if rolled_up_ms
+    AND (insert_by < fromUnixTimestamp64Milli({rolled_up_ms:Int64}, 'UTC') OR offset < {closed_end:UInt64})
+    -- end
     AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
     AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
     AND has({values_3:Array(String)}, toString({filter_3:Identifier}))

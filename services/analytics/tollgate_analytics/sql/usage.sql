@@ -8,10 +8,18 @@
 -- Of a small account's answer, planning is most, so that a question gets what it needs of this and no more (`slots.py`):
 -- dimensions are bound as identifiers, in slots, each on lines of its own.
 --
+-- Of a snapshot (`snapshot.sql`), later sums and rows are left out. Should `usage_hours` have been emptied since, what was
+-- rolled up then is read from the rows.
+--
 -- If there are `named` groups, the others are added up as one, `is_other`. `measures[8]` is the amount.
 WITH
     -- if whole_start_ms
+    -- if not rolled_up_ms
     (SELECT max(until) FROM usage_hours) AS rolled_up,
+    -- end
+    -- if rolled_up_ms
+    least(fromUnixTimestamp64Milli({rolled_up_ms:Int64}, 'UTC'), (SELECT max(until) FROM usage_hours)) AS rolled_up,
+    -- end
     toDateTime(fromUnixTimestamp64Milli({whole_start_ms:Int64}), 'UTC') AS whole_start,
     toDateTime(fromUnixTimestamp64Milli({whole_end_ms:Int64}), 'UTC') AS whole_end,
     -- end
@@ -73,6 +81,9 @@ FROM (
         AND ({only_key:String} = '' OR key_id = {only_key:String})
         AND ({only_project:String} = '' OR project_id = {only_project:String})
         AND hour >= whole_start AND hour < whole_end
+        -- if rolled_up_ms
+        AND until <= rolled_up
+        -- end
         AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
         AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
         AND has({values_3:Array(String)}, toString({filter_3:Identifier}))
@@ -103,6 +114,12 @@ FROM (
         AND at >= start AND at < end
         -- if whole_start_ms
         AND (at < whole_start OR at >= whole_end OR insert_by >= rolled_up)
+        -- end
+        -- if rolled_up_ms
+        AND (
+            insert_by < fromUnixTimestamp64Milli({rolled_up_ms:Int64}, 'UTC')
+            OR offset < if(kind = 'closed', {closed_end:UInt64}, {used_end:UInt64})
+        )
         -- end
         AND has({values_1:Array(String)}, toString({filter_1:Identifier}))
         AND has({values_2:Array(String)}, toString({filter_2:Identifier}))
