@@ -4,6 +4,7 @@ Guarantee: `apply` sees every key's newest value, and never an older one after i
 the one seen is ignored. Crash window: none, the cache starts anew with its process.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -59,7 +60,7 @@ class CompactedTopic:
             await self._kafka.start()
             partitions = await self._assign()
             ends = await self._kafka.end_offsets(partitions)
-            while True:
+            while not _is_cancelled():
                 wait_ms = FOLLOW_WAIT_MS if self._caught_up else CATCH_UP_WAIT_MS
                 batches = await self._kafka.getmany(timeout_ms=wait_ms)
                 for records in batches.values():
@@ -93,3 +94,10 @@ class CompactedTopic:
         except Poison:
             # One bad record must not take every edge down; its key keeps its last good value, and someone is told.
             log.exception("%s: record at offset %d ignored", self._topic, record.offset)
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled and went on: until Python 3.12 `asyncio.wait_for`, which the client uses, loses a
+    cancellation that comes just as what it waits for is done."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
