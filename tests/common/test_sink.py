@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from engines.stores import ClickHouseDatabase
-from tollgate_common import clickhouse
+from tollgate_common import clickhouse, sequence
 from tollgate_common.blocks import Block, Table
 from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
@@ -21,8 +21,9 @@ from tollgate_common.consumer import Consumer
 from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged
 from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
-from tollgate_common.ids import id_floor, new_id
+from tollgate_common.ids import id_floor, made_at, new_id
 from tollgate_common.producer import create_producer
+from tollgate_common.records import moment
 from tollgate_common.sequence import Stamp
 from tollgate_common.sink import INSERT_WITHIN, SINK_COLUMNS, Sink
 from tollgate_common.topics import Topic, create_topics
@@ -97,6 +98,12 @@ class World:
             event = Void(stamp=Stamp(self.boot, partition, seq), at=utc_now(), account_id="a", reason=f"r{seq}")
             await self.producer.send(self.topic, encode(event), partition=partition, timestamp_ms=timestamp_ms)
         await self.producer.flush()
+
+    async def first_timestamp_ms(self, partition: int) -> int:
+        async with AIOKafkaConsumer(**self.brokers.options) as reader:
+            reader.assign([TopicPartition(self.topic, partition)])
+            reader.seek(TopicPartition(self.topic, partition), 0)
+            return int((await reader.getone()).timestamp)
 
     async def stored(self) -> list[tuple[int, int, str]]:
         found = await self.client.query("SELECT partition, seq, reason FROM events ORDER BY partition, seq")
@@ -291,14 +298,22 @@ async def test_a_table_of_an_older_moment_is_filled_up_from_the_log(world: World
     await world.runs_until(expected(range(20), range(7)))
 
 
-async def test_records_that_waited_for_days_are_judged_by_their_own_time(world: World) -> None:
-    """The boot was within the horizon when they were sent; the clock alone says that it no longer is."""
-    sent_at = utc_now() - timedelta(days=3)
-    world.boot = id_floor(sent_at - timedelta(days=7))
-    await world.send(0, range(10), sent_at)
+async def test_records_that_waited_are_judged_by_their_own_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The boot was within the horizon when they came; the clock alone says that it no longer is."""
+    world.boot = id_floor(utc_now() - timedelta(days=7))
+    await world.send(0, range(10))
+    came_at = moment(await world.first_timestamp_ms(0))
+    monkeypatch.setattr(sequence, "BOOT_HORIZON", came_at - made_at(world.boot))
     await world.runs_until(expected(range(10)))
-    await world.send(0, range(5, 12), sent_at)
+    await world.send(0, range(5, 12))
     await world.runs_until(expected(range(12)))
+
+
+async def test_the_clock_of_who_sent_them_is_not_believed(world: World) -> None:
+    """A record's time is the broker's: by it a boot is forgotten, and a record deleted."""
+    began = utc_now()
+    await world.send(0, range(2), utc_now() - timedelta(days=30))
+    assert moment(await world.first_timestamp_ms(0)) > began - timedelta(minutes=1)
 
 
 async def test_what_can_never_be_handled_goes_to_the_dead_letters_and_stays_a_gap(world: World) -> None:

@@ -276,7 +276,8 @@ def test_the_topics_are_those_that_the_project_makes() -> None:
         spec = found[name]["spec"]
         assert spec["partitions"] == topic.num_partitions
         assert spec["replicas"] == topic.replication_factor
-        assert {key: str(value).lower() for key, value in spec["config"].items()} == topic.topic_configs
+        shown = {key: str(value).lower() for key, value in spec["config"].items()}
+        assert shown == {key: value.lower() for key, value in topic.topic_configs.items()}
 
 
 def test_the_databases_of_the_demo_are_those_of_compose() -> None:

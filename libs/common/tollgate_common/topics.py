@@ -125,9 +125,16 @@ async def find_partitions(brokers: Brokers, *topics: str) -> dict[str, list[Topi
 
 
 def _new_topics(prefix: str, partitions: int, replication: int) -> list[NewTopic]:
+    common = {
+        "min.insync.replicas": str(min(2, replication)),
+        "unclean.leader.election.enable": "false",
+        # Of a producer whose clock is wrong, records would be deleted too early or refused, and its copies be taken for
+        # those of a boot that was forgotten.
+        "message.timestamp.type": "LogAppendTime",
+    }
+
     def topic(name: str, count: int, config: dict[str, str]) -> NewTopic:
-        durable = {"min.insync.replicas": str(min(2, replication)), "unclean.leader.election.enable": "false"}
-        return NewTopic(name, count, replication, topic_configs=durable | config)
+        return NewTopic(name, count, replication, topic_configs=common | config)
 
     topics = []
     for name, spec in SPECS.items():
