@@ -76,8 +76,10 @@ CHAINS: Mapping[str, Sequence[CrashPoint]] = {
     ],
     "edge": [CrashPoint.BEFORE_ACKNOWLEDGE, CrashPoint.AFTER_ACKNOWLEDGE],
 }
-# What happens to the boots of edges that died.
-BOOTS_ENDS = {
+# What happens to the boots of edges that died, and the first thing that an edge asks for which takes their place.
+OF_ANOTHER_EDGE = {
+    CrashPoint.BEFORE_GRANT,
+    CrashPoint.AFTER_GRANT,
     CrashPoint.BEFORE_FENCE,
     CrashPoint.AFTER_FENCE,
     CrashPoint.BEFORE_ENDS,
@@ -178,11 +180,11 @@ def kill(tollgate: Tollgate, service: str) -> None:
 
 
 async def let_boots_die(tollgate: Tollgate, callers: Callers) -> None:
-    """The edge is killed whenever it has answered again, for as long as a boot's end is waited for."""
+    """The edge is killed whenever it has answered again, for as long as another edge is what is waited for."""
     answered = callers.answered
     while not callers.is_over:
         await asyncio.sleep(LEASE_S)
-        if callers.answered > answered and balance_waits_for(tollgate) in BOOTS_ENDS:
+        if callers.answered > answered and balance_waits_for(tollgate) in OF_ANOTHER_EDGE:
             answered = callers.answered
             kill(tollgate, "edge")
 
