@@ -11,11 +11,12 @@ import pytest
 
 from balance.world import Books, open_pool, running
 from tollgate_balance.api import leases as leases_api
+from tollgate_common.clock import boot_clock_s
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
 from tollgate_edge.admission import FailingOpen, KnownBalances
 from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
-from tollgate_edge.lease_client import LeaseClient, boot_clock_s
+from tollgate_edge.lease_client import LeaseClient
 from tollgate_edge.lease_desk import LeaseDesk
 from tollgate_edge.leases import Answer, BudgetView, Grant, LeaseView, Outcome, Payer, Refusal, Wallet, Want, closing
 from waiting import until

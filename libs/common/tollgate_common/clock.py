@@ -1,4 +1,5 @@
-"""Times are UTC and whole milliseconds, so that they survive every store unchanged."""
+"""Times are UTC and whole milliseconds, so that they survive every store unchanged. Lengths of time are by another
+clock, which nobody sets."""
 
 import time
 from datetime import UTC, datetime
@@ -6,3 +7,8 @@ from datetime import UTC, datetime
 
 def utc_now() -> datetime:
     return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
+
+
+def boot_clock_s() -> float:
+    """Seconds on a clock that runs through suspend."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -249,6 +249,10 @@ class PriceVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """What the provider asks of the operator; None if that is not known."""
 
 
+# A model's capability by which its streams may cost what they do not show.
+REASONING = "reasoning"
+
+
 class ModelRecord(Event, frozen=True, kw_only=True, tag="model"):
     """catalogue.v1, by `model:<name>`: the current price and those to come, oldest first."""
 

@@ -7,7 +7,6 @@ own that the next turn, here or in another instance, finds done or does; two ins
 
 import asyncio
 import logging
-import time
 from datetime import timedelta
 
 import psycopg
@@ -17,6 +16,7 @@ from aiokafka.errors import KafkaError
 from tollgate_balance.handlers import boots
 from tollgate_balance.store import idempotency, leases
 from tollgate_common.brokers import Brokers
+from tollgate_common.clock import boot_clock_s
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.postgres import Pool
 
@@ -36,22 +36,22 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled; a lost store is waited for."""
         lease_s = self._lease.total_seconds()
-        heard_since = _clock_s()
+        heard_since = boot_clock_s()
         while True:
             try:
                 # Who was silent while nobody heard it gets the length of a lease to be heard again.
-                await self.sweep(fences=_clock_s() - heard_since >= lease_s)
+                await self.sweep(fences=boot_clock_s() - heard_since >= lease_s)
             except psycopg.OperationalError as error:
                 log.warning("no boot is fenced while the database is away: %s", error)
-                heard_since = _clock_s()
+                heard_since = boot_clock_s()
             except KafkaError as error:
                 log.warning("no hold is released while Kafka is away: %s", error)
-            due_s = _clock_s() + lease_s / TURNS_A_LEASE
+            due_s = boot_clock_s() + lease_s / TURNS_A_LEASE
             await asyncio.sleep(lease_s / TURNS_A_LEASE)
-            late_s = _clock_s() - due_s
+            late_s = boot_clock_s() - due_s
             if late_s > lease_s / 2:
                 log.warning("no boot is fenced for the length of a lease: this process stood still for %.1f s", late_s)
-                heard_since = _clock_s()
+                heard_since = boot_clock_s()
 
     async def sweep(self, *, fences: bool = True) -> None:
         async with self._pool.connection() as connection:
@@ -68,11 +68,6 @@ class Sweeper:
                 await leases.save_usage_ends(connection, boot_ids, ends)
             reach(CrashPoint.AFTER_ENDS)
         await boots.release_drained_boots(self._pool, self._usage_topic)
-
-
-def _clock_s() -> float:
-    # It runs through the suspend of a machine.
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 async def read_ends(brokers: Brokers, topic: str) -> list[int]:

@@ -9,7 +9,7 @@ what is left out has the model's context.
 import re
 from typing import NamedTuple
 
-REASONING = "reasoning"
+from tollgate_common.events import REASONING
 
 
 class Facts(NamedTuple):

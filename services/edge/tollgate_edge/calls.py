@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tollgate_common.events import KeyRecord, ModelRecord, RequestDimensions
+from tollgate_common.events import REASONING, KeyRecord, ModelRecord, RequestDimensions
 from tollgate_common.keys import KeyDirectory
 from tollgate_edge.admission import Admission
 from tollgate_edge.allowance import Allowance, Size, reserve_nothing, reserve_stream, reserve_whole
@@ -199,7 +199,7 @@ class ModelCalls:
 
 def _hides_tokens(model: ModelRecord, tariff: Tariff) -> bool:
     """Whether a stream of it may cost what it does not show, so that nothing tells how far it is."""
-    return "reasoning" in model.capabilities or tariff.price.prices.reasoning is not None
+    return REASONING in model.capabilities or tariff.price.prices.reasoning is not None
 
 
 def _repeated(kept: KeptAnswer) -> tuple[Header, ...]:

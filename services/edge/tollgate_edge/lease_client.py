@@ -6,7 +6,6 @@ LeaseError
 └── NotAccepted the call will never do as it is
 """
 
-import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from math import inf
@@ -17,6 +16,7 @@ import msgspec
 from msgspec import to_builtins
 from msgspec.structs import astuple
 
+from tollgate_common.clock import boot_clock_s
 from tollgate_common.errors import TollgateError
 from tollgate_edge.leases import Answer, Authorise, BudgetView, Call, Grant, LeaseView, Outcome
 
@@ -25,11 +25,6 @@ TIMEOUT_S = 5.0
 CONNECTIONS = 32
 # The most that the service takes as an amount. No account has so much: whoever asks for more is refused all the same.
 MOST_NANO = 10**18
-
-
-def boot_clock_s() -> float:
-    """Seconds on a clock that runs through suspend."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LeaseError(TollgateError):

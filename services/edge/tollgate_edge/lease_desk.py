@@ -15,9 +15,10 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from tollgate_common.clock import boot_clock_s
 from tollgate_common.ids import new_id
 from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
-from tollgate_edge.lease_client import BootFenced, LeaseClient, LeaseError, NoAnswer, NotAccepted, Renewal, boot_clock_s
+from tollgate_edge.lease_client import BootFenced, LeaseClient, LeaseError, NoAnswer, NotAccepted, Renewal
 from tollgate_edge.leases import Authorise, Call, Grant, Lease, Outcome, Payer, Reservation, Wallet, Want, closing
 
 log = logging.getLogger(__name__)
