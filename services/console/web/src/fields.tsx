@@ -54,6 +54,10 @@ export function EmailField(props: OwnProps) {
   return <Field label="E-mail" type="email" autocomplete="username" required {...props} />;
 }
 
+export function PasswordField(props: OwnProps & Partial<Pick<FieldProps, "label" | "hint">>) {
+  return <Field label="Password" type="password" autocomplete="current-password" required {...props} />;
+}
+
 const LEAST_PASSWORD = 10;
 
 export function NewPasswordField(props: OwnProps & Pick<FieldProps, "label" | "hint">) {

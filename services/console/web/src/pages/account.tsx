@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { deviceOf } from "../devices";
-import { Field, NewPasswordField } from "../fields";
+import { NewPasswordField, PasswordField } from "../fields";
 import { formatMinute } from "../format";
 import { useLoad } from "../load";
 import { FoundOrganisation, switchTo } from "../organisations";
@@ -125,11 +125,8 @@ function Password({ email, onChanged }: { email: string; onChanged: () => void }
       <form onSubmit={change}>
         {/* For managers of passwords. */}
         <input class="hidden" type="text" autocomplete="username" value={email} readOnly tabIndex={-1} aria-hidden />
-        <Field
+        <PasswordField
           label="Current password"
-          type="password"
-          autocomplete="current-password"
-          required
           value={current}
           onValue={setCurrent}
           error={submit.errorOf("current_password")}

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { send } from "../api";
-import { EmailField, Field, NewPasswordField } from "../fields";
+import { EmailField, Field, NewPasswordField, PasswordField } from "../fields";
 import { Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
@@ -48,15 +48,7 @@ export function SignIn(props: SignInProps) {
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <form onSubmit={signIn}>
         <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
-        <Field
-          label="Password"
-          type="password"
-          autocomplete="current-password"
-          required
-          value={password}
-          onValue={setPassword}
-          error={submit.errorOf("password")}
-        />
+        <PasswordField value={password} onValue={setPassword} error={submit.errorOf("password")} />
         <button type="submit" class="primary" disabled={submit.isRunning}>
           {submit.isRunning ? "Signing in…" : "Sign in"}
         </button>

@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { send } from "../api";
-import { EmailField, Field, NewPasswordField } from "../fields";
+import { EmailField, NewPasswordField, PasswordField } from "../fields";
 import { money } from "../format";
 import { switchTo } from "../organisations";
 import { Card, Notice, Page } from "../parts";
@@ -59,11 +59,7 @@ export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Prom
         </Notice>
       ) : (
         <form onSubmit={confirm}>
-          <Field
-            label="Password"
-            type="password"
-            autocomplete="current-password"
-            required
+          <PasswordField
             value={password}
             onValue={setPassword}
             error={submit.errorOf("password")}
