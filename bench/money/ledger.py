@@ -23,13 +23,13 @@ from tollgate_balance.api import accounts as api
 from tollgate_balance.store.audit import LedgerBooks
 from tollgate_balance.store.pages import NEWEST, OLDEST
 from tollgate_balance.store.rows import SQL
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.http import create_app
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.postgres import Pool, create_pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool, create_pool
 from tollgate_common.topics import Topic
 
 ENTRIES, READS, CUSTOMERS = 10_000_000, 500, 500

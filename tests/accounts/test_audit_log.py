@@ -9,7 +9,7 @@ import pytest
 from accounts.answers import SignedUp, assert_problem
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

@@ -10,7 +10,7 @@ from accounts.answers import PASSWORD, RULES, assert_problem, parse_promo_code
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.readiness import Readiness
-from tollgate_common import postgres
+from tollgate_common.postgres import connection as postgres
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
 from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import PromoCode
-from tollgate_common import postgres
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

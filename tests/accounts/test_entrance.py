@@ -14,7 +14,7 @@ from accounts.answers import PASSWORD, RULES, SignedUp, assert_problem
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.rules import Limit, Limits
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

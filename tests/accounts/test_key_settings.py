@@ -16,13 +16,13 @@ from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import records, store
 from tollgate_accounts.keys.consumers import WRITTEN_EVERY, LastUse, newest_uses
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod, KeyLimits, KeyRecord, UsageScope, decode_key
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic, create_topics
 
 pytestmark = pytest.mark.engines

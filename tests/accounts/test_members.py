@@ -10,7 +10,7 @@ from accounts.answers import SignedUp, assert_problem
 from accounts.joining import Headers, account_id, joins, person_id
 from accounts.mailbox import Mailbox
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 from accounts.answers import RULES
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
-from tollgate_common import postgres
 from tollgate_common.http import PROBLEM_TYPE
+from tollgate_common.postgres import connection as postgres
 
 
 @pytest.fixture

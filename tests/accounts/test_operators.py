@@ -20,7 +20,7 @@ from tollgate_accounts.settings import AccountsSettings
 from tollgate_common.errors import CommandError
 from tollgate_common.events import CreditAdjusted, CreditGranted, decode_credit, decode_key
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

@@ -25,7 +25,7 @@ from tollgate_accounts.payments.store import NewPayment
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_common.events import CreditAdjusted, CreditEvent, CreditGranted, decode_credit
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = [
     pytest.mark.engines,

@@ -17,9 +17,9 @@ from tollgate_accounts.access.permissions import InOrganisation, Permission, Pub
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
-from tollgate_common import postgres
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 
 SECRET = "s" * 32
 # What a call needs in its body to get as far as looking for what its path names.

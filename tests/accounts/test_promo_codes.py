@@ -18,7 +18,7 @@ from tollgate_common.errors import CommandError, Problem
 from tollgate_common.events import CreditGranted, decode_credit
 from tollgate_common.ids import new_id
 from tollgate_common.money import NANO_PER_UNIT
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

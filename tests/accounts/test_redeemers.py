@@ -12,7 +12,7 @@ from accounts.mailbox import Mailbox
 from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import Terms
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

@@ -15,7 +15,7 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.promo import store as promo
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

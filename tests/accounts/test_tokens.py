@@ -19,10 +19,10 @@ from tollgate_accounts.settings import AccountsSettings
 from tollgate_accounts.tokens import command, store
 from tollgate_accounts.tokens.handlers import KEPT_FOR, PUBLISHED_BEFORE, SIGNS_FOR, Issuer
 from tollgate_accounts.tokens.seal import Seal
-from tollgate_common.access_tokens import JWKS_PATH, Role, Verifier
+from tollgate_common.auth.access_tokens import JWKS_PATH, Role, Verifier
+from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.errors import CommandError, Problem
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

@@ -7,7 +7,7 @@ import pytest
 
 from analytics.conftest import Analytics
 from analytics.traffic import traffic
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, RequestClosed, TokensUsed, encode
 from tollgate_common.topics import Topic

@@ -31,17 +31,18 @@ from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.store import models
-from tollgate_common import clickhouse, postgres
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth.service_auth import ServiceCredential
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Consumer
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import CreditGranted
 from tollgate_common.http import create_app
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.outbox import Publisher
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.engines import EngineAddresses
 

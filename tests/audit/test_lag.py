@@ -8,7 +8,7 @@ import pytest
 from audit.world import World, differences, request_of
 from tollgate_billing.auditor import audit as auditing
 from tollgate_billing.auditor.peers import RemoteBooks
-from tollgate_common.internal import ServiceCredential
+from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.topics import Topic
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]

@@ -11,12 +11,13 @@ from engines.stores import ClickHouseDatabase
 from tollgate_billing import handlers, store
 from tollgate_billing.auditor.charge_books import ChargeBooks
 from tollgate_billing.store import NewPrice
-from tollgate_common import clickhouse, postgres
-from tollgate_common.audit import Range
-from tollgate_common.brokers import Brokers
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, Tier, TokenCounts, Unpriced, rate
+from tollgate_common.reconciliation.source import Range
 
 pytestmark = pytest.mark.engines
 

@@ -3,9 +3,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from balance.world import PARTITIONS, Books, World, open_pool
-from tollgate_common.brokers import Brokers
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import create_topics
 
 

@@ -17,11 +17,11 @@ from tollgate_balance.leases import Grant
 from tollgate_balance.store import grants as grant_store
 from tollgate_balance.store import ledger as ledger_store
 from tollgate_balance.store import pages
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod, KeyRecord, UsageScope, encode
 from tollgate_common.http import create_app
-from tollgate_common.keys import KeyDirectory
 from tollgate_common.topics import Topic
 from waiting import until
 

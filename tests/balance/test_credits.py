@@ -14,7 +14,7 @@ from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.leases import Authorise
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditGranted
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic
 from waiting import PATIENCE_S, until
 

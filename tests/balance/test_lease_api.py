@@ -10,10 +10,10 @@ from fastapi import FastAPI
 
 from balance.world import Books
 from tollgate_balance.api import accounts, leases
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
-from tollgate_common.keys import KeyDirectory
+from tollgate_common.kafka.brokers import Brokers
 
 pytestmark = pytest.mark.engines
 

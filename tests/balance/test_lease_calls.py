@@ -15,7 +15,7 @@ from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, Outcome
 from tollgate_common.errors import Problem
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from chaos.callers import Call
 from e2e.running import Tollgate
-from tollgate_common import clickhouse, postgres
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import Outcome
+from tollgate_common.postgres import connection as postgres
 
 
 class Charge(NamedTuple):

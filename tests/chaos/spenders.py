@@ -17,8 +17,8 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from e2e.running import Customer, Tollgate
-from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT, decimal_from_nano
+from tollgate_common.postgres import connection as postgres
 from waiting import until
 
 # Nano-units per output token, as OpenAI publishes them; what a request costs is drawn evenly over the powers of ten.

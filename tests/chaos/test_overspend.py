@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaos.spenders import Books, Spenders, read_books, report, settled, watching
 from e2e.running import Tollgate, running_tollgate
 from engines.own import OwnEngines, own_engines
-from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT
+from tollgate_common.postgres import connection as postgres
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.supervisor import Patience, Supervisor
 from tollgate_local.system import Service

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from common.tokens import Publisher, new_signer, token_of
-from tollgate_common import access_tokens
-from tollgate_common.access_tokens import ALGORITHM, AUDIENCE, ISSUER, AccessToken, Role, Signer, looks_like_token
+from tollgate_common.auth import access_tokens
+from tollgate_common.auth.access_tokens import ALGORITHM, AUDIENCE, ISSUER, AccessToken, Role, Signer, looks_like_token
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from waiting import PATIENCE_S, until

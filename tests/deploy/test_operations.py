@@ -7,9 +7,9 @@ from prometheus_client import REGISTRY
 
 from deploy.image import ROOT
 from deploy.settings import CLASSES
-from tollgate_edge.sheets import Sheet
-from tollgate_edge.team import Team
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import Sheet
+from tollgate_edge.observability.worker_status import Team
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 MEASURE = (
@@ -19,7 +19,7 @@ MEASURE = (
     "tollgate_balance.handlers.boots",
     "tollgate_balance.handlers.usage",
     "tollgate_billing.auditor.worker",
-    "tollgate_edge.spool",
+    "tollgate_edge.event_log.spool",
 )
 
 

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from e2e.running import Tollgate
-from tollgate_common import clickhouse
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_local.system import python
 from waiting import until
 

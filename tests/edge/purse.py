@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from tollgate_common.events import PlanVersion, PriceVersion
 from tollgate_common.rating import Prices
-from tollgate_edge.catalogue import Tariff
-from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Lease, Payer, Reservation, Wallet
+from tollgate_edge.credit.leases.state import Lease, Payer, Reservation, Wallet
+from tollgate_edge.http.errors import CreditSpent
+from tollgate_edge.pricing.catalog import Tariff
 
 PAYER = Payer("account")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

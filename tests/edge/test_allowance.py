@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from edge.purse import PAYER, Purse, tariff
 from tollgate_common.rating import TOKEN_CLASSES, Prices, Tier, TokenCounts
-from tollgate_edge.allowance import (
+from tollgate_edge.credit.leases.state import Reservation
+from tollgate_edge.credit.reservation import (
     CONTEXT_TOKENS,
     IMAGE_TOKENS,
     ROOMY_TOKENS,
@@ -19,10 +20,9 @@ from tollgate_edge.allowance import (
     reserve_whole,
     size_of,
 )
-from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Reservation
-from tollgate_edge.request import limited_body, parse_chat
-from tollgate_edge.tokens import count_prompt
+from tollgate_edge.http.errors import CreditSpent
+from tollgate_edge.http.json_body import limited_body, parse_chat
+from tollgate_edge.usage.token_counting import count_prompt
 
 PRICES = st.builds(
     Prices,

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
-from tollgate_common.keys import KeyDirectory
-from tollgate_edge.auth import authenticate, credentials
-from tollgate_edge.errors import ApiError
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_edge.auth.api_keys import authenticate, credentials
+from tollgate_edge.http.errors import ApiError
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,22 @@ from tollgate_balance.api import leases as leases_api
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
-from tollgate_edge.admission import FailingOpen, KnownBalances
-from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
-from tollgate_edge.lease_client import LeaseClient
-from tollgate_edge.lease_desk import LeaseDesk
-from tollgate_edge.leases import Answer, BudgetView, Grant, LeaseView, Outcome, Payer, Refusal, Wallet, Want, closing
+from tollgate_edge.credit.admission import FailingOpen, KnownBalances
+from tollgate_edge.credit.leases.client import LeaseClient
+from tollgate_edge.credit.leases.manager import LeaseDesk
+from tollgate_edge.credit.leases.state import (
+    Answer,
+    BudgetView,
+    Grant,
+    LeaseView,
+    Outcome,
+    Payer,
+    Refusal,
+    Wallet,
+    Want,
+    closing,
+)
+from tollgate_edge.http.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
 from waiting import until
 
 TOKEN = "t" * 32

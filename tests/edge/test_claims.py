@@ -14,12 +14,12 @@ from balance.world import Books, open_pool
 from tollgate_balance.api import idempotency
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
-from tollgate_edge.errors import ApiError, ClientGone
-from tollgate_edge.exchange import Exchange, Message
+from tollgate_edge.credit.leases.client import LeaseClient, NoAnswer
+from tollgate_edge.http.errors import ApiError, ClientGone
+from tollgate_edge.http.request_context import Exchange, Message
 from tollgate_edge.idempotency import claims
 from tollgate_edge.idempotency.claims import Claim, SharedClaims
-from tollgate_edge.idempotency.sealing import KeptAnswer
-from tollgate_edge.lease_client import LeaseClient, NoAnswer
+from tollgate_edge.idempotency.encryption import KeptAnswer
 
 pytestmark = pytest.mark.engines
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tollgate_common.events import KeyLimits, KeyRecord
-from tollgate_edge.errors import ApiError
-from tollgate_edge.exchange import Exchange
-from tollgate_edge.limits.addresses import networks
-from tollgate_edge.limits.gate import Gate, Ticket
+from tollgate_edge.http.errors import ApiError
+from tollgate_edge.http.request_context import Exchange
+from tollgate_edge.rate_limits.client_address import networks
+from tollgate_edge.rate_limits.limiter import Gate, Ticket
 
 MAX_BODY_BYTES = 1000
 

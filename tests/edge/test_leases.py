@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tollgate_balance import leases as books
 from tollgate_balance.ledger import Account
-from tollgate_edge.leases import (
+from tollgate_edge.credit.leases.state import (
     IDLE_TICKS,
     Answer,
     Authorise,

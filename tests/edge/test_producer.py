@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import Topic, create_topics
-from tollgate_edge.producer import LEAST_COMPRESSED, MAX_BATCH_BYTES, Producer
-from tollgate_edge.spool import Entry
+from tollgate_edge.event_log.kafka_producer import LEAST_COMPRESSED, MAX_BATCH_BYTES, Producer
+from tollgate_edge.event_log.spool import Entry
 from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines

@@ -11,16 +11,16 @@ import pytest
 from edge.running import WITHIN_S, read_events
 from engines.own_kafka import OwnKafka, own_kafka
 from engines.stores import unique_name
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import EdgeHeartbeat, RequestDimensions, RequestOpened, StampedEvent, Void, encode
 from tollgate_common.ids import new_id
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, create_topics
-from tollgate_edge.event_log import EventLog
-from tollgate_edge.recorder import Recorder
-from tollgate_edge.rotation import RotatingRecorder
-from tollgate_edge.spool import Entry, Spool
+from tollgate_edge.event_log.log import EventLog
+from tollgate_edge.event_log.rotation import RotatingRecorder
+from tollgate_edge.event_log.spool import Entry, Spool
+from tollgate_edge.event_log.writer import Recorder
 from waiting import until
 
 pytestmark = [pytest.mark.engines]

@@ -13,9 +13,9 @@ from openai import AsyncOpenAI, PermissionDeniedError, RateLimitError
 from edge.running import RICH, WITHIN_S, RunningEdge, prepare, publish, read_events, running_edge
 from engines.stores import delete_topics, unique_name
 from local.provider.running import RunningProvider, running_provider
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.events import KeyLimits, KeyRecord, RequestClosed
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import Topic
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port

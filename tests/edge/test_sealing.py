@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_edge.idempotency.sealing import KeptAnswer, Seal
+from tollgate_edge.idempotency.encryption import KeptAnswer, Seal
 
 callers = st.tuples(st.text(max_size=9), st.binary(max_size=9))
 ANSWER = KeptAnswer(200, b"application/json", "request-1", b'{"content":"the whole truth"}')

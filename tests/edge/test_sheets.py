@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tollgate_edge import sheets
-from tollgate_edge.sheets import PID, Sheet, added_up
+from tollgate_edge.observability import shared_counters as sheets
+from tollgate_edge.observability.shared_counters import PID, Sheet, added_up
 
 
 @pytest.fixture

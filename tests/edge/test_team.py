@@ -6,10 +6,10 @@ import time
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tollgate_edge.sheets import BEAT_MS, PID, STATE, Sheet
-from tollgate_edge.spool import BYTES
-from tollgate_edge.team import SILENT_MS, State, Team
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
+from tollgate_edge.event_log.spool import BYTES
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import BEAT_MS, PID, STATE, Sheet
+from tollgate_edge.observability.worker_status import SILENT_MS, State, Team
 
 
 class Worker:

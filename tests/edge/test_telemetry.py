@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tollgate_common.events import FailedAttempt
-from tollgate_edge.routing.breaker import Breaker
-from tollgate_edge.sheets import PID, Sheet
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import PID, Sheet
+from tollgate_edge.routing.circuit_breaker import Breaker
 
 CHAT = "/v1/chat/completions"
 

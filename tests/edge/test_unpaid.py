@@ -12,16 +12,16 @@ import pytest
 from edge.purse import PAYER, Purse, tariff
 from tollgate_common.events import Outcome
 from tollgate_common.rating import Prices
-from tollgate_edge.allowance import Allowance, reserve_stream
+from tollgate_edge.credit.reservation import Allowance, reserve_stream
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest
-from tollgate_edge.errors import ApiError, ClientGone
-from tollgate_edge.exchange import Exchange, Message
-from tollgate_edge.metering import Ending, RequestMeter
+from tollgate_edge.event_log.request_events import Ending, RequestMeter
+from tollgate_edge.event_log.writer import Flush
+from tollgate_edge.gateway.relay import Call, relay_stream
+from tollgate_edge.http.errors import ApiError, ClientGone
+from tollgate_edge.http.request_context import Exchange, Message
 from tollgate_edge.providers.base import ProviderRequest
-from tollgate_edge.recorder import Flush
-from tollgate_edge.relay import Call, relay_stream
-from tollgate_edge.routing.attempts import Attempts
+from tollgate_edge.routing.retries import Attempts
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 CENT = 10_000_000

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.usage import MOST_TOKENS, parse_response_usage, parse_usage
+from tollgate_edge.usage.parsers import MOST_TOKENS, parse_response_usage, parse_usage
 
 
 def parsed(**usage: Any) -> TokenCounts | None:

@@ -14,8 +14,8 @@ import pytest
 from edge.running import WITHIN_S, Keys, RunningEdge, prepare, read_events, running_edge
 from engines.stores import delete_topics, unique_name
 from local.provider.running import RunningProvider
-from tollgate_common.brokers import Brokers
 from tollgate_common.events import RequestClosed
+from tollgate_common.kafka.brokers import Brokers
 from waiting import until
 
 pytestmark = pytest.mark.live

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from models.explorer import Exploration, explore
 from models.sink_records import STAMPS, Seen, build, recover
 from models.sink_rules import Bounds, SinkRules
+from tollgate_common.clickhouse.insert_state import Declaration, Landing, Step
 from tollgate_common.errors import Damaged
-from tollgate_common.landing import Declaration, Landing, Step
 
 
 class Insert(NamedTuple):

@@ -22,10 +22,10 @@ from prometheus_client import Counter, Gauge
 
 from tollgate_analytics.queries import wrong
 from tollgate_analytics.scopes import Scope
-from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Poison, Problem, Retryable
 from tollgate_common.events import RequestClosed, TokensUsed, decode_request, decode_usage
-from tollgate_common.records import Record
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.records import Record
 from tollgate_common.topics import Topic, find_partitions, partition_for
 
 log = logging.getLogger(__name__)

@@ -10,11 +10,12 @@ from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.retention import Retention, keep_knowing
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
-from tollgate_common import cli, clickhouse
-from tollgate_common.access_tokens import Verifier
+from tollgate_common import cli
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.http import run_service
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.producer import create_producer
 
 
 async def serve(settings: AnalyticsSettings) -> None:

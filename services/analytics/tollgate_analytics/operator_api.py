@@ -19,8 +19,8 @@ from tollgate_analytics.operator_views import (
 from tollgate_analytics.parameters import only
 from tollgate_analytics.queries import parse_range
 from tollgate_analytics.store import Store
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import operators
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems

@@ -23,7 +23,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tollgate_analytics.queries import from_milliseconds, milliseconds
 from tollgate_analytics.slots import SQL
-from tollgate_common.consumer import Consumer
+from tollgate_common.kafka.consumer import Consumer
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)

@@ -24,16 +24,18 @@ from tollgate_billing.dead_letters.consumer import create_consumer as create_let
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.settings import BillingSettings
 from tollgate_billing.store import Charges
-from tollgate_common import cli, clickhouse, postgres
-from tollgate_common.access_tokens import Verifier
+from tollgate_common import cli
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.auth.service_auth import ServiceCredential
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.http import run_service
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.outbox import Publisher
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.outbox import Publisher
 
 log = logging.getLogger(__name__)
 

@@ -11,33 +11,33 @@ from typing import NamedTuple
 from prometheus_client import REGISTRY
 
 from tollgate_common import cli
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import CommandError
 from tollgate_common.events import KeyLimits
 from tollgate_common.http import run_service
 from tollgate_common.ids import new_id
-from tollgate_common.keys import KeyDirectory
-from tollgate_edge.admission import Admission, Balances, FailingOpen, KnownBalances
-from tollgate_edge.api import create_api
-from tollgate_edge.app import EdgeApp
-from tollgate_edge.calls import ModelCalls
-from tollgate_edge.catalogue import Catalogue
-from tollgate_edge.event_log import EventLog
+from tollgate_edge.credit.admission import Admission, Balances, FailingOpen, KnownBalances
+from tollgate_edge.credit.leases.client import LeaseClient
+from tollgate_edge.credit.leases.manager import LeaseDesk
+from tollgate_edge.event_log.log import EventLog
+from tollgate_edge.event_log.rotation import RotatingRecorder
+from tollgate_edge.event_log.writer import Recorder
+from tollgate_edge.gateway.handler import ModelCalls
 from tollgate_edge.idempotency.claims import Claims, NoClaims, SharedClaims
-from tollgate_edge.lease_client import LeaseClient
-from tollgate_edge.lease_desk import LeaseDesk
-from tollgate_edge.limits.gate import Gate
-from tollgate_edge.providers.transport import Timeouts
-from tollgate_edge.recorder import Recorder
-from tollgate_edge.rotation import RotatingRecorder
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import Sheet
+from tollgate_edge.observability.worker_status import Team
+from tollgate_edge.pricing.catalog import Catalogue
+from tollgate_edge.providers.http_transport import Timeouts
+from tollgate_edge.rate_limits.limiter import Gate
 from tollgate_edge.routing.config import GatewayConfig
 from tollgate_edge.routing.document import WrongDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
+from tollgate_edge.server.asgi import EdgeApp
+from tollgate_edge.server.models_api import create_api
 from tollgate_edge.settings import EdgeSettings
-from tollgate_edge.sheets import Sheet
-from tollgate_edge.team import Team
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
-from tollgate_edge.workers import Supervisor, end_with_supervisor, is_worker, listen, worker_sheets
+from tollgate_edge.workers.supervisor import Supervisor, end_with_supervisor, is_worker, listen, worker_sheets
 
 log = logging.getLogger(__name__)
 

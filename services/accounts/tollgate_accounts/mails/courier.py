@@ -22,7 +22,7 @@ from tollgate_accounts.mails import store
 from tollgate_accounts.mails.kinds import PAGES, MailKind, render
 from tollgate_accounts.mails.store import Mail
 from tollgate_common.errors import Retryable
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 LOOK_EVERY_S = 0.5
 GIVE_UP_AFTER = timedelta(days=3)

@@ -17,7 +17,7 @@ from tollgate_accounts.organisations.schemas import (
     Switch,
 )
 from tollgate_accounts.problems import bad_request, documented, invalid_input
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 
 def routes(pool: Pool, access: Access) -> APIRouter:

@@ -8,7 +8,7 @@ from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.organisations import problems, store
 from tollgate_accounts.organisations.store import Organisation, OrganisationOfPerson
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # Each has limits of its own, such as those on requests: a person is not to have them without end.
 MOST_ORGANISATIONS = 10

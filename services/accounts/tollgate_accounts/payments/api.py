@@ -14,7 +14,7 @@ from tollgate_accounts.payments.schemas import BegunPaymentView, OwnPaymentPage,
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_common.money import CURRENCY
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 PAGE = 100
 MAX_PAGE = 1000

@@ -18,7 +18,7 @@ from tollgate_accounts.payments.stripe_checkout import Ended, Event, Paid, Reduc
 from tollgate_common.events import CreditAdjusted, CreditGranted
 from tollgate_common.ids import new_id
 from tollgate_common.money import CURRENCY, NANO_PER_UNIT
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from tollgate_balance.api import views
 from tollgate_balance.ledger import Account, Kind
 from tollgate_balance.store import ledger, pages
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import Caller, customers, operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import Caller, customers, operators
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord, UsageScope
 from tollgate_common.http import expect_stores_away, problems
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 MAX_PAGE = 1000
 # What the balance lists as expiring; who has more grants reads them page by page.

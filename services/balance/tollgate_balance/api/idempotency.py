@@ -9,10 +9,10 @@ from pydantic import Base64Bytes, BaseModel, Field
 
 from tollgate_balance.api.leases import Body, Id, PathId
 from tollgate_balance.store import idempotency
-from tollgate_common.access_tokens import Verifier
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.service_auth import internal_callers
 from tollgate_common.errors import Problem
-from tollgate_common.internal import internal_callers
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 MAX_ANSWER_BYTES = 4 << 20
 

@@ -17,7 +17,7 @@ from tollgate_balance.store.budgets import Named
 from tollgate_balance.store.leases import Boots
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 ANSWERS = Counter("tollgate_balance_lease_answers", "Answers to lease calls.", ["call", "outcome"])
 

@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 from tollgate_balance.ledger import Kind
 from tollgate_balance.store.rows import SQL
 from tollgate_common.events import Budget
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # After every id that there may be.
 LAST_ID = "\x7f"

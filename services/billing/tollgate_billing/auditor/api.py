@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, SecretStr
 from tollgate_billing.auditor.audit import Auditor
 from tollgate_billing.auditor.report import Report
 from tollgate_billing.auditor.worker import UNANSWERED, AuditWorker
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import operators
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
 

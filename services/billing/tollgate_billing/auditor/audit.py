@@ -20,9 +20,9 @@ from tollgate_billing.auditor.peers import RemoteBooks
 from tollgate_billing.auditor.report import Doubled, Gap, Lag, Mismatch, Quarantined, Report, StaleSum, State, Totals
 from tollgate_billing.dead_letters import store as letter_store
 from tollgate_billing.dead_letters.store import ExplainingLetter
-from tollgate_common.audit import Books, Range, Sent, UnclosedRequests, WriteOffs
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.reconciliation.source import Books, Range, Sent, UnclosedRequests, WriteOffs
 from tollgate_common.sequence import BOOT_HORIZON
 from tollgate_common.topics import WITH_DEAD_LETTERS, Topic
 

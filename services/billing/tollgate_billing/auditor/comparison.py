@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tollgate_billing.auditor.report import Mismatch
-from tollgate_common.audit import Books, Digest, Range, Row
+from tollgate_common.reconciliation.source import Books, Digest, Range, Row
 from tollgate_common.topics import Topic
 
 # Records that are compared row by row; above it, pieces are compared by their sums.

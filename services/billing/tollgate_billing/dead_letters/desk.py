@@ -12,7 +12,7 @@ from tollgate_billing.auditor.report import State
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Source
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.topics import WITH_DEAD_LETTERS
 
 log = logging.getLogger(__name__)

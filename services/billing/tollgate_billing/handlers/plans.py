@@ -11,7 +11,7 @@ from tollgate_billing.handlers.publishing import publish_plan
 from tollgate_billing.handlers.validation import check_free, check_name, moment, refusal, similar
 from tollgate_billing.store import StoredPlan
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 PLAN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Ten times the list price: more is a slip of the keyboard.

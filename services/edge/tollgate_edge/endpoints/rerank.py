@@ -4,13 +4,13 @@ token where a model has no price for searches."""
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.errors import missing_parameter
+from tollgate_edge.http.errors import missing_parameter
+from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, decode, required
-from tollgate_edge.tokens import count_input
-from tollgate_edge.usage import MOST_TOKENS
+from tollgate_edge.usage.parsers import MOST_TOKENS
+from tollgate_edge.usage.token_counting import count_input
 
 # A search ranks up to a hundred documents; one of more than 500 tokens with its query is several documents.
 DOCUMENTS_A_SEARCH = 100

@@ -17,11 +17,11 @@ from typing import Protocol
 
 import msgspec
 
-from tollgate_edge.errors import SERVER_ERROR, ApiError, Header
-from tollgate_edge.exchange import Exchange
-from tollgate_edge.form import without_boundary
-from tollgate_edge.idempotency.sealing import KeptAnswer, Seal
-from tollgate_edge.lease_client import LeaseClient, LeaseError, NoAnswer
+from tollgate_edge.credit.leases.client import LeaseClient, LeaseError, NoAnswer
+from tollgate_edge.http.errors import SERVER_ERROR, ApiError, Header
+from tollgate_edge.http.forms import without_boundary
+from tollgate_edge.http.request_context import Exchange
+from tollgate_edge.idempotency.encryption import KeptAnswer, Seal
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from tollgate_edge.providers.anthropic import AnthropicProvider
 from tollgate_edge.providers.base import Provider
 from tollgate_edge.providers.compatible import CompatibleProvider
 from tollgate_edge.providers.gemini import GeminiProvider
+from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.providers.openai import OpenAIProvider
 from tollgate_edge.providers.over_chat import MessagesOverChat
-from tollgate_edge.providers.transport import Timeouts
 from tollgate_edge.routing.router import SpokenProtocol
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from pydantic import SecretStr
 
 from tollgate_edge.providers.base import Provider
-from tollgate_edge.providers.transport import Timeouts
+from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.routing.config import GatewayConfig, read_config
 from tollgate_edge.routing.document import WrongDocument
 from tollgate_edge.routing.routes import Breakers, Connection, Routes, Target, make_targets
