@@ -65,9 +65,9 @@ async def test_a_body_in_no_known_encoding(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({}, 401, "session_missing"),
-        ({"Authorization": "Basic YWRhOnB3"}, 401, "session_missing"),
-        ({"Authorization": "Bearer tg_an-api-key"}, 401, "session_invalid"),
+        ({}, 401, "session_required"),
+        ({"Authorization": "Basic YWRhOnB3"}, 401, "session_required"),
+        ({"Authorization": "Bearer tg_an-api-key"}, 401, "invalid_session"),
         # Only this one must be looked up.
         ({"Authorization": "Bearer tgs_unknown"}, 503, "store_unavailable"),
     ],

@@ -139,7 +139,7 @@ async def test_from_sign_up_to_a_revoked_key(
             (await client.post("/v1/accounts", json=body)).raise_for_status()
             del body["promo_code"]
             wrong = await client.post("/v1/sessions", json=body | {"password": "a wrong password"})
-            assert_problem(wrong, 401, "credentials_wrong")
+            assert_problem(wrong, 401, "invalid_credentials")
             session = (await client.post("/v1/sessions", json=body)).raise_for_status().json()
             client.headers["Authorization"] = f"Bearer {session['token']}"
             account = (await client.get("/v1/account")).raise_for_status().json()

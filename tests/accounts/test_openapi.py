@@ -125,4 +125,4 @@ def test_only_the_entrance_is_open(document: dict[str, Any]) -> None:
         if name not in open_routes:
             refused = set(operation["responses"]["401"]["content"][PROBLEM_TYPE]["examples"])
             of_services = name.split()[1].startswith("/internal/")
-            assert refused == ({"service_unknown"} if of_services else {"session_missing", "session_invalid"})
+            assert refused == ({"unknown_service"} if of_services else {"session_required", "invalid_session"})

@@ -74,7 +74,7 @@ async def test_who_has_had_credit_elsewhere_is_not_new(client: httpx.AsyncClient
     await campaign(pool, Terms("Hello", 10, audience="new"), "HELLO")
     assert (await redeem(client, ada, "WELCOME")).status_code == 201
     second = await found(client, ada, "second")
-    assert_problem(await redeem(client, second, "HELLO"), 409, "promo_code_for_new_accounts", "code")
+    assert_problem(await redeem(client, second, "HELLO"), 409, "promo_code_new_accounts_only", "code")
 
 
 async def test_a_person_founds_ten_organisations_even_all_at_once(

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from balance.world import USD, Books, World, adjusted, running
+from balance.world import USD, ReconciliationSource, World, adjusted, running
 from tollgate_balance.api import accounts as api
 from tollgate_balance.api import internal
 from tollgate_balance.grants import burn, open_purse
@@ -296,11 +296,11 @@ async def test_a_key_of_a_narrower_scope_does_not_read_the_whole_account(
     await until(is_known)
     for path in ("/v1/ledger", "/v1/grants", "/v1/budgets?key_id=k1"):
         refused = await client.get(path, headers=headers)
-        assert (refused.status_code, refused.json()["code"]) == (403, "scope_too_narrow")
+        assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
     assert len((await client.get("/v1/budgets", headers=headers)).json()["budgets"]) == 1
 
 
-async def test_the_query_burns_as_the_rules_do(books: Books) -> None:
+async def test_the_query_burns_as_the_rules_do(books: ReconciliationSource) -> None:
     now = utc_now()
     for seed in range(20):
         chance, account_id = random.Random(seed), f"account-{seed}"

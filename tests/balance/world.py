@@ -69,7 +69,7 @@ class Boot:
 
 
 @dataclass
-class Books:
+class ReconciliationSource:
     """A migrated database, and what it must say."""
 
     dsn: str
@@ -163,7 +163,7 @@ class Books:
 
 
 @dataclass
-class World(Books):
+class World(ReconciliationSource):
     """The same, and topics."""
 
     brokers: Brokers

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaos.spenders import Books, Spenders, read_books, report, settled, watching
+from chaos.spenders import ReconciliationSource, Spenders, read_books, report, settled, watching
 from e2e.running import Tollgate, running_tollgate
 from engines.own import OwnEngines, own_engines
 from tollgate_common.money import NANO_PER_UNIT
@@ -69,7 +69,7 @@ def tollgate(world: World) -> Tollgate:
 
 async def spend(
     tollgate: Tollgate, requests: int, strike: Callable[[], None] | None = None
-) -> tuple[Spenders, Books, int]:
+) -> tuple[Spenders, ReconciliationSource, int]:
     """Let them spend a dollar; something strikes in the middle. With the books and how many boots were fenced.
 
     What a dead edge held cannot be spent before it is released, so that after a strike others come and spend the rest.

@@ -137,7 +137,7 @@ async def test_before_the_keys_are_known_nothing_is_decided(monkeypatch: pytest.
     monkeypatch.setattr(access_tokens, "FIRST_KEYS_WITHIN_S", 0.0)
     publisher = Publisher(A)
     publisher.is_away = True
-    assert await refusal(publisher, token_of(A)) == (503, "token_keys_unknown")
+    assert await refusal(publisher, token_of(A)) == (503, "token_keys_unavailable")
 
 
 async def test_a_token_waits_for_accounts_that_starts_last(monkeypatch: pytest.MonkeyPatch) -> None:

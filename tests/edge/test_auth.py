@@ -33,7 +33,7 @@ async def test_an_edge_that_starts_says_so_whether_the_key_is_known_or_not() -> 
     for text in (known, unknown):
         with pytest.raises(ApiError) as refused:
             authenticate(keys, f"Bearer {text}".encode(), utc_now())
-        assert (refused.value.status, refused.value.code) == (503, "starting")
+        assert (refused.value.status, refused.value.code) == (503, "not_ready")
         assert (b"retry-after", b"1") in refused.value.headers
     keys.topic._caught_up = True
     assert authenticate(keys, f"Bearer {known}".encode(), utc_now()).key_id == "k"

@@ -18,7 +18,7 @@ from tollgate_edge.endpoints.messages import MessageStream
 from tollgate_edge.endpoints.responses import ResponseStream
 from tollgate_edge.http.errors import ApiError, ProviderFailed
 from tollgate_edge.http.forms import parse_form, without_boundary
-from tollgate_edge.http.request_context import Exchange
+from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.streaming.chat_stream import ChatStream
 from tollgate_edge.streaming.sse import Framing
@@ -135,8 +135,8 @@ def test_betas_are_passed_on_by_an_allow_list() -> None:
 
 def test_several_lines_of_a_header_are_one_list() -> None:
     lines = [(b"anthropic-beta", b"pdfs-2024-09-25"), (b"x", b"y"), (b"anthropic-beta", b"token-counting-2024-11-01")]
-    exchange = Exchange({"path": "/v1/messages", "headers": lines}, receive=None, send=None)  # type: ignore[arg-type]
-    assert exchange.headers == {b"anthropic-beta": b"pdfs-2024-09-25, token-counting-2024-11-01", b"x": b"y"}
+    context = RequestContext({"path": "/v1/messages", "headers": lines}, receive=None, send=None)  # type: ignore[arg-type]
+    assert context.headers == {b"anthropic-beta": b"pdfs-2024-09-25, token-counting-2024-11-01", b"x": b"y"}
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])

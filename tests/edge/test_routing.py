@@ -130,11 +130,11 @@ async def test_metrics_tell_answers_and_attempts(world: World, routed: RunningEd
     after = metrics_of(routed)
     grown = {name for name, value in after.items() if value > before.get(name, 0)}
     chat = '{endpoint="/v1/chat/completions"'
-    assert {f'tollgate_edge_answers_total{chat},status="{status}"}}' for status in (200, 404)} <= grown
+    assert {f'tollgate_edge_requests_total{chat},status="{status}"}}' for status in (200, 404)} <= grown
     served = f'provider="spare",result="served",target="{closed.target}"'
     failed = 'provider="openai",result="provider_error",target="openai/gpt-4o"'
-    assert {f"tollgate_edge_attempts_total{{{labels}}}" for labels in (served, failed)} <= grown
-    assert after["tollgate_edge_running"] == 0
+    assert {f"tollgate_edge_provider_attempts_total{{{labels}}}" for labels in (served, failed)} <= grown
+    assert after["tollgate_edge_requests_in_flight"] == 0
 
 
 def metrics_of(edge: RunningEdge) -> dict[str, float]:

@@ -143,7 +143,7 @@ def test_an_end_without_its_blank_line_or_done_is_an_end(last: bytes) -> None:
 
 
 def test_an_event_without_an_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tollgate_edge.streaming.sse.LARGEST_EVENT_BYTES", 1000)
+    monkeypatch.setattr("tollgate_edge.streaming.sse.MAX_EVENT_BYTES", 1000)
     stream = ChatStream(strips_usage=False)
     assert stream.feed(b"data: " + b"x" * 2000) == b""
     assert stream.failure

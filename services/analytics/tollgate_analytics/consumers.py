@@ -25,7 +25,7 @@ from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.topics import Topic
 
-LAG = Gauge("tollgate_analytics_lag", "Events of a partition that have no row yet.", ["topic", "partition"])
+LAG = Gauge("tollgate_analytics_lag_events", "Events of a partition that have no row yet.", ["topic", "partition"])
 NEWEST = Gauge(
     "tollgate_analytics_newest_event_seconds", "Event time of the newest row of a kind, since 1970.", ["kind"]
 )

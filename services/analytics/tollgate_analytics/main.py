@@ -2,7 +2,7 @@
 
 from tollgate_analytics import operator_api, rollup
 from tollgate_analytics.api import build_app
-from tollgate_analytics.audit import RequestBooks, add_routes
+from tollgate_analytics.audit import RequestReconciliationSource, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
@@ -40,7 +40,7 @@ async def serve(settings: AnalyticsSettings) -> None:
             )
             app = build_app(store, keys, prices, consumer, tail, tokens=tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
-            add_routes(app, RequestBooks(client, brokers, prefix, consumer.group), token, tokens)
+            add_routes(app, RequestReconciliationSource(client, brokers, prefix, consumer.group), token, tokens)
             balances = Balances(brokers, prefix)
             operator_api.add_routes(app, store, balances, settings.operator_token, tokens)
             workers = [

@@ -57,7 +57,7 @@ def add_routes(
         """Accounts whose credit ends soon if they go on as in the last day, the soonest first."""
         if (waiting_for := balances.topic.waiting_for()) is not None:
             detail = f"starting, still reading {waiting_for}; try again in a moment"
-            raise Problem(503, "starting", detail, headers={"Retry-After": "1"})
+            raise Problem(503, "not_ready", detail, headers={"Retry-After": "1"})
         return await report_running_out(store, balances, utc_now(), timedelta(hours=within_hours))
 
     app.include_router(router)

@@ -12,7 +12,7 @@ from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.expirer import Expirer
 from tollgate_balance.gauges import Gauges
 from tollgate_balance.settings import BalanceSettings
-from tollgate_balance.store.audit import LedgerBooks
+from tollgate_balance.store.audit import LedgerReconciliationSource
 from tollgate_balance.sweeper import Sweeper
 from tollgate_common import cli
 from tollgate_common.auth.access_tokens import Verifier
@@ -69,7 +69,7 @@ async def serve(settings: BalanceSettings) -> None:
     internal_api.add_routes(app, pool, token, tokens)
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     idempotency_api.add_routes(app, pool, token, tokens)
-    audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)
+    audit_api.add_routes(app, LedgerReconciliationSource(pool, prefix), token, tokens)
     workers = [
         usage.run(),
         credit.run(),

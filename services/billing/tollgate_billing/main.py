@@ -12,9 +12,9 @@ from tollgate_billing import handlers
 from tollgate_billing.api import build_app
 from tollgate_billing.auditor import api as audit_api
 from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
 from tollgate_billing.auditor.event_log import EventLog
-from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.peers import RemoteReconciliationSource
 from tollgate_billing.auditor.worker import AuditWorker
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
@@ -118,9 +118,9 @@ def create_auditor(
         pool=pool,
         event_log=EventLog(brokers),
         prefix=prefix,
-        charges=ChargeBooks(charges, pool, brokers, prefix, group),
-        balance=RemoteBooks(http, settings.balance_url, credential),
-        analytics=RemoteBooks(http, settings.analytics_url, credential),
+        charges=ChargeReconciliationSource(charges, pool, brokers, prefix, group),
+        balance=RemoteReconciliationSource(http, settings.balance_url, credential),
+        analytics=RemoteReconciliationSource(http, settings.analytics_url, credential),
         unclosed_after=timedelta(seconds=settings.unclosed_after_s),
     )
 

@@ -234,7 +234,7 @@ def token_invalid() -> Problem:
 def _keys_unknown() -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "token_keys_unknown",
+        "token_keys_unavailable",
         "access tokens cannot be verified before the accounts service has been reached once; try again in a moment",
         headers={"Retry-After": "5"},
     )

@@ -52,7 +52,7 @@ def customers(keys: KeyDirectory, tokens: Verifier | None = None) -> Callable[[R
             return Caller(record.account_id, record.usage_scope, key=record)
         if (waiting_for := keys.topic.waiting_for()) is not None:
             detail = f"starting, still reading {waiting_for}; try again in a moment"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, headers={"Retry-After": "1"})
         raise unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
 
     return customer

@@ -47,7 +47,7 @@ class Step(Enum):
     DONE = auto()
 
 
-class Landing(NamedTuple):
+class InsertState(NamedTuple):
     """What is known of a block that has been declared.
 
     Args:
@@ -86,24 +86,24 @@ class Landing(NamedTuple):
             return Step.DECLARE_AGAIN if self.is_final else Step.WAIT
         return Step.DECLARE_AGAIN if late else Step.INSERT
 
-    def answered(self) -> "Landing":
+    def answered(self) -> "InsertState":
         """After an OK. To the first insert under a token it is proof; later ones may have been dropped."""
         if self.in_doubt:
             return self._replace(acknowledged=True, found=None)
         return self._replace(found=self.size)
 
-    def failed(self) -> "Landing":
+    def failed(self) -> "InsertState":
         """After an error, or no answer, which say nothing."""
         return self._replace(in_doubt=True, found=None)
 
-    def looked(self, found: int, *, is_final: bool) -> "Landing":
+    def looked(self, found: int, *, is_final: bool) -> "InsertState":
         """After a look at the table; it is final if it began when the deadline was over."""
         return self._replace(found=found, is_final=is_final)
 
-    def waited(self) -> "Landing":
+    def waited(self) -> "InsertState":
         return self._replace(found=None)
 
-    def declared_again(self) -> "Landing":
+    def declared_again(self) -> "InsertState":
         """With a new deadline; under a fresh token if this one is spent. Commit its declaration before anything else.
 
         Raises:
@@ -114,4 +114,4 @@ class Landing(NamedTuple):
         fresh = self.declared._replace(token=self.declared.token + 1)
         if fresh.token >= MAX_TOKENS:
             raise Damaged(f"{self.declared.text()} was acknowledged under {MAX_TOKENS} tokens and is not there")
-        return Landing(fresh, self.size, in_doubt=False)
+        return InsertState(fresh, self.size, in_doubt=False)

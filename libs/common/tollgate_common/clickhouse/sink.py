@@ -31,7 +31,7 @@ from prometheus_client import Counter
 from tollgate_common.clickhouse.blocks import Block, EventT, Table, build_block
 from tollgate_common.clickhouse.client import MAX_BLOCK_ROWS
 from tollgate_common.clickhouse.columns import moment, name, names, number
-from tollgate_common.clickhouse.insert_state import Declaration, Landing, Step
+from tollgate_common.clickhouse.insert_state import Declaration, InsertState, Step
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Damaged, Fenced
@@ -139,7 +139,7 @@ class Sink(Generic[EventT]):
         """
         for record, poison in block.poison:
             await self._dead_letters.send(record, poison)
-        landing = Landing(block.declared, len(block.offsets), in_doubt)
+        landing = InsertState(block.declared, len(block.offsets), in_doubt)
         while (step := landing.next_step(late=self._is_late(block.partition))) is not Step.DONE:
             block = block._replace(declared=landing.declared)
             try:
@@ -151,7 +151,7 @@ class Sink(Generic[EventT]):
                 landing = landing.failed()
                 await asyncio.sleep(RETRY_DELAY_S)
 
-    async def _do(self, step: Step, landing: Landing, block: Block) -> Landing:
+    async def _do(self, step: Step, landing: InsertState, block: Block) -> InsertState:
         match step:
             case Step.INSERT:
                 reach(CrashPoint.BEFORE_INSERT)

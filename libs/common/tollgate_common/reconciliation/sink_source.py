@@ -33,8 +33,8 @@ WORD = 1 << 64
 PartitionBoot = tuple[int, str]
 
 
-class SinkBooks:
-    """The part of `audit.Books` that all sinks' tables share."""
+class SinkReconciliationSource:
+    """The part of `audit.ReconciliationSource` that all sinks' tables share."""
 
     def __init__(self, clickhouse: AsyncClient, table: str, brokers: Brokers, prefix: str, group: str) -> None:
         self._clickhouse = clickhouse

@@ -146,7 +146,7 @@ class KeptFrom(Answer):
     rows_from: datetime
 
 
-class Books(Protocol):
+class ReconciliationSource(Protocol):
     """One service's store, as the auditor sees it."""
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
@@ -167,11 +167,11 @@ class Books(Protocol):
 
 def create_router(token: str | None, tokens: Verifier | None = None) -> APIRouter:
     """The router of the audit's routes, for callers who show a service's token or the secret `token`."""
-    check = internal_callers(token, "audit_not_configured", "no auditor is trusted", tokens)
+    check = internal_callers(token, "reconciliation_not_configured", "no auditor is trusted", tokens)
     return APIRouter(prefix=PATH, dependencies=[Depends(check)])
 
 
-def add_routes(app: FastAPI, books: Books, token: str | None, tokens: Verifier | None = None) -> None:
+def add_routes(app: FastAPI, books: ReconciliationSource, token: str | None, tokens: Verifier | None = None) -> None:
     """Serve `books` to auditors."""
     router = create_router(token, tokens)
 

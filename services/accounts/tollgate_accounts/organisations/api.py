@@ -52,7 +52,7 @@ def routes(pool: Pool, access: Access) -> APIRouter:
             *access_problems.OF_PERSONS,
             bad_request(),
             invalid_input("name"),
-            problems.too_many_organisations(handlers.MOST_ORGANISATIONS),
+            problems.too_many_organisations(handlers.MAX_ORGANISATIONS),
         ),
     )
     async def found_organisation(

@@ -35,7 +35,7 @@ def routes(pool: Pool, access: Access, stripe: StripeCheckout | None) -> APIRout
             *access_problems.OF_MEMBERS,
             bad_request(),
             invalid_input("amount_nano"),
-            problems.amount_out_of_range(handlers.LEAST_NANO, handlers.MOST_NANO),
+            problems.amount_out_of_range(handlers.MIN_NANO, handlers.MAX_NANO),
             problems.currency_not_accepted("EUR", CURRENCY),
             problems.payments_not_configured(),
             problems.stripe_unavailable(),

@@ -63,7 +63,7 @@ def add_routes(app: FastAPI, pool: Pool, token: str | None, tokens: Verifier | N
                 is_claimed = await idempotency.claim(connection, claim_id, body.boot_id, body.token, body.fingerprint)
                 held = None if is_claimed else await idempotency.read(connection, claim_id)
         except ForeignKeyViolation as error:
-            raise Problem(409, "boot_unknown", "the boot has never renewed: renew first") from error
+            raise Problem(409, "boot_not_found", "the boot has never renewed: renew first") from error
         if is_claimed:
             return ClaimAnswer(state=ClaimState.CLAIMED)
         if held is None:

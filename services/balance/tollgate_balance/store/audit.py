@@ -1,4 +1,4 @@
-"""The ledger as the auditor sees it: `tollgate_common.reconciliation.source.Books`."""
+"""The ledger as the auditor sees it: `tollgate_common.reconciliation.source.ReconciliationSource`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from tollgate_common.reconciliation.source import (
 from tollgate_common.topics import Topic
 
 
-class LedgerBooks:
+class LedgerReconciliationSource:
     """Reads only, each answer from one snapshot."""
 
     def __init__(self, pool: Pool, prefix: str) -> None:

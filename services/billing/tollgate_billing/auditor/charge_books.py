@@ -12,7 +12,7 @@ from tollgate_billing.store import SQL
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import CLASSES, Prices, Unpriced
-from tollgate_common.reconciliation.sink_source import SinkBooks, projection_drifts
+from tollgate_common.reconciliation.sink_source import SinkReconciliationSource, projection_drifts
 from tollgate_common.reconciliation.source import MAX_LISTED, Drift, Range
 from tollgate_common.topics import Topic
 
@@ -29,8 +29,8 @@ class RatedAgain(NamedTuple):
     difference_nano: int = 0
 
 
-class ChargeBooks(SinkBooks):
-    """`tollgate_common.reconciliation.source.Books` of the charges."""
+class ChargeReconciliationSource(SinkReconciliationSource):
+    """`tollgate_common.reconciliation.source.ReconciliationSource` of the charges."""
 
     def __init__(self, clickhouse: AsyncClient, pool: Pool, brokers: Brokers, prefix: str, group: str) -> None:
         super().__init__(clickhouse, "charges", brokers, prefix, group)

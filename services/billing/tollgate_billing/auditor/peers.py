@@ -38,8 +38,8 @@ _unclosed = TypeAdapter(UnclosedRequests)
 _write_offs = TypeAdapter(WriteOffs)
 
 
-class RemoteBooks:
-    """`tollgate_common.reconciliation.source.Books` of a peer, and what only some peers have.
+class RemoteReconciliationSource:
+    """`tollgate_common.reconciliation.source.ReconciliationSource` of a peer, and what only some peers have.
 
     Every call raises `Retryable` if the peer does not answer, or not as it should.
     """

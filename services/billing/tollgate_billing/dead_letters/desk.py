@@ -68,7 +68,7 @@ class DeadLetterDesk:
             if place is None or place.topic not in self._sources:
                 raise Problem(
                     HTTPStatus.CONFLICT,
-                    "source_unknown",
+                    "source_not_found",
                     f"{source} is no place in a topic that could be sent to again; discard it with a reason instead",
                 )
             newest = (await store.letters_of(connection, source))[-1]
@@ -99,5 +99,5 @@ class DeadLetterDesk:
 async def _known(connection: Connection, source: str) -> DictRow:
     found = await store.source(connection, source)
     if found is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_dead_letter", f"there is no dead letter of {source}")
+        raise Problem(HTTPStatus.NOT_FOUND, "dead_letter_not_found", f"there is no dead letter of {source}")
     return found

@@ -94,7 +94,7 @@ async def _known(connection: Connection, name: str) -> StoredPlan:
     if name not in plans:
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            "unknown_plan",
+            "plan_not_found",
             f"there is no plan {name!r}{similar(name, sorted(plans))}",
             field="plan",
         )

@@ -27,7 +27,7 @@ class Balances:
 
 
 class Admission(Protocol):
-    """A `LeaseDesk` is one: no account is overspent, however many edges there are. The others are below."""
+    """A `LeaseManager` is one: no account is overspent, however many edges there are. The others are below."""
 
     async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         """Reserve `most_nano` if that can be had, `least_nano` at least.

@@ -36,7 +36,7 @@ BYTES_PER_TOKEN = 4
 NO_UNITS = TokenCounts()
 
 
-class Dearest(NamedTuple):
+class MaxUnitPrices(NamedTuple):
     """Nano-units per million tokens sent and generated, whatever class they turn out to be, and per request."""
 
     input: int
@@ -44,17 +44,17 @@ class Dearest(NamedTuple):
     request_nano: int
 
 
-def dearest(prices: Prices) -> Dearest:
+def dearest(prices: Prices) -> MaxUnitPrices:
     """Of all tiers: which one a prompt reaches is the provider's count to say."""
     every = (prices, *(tier.prices for tier in prices.tiers))
-    return Dearest(
+    return MaxUnitPrices(
         max(price.of(name) for price in every for name in PROMPT_CLASSES),
         max(price.of(name) for price in every for name in COMPLETION_CLASSES),
         max(price.request_nano for price in every),
     )
 
 
-class Quote:
+class CostBound:
     """The tariff's upper bounds."""
 
     __slots__ = ("_bps", "_fixed", "_prices")
@@ -85,12 +85,12 @@ class Quote:
 
 
 @lru_cache(maxsize=1024)
-def _quote_without_units(tariff: Tariff) -> Quote:
-    return Quote(tariff)
+def _quote_without_units(tariff: Tariff) -> CostBound:
+    return CostBound(tariff)
 
 
-def quote_of(tariff: Tariff, units: TokenCounts) -> Quote:
-    return _quote_without_units(tariff) if units is NO_UNITS else Quote(tariff, units)
+def quote_of(tariff: Tariff, units: TokenCounts) -> CostBound:
+    return _quote_without_units(tariff) if units is NO_UNITS else CostBound(tariff, units)
 
 
 def _scaled(total: int, bps: int) -> int:
@@ -154,7 +154,7 @@ def size_of(body: bytes, chat: ChatRequest, context_tokens: int | None) -> Size:
     return Size(prompt, chat.choices, chat.limit_tokens, context_tokens or CONTEXT_TOKENS)
 
 
-class Allowance:
+class OutputReservation:
     """A request's reservation, in tokens. Of a stream it grows with what is delivered.
 
     Delivered tokens are not counted but estimated, at the cost of two looks at a chunk: one token an event, or one for
@@ -181,7 +181,7 @@ class Allowance:
     def __init__(
         self,
         admission: Admission,
-        quote: Quote,
+        quote: CostBound,
         size: Size,
         reservation: Reservation,
         *,
@@ -279,15 +279,15 @@ class Allowance:
         return b"".join(part + b"\n\n" for part in parts[:kept])
 
 
-def reserve_nothing(admission: Admission, payer: Payer, tariff: Tariff, size: Size) -> Allowance:
+def reserve_nothing(admission: Admission, payer: Payer, tariff: Tariff, size: Size) -> OutputReservation:
     """For a request that is free: whoever has spent all may make it too."""
     quote = quote_of(tariff, size.units)
-    return Allowance(admission, quote, size, Reservation(payer, None, 0), covered_tokens=0, step_tokens=0)
+    return OutputReservation(admission, quote, size, Reservation(payer, None, 0), covered_tokens=0, step_tokens=0)
 
 
 async def reserve_stream(
     admission: Admission, payer: Payer, tariff: Tariff, size: Size, first_tokens: int
-) -> Allowance:
+) -> OutputReservation:
     """Reserve the prompt and each choice's first tokens.
 
     Raises:
@@ -296,14 +296,14 @@ async def reserve_stream(
     quote, tokens = quote_of(tariff, size.units), size.at_most(first_tokens)
     nano = quote.nano(size.prompt_tokens, tokens)
     reservation = await admission.reserve(payer, nano, nano)
-    return Allowance(
+    return OutputReservation(
         admission, quote, size, reservation, covered_tokens=tokens, step_tokens=first_tokens * size.choices
     )
 
 
 async def reserve_whole(
     admission: Admission, payer: Payer, tariff: Tariff, size: Size, least_tokens: int, *, step_tokens: int = 0
-) -> Allowance:
+) -> OutputReservation:
     """Reserve the prompt and the longest answer; where the client set no limit, as much of it as credit affords. A
     stream that goes beyond it all the same grows by `step_tokens`.
 
@@ -313,15 +313,15 @@ async def reserve_whole(
     quote = quote_of(tariff, size.units)
     most_nano = quote.nano(size.prompt_tokens, size.output_tokens)
     is_limited = size.limit_tokens is not None
-    roomy_nano = most_nano if is_limited else quote.nano(size.prompt_tokens, size.at_most(ROOMY_TOKENS))
+    preferred_nano = most_nano if is_limited else quote.nano(size.prompt_tokens, size.at_most(ROOMY_TOKENS))
     try:
-        reservation = await admission.reserve(payer, roomy_nano, most_nano)
+        reservation = await admission.reserve(payer, preferred_nano, most_nano)
     except CreditSpent:
         if is_limited:
             raise
         least_nano = quote.nano(size.prompt_tokens, size.at_most(least_tokens))
-        reservation = await admission.reserve(payer, least_nano, roomy_nano)
+        reservation = await admission.reserve(payer, least_nano, preferred_nano)
     covered = size.output_tokens
     if reservation.nano < most_nano:
         covered = min(covered, quote.affordable_tokens(reservation.nano, size.prompt_tokens))
-    return Allowance(admission, quote, size, reservation, covered_tokens=covered, step_tokens=step_tokens)
+    return OutputReservation(admission, quote, size, reservation, covered_tokens=covered, step_tokens=step_tokens)

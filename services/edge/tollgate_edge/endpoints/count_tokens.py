@@ -56,4 +56,4 @@ class TokenCount(ModelRequest):
         return 0
 
 
-COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", TokenCount, MESSAGES.words)
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", TokenCount, MESSAGES.error_format)

@@ -8,7 +8,7 @@ from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an
 from tollgate_edge.http.errors import missing_parameter
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.usage.parsers import MOST_TOKENS
+from tollgate_edge.usage.parsers import MAX_TOKENS
 from tollgate_edge.usage.token_counting import count_input
 
 
@@ -57,7 +57,7 @@ class Embeddings(ModelRequest):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise not_an_answer("list of embeddings") from error
         usage = answer.usage
-        is_told = usage is not None and 0 <= usage.prompt_tokens <= MOST_TOKENS
+        is_told = usage is not None and 0 <= usage.prompt_tokens <= MAX_TOKENS
         tokens = usage.prompt_tokens if usage is not None and is_told else self.prompt_tokens()
         return Reading(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
 

@@ -9,7 +9,7 @@ from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.validation.metered_features import Limited, check_tool, passed_headers
 from tollgate_edge.endpoints.validation.references import check_messages, not_kept
-from tollgate_edge.http.errors import ApiError, ErrorWords, missing_parameter
+from tollgate_edge.http.errors import ApiError, ErrorFormat, missing_parameter
 from tollgate_edge.http.json_body import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.sse import BLANK_LINE
@@ -203,4 +203,4 @@ def error_event(error: ApiError) -> bytes:
     return b"event: error\ndata: %b\n\n" % error_body(error)
 
 
-MESSAGES = Endpoint("/v1/messages", Message, ErrorWords(error_body, error_event))
+MESSAGES = Endpoint("/v1/messages", Message, ErrorFormat(error_body, error_event))

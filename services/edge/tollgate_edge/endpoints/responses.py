@@ -14,7 +14,7 @@ from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.validation.references import check_input, not_kept
-from tollgate_edge.http.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
+from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ApiError, ErrorFormat, unsupported_value
 from tollgate_edge.http.json_body import (
     ModelName,
     check_limit,
@@ -282,5 +282,5 @@ def _error_event(error: ApiError) -> bytes:
 
 
 RESPONSES = Endpoint(
-    "/v1/responses", lambda body, _headers: Response(body), ErrorWords(OPENAI_WORDS.body, _error_event)
+    "/v1/responses", lambda body, _headers: Response(body), ErrorFormat(OPENAI_ERROR_FORMAT.body, _error_event)
 )

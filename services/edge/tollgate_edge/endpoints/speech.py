@@ -7,7 +7,7 @@ import msgspec
 from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
-from tollgate_edge.http.errors import ApiError, ErrorWords
+from tollgate_edge.http.errors import ApiError, ErrorFormat
 from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.typed_stream import BinaryStream, EventStream
@@ -106,4 +106,4 @@ class SpeechStream(EventStream):
 
 
 # Bytes of an error in the middle of sound would be played.
-SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: Speech(body), ErrorWords(ApiError.body, None))
+SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: Speech(body), ErrorFormat(ApiError.body, None))

@@ -41,7 +41,7 @@ REQUEST_TIMEOUT_MS = 30_000
 RETRY_DELAY_S = 0.02
 MAX_BATCH_BYTES = 256 << 10
 # To compress fewer costs more time, here and at the broker, than it saves.
-LEAST_COMPRESSED = 8
+MIN_COMPRESSED = 8
 _ALL_REPLICAS = -1
 _MAGIC, _UNCOMPRESSED, _ZSTD = 2, 0, 4
 _SEQUENCES = 1 << 31
@@ -130,7 +130,7 @@ class Producer:
         """As many of the events as fit, one at least."""
         builder = DefaultRecordBatchBuilder(
             _MAGIC,
-            _ZSTD if len(entries) >= LEAST_COMPRESSED else _UNCOMPRESSED,
+            _ZSTD if len(entries) >= MIN_COMPRESSED else _UNCOMPRESSED,
             is_transactional=0,
             producer_id=self._producer_id,
             producer_epoch=self._epoch,

@@ -13,12 +13,12 @@ from tollgate_common.rating import TokenCounts
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic
 from tollgate_edge.credit.leases.state import Reservation
-from tollgate_edge.event_log.rotation import RotatingRecorder
-from tollgate_edge.event_log.writer import Flush
+from tollgate_edge.event_log.rotation import RotatingEventWriter
+from tollgate_edge.event_log.writer import Batch
 from tollgate_edge.http.json_body import MAX_MODEL_CHARS
-from tollgate_edge.http.request_context import Exchange
+from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.pricing.catalog import Tariff
-from tollgate_edge.rate_limits.limiter import Ticket
+from tollgate_edge.rate_limits.limiter import Permit
 from tollgate_edge.routing.retries import Attempts
 
 _MAX_CLIENT_CHARS = 64
@@ -28,7 +28,7 @@ _MAX_WORD_CHARS = 64
 _SDK = re.compile(r"(?:Async)?(OpenAI|Anthropic)/(\w+) ([\w.+-]+)")
 
 
-class Ending(NamedTuple):
+class RequestOutcome(NamedTuple):
     """How a request ended. `tokens` None is nothing used; `estimated` tokens were counted by the edge."""
 
     outcome: Outcome
@@ -43,34 +43,34 @@ class Ending(NamedTuple):
 class RequestMeter:
     def __init__(
         self,
-        recorder: RotatingRecorder,
-        exchange: Exchange,
+        writer: RotatingEventWriter,
+        context: RequestContext,
         tariff: Tariff,
         dimensions: RequestDimensions,
         *,
         reservation: Reservation,
         attempts: Attempts,
-        ticket: Ticket,
+        permit: Permit,
     ) -> None:
         self.closed = False
-        self._opening: Flush
-        self._recorder = recorder
-        self._exchange = exchange
+        self._opening: Batch
+        self._writer = writer
+        self._context = context
         self._tariff = tariff
         self._dimensions = dimensions
         self._reservation = reservation
         self._attempts = attempts
-        self._ticket = ticket
+        self._ticket = permit
 
     def open(self) -> None:
         """Record that the request goes to the provider."""
-        self._opening = self._recorder.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
+        self._opening = self._writer.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
 
     async def opened(self) -> None:
         """Wait until that is durable: before an answer's first byte leaves, unless the closing is awaited before it."""
         await self._opening.durable()
 
-    def close(self, ending: Ending) -> Flush:
+    def close(self, ending: RequestOutcome) -> Batch:
         """Record how it ended, and settle its reservation. Wait for the flush before an answer's last byte leaves.
 
         What was recorded is on its way even if nobody waits for it: a cancelled task may call this.
@@ -83,7 +83,7 @@ class RequestMeter:
         amount_nano = 0
         if ending.tokens is not None:
             amount_nano = self._tariff.amount_nano(ending.tokens)
-            self._recorder.record(
+            self._writer.record(
                 Topic.USAGE,
                 account_id,
                 lambda stamp: self._used(stamp, now, dimensions, ending, amount_nano),
@@ -91,15 +91,15 @@ class RequestMeter:
         self._reservation.settle(amount_nano)
         self._ticket.settle_tokens(0 if ending.tokens is None else ending.tokens.total)
         # The last one's flush is enough: flushes become durable one after another.
-        return self._recorder.record(
+        return self._writer.record(
             Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
         )
 
     def _opened(self, stamp: Stamp) -> RequestOpened:
-        return RequestOpened(stamp=stamp, at=self._exchange.arrived_at, request=self._dimensions)
+        return RequestOpened(stamp=stamp, at=self._context.arrived_at, request=self._dimensions)
 
     def _used(
-        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending, amount_nano: int
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: RequestOutcome, amount_nano: int
     ) -> TokensUsed:
         assert ending.tokens is not None
         return TokensUsed(
@@ -119,9 +119,11 @@ class RequestMeter:
             provider_cost_nano=self._tariff.provider_cost_nano(ending.tokens),
         )
 
-    def _closed(self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: Ending) -> RequestClosed:
-        latency_ms = self._exchange.elapsed_ms()
-        first_token_ms = self._exchange.first_byte_ms
+    def _closed(
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: RequestOutcome
+    ) -> RequestClosed:
+        latency_ms = self._context.elapsed_ms()
+        first_token_ms = self._context.first_byte_ms
         if first_token_ms is None and ending.outcome is Outcome.COMPLETED:
             # A whole answer, whose first byte leaves with its last.
             first_token_ms = latency_ms
@@ -131,7 +133,7 @@ class RequestMeter:
             request=dimensions,
             outcome=ending.outcome,
             status=ending.status,
-            opened_at=self._exchange.arrived_at,
+            opened_at=self._context.arrived_at,
             latency_ms=latency_ms,
             first_token_ms=first_token_ms,
             error_code=ending.error_code[:_MAX_WORD_CHARS],

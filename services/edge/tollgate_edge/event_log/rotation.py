@@ -12,21 +12,21 @@ from collections.abc import Awaitable, Callable
 from tollgate_common.events import StampedEvent
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic
-from tollgate_edge.event_log.writer import Flush, Recorder
+from tollgate_edge.event_log.writer import Batch, EventWriter
 
 log = logging.getLogger(__name__)
 
 BOOT_LIFETIME_S = 24 * 60 * 60.0
 
 
-class RotatingRecorder:
-    """A `Recorder` to those who record, whichever boot is the current one."""
+class RotatingEventWriter:
+    """A `EventWriter` to those who record, whichever boot is the current one."""
 
-    def __init__(self, start: Callable[[], Recorder], *, lifetime_s: float = BOOT_LIFETIME_S) -> None:
+    def __init__(self, start: Callable[[], EventWriter], *, lifetime_s: float = BOOT_LIFETIME_S) -> None:
         """Build it with its first boot; `run` makes it work.
 
         Args:
-            start: builds a recorder with a boot of its own.
+            start: builds a writer with a boot of its own.
             lifetime_s: how long a boot may stamp events.
         """
         self._start = start
@@ -36,14 +36,14 @@ class RotatingRecorder:
     def refusal(self) -> str | None:
         return self._current.refusal()
 
-    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Flush:
+    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Batch:
         return self._current.record(topic, account_id, build)
 
     async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
         """Work until cancelled; then wait for `until_idle` and end the last boot in good order.
 
         Raises:
-            whatever ends the current boot's recorder.
+            whatever ends the current boot's writer.
         """
         is_ending = False
 

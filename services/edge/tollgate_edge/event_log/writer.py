@@ -1,11 +1,11 @@
-"""The recorder: stamps every event of this process, gathers events into flushes, and tells when each is durable.
+"""The writer: stamps every event of this process, gathers events into flushes, and tells when each is durable.
 
 Guarantee: the events of this boot are numbered densely per topic and partition, in the order in which they are made
 durable. Crash window: between stamp and durability; the event is lost, but so is the answer that waited for it, and
 its seq is never used again.
 
 One flush is on its way at a time. The next leaves when it is durable and somebody waits for one of the events that have
-gathered meanwhile, or `HOLD_S` after the first of them. A flush costs a produce request, however few events share it,
+gathered meanwhile, or `LINGER_S` after the first of them. A flush costs a produce request, however few events share it,
 so under load the next one gathers for a little longer.
 """
 
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 TOPICS = (Topic.REQUESTS, Topic.USAGE)
 HEARTBEAT_S = 5.0
 # How long an event may wait for company that nobody waits for: an opening, while the provider works.
-HOLD_S = 0.005
+LINGER_S = 0.005
 # From one flush to the next, for each event of the first: with more than 4,000 events a second they gather as long as
 # they may; with fewer a flush follows as soon as the one before is durable.
-GATHER_PER_EVENT_S, LONGEST_GATHER_S = 0.00025, 0.008
+GATHER_PER_EVENT_S, MAX_GATHER_S = 0.00025, 0.008
 CLOSE_TIMEOUT_S = 15.0
 
 
-class Flush:
+class Batch:
     """Events that become durable together."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Flush:
 
     def add(self, entry: Entry) -> None:
         if not self.entries:
-            asyncio.get_running_loop().call_later(HOLD_S, self._is_due.set)
+            asyncio.get_running_loop().call_later(LINGER_S, self._is_due.set)
         self.entries.append(entry)
 
     async def due(self) -> None:
@@ -58,7 +58,7 @@ class Flush:
         self._is_durable.set()
 
 
-class Recorder:
+class EventWriter:
     def __init__(self, event_log: EventLog, *, boot_id: str, edge: str) -> None:
         """Build it; `run` connects and makes it work.
 
@@ -73,7 +73,7 @@ class Recorder:
         # Per topic and partition, the seq of the next event, and that after the last durable one.
         self._next_seqs: dict[Topic, list[int]] = {}
         self._durable_seqs: dict[Topic, list[int]] = {}
-        self._gathering = Flush()
+        self._gathering = Batch()
         self._is_connected = asyncio.Event()
 
     async def connected(self) -> None:
@@ -84,7 +84,7 @@ class Recorder:
         """None while requests may be taken, otherwise why they could not be recorded."""
         return self._log.refusal() if self._next_seqs else "it has not reached its event log yet"
 
-    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Flush:
+    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Batch:
         """Stamp an event and have it leave soon, with the flush that is returned; at once if somebody waits for that.
 
         Args:
@@ -112,7 +112,7 @@ class Recorder:
             self._durable_seqs = {topic: [0] * count for topic, count in counts.items()}
             self._next_seqs = {topic: [0] * count for topic, count in counts.items()}
             self._is_connected.set()
-            works = (self._flush_always, self._beat_always, self._log.recover_always, self._log.adopt_always)
+            works = (self._flush_loop, self._heartbeat_loop, self._log.recover_always, self._log.adopt_always)
             tasks += [asyncio.create_task(work()) for work in works]
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
@@ -121,7 +121,7 @@ class Recorder:
             await until_idle()
             await self._close(tasks)
 
-    async def _flush_always(self) -> None:
+    async def _flush_loop(self) -> None:
         loop, leaves_at_s = asyncio.get_running_loop(), 0.0
         while True:
             flush = self._gathering
@@ -129,19 +129,19 @@ class Recorder:
             wait_s = leaves_at_s - loop.time()
             if wait_s > 0:
                 await asyncio.sleep(wait_s)
-            self._gathering = Flush()
-            leaves_at_s = loop.time() + min(len(flush.entries) * GATHER_PER_EVENT_S, LONGEST_GATHER_S)
+            self._gathering = Batch()
+            leaves_at_s = loop.time() + min(len(flush.entries) * GATHER_PER_EVENT_S, MAX_GATHER_S)
             await self._log.store(flush.entries)
             for entry in flush.entries:
                 self._durable_seqs[entry.topic][entry.partition] = entry.seq + 1
             flush.set_durable()
 
-    async def _beat_always(self) -> None:
+    async def _heartbeat_loop(self) -> None:
         while True:
             await self._beat().durable()
             await asyncio.sleep(HEARTBEAT_S)
 
-    def _beat(self) -> Flush:
+    def _beat(self) -> Batch:
         sent = {topic.value: tuple(seqs) for topic, seqs in self._durable_seqs.items()}
         return self.record(
             Topic.REQUESTS,

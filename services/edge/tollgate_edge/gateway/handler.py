@@ -10,11 +10,11 @@ from tollgate_common.events import REASONING, KeyRecord, ModelRecord, RequestDim
 from tollgate_edge.auth.api_keys import authenticate, credentials
 from tollgate_edge.credit.admission import Admission
 from tollgate_edge.credit.leases.state import Payer
-from tollgate_edge.credit.reservation import Allowance, Size, reserve_nothing, reserve_stream, reserve_whole
+from tollgate_edge.credit.reservation import OutputReservation, Size, reserve_nothing, reserve_stream, reserve_whole
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.event_log.request_events import RequestMeter, client_of
-from tollgate_edge.event_log.rotation import RotatingRecorder
+from tollgate_edge.event_log.rotation import RotatingEventWriter
 from tollgate_edge.gateway.relay import Call, relay_stream, relay_whole
 from tollgate_edge.http.errors import (
     ApiError,
@@ -28,12 +28,12 @@ from tollgate_edge.http.errors import (
     starting,
     unknown_model,
 )
-from tollgate_edge.http.request_context import Exchange, Receive, Scope, Send
+from tollgate_edge.http.request_context import Receive, RequestContext, Scope, Send
 from tollgate_edge.idempotency.claims import Claim, Claims
-from tollgate_edge.idempotency.encryption import KeptAnswer
+from tollgate_edge.idempotency.encryption import StoredResponse
 from tollgate_edge.observability.metrics import EdgeCounts
 from tollgate_edge.pricing.catalog import Catalogue, Tariff
-from tollgate_edge.rate_limits.limiter import Gate, Ticket
+from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
 from tollgate_edge.routing.retries import Attempts
 from tollgate_edge.routing.router import Router
 from tollgate_edge.routing.routes import Target
@@ -49,10 +49,10 @@ class ModelCalls:
         keys: KeyDirectory,
         catalogue: Catalogue,
         admission: Admission,
-        recorder: RotatingRecorder,
+        writer: RotatingEventWriter,
         *,
         router: Router,
-        gate: Gate,
+        rate_limiter: RateLimiter,
         claims: Claims,
         counts: EdgeCounts,
         first_output_tokens: int,
@@ -63,9 +63,9 @@ class ModelCalls:
             keys: who may call.
             catalogue: what may be called, and at which price.
             admission: who has credit.
-            recorder: where events go.
+            writer: where events go.
             router: which targets answer for a model.
-            gate: what each key may do.
+            rate_limiter: what each key may do.
             claims: who serves an idempotency key.
             counts: what an operator watches.
             first_output_tokens: of a streamed choice, reserved at once and each time after.
@@ -73,31 +73,31 @@ class ModelCalls:
         self._keys = keys
         self._catalogue = catalogue
         self._admission = admission
-        self._recorder = recorder
+        self._writer = writer
         self._router = router
-        self._gate = gate
+        self._rate_limiter = rate_limiter
         self._claims = claims
         self._first_output_tokens = first_output_tokens
         self._counts = counts
         self._is_idle = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
-        exchange.words = ENDPOINTS[exchange.path].words
+        context = RequestContext(scope, receive, send)
+        context.error_format = ENDPOINTS[context.path].error_format
         self._counts.arrived()
         try:
-            key = authenticate(self._keys, credentials(exchange.headers), exchange.arrived_at)
-            with self._gate.enter(key, exchange) as ticket:
-                await self._serve(exchange, key, ticket)
+            key = authenticate(self._keys, credentials(context.headers), context.arrived_at)
+            with self._rate_limiter.enter(key, context) as permit:
+                await self._serve(context, key, permit)
         except ClientGone:
-            log.debug("request %s: the client left", exchange.request_id)
+            log.debug("request %s: the client left", context.request_id)
         except ApiError as error:
-            await exchange.fail(error)
+            await context.fail(error)
         except Exception:
-            log.exception("request %s failed", exchange.request_id)
-            await exchange.fail(internal_error())
+            log.exception("request %s failed", context.request_id)
+            await context.fail(internal_error())
         finally:
-            self._counts.answered(exchange.path, exchange.status, exchange.first_byte_ms)
+            self._counts.answered(context.path, context.status, context.first_byte_ms)
             if not self._counts.running:
                 self._is_idle.set()
 
@@ -109,17 +109,17 @@ class ModelCalls:
                 async with asyncio.timeout(SETTLE_TIMEOUT_S):
                     await self._is_idle.wait()
 
-    async def _serve(self, exchange: Exchange, key: KeyRecord, ticket: Ticket) -> None:
-        body = await exchange.body(ticket.max_body_bytes)
-        api_key = credentials(exchange.headers)
-        claim = await self._claims.take(exchange, key.account_id, api_key, body)
-        if isinstance(claim, KeptAnswer):
-            await exchange.answer(claim.status, claim.body or b"", claim.content_type, _repeated(claim))
+    async def _serve(self, context: RequestContext, key: KeyRecord, permit: Permit) -> None:
+        body = await context.body(permit.max_body_bytes)
+        api_key = credentials(context.headers)
+        claim = await self._claims.take(context, key.account_id, api_key, body)
+        if isinstance(claim, StoredResponse):
+            await context.answer(claim.status, claim.body or b"", claim.content_type, _repeated(claim))
             return
         try:
-            call = await self._admit(exchange, key, ticket, body, claim)
+            call = await self._admit(context, key, permit, body, claim)
             try:
-                await (relay_stream if call.request.stream else relay_whole)(exchange, call)
+                await (relay_stream if call.request.stream else relay_whole)(context, call)
             finally:
                 # A request that was recorded has settled it before; one that could not be must not hold it for ever.
                 call.allowance.reservation.settle(0)
@@ -129,37 +129,37 @@ class ModelCalls:
                 claim.release()
 
     async def _admit(
-        self, exchange: Exchange, key: KeyRecord, ticket: Ticket, body: bytes, claim: Claim | None
+        self, context: RequestContext, key: KeyRecord, permit: Permit, body: bytes, claim: Claim | None
     ) -> Call:
         """Let the request in.
 
         Raises:
             ApiError: it may not be served; nothing is recorded of it.
         """
-        request = ENDPOINTS[exchange.path].parse(body, exchange.headers)
+        request = ENDPOINTS[context.path].parse(body, context.headers)
         model, targets = self._find(request, key)
-        tariff = self._catalogue.tariff(model, key.plan, exchange.arrived_at, ())
+        tariff = self._catalogue.tariff(model, key.plan, context.arrived_at, ())
         if tariff is None or not tariff.sells(request.uses(tariff.price.prices)):
             raise model_not_priced(request.model)
-        refusal = self._recorder.refusal()
+        refusal = self._writer.refusal()
         if refusal is not None:
             raise cannot_record(refusal)
         size = request.size(model.context_tokens).within(model.max_output_tokens)
-        ticket.take_tokens(size.likely_tokens)
-        dimensions = _dimensions(exchange, key, request, model)
+        permit.take_tokens(size.likely_tokens)
+        dimensions = _dimensions(context, key, request, model)
         grows = request.grows and not _hides_tokens(model, tariff)
         allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets), grows=grows)
         # Nothing is awaited from here on: the call is the one to settle the reservation.
         try:
             attempts = Attempts(targets, self._router.routes.retries)
             meter = RequestMeter(
-                self._recorder,
-                exchange,
+                self._writer,
+                context,
                 tariff,
                 dimensions,
                 reservation=allowance.reservation,
                 attempts=attempts,
-                ticket=ticket,
+                permit=permit,
             )
             upstream = request.to_provider(None if request.stream and grows else allowance.limit_tokens)
             return Call(request, upstream, attempts, meter, allowance, claim)
@@ -169,7 +169,7 @@ class ModelCalls:
 
     async def _reserve(
         self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer, *, grows: bool
-    ) -> Allowance:
+    ) -> OutputReservation:
         if request.is_free:
             return reserve_nothing(self._admission, payer, tariff, size)
         first = self._first_output_tokens
@@ -202,20 +202,22 @@ def _hides_tokens(model: ModelRecord, tariff: Tariff) -> bool:
     return REASONING in model.capabilities or tariff.price.prices.reasoning is not None
 
 
-def _repeated(kept: KeptAnswer) -> tuple[Header, ...]:
+def _repeated(kept: StoredResponse) -> tuple[Header, ...]:
     return (b"idempotent-replayed", b"true"), (b"x-original-request-id", kept.request_id.encode())
 
 
-def _dimensions(exchange: Exchange, key: KeyRecord, request: ModelRequest, model: ModelRecord) -> RequestDimensions:
+def _dimensions(
+    context: RequestContext, key: KeyRecord, request: ModelRequest, model: ModelRecord
+) -> RequestDimensions:
     return RequestDimensions(
-        request_id=exchange.request_id,
+        request_id=context.request_id,
         account_id=key.account_id,
         key_id=key.key_id,
-        endpoint=exchange.path,
+        endpoint=context.path,
         model=model.model,
         provider=model.provider,
         stream=request.stream,
         project_id=key.project_id,
         end_user=request.end_user,
-        client=client_of(exchange.headers.get(b"user-agent", b"")),
+        client=client_of(context.headers.get(b"user-agent", b"")),
     )

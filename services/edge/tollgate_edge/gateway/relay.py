@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.credit.reservation import Allowance
+from tollgate_edge.credit.reservation import OutputReservation
 from tollgate_edge.endpoints.base import AnswerStream, ModelRequest, Reading
-from tollgate_edge.event_log.request_events import Ending, RequestMeter
-from tollgate_edge.event_log.writer import Flush
+from tollgate_edge.event_log.request_events import RequestMeter, RequestOutcome
+from tollgate_edge.event_log.writer import Batch
 from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, internal_error
-from tollgate_edge.http.request_context import Exchange
+from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.idempotency.claims import Claim
 from tollgate_edge.providers.base import AnswerChunks, ProviderRequest
 from tollgate_edge.routing.retries import Attempts
@@ -25,7 +25,7 @@ from tollgate_edge.streaming.chat_stream import CUT_OFF_REASON
 log = logging.getLogger(__name__)
 
 # A proxy in between must not hold back a stream in order to cache or to compress it.
-NOT_KEPT = "answer_not_kept"
+NOT_KEPT = "response_not_stored"
 _STREAM_HEADERS = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
 
 
@@ -36,11 +36,11 @@ class Call(NamedTuple):
     upstream: ProviderRequest
     provider: Attempts
     meter: RequestMeter
-    allowance: Allowance
+    allowance: OutputReservation
     claim: Claim | None = None
 
 
-async def _close(call: Call, ending: Ending, rest: bytes) -> Flush:
+async def _close(call: Call, ending: RequestOutcome, rest: bytes) -> Batch:
     """Record how the request ended. With an idempotency key, what is charged is kept first, and only what is kept is
     charged.
 
@@ -54,7 +54,7 @@ async def _close(call: Call, ending: Ending, rest: bytes) -> Flush:
     return call.meter.close(ending)
 
 
-async def relay_whole(exchange: Exchange, call: Call) -> None:
+async def relay_whole(context: RequestContext, call: Call) -> None:
     """Answer with one JSON body. A client that leaves meanwhile pays for it: the provider generates it to the end.
 
     Raises:
@@ -64,9 +64,9 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     error: ApiError | None = None
     try:
         answer = await call.provider.complete(call.upstream)
-        outcome = Outcome.CANCELLED if exchange.has_client_left() else Outcome.COMPLETED
+        outcome = Outcome.CANCELLED if context.has_client_left() else Outcome.COMPLETED
         ending = _whole_ending(call.request.read(answer.body), outcome)
-        exchange.content_type = answer.content_type.encode("latin-1")
+        context.content_type = answer.content_type.encode("latin-1")
         await (await _close(call, ending, answer.body)).durable()
     except ApiError as known:
         error = known
@@ -74,11 +74,11 @@ async def relay_whole(exchange: Exchange, call: Call) -> None:
     finally:
         if not call.meter.closed:
             await call.meter.close(_refused_ending(error or internal_error())).durable()
-    await exchange.answer(HTTPStatus.OK, answer.body, answer.content_type.encode("latin-1"))
+    await context.answer(HTTPStatus.OK, answer.body, answer.content_type.encode("latin-1"))
 
 
-def _whole_ending(reading: Reading, outcome: Outcome) -> Ending:
-    return Ending(
+def _whole_ending(reading: Reading, outcome: Outcome) -> RequestOutcome:
+    return RequestOutcome(
         outcome,
         HTTPStatus.OK,
         reading.tokens,
@@ -88,26 +88,26 @@ def _whole_ending(reading: Reading, outcome: Outcome) -> Ending:
     )
 
 
-async def relay_stream(exchange: Exchange, call: Call) -> None:
+async def relay_stream(context: RequestContext, call: Call) -> None:
     """Hand on a stream. A client that leaves ends it at the provider too, and pays for what came until then.
 
     Raises:
         ApiError: the provider failed or refused, or the credit ran out; what was delivered is charged.
     """
     call.meter.open()
-    client = exchange.watch_client()
+    client = context.watch_client()
     stream = call.request.open_stream()
     error: ApiError | None = None
     try:
         async with call.provider.stream(call.upstream) as upstream:
             # Not sooner: a call that is cancelled before the provider's headers leaves the provider at work.
             with client:
-                await _hand_on(exchange, upstream, stream, call)
+                await _hand_on(context, upstream, stream, call)
             if stream.failure is not None:
                 raise stream.failure
             ending = _paid_ending(call, stream, Outcome.COMPLETED)
             await (await _close(call, ending, stream.last_event)).durable()
-            await exchange.end(stream.last_event)
+            await context.end(stream.last_event)
             await upstream.read_to_end()
     except ClientGone:
         await _close(call, _paid_ending(call, stream, Outcome.CANCELLED), b"")
@@ -118,11 +118,11 @@ async def relay_stream(exchange: Exchange, call: Call) -> None:
     finally:
         client.stop()
         if not call.meter.closed:
-            ending = _raised_ending(exchange, call, stream, error or internal_error())
-            await (await _close(call, ending, exchange.error_event(error or internal_error()))).durable()
+            ending = _raised_ending(context, call, stream, error or internal_error())
+            await (await _close(call, ending, context.error_event(error or internal_error()))).durable()
 
 
-async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStream, call: Call) -> None:
+async def _hand_on(context: RequestContext, upstream: AnswerChunks, stream: AnswerStream, call: Call) -> None:
     """Pass events on until the stream is over; an answer's start waits for its first event, so that a provider that
     fails before it still gets a status of its own.
 
@@ -135,25 +135,25 @@ async def _hand_on(exchange: Exchange, upstream: AnswerChunks, stream: AnswerStr
         chunk = await upstream.read()
         events = stream.finish() if chunk is None else stream.feed(chunk)
         if events or stream.done:
-            if not exchange.started:
+            if not context.started:
                 await call.meter.opened()
                 content_type = stream.content_type or upstream.content_type.encode("latin-1")
-                await exchange.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
+                await context.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
             if not call.allowance.take(events) and not (was_told_nothing and stream.tokens is not None):
-                await _extend(exchange, stream, call.allowance, events)
-            await exchange.write(events)
+                await _extend(context, stream, call.allowance, events)
+            await context.write(events)
 
 
-async def _extend(exchange: Exchange, stream: AnswerStream, allowance: Allowance, events: bytes) -> None:
+async def _extend(context: RequestContext, stream: AnswerStream, allowance: OutputReservation, events: bytes) -> None:
     """Have the events paid for, or end the answer with those that are."""
     try:
         await allowance.extend(partial(_count, stream))
     except ApiError as error:
-        await exchange.write(allowance.covered_part(events) + stream.cut_event(allowance.size.choices))
+        await context.write(allowance.covered_part(events) + stream.cut_event(allowance.size.choices))
         raise CutOff(error) from error
 
 
-def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> Ending:
+def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> RequestOutcome:
     """The provider's own count; without one, the prompt's and the delivered text's tokens."""
     tokens = stream.tokens or call.request.estimate(stream.delivered_tokens())
     return _stream_ending(stream, outcome, tokens)
@@ -165,21 +165,21 @@ def _count(stream: AnswerStream) -> int:
     return max(told, stream.delivered_tokens())
 
 
-def _raised_ending(exchange: Exchange, call: Call, stream: AnswerStream, error: ApiError) -> Ending:
+def _raised_ending(context: RequestContext, call: Call, stream: AnswerStream, error: ApiError) -> RequestOutcome:
     """Whatever else goes wrong: what was begun is closed."""
     try:
         if isinstance(error, CutOff):
             return _cut_ending(call, stream, error)
-        return _failed_ending(exchange, stream, error)
+        return _failed_ending(context, stream, error)
     except Exception:
-        log.exception("request %s: its usage cannot be told", exchange.request_id)
-        return Ending(Outcome.BROKEN, HTTPStatus.OK, error_code=error.code)
+        log.exception("request %s: its usage cannot be told", context.request_id)
+        return RequestOutcome(Outcome.BROKEN, HTTPStatus.OK, error_code=error.code)
 
 
-def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> Ending:
+def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> RequestOutcome:
     """As for a client that left, but never more than was reserved: what nobody pays was not handed on."""
     output = min(_count(stream), call.allowance.covered_tokens)
-    return Ending(
+    return RequestOutcome(
         Outcome.CUT_OFF,
         HTTPStatus.OK,
         call.request.estimate(output),
@@ -190,21 +190,23 @@ def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> Ending:
     )
 
 
-def _failed_ending(exchange: Exchange, stream: AnswerStream, error: ApiError) -> Ending:
+def _failed_ending(context: RequestContext, stream: AnswerStream, error: ApiError) -> RequestOutcome:
     """What was delivered is charged, the prompt is not: the client has not got what it asked for."""
-    if not exchange.started:
+    if not context.started:
         return _refused_ending(error)
     output = stream.delivered_tokens()
     tokens = stream.tokens or (TokenCounts(output=output) if output else None)
     return _stream_ending(stream, Outcome.BROKEN, tokens, error.code)
 
 
-def _refused_ending(error: ApiError) -> Ending:
-    return Ending(Outcome.REFUSED, error.status, error_code=error.code)
+def _refused_ending(error: ApiError) -> RequestOutcome:
+    return RequestOutcome(Outcome.REFUSED, error.status, error_code=error.code)
 
 
-def _stream_ending(stream: AnswerStream, outcome: Outcome, tokens: TokenCounts | None, error_code: str = "") -> Ending:
-    return Ending(
+def _stream_ending(
+    stream: AnswerStream, outcome: Outcome, tokens: TokenCounts | None, error_code: str = ""
+) -> RequestOutcome:
+    return RequestOutcome(
         outcome,
         HTTPStatus.OK,
         tokens,

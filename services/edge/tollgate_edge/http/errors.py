@@ -35,7 +35,7 @@ _RETRY_LATER = ((b"retry-after", b"%d" % RETRY_AFTER_S),)
 _NO_RETRY = ((b"x-should-retry", b"false"),)
 
 
-class ErrorWords(NamedTuple):
+class ErrorFormat(NamedTuple):
     """How an API words its errors: as a body, and as the last event of a stream that has begun. Without an event the
     connection is broken off: a client must not take a torn answer for a whole one."""
 
@@ -71,7 +71,7 @@ class ApiError(TollgateError):
         return b"data: %b\n\n" % self.body()
 
 
-OPENAI_WORDS = ErrorWords(ApiError.body, ApiError.event)
+OPENAI_ERROR_FORMAT = ErrorFormat(ApiError.body, ApiError.event)
 
 
 class ProviderError(ApiError):
@@ -288,7 +288,7 @@ def cannot_record(reason: str) -> ApiError:
         HTTPStatus.SERVICE_UNAVAILABLE,
         message,
         error_type=SERVER_ERROR,
-        code="cannot_record",
+        code="event_log_unavailable",
         headers=_RETRY_LATER,
     )
 
@@ -298,7 +298,7 @@ def starting() -> ApiError:
         HTTPStatus.SERVICE_UNAVAILABLE,
         "This gateway has just started and does not know all keys and models yet. Try again in a moment.",
         error_type=SERVER_ERROR,
-        code="starting",
+        code="not_ready",
         headers=((b"retry-after", b"1"),),
     )
 

@@ -9,7 +9,7 @@ from python_multipart.multipart import parse_options_header
 from tollgate_edge.http.errors import ApiError, invalid_parameter
 
 # Fields are short words; what is larger is a file.
-_LARGEST_FIELD_BYTES = 64 << 10
+_MAX_FIELD_BYTES = 64 << 10
 
 
 class Form:
@@ -26,10 +26,10 @@ class Form:
     def add(self, name: str, data: bytes, *, is_file: bool) -> None:
         if is_file:
             self.file_sizes[name] = self.file_sizes.get(name, 0) + len(data)
-        elif len(self._fields.get(name, b"")) + len(data) <= _LARGEST_FIELD_BYTES:
+        elif len(self._fields.get(name, b"")) + len(data) <= _MAX_FIELD_BYTES:
             self._fields[name] = self._fields.get(name, b"") + data
         else:
-            raise invalid_parameter(name, f"expected at most {_LARGEST_FIELD_BYTES} bytes")
+            raise invalid_parameter(name, f"expected at most {_MAX_FIELD_BYTES} bytes")
 
 
 class _Reader:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tollgate_common.clock import utc_now
 from tollgate_common.ids import new_id
-from tollgate_edge.http.errors import OPENAI_WORDS, ApiError, ClientGone, Header, body_encoded, body_too_large
+from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ApiError, ClientGone, Header, body_encoded, body_too_large
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -24,7 +24,7 @@ ANY_PAGE: tuple[Header, ...] = ((b"access-control-allow-origin", b"*"), (b"acces
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
 
-class Exchange:
+class RequestContext:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.request_id = new_id()
         self.arrived_at = utc_now()
@@ -34,9 +34,9 @@ class Exchange:
         # Called when the answer begins, for what it tells of the caller's limits then.
         self.extra_headers: Callable[[], Sequence[Header]] = tuple
         # What the client has been sent, if somebody wants to know.
-        self.tape: list[bytes] | None = None
+        self.captured_body: list[bytes] | None = None
         self.content_type = b""
-        self.words = OPENAI_WORDS
+        self.error_format = OPENAI_ERROR_FORMAT
         self.started = False
         # Until an answer begins: the client has left, as other proxies log it.
         self.status = CLIENT_LEFT
@@ -107,8 +107,8 @@ class Exchange:
         await self._send({"type": "http.response.start", "status": status, "headers": common})
 
     async def write(self, data: bytes) -> None:
-        if self.tape is not None:
-            self.tape.append(data)
+        if self.captured_body is not None:
+            self.captured_body.append(data)
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self, data: bytes = b"") -> None:
@@ -123,14 +123,14 @@ class Exchange:
     async def fail(self, error: ApiError) -> None:
         """Answer with an error; in a stream that has begun, as its last event."""
         if not self.started:
-            await self.answer(error.status, self.words.body(error), headers=error.headers)
-        elif self.words.event is not None:
+            await self.answer(error.status, self.error_format.body(error), headers=error.headers)
+        elif self.error_format.event is not None:
             await self.end(self.error_event(error))
         # Otherwise the server closes the connection, as the body has not been ended.
 
     def error_event(self, error: ApiError) -> bytes:
         """An error as the last event of a stream, if its API has such an event."""
-        return self.words.event(error) if self.words.event is not None else b""
+        return self.error_format.event(error) if self.error_format.event is not None else b""
 
 
 def _by_name(lines: Sequence[Header]) -> dict[bytes, bytes]:

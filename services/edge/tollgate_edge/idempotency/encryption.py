@@ -19,7 +19,7 @@ _NONCE_BYTES = 12
 _KEY_BYTES = 32
 
 
-class KeptAnswer(msgspec.Struct, frozen=True):
+class StoredResponse(msgspec.Struct, frozen=True):
     """An answer as the client got it; `body` None if it was too large to keep."""
 
     status: int
@@ -29,7 +29,7 @@ class KeptAnswer(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decoder = msgspec.msgpack.Decoder(KeptAnswer)
+_decoder = msgspec.msgpack.Decoder(StoredResponse)
 
 
 class Seal:
@@ -47,11 +47,11 @@ class Seal:
         """Tells whether another request asks for the same, and without the keys nothing."""
         return hmac.new(self._naming, path.encode() + b"\n" + body, hashlib.sha256).hexdigest()
 
-    def close(self, answer: KeptAnswer) -> bytes:
+    def close(self, answer: StoredResponse) -> bytes:
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._sealing.encrypt(nonce, _encode(answer), self.claim_id.encode())
 
-    def open(self, sealed: bytes) -> KeptAnswer | None:
+    def open(self, sealed: bytes) -> StoredResponse | None:
         """None if another API key sealed it."""
         try:
             plain = self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.claim_id.encode())

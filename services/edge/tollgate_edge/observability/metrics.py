@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from tollgate_common.events import FailedAttempt
-from tollgate_edge.observability.shared_counters import PID, Name, Sheet, added_up
+from tollgate_edge.observability.shared_counters import PID, CounterSegment, Name, added_up
 from tollgate_edge.routing.circuit_breaker import Breaker
 from tollgate_edge.routing.routes import Target
 
@@ -50,7 +50,7 @@ class _Places(dict[LabelsT, int]):
 class EdgeCounts:
     """What has happened, written on a sheet."""
 
-    def __init__(self, sheet: Sheet) -> None:
+    def __init__(self, sheet: CounterSegment) -> None:
         """Go on with what the sheet tells of a worker before, but with nothing under way."""
         self.running = 0
         self.sheet = sheet
@@ -99,7 +99,7 @@ class EdgeCounts:
 class EdgeCollector(Collector):
     """Tells of all workers, whichever is asked: what happened, gone ones included, and what is, of those that run."""
 
-    def __init__(self, counts: EdgeCounts, breakers: Breakers, sheets: Sequence[Sheet]) -> None:
+    def __init__(self, counts: EdgeCounts, breakers: Breakers, sheets: Sequence[CounterSegment]) -> None:
         """Build it.
 
         Args:
@@ -120,26 +120,26 @@ class EdgeCollector(Collector):
         happened = added_up(self._sheets)
         running = [sheet for sheet in self._sheets if sheet.cells[PID]]
         yield GaugeMetricFamily(
-            "tollgate_edge_running", "Calls of models under way.", added_up(running).get((RUNNING,), [0])[0]
+            "tollgate_edge_requests_in_flight", "Calls of models under way.", added_up(running).get((RUNNING,), [0])[0]
         )
         yield _counter(
-            "tollgate_edge_answers",
+            "tollgate_edge_requests",
             "Calls of models that are over, by HTTP status; 499: the client left before an answer.",
             ("endpoint", "status"),
             _labelled(happened, ANSWERS),
         )
         yield _first_bytes(_labelled(happened, FIRST_BYTES))
         yield _counter(
-            "tollgate_edge_attempts",
+            "tollgate_edge_provider_attempts",
             "Attempts at a target; result is served, the provider's HTTP status, or why there was none.",
             ("provider", "target", "result"),
             _labelled(happened, ATTEMPTS),
         )
         yield self._avoided(running)
 
-    def _avoided(self, running: Iterable[Sheet]) -> Metric:
+    def _avoided(self, running: Iterable[CounterSegment]) -> Metric:
         family = GaugeMetricFamily(
-            "tollgate_edge_target_avoided_seconds",
+            "tollgate_edge_circuit_open_seconds",
             "For how long a target that failed, or asked for it, is not tried while others can be.",
             labels=("target",),
         )
@@ -164,7 +164,7 @@ def _counter(name: str, text: str, labels: Sequence[str], counts: Mapping[Name, 
 
 def _first_bytes(of_endpoints: Mapping[Name, Sequence[int]]) -> Metric:
     family = HistogramMetricFamily(
-        "tollgate_edge_first_byte_seconds",
+        "tollgate_edge_time_to_first_byte_seconds",
         "From a call's arrival to the first byte of its answer, the provider's time included.",
         labels=("endpoint",),
     )

@@ -30,7 +30,7 @@ _NAMES_END, PID, BEAT_MS, STATE, _FIRST = range(5)
 _SPARE = 64
 
 
-class Sheet:
+class CounterSegment:
     def __init__(self, memory: mmap.mmap) -> None:
         """Go on with what is there."""
         view = memoryview(memory)
@@ -91,7 +91,7 @@ class Sheet:
             place += size
 
 
-def added_up(sheets: Iterable[Sheet]) -> dict[Name, Sequence[int]]:
+def added_up(sheets: Iterable[CounterSegment]) -> dict[Name, Sequence[int]]:
     """Each name's numbers, added up over the sheets."""
     sums: dict[Name, Sequence[int]] = {}
     for sheet in sheets:

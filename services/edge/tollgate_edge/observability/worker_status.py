@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from tollgate_edge.event_log import spool
-from tollgate_edge.observability.shared_counters import BEAT_MS, PID, STATE, Sheet, added_up
+from tollgate_edge.observability.shared_counters import BEAT_MS, PID, STATE, CounterSegment, added_up
 
 BEAT_S = 1.0
 # One that has written nothing for so long does nothing else either: its event loop stands still.
@@ -35,11 +35,11 @@ class State(IntEnum):
     SILENT = 3
 
 
-class Team:
+class WorkerGroup:
     def __init__(
         self,
-        sheets: Sequence[Sheet],
-        own: Sheet,
+        sheets: Sequence[CounterSegment],
+        own: CounterSegment,
         *,
         waiting_for: Callable[[], str | None],
         note_gauges: Callable[[], None],
@@ -109,7 +109,7 @@ class Team:
         return registry
 
 
-def _state(sheet: Sheet) -> State:
+def _state(sheet: CounterSegment) -> State:
     if not sheet.cells[PID]:
         return State.STARTING
     if _now_ms() - sheet.cells[BEAT_MS] > SILENT_MS:
@@ -122,12 +122,12 @@ def _now_ms() -> int:
 
 
 class _TeamCollector(Collector):
-    def __init__(self, team: Team, sheets: Sequence[Sheet]) -> None:
-        self._team = team
+    def __init__(self, worker_group: WorkerGroup, sheets: Sequence[CounterSegment]) -> None:
+        self._worker_group = worker_group
         self._sheets = sheets
 
     def collect(self) -> Iterator[Metric]:
-        self._team.tell()
+        self._worker_group.tell()
         running = added_up(sheet for sheet in self._sheets if sheet.cells[PID])
         yield GaugeMetricFamily(spool.BYTES_NAME, spool.BYTES_TEXT, running[_SPOOL_BYTES,][0])
         workers = GaugeMetricFamily(
@@ -135,7 +135,7 @@ class _TeamCollector(Collector):
             "Worker processes by what they do; waiting: refuses requests, silent: its event loop stands still.",
             labels=("state",),
         )
-        counts = Counter(self._team.states())
+        counts = Counter(self._worker_group.states())
         for state in State:
             workers.add_metric((state.name.lower(),), counts[state])
         yield workers
@@ -144,7 +144,7 @@ class _TeamCollector(Collector):
 class _Processes(Collector):
     """The client library's metrics of a process, of each worker that runs."""
 
-    def __init__(self, sheets: Sequence[Sheet]) -> None:
+    def __init__(self, sheets: Sequence[CounterSegment]) -> None:
         self._of_workers = [
             (str(number), sheet, ProcessCollector(pid=partial(sheet.cells.__getitem__, PID), registry=None))
             for number, sheet in enumerate(sheets, start=1)

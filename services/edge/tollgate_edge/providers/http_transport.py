@@ -26,7 +26,7 @@ from tollgate_edge.http.errors import Header, ProviderError, ProviderFailed
 from tollgate_edge.providers.base import JSON, Answer, Headers
 
 # An error's body is read to its end only up to this size.
-_LARGEST_ERROR_BYTES = 64 << 10
+_MAX_ERROR_BYTES = 64 << 10
 # After an answer's last event its body is over; a connection whose body is not, is not worth waiting for.
 _LAST_BYTES_TIMEOUT_S = 1.0
 _NOTHING_SENT = "client error (Connect)"
@@ -171,7 +171,7 @@ def _content_type(response: Response) -> str:
 
 async def _read_error(response: Response) -> bytes:
     try:
-        body = await response.body_reader.read(_LARGEST_ERROR_BYTES)
+        body = await response.body_reader.read(_MAX_ERROR_BYTES)
     except (PyreqwestError, TimeoutError, OSError):
         # The status alone tells enough.
         return b""

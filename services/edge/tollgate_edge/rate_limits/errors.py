@@ -1,4 +1,4 @@
-"""Refusals of the gate, as OpenAI words them."""
+"""Refusals of the rate_limiter, as OpenAI words them."""
 
 import math
 from http import HTTPStatus

@@ -12,7 +12,7 @@ from typing import Self
 
 from tollgate_common.events import KeyLimits, KeyRecord
 from tollgate_edge.http.errors import Header
-from tollgate_edge.http.request_context import Exchange, Scope
+from tollgate_edge.http.request_context import RequestContext, Scope
 from tollgate_edge.rate_limits.client_address import Network, client_address, is_within, networks
 from tollgate_edge.rate_limits.errors import (
     address_not_allowed,
@@ -24,7 +24,7 @@ from tollgate_edge.rate_limits.gcra import Bucket
 
 # Keys whose buckets are kept. A bucket is full again after a minute without use, so that to forget it changes nothing
 # for a key that is not among the last so many.
-MOST_KEYS = 100_000
+MAX_KEYS = 100_000
 
 
 class _Usage:
@@ -38,14 +38,16 @@ class _Usage:
         self.in_flight = 0
 
 
-class Ticket:
+class Permit:
     """One request's way through the limits. A key without limits has one too; it does nothing."""
 
-    __slots__ = ("_gate", "_has_left", "_limits", "_taken_tokens", "_usage", "max_body_bytes")
+    __slots__ = ("_has_left", "_limits", "_rate_limiter", "_taken_tokens", "_usage", "max_body_bytes")
 
-    def __init__(self, gate: "Gate", limits: KeyLimits, usage: _Usage | None, max_body_bytes: int) -> None:
+    def __init__(
+        self, rate_limiter: "RateLimiter", limits: KeyLimits, usage: _Usage | None, max_body_bytes: int
+    ) -> None:
         self.max_body_bytes = max_body_bytes
-        self._gate = gate
+        self._rate_limiter = rate_limiter
         self._limits = limits
         self._usage = usage
         self._taken_tokens = 0
@@ -60,7 +62,7 @@ class Ticket:
         limit = self._limits.tokens_per_minute
         if self._usage is None or limit is None:
             return
-        share, now_s = self._gate.share(limit), self._gate.clock()
+        share, now_s = self._rate_limiter.share(limit), self._rate_limiter.clock()
         # What a full bucket would not hold is had from a full one.
         estimate = min(estimate, int(max(1.0, share)))
         wait_s = self._usage.tokens.take(estimate, share, now_s)
@@ -72,7 +74,7 @@ class Ticket:
         """Replace the estimate by what was used. The difference may leave a debt, which later requests wait for."""
         limit = self._limits.tokens_per_minute
         if self._usage is not None and limit is not None:
-            self._usage.tokens.correct(used - self._taken_tokens, self._gate.share(limit))
+            self._usage.tokens.correct(used - self._taken_tokens, self._rate_limiter.share(limit))
             self._taken_tokens = used
 
     def __enter__(self) -> Self:
@@ -92,14 +94,14 @@ class Ticket:
         usage = self._usage
         if usage is None:
             return ()
-        now_s = self._gate.clock()
+        now_s = self._rate_limiter.clock()
         headers: list[Header] = []
         for name, limit, bucket in (
             (b"requests", self._limits.requests_per_minute, usage.requests),
             (b"tokens", self._limits.tokens_per_minute, usage.tokens),
         ):
             if limit is not None:
-                remaining = bucket.remaining(self._gate.share(limit), now_s)
+                remaining = bucket.remaining(self._rate_limiter.share(limit), now_s)
                 headers += [
                     (b"x-ratelimit-limit-" + name, b"%d" % limit),
                     (b"x-ratelimit-remaining-" + name, b"%d" % min(remaining, limit)),
@@ -108,7 +110,7 @@ class Ticket:
         return headers
 
 
-class Gate:
+class RateLimiter:
     def __init__(
         self,
         *,
@@ -152,23 +154,23 @@ class Gate:
             if not is_within(address, networks(key.allowed_ips)):
                 raise address_not_allowed(address)
 
-    def enter(self, key: KeyRecord, exchange: Exchange) -> Ticket:
-        """Let a request in; its ticket must `leave` in the end.
+    def enter(self, key: KeyRecord, context: RequestContext) -> Permit:
+        """Let a request in; its permit must `leave` in the end.
 
         Raises:
             ApiError: 403 or 429.
         """
-        self.check(key, exchange.scope)
+        self.check(key, context.scope)
         limits = self._limits_of(key)
         body_bytes = min(self._max_body_bytes, limits.max_body_bytes or self._max_body_bytes)
         if limits.requests_per_minute is None and limits.tokens_per_minute is None and limits.max_in_flight is None:
-            return Ticket(self, limits, None, body_bytes)
+            return Permit(self, limits, None, body_bytes)
         usage = self._usage_of(key.key_id)
-        ticket = Ticket(self, limits, usage, body_bytes)
+        permit = Permit(self, limits, usage, body_bytes)
         # A refusal tells them too.
-        exchange.extra_headers = ticket.headers
+        context.extra_headers = permit.headers
         self._take_place(usage, limits)
-        return ticket
+        return permit
 
     def _take_place(self, usage: _Usage, limits: KeyLimits) -> None:
         most = limits.max_in_flight
@@ -184,7 +186,7 @@ class Gate:
     def _limits_of(self, key: KeyRecord) -> KeyLimits:
         limits = self._effective.get(key.limits)
         if limits is None:
-            if len(self._effective) >= MOST_KEYS:
+            if len(self._effective) >= MAX_KEYS:
                 self._effective.clear()
             own, default = key.limits, self._defaults
             limits = self._effective[own] = KeyLimits(
@@ -205,7 +207,7 @@ class Gate:
         return usage
 
     def _forget_oldest(self) -> None:
-        if len(self._usages) > MOST_KEYS:
+        if len(self._usages) > MAX_KEYS:
             key_id, oldest = self._usages.popitem(last=False)
             if oldest.in_flight:
                 self._usages[key_id] = oldest

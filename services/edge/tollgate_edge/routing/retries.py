@@ -35,7 +35,7 @@ _BUSY = frozenset(
 _NOT_OURS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
 _ILL = _BUSY | _NOT_OURS
 # No `Retry-After` keeps a target out for longer.
-LONGEST_AVOIDED_S = 600.0
+MAX_AVOIDED_S = 600.0
 
 ResultT = TypeVar("ResultT")
 
@@ -144,7 +144,7 @@ class Attempts:
             # It is well; it does not like this request.
             breaker.succeeded()
         if error.retry_after_s is not None:
-            breaker.avoid_until(now_s + min(error.retry_after_s, LONGEST_AVOIDED_S))
+            breaker.avoid_until(now_s + min(error.retry_after_s, MAX_AVOIDED_S))
 
     def _choose_next(self, error: ProviderError) -> float | None:
         """Set the target of the next attempt and tell how long to wait for it; None if there is to be none."""

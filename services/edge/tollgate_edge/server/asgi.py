@@ -10,7 +10,7 @@ from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.gateway.handler import ModelCalls
 from tollgate_edge.http.cors import answer_preflight, is_open
 from tollgate_edge.http.errors import wrong_method
-from tollgate_edge.http.request_context import ANY_PAGE, Exchange, Message, Receive, Scope, Send, request_headers
+from tollgate_edge.http.request_context import ANY_PAGE, Message, Receive, RequestContext, Scope, Send, request_headers
 
 
 class EdgeApp:
@@ -28,9 +28,9 @@ class EdgeApp:
         elif scope["method"] == "POST":
             await self._calls(scope, receive, send)
         else:
-            exchange = Exchange(scope, receive, send)
-            exchange.words = ENDPOINTS[exchange.path].words
-            await exchange.fail(wrong_method(scope["method"], exchange.path, "POST"))
+            context = RequestContext(scope, receive, send)
+            context.error_format = ENDPOINTS[context.path].error_format
+            await context.fail(wrong_method(scope["method"], context.path, "POST"))
 
 
 def _with_own_headers(path: str, send: Send) -> Send:

@@ -18,7 +18,7 @@ from tollgate_edge.auth.api_keys import authenticate, credentials
 from tollgate_edge.endpoints.messages import error_body
 from tollgate_edge.http.errors import ApiError, unknown_model, unknown_path, wrong_method
 from tollgate_edge.pricing.catalog import Catalogue, Tariff
-from tollgate_edge.rate_limits.limiter import Gate
+from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.router import Router
 
 # What a price of its own shows that a model can.
@@ -45,7 +45,7 @@ def create_api(
     keys: KeyDirectory,
     catalogue: Catalogue,
     router: Router,
-    gate: Gate,
+    rate_limiter: RateLimiter,
     *,
     ready: Callable[[], str | None],
     metrics: CollectorRegistry,
@@ -56,7 +56,7 @@ def create_api(
         keys: who may ask.
         catalogue: what there is.
         router: which targets answer for a model.
-        gate: what each key may do.
+        rate_limiter: what each key may do.
         ready: None when the edge can serve, otherwise what it waits for.
         metrics: what it tells operators.
     """
@@ -68,7 +68,7 @@ def create_api(
         """The models that the caller's key may call now."""
         now = utc_now()
         key = authenticate(keys, credentials(dict(request.headers.raw)), now)
-        gate.check(key, request.scope)
+        rate_limiter.check(key, request.scope)
         return {
             name: Offer(model, tariff)
             for name, model in sorted(catalogue.models.items())

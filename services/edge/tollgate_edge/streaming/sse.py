@@ -2,9 +2,9 @@
 
 BLANK_LINE = b"\n\n"
 # Base64 images come as one event; what is larger than this is no event.
-LARGEST_EVENT_BYTES = 32 << 20
+MAX_EVENT_BYTES = 32 << 20
 _ENDS = (b"\n\n", b"\n\r\n")
-_LONGEST_END = 3
+_MAX_END = 3
 _FIELDS = (b":", b"data", b"event", b"id", b"retry")
 
 
@@ -37,9 +37,9 @@ class Framing:
         seam = self._tail + chunk
         self._parts.append(chunk)
         self._size += len(chunk)
-        self._tail = seam[-_LONGEST_END:]
+        self._tail = seam[-_MAX_END:]
         if not any(end in seam for end in _ENDS):
-            if self._size > LARGEST_EVENT_BYTES:
+            if self._size > MAX_EVENT_BYTES:
                 raise EventTooLarge
             return b""
         data = b"".join(self._parts).replace(b"\r\n", b"\n")
@@ -47,8 +47,8 @@ class Framing:
         if end < len(BLANK_LINE):
             return b""
         rest = data[end:]
-        self._parts, self._size, self._tail = ([rest] if rest else []), len(rest), rest[-_LONGEST_END:]
-        if self._size > LARGEST_EVENT_BYTES:
+        self._parts, self._size, self._tail = ([rest] if rest else []), len(rest), rest[-_MAX_END:]
+        if self._size > MAX_EVENT_BYTES:
             raise EventTooLarge
         return data[:end]
 

@@ -7,7 +7,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 
 # No request can use more: 128 choices of the longest answers there are. What says more is not a usage.
-MOST_TOKENS = 100_000_000
+MAX_TOKENS = 100_000_000
 
 
 class PromptTokensDetails(msgspec.Struct):
@@ -58,7 +58,7 @@ class ResponseUsage(msgspec.Struct):
 
     @property
     def is_possible(self) -> bool:
-        return 0 <= self.input_tokens <= MOST_TOKENS and 0 <= self.output_tokens <= MOST_TOKENS
+        return 0 <= self.input_tokens <= MAX_TOKENS and 0 <= self.output_tokens <= MAX_TOKENS
 
     @property
     def details(self) -> InputDetails:
@@ -87,7 +87,7 @@ class MessagesUsage(msgspec.Struct):
     @property
     def is_possible(self) -> bool:
         counts = (self.input_tokens, self.output_tokens, self.cache_read_input_tokens, self.cache_creation_input_tokens)
-        return all(0 <= (count or 0) <= MOST_TOKENS for count in counts)
+        return all(0 <= (count or 0) <= MAX_TOKENS for count in counts)
 
 
 class DurationUsage(msgspec.Struct):
@@ -111,7 +111,7 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
         usage = _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    if not (0 <= usage.prompt_tokens <= MOST_TOKENS and 0 <= usage.completion_tokens <= MOST_TOKENS):
+    if not (0 <= usage.prompt_tokens <= MAX_TOKENS and 0 <= usage.completion_tokens <= MAX_TOKENS):
         return None
     prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
     cached, written, audio, image, text = _parts(
@@ -194,7 +194,7 @@ def parse_transcription_usage(raw: bytes) -> TokenCounts | None:
 
 def seconds_of_audio(seconds: float) -> TokenCounts | None:
     """Seconds, of which each that began counts; None if there cannot be so many."""
-    return TokenCounts(audio_seconds=-int(-seconds // 1)) if 0 < seconds <= MOST_TOKENS else None
+    return TokenCounts(audio_seconds=-int(-seconds // 1)) if 0 < seconds <= MAX_TOKENS else None
 
 
 def parse_messages_usage(raw: bytes) -> TokenCounts | None:

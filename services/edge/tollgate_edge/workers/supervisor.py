@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
-from tollgate_edge.observability.shared_counters import BEAT_MS, PID, Sheet
+from tollgate_edge.observability.shared_counters import BEAT_MS, PID, CounterSegment
 
 log = logging.getLogger(__name__)
 
@@ -30,13 +30,13 @@ NUMBER_VARIABLE = "TOLLGATE_WORKER_NUMBER"
 RESTART_DELAY_S = 1.0
 # One that ends sooner has not really worked, and after so many in a row none will.
 WORKED_S = 20.0
-MOST_FAILURES = 5
+MAX_FAILURES = 5
 # After the requests have drained, events and leases must become durable: the bounds of those together.
 CLOSE_WITHIN_S = 30.0
 WATCH_S = 1.0
 # So often in a row a worker may have told nothing of itself. They are counted, and time is not: a machine that stands
 # still, or a supervisor, has not seen its workers stand still.
-MOST_SILENT = 30
+MAX_SILENT = 30
 
 
 def is_worker() -> bool:
@@ -56,11 +56,11 @@ def end_with_supervisor() -> None:
     loop.add_reader(pipe, stop)
 
 
-def worker_sheets() -> tuple[list[Sheet], Sheet]:
+def worker_sheets() -> tuple[list[CounterSegment], CounterSegment]:
     """Of a worker: all sheets, and its own. Once: the files are closed."""
     sheets = []
     for descriptor in map(int, os.environ[SHEETS_VARIABLE].split(",")):
-        sheets.append(Sheet.shared(descriptor))
+        sheets.append(CounterSegment.shared(descriptor))
         os.close(descriptor)
     return sheets, sheets[int(os.environ[NUMBER_VARIABLE])]
 
@@ -96,7 +96,7 @@ class Supervisor:
             files = [pipe, *descriptors]
             keepers = [
                 asyncio.create_task(
-                    self._keep(Sheet.shared(descriptor), environment | {NUMBER_VARIABLE: str(number)}, files)
+                    self._keep(CounterSegment.shared(descriptor), environment | {NUMBER_VARIABLE: str(number)}, files)
                 )
                 for number, descriptor in enumerate(descriptors)
             ]
@@ -110,7 +110,7 @@ class Supervisor:
         if has_failed:
             sys.exit("edge: the workers do not stay alive; their log tells why")
 
-    async def _keep(self, sheet: Sheet, environment: Mapping[str, str], files: Sequence[int]) -> None:
+    async def _keep(self, sheet: CounterSegment, environment: Mapping[str, str], files: Sequence[int]) -> None:
         """Have one worker run, always. Returns when all are to stop, or when it cannot."""
         failures = 0
         while not self._stopping.is_set():
@@ -121,13 +121,13 @@ class Supervisor:
             lived_s = asyncio.get_running_loop().time() - started_s
             failures = 0 if lived_s > WORKED_S else failures + 1
             log.error("a worker ended with status %d after %.0f s", status, lived_s)
-            if failures >= MOST_FAILURES:
+            if failures >= MAX_FAILURES:
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(RESTART_DELAY_S):
                     await self._stopping.wait()
 
-    async def _run_one(self, sheet: Sheet, environment: Mapping[str, str], files: Sequence[int]) -> int:
+    async def _run_one(self, sheet: CounterSegment, environment: Mapping[str, str], files: Sequence[int]) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tollgate_edge.main", env=os.environ | environment, pass_fds=files
         )
@@ -143,9 +143,9 @@ class Supervisor:
             self._running.discard(process)
             sheet.cells[PID] = 0
 
-    async def _kill_if_silent(self, process: asyncio.subprocess.Process, sheet: Sheet) -> None:
+    async def _kill_if_silent(self, process: asyncio.subprocess.Process, sheet: CounterSegment) -> None:
         silent, last = 0, 0
-        while silent < MOST_SILENT:
+        while silent < MAX_SILENT:
             await asyncio.sleep(WATCH_S)
             beat = sheet.cells[BEAT_MS]
             silent = silent + 1 if sheet.cells[PID] and beat == last else 0
@@ -197,7 +197,7 @@ def _reserved(host: str, port: int) -> Iterator[None]:
 @contextmanager
 def _shared_sheets(count: int) -> Iterator[list[int]]:
     """Memory for so many sheets, as open files."""
-    descriptors = [Sheet.share() for _ in range(count)]
+    descriptors = [CounterSegment.share() for _ in range(count)]
     try:
         yield descriptors
     finally:

@@ -24,7 +24,7 @@ from tollgate_edge.credit.leases.state import Answer, Authorise, BudgetView, Cal
 TIMEOUT_S = 5.0
 CONNECTIONS = 32
 # The most that the service takes as an amount. No account has so much: whoever asks for more is refused all the same.
-MOST_NANO = 10**18
+MAX_NANO = 10**18
 
 
 class LeaseError(TollgateError):
@@ -95,7 +95,7 @@ _renewal_decoder = msgspec.json.Decoder(_Renewal)
 _answer_decoder = msgspec.json.Decoder(_Answer)
 _problem_decoder = msgspec.json.Decoder(_Problem)
 # Before the boot's first renewal has arrived a call is early, not wrong; without the right secret nothing is decided.
-_NOT_NOW = {"boot_unknown", "invalid_token"}
+_NOT_NOW = {"boot_not_found", "invalid_token"}
 
 
 class LeaseClient:
@@ -140,17 +140,17 @@ class LeaseClient:
         body: dict[str, Any] = {
             "boot_id": call.boot_id,
             "account_id": call.account_id,
-            "wanted_nano": min(call.wanted_nano, MOST_NANO),
+            "wanted_nano": min(call.wanted_nano, MAX_NANO),
         }
         if isinstance(call, Grant):
             body |= {
-                "needed_nano": min(call.needed_nano, MOST_NANO),
+                "needed_nano": min(call.needed_nano, MAX_NANO),
                 "budgets": [to_builtins(budget) for budget in call.budgets],
             }
             content = await self.send("PUT", f"/leases/{call.lease_id}", body)
         else:
             assert isinstance(call, Authorise)
-            body |= {"authorised_nano": min(call.authorised_nano, MOST_NANO), "close": call.close, "rev": call.rev}
+            body |= {"authorised_nano": min(call.authorised_nano, MAX_NANO), "close": call.close, "rev": call.rev}
             content = await self.send("POST", f"/leases/{call.lease_id}/authorised", body)
         answer = _answer_decoder.decode(content)
         budget, ends_in_ms = answer.budget, answer.period_ends_in_ms

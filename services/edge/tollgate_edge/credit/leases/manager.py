@@ -25,8 +25,8 @@ from tollgate_edge.credit.leases.state import (
     Lease,
     Outcome,
     Payer,
+    PayerLease,
     Reservation,
-    Wallet,
     Want,
     closing,
 )
@@ -41,15 +41,15 @@ MARGIN = 0.1
 NAME_LEASES_EVERY_S = 30.0
 TICK_S = 1.0
 # Between two tries of a call.
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.1, 2.0
+FIRST_DELAY_S, MAX_DELAY_S = 0.1, 2.0
 # Until the balance service counts as unreachable for a request that waits for its first answer.
 UNANSWERED_S = 3.0
 CLOSE_TIMEOUT_S = 5.0
 # An orphan among older ones stays until its boot ends.
-MOST_REPEATED = 10_000
+MAX_REPEATED = 10_000
 
 
-class LeaseDesk:
+class LeaseManager:
     def __init__(self, client: LeaseClient, *, credit_wait_s: float) -> None:
         """Build it; `run` makes it work.
 
@@ -61,8 +61,8 @@ class LeaseDesk:
         # Until the balance service declares it dead.
         self._boot_id = new_id()
         self._credit_wait_s = credit_wait_s
-        self._wallets: dict[Payer, Wallet] = {}
-        self._of_account: defaultdict[str, set[Wallet]] = defaultdict(set)
+        self._wallets: dict[Payer, PayerLease] = {}
+        self._of_account: defaultdict[str, set[PayerLease]] = defaultdict(set)
         self._changed: dict[Payer, asyncio.Event] = {}
         # Leases of past periods of their budgets, until the requests on them have ended.
         self._ended: list[Lease] = []
@@ -150,16 +150,16 @@ class LeaseDesk:
                 async with asyncio.timeout(self._credit_wait_s - first_s):
                     await decided.wait()
 
-    def _wallet(self, payer: Payer) -> Wallet:
+    def _wallet(self, payer: Payer) -> PayerLease:
         wallet = self._wallets.get(payer)
         if wallet is None:
-            wallet = self._wallets[payer] = Wallet(payer, self._kick)
+            wallet = self._wallets[payer] = PayerLease(payer, self._kick)
             self._of_account[payer.account_id].add(wallet)
         return wallet
 
     # --- the calls of a wallet ----------------------------------------------------------------------------------------
 
-    def _kick(self, wallet: Wallet) -> None:
+    def _kick(self, wallet: PayerLease) -> None:
         """Have somebody look at the wallet: its worker, or a new one."""
         changed = self._changed.get(wallet.payer)
         if changed is not None:
@@ -168,7 +168,7 @@ class LeaseDesk:
             self._changed[wallet.payer] = asyncio.Event()
             self._group.create_task(self._work(wallet))
 
-    async def _work(self, wallet: Wallet) -> None:
+    async def _work(self, wallet: PayerLease) -> None:
         """Serve a wallet until nobody waits and nothing is to be given back."""
         changed = self._changed[wallet.payer]
         try:
@@ -187,7 +187,7 @@ class LeaseDesk:
         finally:
             del self._changed[wallet.payer]
 
-    def _end_period(self, wallet: Wallet) -> None:
+    def _end_period(self, wallet: PayerLease) -> None:
         ended = wallet.end_period(boot_clock_s())
         if ended is not None:
             self._ended.append(ended)
@@ -204,14 +204,14 @@ class LeaseDesk:
                 if lease in self._ended:
                     self._ended.remove(lease)
 
-    async def _until_changed(self, wallet: Wallet, changed: asyncio.Event) -> None:
+    async def _until_changed(self, wallet: PayerLease, changed: asyncio.Event) -> None:
         """Until credit came free, somebody new waits, somebody may ask again, or the boot lives again."""
         again_s = min(want.not_before_s for want in wallet.waiting) - boot_clock_s()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(again_s, 0.0) if self.is_alive() else FIRST_DELAY_S):
                 await changed.wait()
 
-    async def _make(self, wallet: Wallet, call: Call) -> None:
+    async def _make(self, wallet: PayerLease, call: Call) -> None:
         """Repeat a call until it is answered: only then is it known what the lease is."""
         delay_s = FIRST_DELAY_S
         while True:
@@ -221,7 +221,7 @@ class LeaseDesk:
                 log.warning("a lease call is repeated: %s", error)
                 self._note_repeated(call)
                 await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+                delay_s = min(delay_s * 2, MAX_DELAY_S)
             except BootFenced:
                 wallet.fail()
                 self._rise_again(call.boot_id)
@@ -239,7 +239,7 @@ class LeaseDesk:
                     wallet.drop()
                 return
 
-    def _shrink_others(self, short: Wallet) -> None:
+    def _shrink_others(self, short: PayerLease) -> None:
         """Give back what is idle under other budgets of the account: a renewal would only tell to do so."""
         for wallet in self._of_account[short.payer.account_id]:
             if wallet is not short and wallet.lease is not None:
@@ -249,7 +249,7 @@ class LeaseDesk:
     def _note_repeated(self, call: Call) -> None:
         if isinstance(call, Grant):
             self._sent_twice[call.lease_id] = call.account_id
-            if len(self._sent_twice) > MOST_REPEATED:
+            if len(self._sent_twice) > MAX_REPEATED:
                 del self._sent_twice[next(iter(self._sent_twice))]
 
     # --- the life of the boot -----------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class LeaseDesk:
                         self._close_ended(), *(self._close(wallet) for wallet in self._wallets.values())
                     )
 
-    async def _close(self, wallet: Wallet) -> None:
+    async def _close(self, wallet: PayerLease) -> None:
         call = wallet.close()
         while call is not None:
             try:
@@ -303,7 +303,7 @@ class LeaseDesk:
                 pause_s = 0.0
             except LeaseError as error:
                 log.warning("leases are not renewed: %s", error)
-                pause_s, delay_s = delay_s, min(delay_s * 2, LONGEST_DELAY_S)
+                pause_s, delay_s = delay_s, min(delay_s * 2, MAX_DELAY_S)
             else:
                 named_at_s = sent_at_s if names_leases else named_at_s
                 delay_s = FIRST_DELAY_S
@@ -364,7 +364,7 @@ class LeaseDesk:
                 elif wallet.is_empty and wallet.payer not in self._changed:
                     self._forget(wallet)
 
-    def _forget(self, wallet: Wallet) -> None:
+    def _forget(self, wallet: PayerLease) -> None:
         account_id = wallet.payer.account_id
         del self._wallets[wallet.payer]
         self._of_account[account_id].discard(wallet)

@@ -1,7 +1,7 @@
 """The edge's half of the credit leases: what is reserved, what is spent, and which call to make next.
 
 Pure and synchronous; `lease_desk` makes the calls. docs/leases.md is the contract. For each `Payer`, an account and the
-budgets that bound it, there is one `Wallet` with at most one lease and at most one call under way. Guarantee:
+budgets that bound it, there is one `PayerLease` with at most one lease and at most one call under way. Guarantee:
 `reserved + spent` of a lease exceeds what it authorises only by usage beyond reservations; its own limit is lowered
 before its shrink or close is asked for, and raised only by an answer.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from tollgate_common.events import Budget
 
-# A wallet that nobody used for so many ticks of the desk gives its lease back.
+# A wallet that nobody used for so many ticks of the manager gives its lease back.
 IDLE_TICKS = 5
 # Who waits for other requests of this edge asks again after this, or is served when one of them ends.
 RETRY_AFTER_S = 0.25
@@ -119,7 +119,7 @@ class Lease:
 
     def __init__(
         self,
-        wallet: "Wallet",
+        wallet: "PayerLease",
         lease_id: str,
         boot_id: str,
         limit_nano: int,
@@ -225,10 +225,10 @@ class Want:
         return self.extended.nano if self.extended is not None and self.extended.lease is not lease else 0
 
 
-class Wallet:
+class PayerLease:
     """What one edge has of one payer's credit."""
 
-    def __init__(self, payer: Payer, on_change: Callable[["Wallet"], None]) -> None:
+    def __init__(self, payer: Payer, on_change: Callable[["PayerLease"], None]) -> None:
         """Start empty; `on_change` is called when credit came free while somebody waits."""
         self.payer = payer
         self.lease: Lease | None = None
@@ -342,8 +342,8 @@ class Wallet:
         lease = self.lease
         least_nano = want.least_nano + want.carried_nano(lease)
         # On a short account only what is needed: others need the rest.
-        likes_nano = 0 if self.is_short else self._burned_nano
-        wanted_nano = max(sum(one.most_nano + one.carried_nano(lease) for one in self.waiting), likes_nano)
+        desired_nano = 0 if self.is_short else self._burned_nano
+        wanted_nano = max(sum(one.most_nano + one.carried_nano(lease) for one in self.waiting), desired_nano)
         if lease is None:
             account_id, budgets = self.payer
             return Grant(new_id(), boot_id, account_id, least_nano, max(least_nano, wanted_nano), budgets)

@@ -23,8 +23,8 @@ from tollgate_edge.streaming.chat_stream import DONE_EVENT
 
 # Messages must name a limit, and a model refuses more than it can write: docs.anthropic.com, "Models overview".
 _DEFAULT_LIMIT = 4_096
-_MOST_TOKENS = (("claude-3-5", 8_192), ("claude-3-7", 64_000), ("claude-3", 4_096), ("claude-opus-4-", 32_000))
-_MOST_TOKENS_OTHERWISE = 64_000
+_MAX_TOKENS = (("claude-3-5", 8_192), ("claude-3-7", 64_000), ("claude-3", 4_096), ("claude-opus-4-", 32_000))
+_MAX_TOKENS_OTHERWISE = 64_000
 _FINISH_REASONS = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -65,7 +65,7 @@ def request(chat: Json) -> Json:
 
 
 def _most_tokens(model: str) -> int:
-    return next((most for name, most in _MOST_TOKENS if model.startswith(name)), _MOST_TOKENS_OTHERWISE)
+    return next((most for name, most in _MAX_TOKENS if model.startswith(name)), _MAX_TOKENS_OTHERWISE)
 
 
 def _split_system(messages: list[Json]) -> tuple[list[Json], list[Json]]:
