@@ -143,7 +143,7 @@ async def test_a_killed_edge_costs_no_more_than_it_held(tollgate: Tollgate, _rou
     _, books, fenced = await spend(tollgate, REQUESTS_WITH_DEATHS, lambda: kill(tollgate.supervisor, EDGES[1]))
     metrics = {name: value - before[name] for name, value in (await balance_metrics(tollgate)).items()}
     assert fenced == metrics["boots_fenced"] >= 1
-    assert books.written_off_nano == metrics["written_off_nano"] <= metrics["released_nano"] <= books.released_nano
+    assert books.written_off_nano == metrics["write_off_nano"] <= metrics["released_nano"] <= books.released_nano
     assert books.posted_nano <= NANO_PER_UNIT // 20
 
 
@@ -169,7 +169,7 @@ async def balance_metrics(tollgate: Tollgate) -> dict[str, int]:
     samples = {
         sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples
     }
-    names = ("written_off_nano", "released_nano", "boots_fenced")
+    names = ("write_off_nano", "released_nano", "boots_fenced")
     return {name: int(samples[f"tollgate_balance_{name}_total"]) for name in names}
 
 
@@ -198,7 +198,7 @@ async def test_an_edge_that_was_frozen_goes_on_under_a_new_name(tollgate: Tollga
     await settled(tollgate, customer)
     balance = await tollgate.balance(customer)
     metrics = await balance_metrics(tollgate)
-    assert metrics["written_off_nano"] == before["written_off_nano"]
+    assert metrics["write_off_nano"] == before["write_off_nano"]
     assert 0 < balance["posted_nano"] < NANO_PER_UNIT
 
 
