@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 import psutil
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 from bench.engine import cpu_s
 from clickhouse_connect.driver import asyncclient
@@ -27,6 +27,7 @@ from tollgate_common.clickhouse import blocks
 from tollgate_common.clickhouse.blocks import Stamped, Table
 from tollgate_common.clickhouse.sink import Sink
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.consumer import MAX_RECORDS, Batches, Consumer, Handler
 from tollgate_common.kafka.dead_letters import DeadLetters
 
@@ -124,7 +125,7 @@ def _run(fill: Callable[..., Coroutine[Any, Any, FilledT]], arguments: Sequence[
     return asyncio.run(fill(*arguments))
 
 
-async def send(producer: AIOKafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
+async def send(producer: KafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
     """Fill a partition, in batches as an edge sends them."""
     batch = producer.create_batch()
     for value in values:
@@ -142,7 +143,7 @@ async def costs(
     table: Table[Any],
     client: AsyncClient,
     engine: psutil.Process,
-    producer: AIOKafkaProducer,
+    producer: KafkaProducer,
     rows: int,
 ) -> Costs:
     """Take a topic that has `rows` messages through the table's sink; then the two that it is compared with."""

@@ -1,6 +1,8 @@
 """Fixtures for every test. A test that uses a store says so with `@pytest.mark.engines`."""
 
 import asyncio
+import gc
+import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -49,12 +51,47 @@ def uses_engines(item: pytest.Item) -> bool:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Starts the engines before the first test, whose time limit is not for a download."""
+    # What has been imported stays: a collection after each test need not look at it.
+    gc.collect()
+    gc.freeze()
     if session.config.option.collectonly or not any(uses_engines(item) for item in session.items):
         return
     try:
         find_engines()
     except EnginesError:
         return  # each test that needs them tells it, from the fixture below
+
+
+class _Leaks(logging.Handler):
+    """Collects what asyncio reports of tasks and futures when they are finalized."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if "was never retrieved" in message or "was destroyed but it is pending" in message:
+            self.messages.append(message)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> Iterator[None]:
+    """Fail the test that leaves an unclosed client, or a task or future whose exception nobody retrieves.
+
+    The garbage collector runs after each test, so that a leak is reported where it was made. It must also not be found
+    while Python parses: before 3.11.8 a finalizer that formats a traceback then breaks the parser ("AST constructor
+    recursion depth mismatch"), and pytest with it.
+    """
+    leaks = _Leaks()
+    logger = logging.getLogger("asyncio")
+    logger.addHandler(leaks)
+    try:
+        yield
+        gc.collect()
+    finally:
+        logger.removeHandler(leaks)
+    assert not leaks.messages
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import httpx
-from aiokafka import AIOKafkaProducer
 from bench.money.figures import Figure, percentile
 from bench.money.place import Place, own_place
 from bench.money.usage import Edge
@@ -24,6 +23,7 @@ from tollgate_common.clock import utc_now
 from tollgate_common.events import CreditGranted, TokensUsed, encode
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres.connection import create_pool
 from tollgate_common.topics import Topic
@@ -146,7 +146,7 @@ async def _send(place: Place) -> list[float]:
     return waited_s
 
 
-async def _produce(place: Place, producer: AIOKafkaProducer, event: TokensUsed) -> Awaitable[object]:
+async def _produce(place: Place, producer: KafkaProducer, event: TokensUsed) -> Awaitable[object]:
     """Its acknowledgement."""
     acknowledged: Awaitable[object] = await producer.send(
         Topic.USAGE.named(place.prefix), encode(event), partition=event.stamp.partition

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from aiokafka import AIOKafkaProducer
 from bench import sinks
 from bench.engine import own_engine, until_up
 from bench.money.figures import Figure
@@ -26,6 +25,7 @@ from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import ModelRecord, PriceVersion, TokensUsed, encode
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
@@ -44,7 +44,7 @@ class World:
     pool: Pool
     client: AsyncClient
     engine: psutil.Process
-    producer: AIOKafkaProducer
+    producer: KafkaProducer
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from accounts.answers import OPERATOR_TOKEN, PASSWORD, assert_problem
 from tollgate_accounts.main import PACKAGES
@@ -27,6 +27,7 @@ from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.events import CreditGranted, KeyRecord, decode_credit, decode_key
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.compacted import VERSION_HEADER
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic, create_topics, partition_for
@@ -116,7 +117,7 @@ async def read_messages(
     brokers: Brokers, topic: str, partition: int, count: int
 ) -> list[tuple[str, int, bytes | None]]:
     """The first messages of a partition: key, version, value."""
-    consumer = AIOKafkaConsumer(**brokers.options, isolation_level="read_committed")
+    consumer = KafkaConsumer(**brokers.options, isolation_level="read_committed")
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, partition)])

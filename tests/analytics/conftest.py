@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from fastapi import FastAPI
 from pydantic import SecretStr
@@ -27,6 +26,7 @@ from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
 from waiting import until
@@ -38,7 +38,7 @@ OPERATOR_TOKEN = "operators-" + "x" * 32
 class Analytics:
     http: httpx.AsyncClient
     clickhouse: AsyncClient
-    producer: AIOKafkaProducer
+    producer: KafkaProducer
     prefix: str
     workers: Sequence[asyncio.Task[None]]
     tail: LiveTail

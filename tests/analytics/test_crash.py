@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from analytics.traffic import PARTITIONS, Sent, groups_of, produce, recount, seeded, traffic
@@ -20,6 +19,7 @@ from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.ports import free_port
@@ -77,7 +77,7 @@ async def until_ready(http: httpx.AsyncClient) -> None:
     await until(is_ready, "ready")
 
 
-async def load(producer: AIOKafkaProducer, prefix: str, sent: Sequence[Sent]) -> None:
+async def load(producer: KafkaProducer, prefix: str, sent: Sequence[Sent]) -> None:
     """A steady load of several seconds, in which each batch sends some of the events before it again."""
     chance, size = seeded(32), 100
     for start in range(0, len(sent), size):

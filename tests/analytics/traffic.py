@@ -8,8 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from aiokafka import AIOKafkaProducer
-
 from tollgate_analytics.rows import AnyEvent
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
@@ -25,6 +23,7 @@ from tollgate_common.events import (
     encode,
 )
 from tollgate_common.ids import new_id
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.rating import TokenCounts
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
@@ -165,7 +164,7 @@ def traffic(seed: int, requests: int, accounts: Sequence[str], days: float = 3.0
     return sent
 
 
-async def produce(producer: AIOKafkaProducer, prefix: str, sent: Sequence[Sent]) -> None:
+async def produce(producer: KafkaProducer, prefix: str, sent: Sequence[Sent]) -> None:
     for message in sent:
         await producer.send(
             message.topic.named(prefix),

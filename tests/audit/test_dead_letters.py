@@ -2,10 +2,11 @@
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from audit.world import World, differences, request_of
 from tollgate_common.events import TokensUsed, encode
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.topics import Topic
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
@@ -196,7 +197,7 @@ async def test_bad_calls_are_refused_with_a_reason(world: World) -> None:
 
 async def newest_record(world: World, partition: int) -> ConsumerRecord:
     place = TopicPartition(Topic.USAGE.named(world.prefix), partition)
-    async with AIOKafkaConsumer(**world.brokers.options) as consumer:
+    async with KafkaConsumer(**world.brokers.options) as consumer:
         consumer.assign([place])
         consumer.seek(place, (await consumer.end_offsets([place]))[place] - 1)
         return await consumer.getone()

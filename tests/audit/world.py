@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
 import httpx
-from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_billing.auditor.audit import Auditor
@@ -27,6 +26,7 @@ from tollgate_common.events import (
 )
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Prices, TokenCounts, rate
 from tollgate_common.sequence import Stamp
@@ -119,7 +119,7 @@ class Planted:
 class World:
     brokers: Brokers
     prefix: str
-    producer: AIOKafkaProducer
+    producer: KafkaProducer
     ledger: Pool
     catalogue: Pool
     clickhouse: AsyncClient

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
@@ -28,6 +28,7 @@ from tollgate_common.events import (
 )
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer, KafkaProducer
 from tollgate_common.kafka.consumer import Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.postgres import connection as postgres
@@ -168,7 +169,7 @@ class World(ReconciliationSource):
 
     brokers: Brokers
     prefix: str
-    producer: AIOKafkaProducer
+    producer: KafkaProducer
     tasks: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
@@ -225,7 +226,7 @@ class World(ReconciliationSource):
         return await self.consumed() == await self.ends(self.usage_topic)
 
     async def ends(self, topic: str) -> list[int]:
-        consumer = AIOKafkaConsumer(**self.brokers.options)
+        consumer = KafkaConsumer(**self.brokers.options)
         await consumer.start()
         try:
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
@@ -237,7 +238,7 @@ class World(ReconciliationSource):
     async def dead_letters(self, topic: Topic) -> list[tuple[bytes, str]]:
         """Each dead letter's value and reason."""
         name = topic.dead_letters(self.prefix)
-        consumer = AIOKafkaConsumer(**self.brokers.options, auto_offset_reset="earliest")
+        consumer = KafkaConsumer(**self.brokers.options, auto_offset_reset="earliest")
         await consumer.start()
         try:
             partitions = [TopicPartition(name, number) for number in range(PARTITIONS)]

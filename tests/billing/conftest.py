@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from pydantic import SecretStr
 
@@ -23,6 +22,7 @@ from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CatalogueRecord, KeyRecord, ModelRecord, decode_catalogue, encode
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.compacted import CompactedTopic
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.producer import create_producer
@@ -45,7 +45,7 @@ class Billing:
     prefix: str
     pool: Pool
     clickhouse: AsyncClient
-    producer: AIOKafkaProducer
+    producer: KafkaProducer
     keys: KeyDirectory
     catalogue: dict[str, CatalogueRecord]
     """catalogue.v1 as an edge knows it, by key."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from billing.conftest import Billing
 from billing.traffic import PARTITIONS, charged
@@ -13,6 +13,7 @@ from tollgate_billing import handlers
 from tollgate_billing.handlers import PriceCommand
 from tollgate_common.clock import utc_now
 from tollgate_common.events import TokensUsed, UsageEvent
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts, rate
 from tollgate_common.topics import Topic
 from waiting import PATIENCE_S
@@ -25,7 +26,7 @@ ACCOUNTS = ("acc-a", "acc-b", "acc-c")
 async def dead_letters(billing: Billing, count: int) -> list[tuple[bytes, str]]:
     """The first dead letters of usage.v1: their bytes and reasons."""
     partitions = [TopicPartition(Topic.USAGE.dead_letters(billing.prefix), number) for number in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(**billing.brokers.options, auto_offset_reset="earliest")
+    consumer = KafkaConsumer(**billing.brokers.options, auto_offset_reset="earliest")
     await consumer.start()
     try:
         consumer.assign(partitions)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
@@ -20,6 +19,7 @@ from tollgate_common.events import (
     encode,
 )
 from tollgate_common.ids import new_id
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.rating import TokenCounts, rate
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
@@ -31,7 +31,7 @@ PLAN_VERSION = "standard@1"
 class Edge:
     """One boot of an edge: counts its events partition by partition."""
 
-    def __init__(self, producer: AIOKafkaProducer, prefix: str, seed: int = 1) -> None:
+    def __init__(self, producer: KafkaProducer, prefix: str, seed: int = 1) -> None:
         self._producer = producer
         self._topic = Topic.USAGE.named(prefix)
         self._boot_id = new_id()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CODE = Path(__file__).resolve().parents[2]
-CLIENTS = {"AIOKafkaClient", "AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"}
+CLIENTS = {"AIOKafkaClient", "KafkaConsumer", "KafkaProducer", "KafkaAdmin"}
 
 
 def clients_made(file: Path) -> Iterator[tuple[str, bool]]:

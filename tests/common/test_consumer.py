@@ -3,12 +3,12 @@
 import asyncio
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_common.errors import Fenced
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaAdmin, KafkaConsumer
 from tollgate_common.kafka.consumer import Batches, Consumer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.kafka.records import Record, lighten
@@ -93,7 +93,7 @@ async def test_members_come_and_go_before_anything_was_committed(brokers: Broker
     try:
         for _ in range(4):
             before = idler.assignments
-            other = AIOKafkaConsumer(topic, **brokers.options, group_id=group, enable_auto_commit=False)
+            other = KafkaConsumer(topic, **brokers.options, group_id=group, enable_auto_commit=False)
             async with other:
                 while not other.assignment():
                     await asyncio.sleep(0.02)
@@ -154,7 +154,7 @@ async def test_records_are_light(brokers: Brokers, topic_prefix: str) -> None:
             await producer.send_and_wait(topic, b"value", b"key", headers=[("name", b"x")]),
             await producer.send_and_wait(topic, None, b"key"),
         ]
-    async with AIOKafkaConsumer(**brokers.options) as kafka:
+    async with KafkaConsumer(**brokers.options) as kafka:
         lighten(kafka)
         kafka.assign([TopicPartition(topic, 0)])
         kafka.seek(TopicPartition(topic, 0), 0)
@@ -166,13 +166,13 @@ async def test_records_are_light(brokers: Brokers, topic_prefix: str) -> None:
 
 
 async def successor_commits(brokers: Brokers, group: str, topic: str, offset: int) -> None:
-    successor = AIOKafkaConsumer(topic, **brokers.options, group_id=group, enable_auto_commit=False)
+    successor = KafkaConsumer(topic, **brokers.options, group_id=group, enable_auto_commit=False)
     async with successor:
         await successor.commit({TopicPartition(topic, 0): offset})
 
 
 async def committed(brokers: Brokers, group: str, partition: TopicPartition) -> int:
-    admin = AIOKafkaAdminClient(**brokers.options)
+    admin = KafkaAdmin(**brokers.options)
     await admin.start()
     try:
         offsets = await admin.list_consumer_group_offsets(group)

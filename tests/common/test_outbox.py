@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollgate_common.errors import Retryable
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.compacted import VERSION_HEADER, CompactedTopic
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.kafka.records import Record
@@ -49,7 +50,7 @@ class World:
 
     async def read(self, topic: Topic) -> list[Record]:
         """All records of a topic with one partition."""
-        reader = AIOKafkaConsumer(**self.brokers.options, isolation_level="read_committed")
+        reader = KafkaConsumer(**self.brokers.options, isolation_level="read_committed")
         await reader.start()
         try:
             partition = TopicPartition(topic.named(self.prefix), 0)

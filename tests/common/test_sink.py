@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from engines.stores import ClickHouseDatabase
@@ -22,6 +22,7 @@ from tollgate_common.errors import Damaged
 from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor, made_at, new_id
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer, KafkaProducer
 from tollgate_common.kafka.consumer import Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.producer import create_producer
@@ -87,7 +88,7 @@ class DyingSink(Sink[Any]):
 class World:
     """One topic, one table, one boot, and the sinks that come and go."""
 
-    def __init__(self, brokers: Brokers, prefix: str, client: AsyncClient, producer: AIOKafkaProducer) -> None:
+    def __init__(self, brokers: Brokers, prefix: str, client: AsyncClient, producer: KafkaProducer) -> None:
         self.brokers, self.prefix, self.client, self.producer = brokers, prefix, client, producer
         self.topic = Topic.USAGE.named(prefix)
         self.boot = new_id()
@@ -101,7 +102,7 @@ class World:
         await self.producer.flush()
 
     async def first_timestamp_ms(self, partition: int) -> int:
-        async with AIOKafkaConsumer(**self.brokers.options) as reader:
+        async with KafkaConsumer(**self.brokers.options) as reader:
             reader.assign([TopicPartition(self.topic, partition)])
             reader.seek(TopicPartition(self.topic, partition), 0)
             return int((await reader.getone()).timestamp)
@@ -263,7 +264,7 @@ async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> Non
 async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) -> None:
     await world.send(0, range(10))
     await world.runs_until(expected(range(10)))
-    reset = AIOKafkaConsumer(**world.brokers.options, group_id=f"{world.prefix}.sink")
+    reset = KafkaConsumer(**world.brokers.options, group_id=f"{world.prefix}.sink")
     async with reset:
         partition = TopicPartition(world.topic, 0)
         reset.assign([partition])
@@ -291,7 +292,7 @@ async def test_a_table_of_an_older_moment_is_filled_up_from_the_log(world: World
     # A partition that has no rows begins where the log does.
     offsets = dict.fromkeys(range(PARTITIONS), 0) | {row[0]: row[1] for row in found.result_rows}
     assert offsets == {0: 10, 1: 0}
-    reset = AIOKafkaConsumer(**world.brokers.options, group_id=f"{world.prefix}.sink")
+    reset = KafkaConsumer(**world.brokers.options, group_id=f"{world.prefix}.sink")
     async with reset:
         partitions = {TopicPartition(world.topic, partition): offset for partition, offset in offsets.items()}
         reset.assign(list(partitions))
@@ -324,7 +325,7 @@ async def test_what_can_never_be_handled_goes_to_the_dead_letters_and_stays_a_ga
     await world.runs_until(expected([0, 2]))
 
     partition = TopicPartition(Topic.USAGE.dead_letters(world.prefix), 0)
-    reader = AIOKafkaConsumer(**world.brokers.options)
+    reader = KafkaConsumer(**world.brokers.options)
     await reader.start()
     try:
         reader.assign([partition])

@@ -37,9 +37,9 @@ def test_every_metric_to_watch_exists() -> None:
         if family.name.startswith("tollgate_")
     }
     families |= {f"{family.name}_bucket" for family in edge.collect() if family.type == "histogram"}
-    audit = TEXT[TEXT.index("`max(tollgate_reconciliation_missing)") :].splitlines()[0]
-    named = set(re.findall(r"tollgate_(?:analytics|audit|balance|edge)_\w+", TEXT))
-    named |= {f"tollgate_audit{name}" for name in re.findall(r"`(_[a-z_]+)`", audit)}
+    alert = TEXT[TEXT.index("`max(tollgate_reconciliation_missing)") :].splitlines()[0]
+    named = set(re.findall(r"tollgate_(?:analytics|reconciliation|balance|edge)_\w+", TEXT))
+    named |= {f"tollgate_reconciliation{name}" for name in re.findall(r"`(_[a-z_]+)`", alert)}
     assert len(named) > 15
     assert not named - families
 

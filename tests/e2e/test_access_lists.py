@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import TopicAuthorizationFailedError
 
 from e2e.access import grant
@@ -20,6 +20,7 @@ from engines.secured_kafka import SecuredKafka, environment_of, password_of
 from engines.stores import unique_name
 from tollgate_common.errors import Retryable
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, find_partitions
 from tollgate_edge.event_log.kafka_producer import Producer
@@ -120,7 +121,7 @@ async def test_what_nobody_can_handle_is_given_up_and_sent_again(
 
 async def test_nobody_may_more_and_is_told_what(tollgate: Tollgate, secured: SecuredKafka) -> None:
     topic = Topic.USAGE.named(tollgate.system.name)
-    reader = AIOKafkaConsumer(**users(secured)["edge"].options, auto_offset_reset="earliest")
+    reader = KafkaConsumer(**users(secured)["edge"].options, auto_offset_reset="earliest")
     await reader.start()
     reader.assign([TopicPartition(topic, 0)])
     with pytest.raises(TopicAuthorizationFailedError):

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
 from engines.secured_kafka import SecuredKafka, environment_of
@@ -20,6 +19,7 @@ from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_common.errors import CommandError
 from tollgate_common.kafka.access import check_access
 from tollgate_common.kafka.brokers import Brokers, Tls
+from tollgate_common.kafka.clients import KafkaAdmin
 from tollgate_common.kafka.compacted import CompactedTopic
 from tollgate_common.kafka.consumer import Batches, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
@@ -89,7 +89,7 @@ async def test_every_kind_of_client_gets_in(secured: SecuredKafka, way: str) -> 
         await until(lambda: collector.committed == len(sent), "commits of the group", working=[task])
     assert collector.values == [entry.value for entry in sent]
 
-    admin = AIOKafkaAdminClient(**brokers.options)
+    admin = KafkaAdmin(**brokers.options)
     await admin.start()
     offsets = await admin.list_consumer_group_offsets(group)
     await admin.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
@@ -36,6 +36,7 @@ from tollgate_common.events import (
     encode,
 )
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.rating import Prices
 from tollgate_common.topics import Topic, create_topics
@@ -229,7 +230,7 @@ class RequestEvents:
 
 async def read_events(brokers: Brokers, prefix: str) -> list[StampedEvent]:
     """Every event in both topics by now, in the order of each partition."""
-    consumer = AIOKafkaConsumer(**brokers.options, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = KafkaConsumer(**brokers.options, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         names = {Topic.REQUESTS.named(prefix): decode_request, Topic.USAGE.named(prefix): decode_usage}

@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
 
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.topics import Topic, create_topics
 from tollgate_edge.event_log.kafka_producer import MAX_BATCH_BYTES, MIN_COMPRESSED, Producer
 from tollgate_edge.event_log.spool import Entry
@@ -33,7 +34,7 @@ def entries(count: int, *, size: int = 600, partition: int = 0) -> list[Entry]:
 
 
 async def arrived(brokers: Brokers, prefix: str, partition: int = 0) -> list[bytes]:
-    consumer = AIOKafkaConsumer(**brokers.options, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = KafkaConsumer(**brokers.options, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()
     try:
         place = TopicPartition(Topic.USAGE.named(prefix), partition)

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import httpx
 import psycopg
-from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import sql
 
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaAdmin
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def clickhouse_database(server_url: str) -> Iterator[ClickHouseDatabase]:
 
 async def delete_topics(brokers: Brokers, prefix: str) -> None:
     """Deletes every topic whose name starts with `prefix`."""
-    admin = AIOKafkaAdminClient(**brokers.options)
+    admin = KafkaAdmin(**brokers.options)
     await admin.start()
     try:
         topics = [topic for topic in await admin.list_topics() if topic.startswith(prefix)]

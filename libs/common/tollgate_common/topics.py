@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 from aiokafka.partitioner import murmur2
 from pydantic import Field
@@ -16,6 +16,7 @@ from pydantic import Field
 from tollgate_common.errors import CommandError, Retryable
 from tollgate_common.kafka.access import check_access
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaAdmin
 from tollgate_common.settings import Settings, load
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -82,7 +83,7 @@ async def create_topics(brokers: Brokers, prefix: str, partitions: int, replicat
     Raises:
         KafkaError: the broker refused a topic, for another reason than that it exists.
     """
-    admin = AIOKafkaAdminClient(**brokers.options)
+    admin = KafkaAdmin(**brokers.options)
     await admin.start()
     try:
         response = await admin.create_topics(list(_new_topics(prefix, partitions, replication)))
@@ -103,7 +104,7 @@ async def find_partitions(brokers: Brokers, *topics: str) -> dict[str, list[Topi
     Raises:
         Retryable: a topic does not exist, or may not be seen.
     """
-    admin = AIOKafkaAdminClient(**brokers.options)
+    admin = KafkaAdmin(**brokers.options)
     await admin.start()
     try:
         described = await admin.describe_topics(list(topics))

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from msgspec.json import Decoder
 from prometheus_client import Gauge
@@ -21,6 +21,7 @@ from tollgate_common.clickhouse.sink import Sink
 from tollgate_common.errors import Problem
 from tollgate_common.events import request_decoder, usage_decoder
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.topics import Topic
@@ -50,7 +51,7 @@ def create_consumer(brokers: Brokers, prefix: str, *, session_timeout_ms: int = 
 
 
 def create_sink(
-    brokers: Brokers, prefix: str, consumer: Consumer, clickhouse: AsyncClient, producer: AIOKafkaProducer
+    brokers: Brokers, prefix: str, consumer: Consumer, clickhouse: AsyncClient, producer: KafkaProducer
 ) -> Sink[AnyEvent]:
     return Sink(
         brokers=brokers,

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from prometheus_client import Counter, Gauge
 
 from tollgate_analytics.queries import wrong
@@ -25,6 +25,7 @@ from tollgate_analytics.scopes import Scope
 from tollgate_common.errors import Poison, Problem, Retryable
 from tollgate_common.events import RequestClosed, TokensUsed, decode_request, decode_usage
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.records import Record
 from tollgate_common.topics import Topic, find_partitions, partition_for
 
@@ -247,8 +248,8 @@ class LiveTail:
         number = partition_for(account_id, self._partitions)
         return TopicPartition(self._requests, number), TopicPartition(self._usage, number)
 
-    def _reader(self) -> AIOKafkaConsumer:
-        return AIOKafkaConsumer(
+    def _reader(self) -> KafkaConsumer:
+        return KafkaConsumer(
             **self._brokers.options,
             group_id=None,
             enable_auto_commit=False,

@@ -10,7 +10,7 @@ import logging
 from datetime import timedelta
 
 import psycopg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from tollgate_balance.handlers import boots
@@ -18,6 +18,7 @@ from tollgate_balance.store import idempotency, leases
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ async def read_ends(brokers: Brokers, topic: str) -> list[int]:
     Raises:
         KafkaError: a partition's end is not to be had now.
     """
-    consumer = AIOKafkaConsumer(topic, **brokers.options, group_id=None, enable_auto_commit=False)
+    consumer = KafkaConsumer(topic, **brokers.options, group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
         numbers = sorted(consumer.partitions_for_topic(topic) or ())

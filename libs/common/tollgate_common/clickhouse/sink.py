@@ -21,7 +21,6 @@ from typing import Any, Generic
 import numpy as np
 import pyarrow as pa
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -37,6 +36,7 @@ from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaAdmin
 from tollgate_common.kafka.consumer import Batches, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.records import Record, sent_at
@@ -254,7 +254,7 @@ class Sink(Generic[EventT]):
 
     async def _committed(self, partition: TopicPartition) -> OffsetAndMetadata | None:
         # The consumer's own committed() hides the metadata, where the declaration stands.
-        admin = AIOKafkaAdminClient(**self._brokers.options)
+        admin = KafkaAdmin(**self._brokers.options)
         await admin.start()
         try:
             offsets = await admin.list_consumer_group_offsets(self._consumer.group, partitions=[partition])

@@ -102,5 +102,5 @@ class Brokers:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What each of aiokafka's clients is given: `AIOKafkaConsumer(**brokers.options, group_id=...)`."""
+        """What each of aiokafka's clients is given: `KafkaConsumer(**brokers.options, group_id=...)`."""
         return {"bootstrap_servers": self.bootstrap, **self.security}

@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from tollgate_common.errors import Poison
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.records import Record
 from tollgate_common.topics import find_partitions
 
@@ -38,7 +39,7 @@ class CompactedTopic:
         self._apply = apply
         self._versions: dict[str, int] = {}
         self._caught_up = False
-        self._kafka = AIOKafkaConsumer(
+        self._kafka = KafkaConsumer(
             **brokers.options,
             group_id=None,
             enable_auto_commit=False,

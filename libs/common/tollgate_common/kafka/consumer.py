@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
@@ -23,6 +23,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.records import Record, lighten
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         self._topics = list(topics)
         self._linger_s = linger_s
         self._max_records = max_records
-        self._kafka = AIOKafkaConsumer(
+        self._kafka = KafkaConsumer(
             **brokers.options,
             group_id=group,
             enable_auto_commit=False,
@@ -223,7 +224,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         Raises:
             Damaged: they are not there any more, or did not arrive in time.
         """
-        reader = AIOKafkaConsumer(**self._brokers.options, auto_offset_reset="none", isolation_level="read_committed")
+        reader = KafkaConsumer(**self._brokers.options, auto_offset_reset="none", isolation_level="read_committed")
         records: list[Record] = []
         try:
             await reader.start()
@@ -249,7 +250,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         return int(offsets[partition])
 
 
-def _refuse_commits_of_the_expelled(kafka: AIOKafkaConsumer) -> None:
+def _refuse_commits_of_the_expelled(kafka: KafkaConsumer) -> None:
     """Make the commit of a member that the group has expelled fail here.
 
     aiokafka sends it without a generation, as if there were no group, and Kafka takes such a commit whenever the group

@@ -2,10 +2,10 @@
 
 import logging
 
-from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter
 
 from tollgate_common.errors import Poison
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.records import Record
 from tollgate_common.topics import Topic
 
@@ -17,7 +17,7 @@ DEAD_LETTERS = Counter("tollgate_dead_letters", "Messages that could not be hand
 class DeadLetters:
     """Sends to a topic's dead-letter topic. If that write fails it raises, and the consumer stops."""
 
-    def __init__(self, producer: AIOKafkaProducer, prefix: str, group: str) -> None:
+    def __init__(self, producer: KafkaProducer, prefix: str, group: str) -> None:
         self._producer = producer
         self._prefix = prefix
         self._group = group

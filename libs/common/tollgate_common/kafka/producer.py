@@ -1,21 +1,20 @@
 """Kafka producers as the design asks for them: nothing counts as sent before all in-sync replicas have it."""
 
-from aiokafka import AIOKafkaProducer
-
 # The C extension makes a batch ten to thirty times faster; without it a service would work and crawl.
 from aiokafka.record import _crecords  # noqa: F401 - importing it is the check
 
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 
 
-def create_producer(brokers: Brokers, *, transactional_id: str | None = None) -> AIOKafkaProducer:
+def create_producer(brokers: Brokers, *, transactional_id: str | None = None) -> KafkaProducer:
     """A producer that is not yet started.
 
     Args:
         brokers: how Kafka is reached.
         transactional_id: fences every other producer of that id: of two, only the one started last can write.
     """
-    return AIOKafkaProducer(
+    return KafkaProducer(
         **brokers.options,
         acks="all",
         enable_idempotence=True,

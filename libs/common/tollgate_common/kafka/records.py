@@ -6,8 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
+
+from tollgate_common.kafka.clients import KafkaConsumer
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -22,7 +24,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-def lighten(kafka: AIOKafkaConsumer) -> None:
+def lighten(kafka: KafkaConsumer) -> None:
     """Make a consumer that has started hand out `Record`s.
 
     Building aiokafka's own, which the garbage collector then walks again and again, is half of what fetching takes; no

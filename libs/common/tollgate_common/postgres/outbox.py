@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import psycopg
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from psycopg.rows import DictRow
 
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.compacted import VERSION_HEADER
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres.connection import Connection, connect
@@ -98,7 +98,7 @@ class Publisher:
             finally:
                 await producer.stop()
 
-    async def _publish(self, connection: Connection, producer: AIOKafkaProducer) -> int:
+    async def _publish(self, connection: Connection, producer: KafkaProducer) -> int:
         rows = await (await connection.execute(SQL["outbox_take"], {"limit": BATCH_ROWS})).fetchall()
         if not rows:
             return 0

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_common.ids import id_floor
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaAdmin
 from tollgate_common.reconciliation.source import (
     MAX_LISTED,
     MAX_ROWS,
@@ -45,7 +45,7 @@ class SinkReconciliationSource:
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
         """From the group's commits, which a sink makes after its inserts: every replica knows all partitions."""
-        admin = AIOKafkaAdminClient(**self._brokers.options)
+        admin = KafkaAdmin(**self._brokers.options)
         await admin.start()
         try:
             committed = await admin.list_consumer_group_offsets(self._group)

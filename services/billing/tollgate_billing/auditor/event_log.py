@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Mapping
 from datetime import datetime
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.topics import find_partitions
 
 Ends = dict[str, dict[int, int]]
@@ -24,7 +25,7 @@ class EventLog:
             Retryable: one of the topics does not exist, or may not be seen.
         """
         partitions = await find_partitions(self._brokers, *topics)
-        async with AIOKafkaConsumer(**self._brokers.options) as consumer:
+        async with KafkaConsumer(**self._brokers.options) as consumer:
             found = await consumer.end_offsets(list(itertools.chain(*partitions.values())))
         ends: Ends = {topic: {} for topic in topics}
         for partition, end in found.items():
@@ -35,7 +36,7 @@ class EventLog:
         """Of each partition, the offset of the first record sent at `moment` or later, else the partition's end."""
         moment_ms = int(moment.timestamp() * 1000)
         partitions = [TopicPartition(topic, number) for number in ends]
-        async with AIOKafkaConsumer(**self._brokers.options) as consumer:
+        async with KafkaConsumer(**self._brokers.options) as consumer:
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, moment_ms))
         return {
             partition.partition: ends[partition.partition] if place is None else place.offset

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
 from psycopg.rows import DictRow
 
 from tollgate_billing.auditor.report import State
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Source
 from tollgate_common.errors import Problem
+from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.topics import WITH_DEAD_LETTERS
 
@@ -26,7 +26,7 @@ class Page(NamedTuple):
 
 
 class DeadLetterDesk:
-    def __init__(self, pool: Pool, producer: AIOKafkaProducer, prefix: str) -> None:
+    def __init__(self, pool: Pool, producer: KafkaProducer, prefix: str) -> None:
         self._pool = pool
         self._producer = producer
         self._sources = {topic.named(prefix) for topic in WITH_DEAD_LETTERS}

@@ -1,0 +1,111 @@
+"""aiokafka's clients, closed when their start fails or is canceled.
+
+aiokafka leaves that to its caller. Neither `async with` nor `start()` before a `try` does it, and the connection that a
+client bootstraps from belongs to nobody until the first metadata has arrived. What is left behind is found by the
+garbage collector, which warns of an unclosed client at a moment of its own choice.
+
+Every client of the project is one of these. `create_producer` adds the settings that a producer needs.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, Self
+from weakref import WeakSet
+
+import aiokafka.client
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection, create_conn
+from aiokafka.producer.message_accumulator import MessageBatch
+from aiokafka.producer.transaction_manager import TransactionManager
+
+CLOSE_TIMEOUT_S = 1.0
+
+_opened: ContextVar[WeakSet[AIOKafkaConnection] | None] = ContextVar("_opened", default=None)
+
+
+class KafkaConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is not typed
+    async def start(self) -> None:
+        async with _closed_on_failure(self.stop):
+            await super().start()
+
+
+class KafkaProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka is not typed
+    async def start(self) -> None:
+        async with _closed_on_failure(self.stop):
+            await super().start()
+
+
+class KafkaAdmin(AIOKafkaAdminClient):  # type: ignore[misc] # aiokafka is not typed
+    async def start(self) -> None:
+        async with _closed_on_failure(self.close):
+            await super().start()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+
+@asynccontextmanager
+async def _closed_on_failure(close: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    opened: WeakSet[AIOKafkaConnection] = WeakSet()
+    token = _opened.set(opened)
+    try:
+        yield
+    except BaseException:
+        closing = [asyncio.ensure_future(connection.close()) for connection in opened]
+        if closing:
+            await asyncio.wait(closing, timeout=CLOSE_TIMEOUT_S)
+        await close()
+        raise
+    finally:
+        _opened.reset(token)
+
+
+async def _create_recorded_conn(*address: Any, **options: Any) -> AIOKafkaConnection:
+    connection = await create_conn(*address, **options)
+    if (opened := _opened.get()) is not None:
+        opened.add(connection)
+    return connection
+
+
+assert aiokafka.client.create_conn is create_conn, f"aiokafka {aiokafka.__version__} connects in another way"
+aiokafka.client.create_conn = _create_recorded_conn
+
+
+def _retrieve(future: asyncio.Future[None]) -> None:
+    """Mark the exception of a future as retrieved, so that asyncio does not report it later."""
+    if future.done() and not future.cancelled():
+        future.exception()
+
+
+# A failed batch and a failed transaction set their exception also on a future that only a flush or a commit waits for.
+# Often nobody does, and asyncio then reports an exception that was never retrieved.
+_fail_batch = MessageBatch.failure
+_fail_transaction = TransactionManager.error_transaction
+_fail_producer = TransactionManager.fatal_error
+
+
+def _fail_batch_and_retrieve(self: MessageBatch, exception: Exception) -> None:
+    _fail_batch(self, exception)
+    _retrieve(self._drain_waiter)
+
+
+def _fail_transaction_and_retrieve(self: TransactionManager, exception: Exception) -> None:
+    _fail_transaction(self, exception)
+    _retrieve(self._transaction_waiter)
+
+
+def _fail_producer_and_retrieve(self: TransactionManager, exception: Exception) -> None:
+    _fail_producer(self, exception)
+    _retrieve(self._transaction_waiter)
+
+
+MessageBatch.failure = _fail_batch_and_retrieve
+TransactionManager.error_transaction = _fail_transaction_and_retrieve
+TransactionManager.fatal_error = _fail_producer_and_retrieve
