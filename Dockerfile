@@ -1,5 +1,5 @@
-# One image for all services; its first argument says which of them runs: `docker build -t tollgate .`, `docker run tollgate edge`.
-# BASE must have Python 3.11 or newer, with its venv module; NODE, which only builds the console's pages, Node 20 or newer.
+# One image for all services. The first argument selects the service: `docker build -t tollgate .`, `docker run tollgate edge`.
+# BASE must have Python 3.11 or newer with the venv module. NODE must have Node 20 or newer; it only builds the console's pages.
 ARG BASE=python:3.11.14-slim-bookworm
 ARG NODE=node:22.21.1-bookworm-slim
 
@@ -13,14 +13,14 @@ RUN node build.mjs /static
 
 # hadolint ignore=DL3006
 FROM ${BASE} AS build
-# An image of fewer services is smaller: `--build-arg SERVICES=edge`. `local` is what trying it out needs: the simulated
-# provider, the mail catcher and the demo account.
+# An image with fewer services is smaller: `--build-arg SERVICES=edge`. `local` contains the tools for evaluation: the
+# simulated provider, the mail catcher and the demo account.
 ARG SERVICES="accounts analytics balance billing console edge"
 WORKDIR /src
 COPY requirements requirements
 RUN python3 -m venv /opt/build \
     && /opt/build/bin/pip install --no-cache-dir --require-hashes -r requirements/bootstrap.txt
-# What a lock file names and nothing else, as wheels alone: so nothing is compiled, and no compiler has to be there.
+# Only packages from the lock files, and only wheels, so that nothing is compiled and no compiler is needed.
 RUN python3 -m venv --without-pip /opt/tollgate \
     && for service in ${SERVICES}; do set -- "$@" --requirement "requirements/${service}.txt"; done \
     && /opt/build/bin/uv pip install --no-cache --python /opt/tollgate/bin/python --compile-bytecode \
@@ -38,14 +38,14 @@ RUN set -- libs/common \
 
 # hadolint ignore=DL3006
 FROM ${BASE}
-# A fixed number, so that a cluster can prove that it is not root, and files on volumes keep their owner.
+# A fixed user id, so that a cluster can verify that it is not root, and files on volumes keep their owner.
 RUN groupadd --gid 10001 tollgate \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin tollgate \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/tollgate/spool
 COPY --from=build /opt/tollgate /opt/tollgate
 COPY deploy/image/tollgate-service /usr/local/bin/tollgate-service
-# The root file system may be read-only: byte code is compiled above, and only the edge writes, to its spool. Arrow's own
-# allocator would have the memory of each block that a sink compresses zeroed anew.
+# The root file system can be read-only: byte code is compiled above, and only the edge writes files, to its spool.
+# With Arrow's own allocator, the memory of each block that a sink compresses would be zeroed again.
 ENV PATH=/opt/tollgate/bin:${PATH} \
     ARROW_DEFAULT_MEMORY_POOL=system \
     PYTHONUNBUFFERED=1 \
@@ -53,11 +53,11 @@ ENV PATH=/opt/tollgate/bin:${PATH} \
     TOLLGATE_HOST=0.0.0.0 \
     TOLLGATE_PORT=8080 \
     TOLLGATE_SPOOL_DIR=/var/lib/tollgate/spool
-# Events that Kafka has not acknowledged: they outlive the container, and another edge that gets the volume sends them.
+# Events that Kafka has not acknowledged. They outlive the container; the next edge that mounts the volume sends them.
 VOLUME ["/var/lib/tollgate/spool"]
 EXPOSE 8080
 USER 10001:10001
-# Every service ends in good order on SIGTERM. The edge lets streams go on for TOLLGATE_DRAIN_S (30) and then needs up to
-# 30 s to make its last events durable: give it that time (`docker stop --time 75`), or SIGKILL cuts answers off.
+# Every service shuts down gracefully on SIGTERM. The edge lets streams continue for TOLLGATE_DRAIN_S (30 s) and then needs up
+# to 30 s to make its last events durable. Allow that time (`docker stop --time 75`), or SIGKILL cuts responses off.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["tollgate-service"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tollgate_common import clickhouse
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_local.ports import free_port
 
 

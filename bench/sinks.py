@@ -23,12 +23,12 @@ from bench.engine import cpu_s
 from clickhouse_connect.driver import asyncclient
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_common import blocks
-from tollgate_common.blocks import Stamped, Table
-from tollgate_common.brokers import Brokers
-from tollgate_common.consumer import MAX_RECORDS, Batches, Consumer, Handler
-from tollgate_common.dead_letters import DeadLetters
-from tollgate_common.sink import Sink
+from tollgate_common.clickhouse import blocks
+from tollgate_common.clickhouse.blocks import Stamped, Table
+from tollgate_common.clickhouse.sink import Sink
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import MAX_RECORDS, Batches, Consumer, Handler
+from tollgate_common.kafka.dead_letters import DeadLetters
 
 FilledT = TypeVar("FilledT")
 

@@ -8,7 +8,7 @@ import pytest
 
 from engines import stores
 from engines.run import EnginesError, Run, find_engines
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_local.engines import EngineAddresses
 
 pytest_plugins = ["e2e.fixtures"]

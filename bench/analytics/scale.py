@@ -27,7 +27,7 @@ from tollgate_analytics.queries import EVER, Granularity, Range, UsageQuery
 from tollgate_analytics.rollup import roll_up
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
-from tollgate_common import clickhouse
+from tollgate_common.clickhouse import client as clickhouse
 
 ROWS = (Path(__file__).parent / "rows.sql").read_text()
 STEP = 500_000

@@ -16,10 +16,10 @@ from analytics.traffic import PARTITIONS, traffic
 from engines.run import Run, find_engines
 from engines.stores import delete_topics, unique_name
 from tollgate_analytics.consumers import request_events_table
-from tollgate_common import clickhouse
-from tollgate_common.brokers import Brokers
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import encode
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
 
 ACCOUNTS = [f"acc-{number}" for number in range(200)]

@@ -20,14 +20,14 @@ from bench.money.place import Place, own_place
 from bench.money.usage import Edge
 
 from tollgate_balance.handlers.credits import grant_credit
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CreditGranted, TokensUsed, encode
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import create_pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import create_pool
 from tollgate_common.topics import Topic
-from tollgate_edge.admission import Balances
+from tollgate_edge.credit.admission import Balances
 from tollgate_local.ports import free_port
 
 RATE, LASTS_S, PARTITIONS = 500, 20, 4

@@ -15,13 +15,13 @@ from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.handlers.credits import grant_credit
 from tollgate_balance.main import BATCH_RECORDS, CONNECTIONS
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Consumer
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import CreditGranted, encode
 from tollgate_common.ids import new_id
-from tollgate_common.outbox import Publisher
-from tollgate_common.postgres import Pool, create_pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool, create_pool
+from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic
 
 CHARGES, ACCOUNTS, PARTITIONS = 100_000, 1_000, 4

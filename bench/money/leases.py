@@ -21,7 +21,7 @@ from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import Budget, BudgetPeriod, CreditGranted
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import create_pool
+from tollgate_common.postgres.connection import create_pool
 
 ASKERS, LASTS_S = 500, 10.0
 BUDGETS = tuple(

@@ -20,16 +20,16 @@ from bench.money.place import Place, kept_database, own_place
 from pydantic import SecretStr
 
 from tollgate_balance.api import accounts as api
-from tollgate_balance.store.audit import LedgerBooks
+from tollgate_balance.store.audit import LedgerReconciliationSource
 from tollgate_balance.store.pages import NEWEST, OLDEST
 from tollgate_balance.store.rows import SQL
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.http import create_app
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.postgres import Pool, create_pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool, create_pool
 from tollgate_common.topics import Topic
 
 ENTRIES, READS, CUSTOMERS = 10_000_000, 500, 500
@@ -64,7 +64,7 @@ async def _fill(pool: Pool, entries: int) -> None:
     began_s = time.perf_counter()
     await ledger_fill.fill(pool, entries)
     filled_s = time.perf_counter() - began_s
-    drifts = await LedgerBooks(pool, "").drifts(OLDEST)
+    drifts = await LedgerReconciliationSource(pool, "").drifts(OLDEST)
     assert not drifts, f"the ledger is filled wrongly: {drifts[0]}"
     print(
         f"{entries:,} entries in {filled_s:.0f} s; the auditor's sums in {time.perf_counter() - began_s - filled_s:.0f}"

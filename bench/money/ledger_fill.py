@@ -4,7 +4,7 @@ from typing import Any, LiteralString
 
 from psycopg import sql
 
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 ACCOUNTS, DAYS = 20_000, 90
 GRANT_NANO, OPENING_NANO = 10, 10**15

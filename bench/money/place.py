@@ -11,8 +11,8 @@ from psycopg import sql
 
 from engines import stores
 from engines.run import find_engines
-from tollgate_common import postgres
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres import connection as postgres
 from tollgate_common.topics import create_topics
 
 

@@ -22,12 +22,13 @@ from engines.stores import delete_topics, postgres_database, unique_name
 from tollgate_billing import handlers, store
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import charges_table
-from tollgate_common import clickhouse, postgres
-from tollgate_common.brokers import Brokers
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import ModelRecord, PriceVersion, TokensUsed, encode
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.engines import EngineAddresses
 

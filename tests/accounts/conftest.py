@@ -11,8 +11,8 @@ from accounts.answers import OPERATOR_TOKEN, PASSWORD, RULES, SignedUp
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
-from tollgate_common import postgres
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 
 
 @pytest.fixture

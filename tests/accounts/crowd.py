@@ -4,7 +4,7 @@ import hashlib
 from typing import Any
 
 from tollgate_accounts.access.permissions import SESSION_PREFIX
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 
 async def signed_in_crowd(pool: Pool, count: int) -> list[dict[str, str]]:

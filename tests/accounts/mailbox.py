@@ -7,7 +7,7 @@ import httpx
 
 from accounts.answers import CONSOLE, PASSWORD
 from tollgate_accounts.mails.courier import Courier
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 TOKEN = re.compile(r"#token=(\S+)")
 

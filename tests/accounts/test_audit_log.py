@@ -9,7 +9,7 @@ import pytest
 from accounts.answers import SignedUp, assert_problem
 from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -94,4 +94,4 @@ async def test_another_organisation_is_as_one_that_is_not(
     foreign = (await client.get("/v1/account", headers=bob)).json()["account_id"]
     for account_id in (foreign, "01980000-0000-7000-8000-000000000000"):
         answer = await client.get("/v1/keys", headers=ada | {"Tollgate-Organisation": account_id})
-        assert_problem(answer, 404, "organisation_not_found", "Tollgate-Organisation")
+        assert_problem(answer, 404, "organization_not_found", "Tollgate-Organisation")

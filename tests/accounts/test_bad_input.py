@@ -10,7 +10,7 @@ from accounts.answers import PASSWORD, RULES, assert_problem, parse_promo_code
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.readiness import Readiness
-from tollgate_common import postgres
+from tollgate_common.postgres import connection as postgres
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ async def test_a_body_in_no_known_encoding(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({}, 401, "session_missing"),
-        ({"Authorization": "Basic YWRhOnB3"}, 401, "session_missing"),
-        ({"Authorization": "Bearer tg_an-api-key"}, 401, "session_invalid"),
+        ({}, 401, "session_required"),
+        ({"Authorization": "Basic YWRhOnB3"}, 401, "session_required"),
+        ({"Authorization": "Bearer tg_an-api-key"}, 401, "invalid_session"),
         # Only this one must be looked up.
         ({"Authorization": "Bearer tgs_unknown"}, 503, "store_unavailable"),
     ],

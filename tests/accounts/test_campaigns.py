@@ -21,9 +21,9 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
 from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import PromoCode
-from tollgate_common import postgres
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -90,7 +90,7 @@ async def test_a_thousand_redemptions_at_once_of_a_hundred_uses_give_exactly_a_h
     crowd = await signed_in_crowd(pool, 1_000)
     answers = await asyncio.gather(*(redeem(many, headers, "spring") for headers in crowd))
     outcomes = Counter(answer.json().get("code", "granted") for answer in answers)
-    assert outcomes == {"granted": 100, "promo_code_used_up": 900}
+    assert outcomes == {"granted": 100, "promo_code_exhausted": 900}
     assert await counted(pool) == (100, 100, 100)
 
 
@@ -133,7 +133,7 @@ async def test_new_accounts_are_those_that_never_had_credit(
     await create(client, operator, code="HELLO", audience="new")
     await create(client, operator, name="Again", code="AGAIN", audience="new")
     assert (await redeem(client, ada, "HELLO")).status_code == 201
-    assert_problem(await redeem(client, ada, "AGAIN"), 409, "promo_code_for_new_accounts", "code")
+    assert_problem(await redeem(client, ada, "AGAIN"), 409, "promo_code_new_accounts_only", "code")
     assert (await redeem(client, await signed_up("bob@example.com"), "AGAIN")).status_code == 201
     body = {"email": "eve@example.com", "password": PASSWORD, "promo_code": "again"}
     assert (await client.post("/v1/accounts", json=body)).status_code < 300
@@ -173,7 +173,9 @@ async def test_a_stopped_campaign_gives_nothing_more(
     stopped = (await client.post(stop, headers=operator)).json()
     assert (await client.post(stop, headers=operator)).json() == stopped
     assert (stopped["stopped_at"] is not None, stopped["redemptions"]) == (True, 1)
-    assert_problem(await redeem(client, await signed_up("bob@example.com"), "SPRING"), 409, "promo_code_over", "code")
+    assert_problem(
+        await redeem(client, await signed_up("bob@example.com"), "SPRING"), 409, "promo_code_expired", "code"
+    )
     more = await client.post(f"/v1/operator/campaigns/{campaign['id']}/codes", json={"count": 1}, headers=operator)
     assert_problem(more, 409, "campaign_stopped", "campaign_id")
 
@@ -203,8 +205,8 @@ async def test_campaigns_come_in_pages_newest_first(client: httpx.AsyncClient, o
 async def test_what_operators_are_refused(client: httpx.AsyncClient, operator: Headers) -> None:
     await create(client, operator, code="SPRING")
     for changes, status, code, field in (
-        ({}, 409, "campaign_name_taken", "name"),
-        ({"name": "Other", "code": "spring"}, 409, "promo_code_taken", "code"),
+        ({}, 409, "campaign_exists", "name"),
+        ({"name": "Other", "code": "spring"}, 409, "promo_code_exists", "code"),
         ({"name": "a", "amount_nano": 0}, 422, "invalid_input", "amount_nano"),
         ({"name": "a", "amount_nano": 1.5}, 422, "invalid_input", "amount_nano"),
         ({"name": "a", "amount_nano": 10**18}, 422, "invalid_input", "amount_nano"),

@@ -14,7 +14,7 @@ from accounts.answers import PASSWORD, RULES, SignedUp, assert_problem
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.rules import Limit, Limits
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -60,7 +60,7 @@ async def test_a_session_shows_its_account_until_sign_out(client: httpx.AsyncCli
     account = await client.get("/v1/account", headers=ada)
     assert (account.status_code, account.json()["email"]) == (200, "ada@example.com")
     assert (await client.delete("/v1/sessions/current", headers=ada)).status_code == 204
-    assert_problem(await client.get("/v1/account", headers=ada), 401, "session_invalid")
+    assert_problem(await client.get("/v1/account", headers=ada), 401, "invalid_session")
 
 
 async def test_signing_out_leaves_other_sessions(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
@@ -78,7 +78,7 @@ async def test_a_token_is_stored_as_its_hash(client: httpx.AsyncClient, pool: Po
 
 async def test_a_session_ends(client: httpx.AsyncClient, pool: Pool, ada: dict[str, str]) -> None:
     await rows(pool, "UPDATE sessions SET expires_at = now() RETURNING 1 AS one")
-    assert_problem(await client.get("/v1/account", headers=ada), 401, "session_invalid")
+    assert_problem(await client.get("/v1/account", headers=ada), 401, "invalid_session")
     await client.post("/v1/sessions", json={"email": "ada@example.com", "password": PASSWORD})
     assert len(await rows(pool, "SELECT * FROM sessions")) == 1, "a sign-in removes the account's old sessions"
 
@@ -100,7 +100,7 @@ async def test_an_unknown_email_takes_the_same_path_as_a_wrong_password(pool: Po
         await client.post("/v1/accounts", json={"email": "ada@example.com", "password": PASSWORD})
         wrong = await client.post("/v1/sessions", json={"email": "ada@example.com", "password": WRONG})
         unknown = await client.post("/v1/sessions", json={"email": "bob@example.com", "password": WRONG})
-    assert_problem(wrong, 401, "credentials_wrong")
+    assert_problem(wrong, 401, "invalid_credentials")
     assert unknown.content == wrong.content
     assert hasher.verified == 2
 

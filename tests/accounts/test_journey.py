@@ -20,15 +20,15 @@ from accounts.answers import OPERATOR_TOKEN, PASSWORD, assert_problem
 from tollgate_accounts.main import PACKAGES
 from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import PromoCode
-from tollgate_common import apikey
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.brokers import Brokers
-from tollgate_common.compacted import VERSION_HEADER
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.events import CreditGranted, KeyRecord, decode_credit, decode_key
 from tollgate_common.ids import new_id
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.compacted import VERSION_HEADER
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic, create_topics, partition_for
 from waiting import until
 
@@ -139,7 +139,7 @@ async def test_from_sign_up_to_a_revoked_key(
             (await client.post("/v1/accounts", json=body)).raise_for_status()
             del body["promo_code"]
             wrong = await client.post("/v1/sessions", json=body | {"password": "a wrong password"})
-            assert_problem(wrong, 401, "credentials_wrong")
+            assert_problem(wrong, 401, "invalid_credentials")
             session = (await client.post("/v1/sessions", json=body)).raise_for_status().json()
             client.headers["Authorization"] = f"Bearer {session['token']}"
             account = (await client.get("/v1/account")).raise_for_status().json()

@@ -16,13 +16,13 @@ from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import records, store
 from tollgate_accounts.keys.consumers import WRITTEN_EVERY, LastUse, newest_uses
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod, KeyLimits, KeyRecord, UsageScope, decode_key
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic, create_topics
 
 pytestmark = pytest.mark.engines
@@ -299,13 +299,13 @@ async def test_a_developer_spends_within_the_budgets_that_others_set(
 
     for budgets in ([], [{"period": "day", "amount_nano": DOLLAR + 1}], [{"period": "month", "amount_nano": 1}]):
         refused = await client.patch(path, json={"budgets": budgets}, headers=bob)
-        assert_problem(refused, 403, "budget_not_yours", "budgets")
+        assert_problem(refused, 403, "budget_not_in_account", "budgets")
     less = [{"period": "day", "amount_nano": DOLLAR - 1}, {"period": "month", "amount_nano": DOLLAR}]
     assert (await client.patch(path, json={"budgets": less}, headers=bob)).status_code == 200
     assert (await client.patch(path, json={"project_id": bounded, "name": "moved"}, headers=bob)).status_code == 200
     for project_id in (None, free):
         refused = await client.patch(path, json={"project_id": project_id}, headers=bob)
-        assert_problem(refused, 403, "budget_not_yours", "project_id")
+        assert_problem(refused, 403, "budget_not_in_account", "project_id")
     same = {"project_id": bounded, "budgets": less, "name": "renamed"}
     assert (await client.patch(path, json=same, headers=bob)).status_code == 200
     record = await newest(pool, key["key"])

@@ -8,11 +8,11 @@ import httpx
 import pytest
 
 from accounts.answers import SignedUp, assert_problem
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, decode_key
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 

@@ -10,7 +10,7 @@ from accounts.answers import SignedUp, assert_problem
 from accounts.joining import Headers, account_id, joins, person_id
 from accounts.mailbox import Mailbox
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -31,11 +31,11 @@ async def test_an_invitation_makes_a_member_once(
     assert (listed["email"], listed["role"]) == ("BOB@example.com", "developer")
 
     stolen = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=eve)
-    assert_problem(stolen, 404, "invitation_invalid", "token")
+    assert_problem(stolen, 404, "invalid_invitation", "token")
     accepted = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=bob)
     assert accepted.json() == {"account_id": await account_id(client, ada), "role": "developer"}
     again = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=bob)
-    assert_problem(again, 404, "invitation_invalid", "token")
+    assert_problem(again, 404, "invalid_invitation", "token")
 
     assert (await client.get("/v1/invitations", headers=ada)).json()["invitations"] == []
     members = (await client.get("/v1/members", headers=ada)).json()["members"]
@@ -56,11 +56,11 @@ async def test_an_invitation_ends(
         await client.post("/v1/invitations", json=invitation, headers=ada)
         tokens.append(await mailbox.token("bob@example.com"))
     old = await client.post("/v1/invitations/acceptances", json={"token": tokens[0]}, headers=bob)
-    assert_problem(old, 404, "invitation_invalid", "token")
+    assert_problem(old, 404, "invalid_invitation", "token")
     async with pool.connection() as connection:
         await connection.execute("UPDATE invitations SET expires_at = now()")
     late = await client.post("/v1/invitations/acceptances", json={"token": tokens[1]}, headers=bob)
-    assert_problem(late, 404, "invitation_invalid", "token")
+    assert_problem(late, 404, "invalid_invitation", "token")
 
     made = (await client.post("/v1/invitations", json=invitation, headers=ada)).json()
     assert (await client.delete(f"/v1/invitations/{made['id']}", headers=ada)).status_code == 204
@@ -90,7 +90,7 @@ async def test_a_person_works_in_several_organisations(
     assert (third["name"], third["role"]) == ("Third", "owner")
     for nowhere in (new_id(), await account_id(client, await signed_up("eve@example.com"))):
         refused = await client.put("/v1/sessions/current/organisation", json={"account_id": nowhere}, headers=bob)
-        assert_problem(refused, 404, "organisation_unknown", "account_id")
+        assert_problem(refused, 404, "organization_not_found", "account_id")
     assert (await client.patch("/v1/account", json={"name": "Lovelace"}, headers=ada)).status_code == 204
     assert (await client.get("/v1/account", headers=with_ada)).json()["name"] == "Lovelace"
 
@@ -111,7 +111,7 @@ async def test_what_admins_may_not_decide(
     assert (await client.patch(f"/v1/members/{eves}", json={"role": "developer"}, headers=bob)).status_code == 204
     assert (await client.post("/v1/keys", json={"name": "eve's"}, headers=eve)).status_code == 201
     assert (await client.delete(f"/v1/members/{eves}", headers=bob)).status_code == 204
-    assert_problem(await client.get("/v1/keys", headers=eve), 404, "organisation_not_found", "Tollgate-Organisation")
+    assert_problem(await client.get("/v1/keys", headers=eve), 404, "organization_not_found", "Tollgate-Organisation")
     unknown = await client.patch(f"/v1/members/{eves}", json={"role": "viewer"}, headers=ada)
     assert_problem(unknown, 404, "member_not_found", "person_id")
 
@@ -148,7 +148,7 @@ async def test_a_session_goes_on_where_its_person_is_still_a_member(
     await joins(client, mailbox, bob, eve, "owner")
     assert (await client.delete("/v1/members/current", headers=bob)).status_code == 204
     nowhere = await client.get("/v1/account", headers=bob)
-    assert_problem(nowhere, 404, "organisation_not_found", "Tollgate-Organisation")
+    assert_problem(nowhere, 404, "organization_not_found", "Tollgate-Organisation")
     assert (await client.get("/v1/organisations", headers=bob)).json()["organisations"] == []
     await joins(client, mailbox, ada, bob, "viewer")
     assert await account_id(client, bob) == adas, "the first that they join is theirs to work in"
@@ -184,14 +184,14 @@ async def test_invitations_end_with_their_senders_right_to_send_them(
     kept, as_viewer = await invite(client, mailbox, bob, "dan", "viewer")
     assert (await client.patch(member, json={"role": "admin"}, headers=ada)).status_code == 204
     refused = await client.post("/v1/invitations/acceptances", json=as_owner, headers=eve)
-    assert_problem(refused, 404, "invitation_invalid", "token")
+    assert_problem(refused, 404, "invalid_invitation", "token")
     assert await open_invitations(client, ada) == {adas, kept}
     log = (await client.get("/v1/audit-log", headers=ada)).json()["entries"]
     assert [one["details"] for one in log if one["action"] == "invitation.withdrawn"] == [{"email": "eve@example.com"}]
 
     assert (await client.delete(member, headers=ada)).status_code == 204
     refused = await client.post("/v1/invitations/acceptances", json=as_viewer, headers=dan)
-    assert_problem(refused, 404, "invitation_invalid", "token")
+    assert_problem(refused, 404, "invalid_invitation", "token")
     assert await open_invitations(client, ada) == {adas}
 
 

@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 from accounts.answers import RULES
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
-from tollgate_common import postgres
 from tollgate_common.http import PROBLEM_TYPE
+from tollgate_common.postgres import connection as postgres
 
 
 @pytest.fixture
@@ -125,4 +125,4 @@ def test_only_the_entrance_is_open(document: dict[str, Any]) -> None:
         if name not in open_routes:
             refused = set(operation["responses"]["401"]["content"][PROBLEM_TYPE]["examples"])
             of_services = name.split()[1].startswith("/internal/")
-            assert refused == ({"service_unknown"} if of_services else {"session_missing", "session_invalid"})
+            assert refused == ({"unknown_service"} if of_services else {"session_required", "invalid_session"})

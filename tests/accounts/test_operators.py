@@ -20,7 +20,7 @@ from tollgate_accounts.settings import AccountsSettings
 from tollgate_common.errors import CommandError
 from tollgate_common.events import CreditAdjusted, CreditGranted, decode_credit, decode_key
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -99,8 +99,8 @@ async def test_an_account_by_each_of_its_names(
 
 async def test_a_search_names_one_thing(client: httpx.AsyncClient, operator: Headers) -> None:
     for query, code, field in (
-        ({}, "search_unclear", "account_id"),
-        ({"email": "ada@example.com", "key_id": new_id()}, "search_unclear", "account_id"),
+        ({}, "ambiguous_search", "account_id"),
+        ({"email": "ada@example.com", "key_id": new_id()}, "ambiguous_search", "account_id"),
         ({"email": "ada"}, "invalid_input", "email"),
         ({"key_prefix": "tg_%"}, "invalid_input", "key_prefix"),
         ({"key_prefix": "sk-"}, "invalid_input", "key_prefix"),
@@ -157,7 +157,7 @@ async def test_credit_with_a_reason(client: httpx.AsyncClient, pool: Pool, ada: 
     other = await client.post(
         f"/v1/operator/accounts/{account_id}/credits", json=body | {"amount_nano": 6 * USD}, headers=operator
     )
-    assert_problem(other, 409, "reference_taken", "reference")
+    assert_problem(other, 409, "reference_exists", "reference")
     (payment,) = (await client.get("/v1/payments", headers=ada)).json()["payments"]
     assert (payment["method"], payment["state"], payment["credited_nano"]) == ("manual", "paid", 5 * USD)
     seen = [entry for entry in await entries(client, ada) if entry["target_id"] == payment["id"]]
@@ -192,11 +192,11 @@ async def test_what_credit_is_refused_for(client: httpx.AsyncClient, ada: Header
         ("credits", {"amount_nano": 10**17, "reason": "because"}, "invalid_input", "amount_nano"),
         ("credits", {"amount_nano": "1", "reason": "because"}, "invalid_input", "amount_nano"),
         ("adjustments", {"amount_nano": 0, "reason": "because"}, "amount_is_zero", "amount_nano"),
-        ("credits", {"amount_nano": USD, "reason": "because", "currency": "EUR"}, "currency_not_accepted", "currency"),
+        ("credits", {"amount_nano": USD, "reason": "because", "currency": "EUR"}, "unsupported_currency", "currency"),
         (
             "adjustments",
             {"amount_nano": 1, "reason": "because", "currency": "EUR"},
-            "currency_not_accepted",
+            "unsupported_currency",
             "currency",
         ),
         ("adjustments", {"amount_nano": 1, "reason": "because", "currency": "usd"}, "invalid_input", "currency"),

@@ -25,7 +25,7 @@ from tollgate_accounts.payments.store import NewPayment
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_common.events import CreditAdjusted, CreditEvent, CreditGranted, decode_credit
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = [
     pytest.mark.engines,
@@ -135,11 +135,11 @@ async def test_a_payment_from_begin_to_credit(
 
 async def test_what_a_payment_refuses(client: httpx.AsyncClient, ada: Headers, stripe: StripeStandIn) -> None:
     for body, code, field in (
-        ({"amount_nano": USD, "currency": "EUR"}, "currency_not_accepted", "currency"),
+        ({"amount_nano": USD, "currency": "EUR"}, "unsupported_currency", "currency"),
         ({"amount_nano": USD, "currency": "usd"}, "invalid_input", "currency"),
         ({"amount_nano": USD - 1}, "amount_out_of_range", "amount_nano"),
         ({"amount_nano": 10_001 * USD}, "amount_out_of_range", "amount_nano"),
-        ({"amount_nano": USD + 1}, "amount_not_payable", "amount_nano"),
+        ({"amount_nano": USD + 1}, "amount_not_allowed", "amount_nano"),
         ({"amount_nano": 1.5}, "invalid_input", "amount_nano"),
         ({"amount_nano": 0}, "invalid_input", "amount_nano"),
         ({}, "invalid_input", "amount_nano"),
@@ -203,7 +203,7 @@ async def test_only_what_stripe_signed_is_taken(client: httpx.AsyncClient, pool:
         (b"\xff", good),
     ):
         answer = await client.post("/v1/stripe/events", content=content, headers=headers)
-        assert_problem(answer, 400, "signature_wrong", "Stripe-Signature")
+        assert_problem(answer, 400, "invalid_signature", "Stripe-Signature")
     assert await credits(pool, await account_of(client, ada)) == []
 
 
@@ -223,7 +223,7 @@ async def test_events_that_are_not_ours_or_not_understood(client: httpx.AsyncCli
     for broken in not_understood:
         body, headers = signed(broken)
         answer = await client.post("/v1/stripe/events", content=body, headers=headers)
-        assert_problem(answer, 422, "event_unreadable")
+        assert_problem(answer, 422, "invalid_event")
     large, headers = signed(story.event("customer.created", {"text": "x" * (1 << 20)}))
     assert_problem(await client.post("/v1/stripe/events", content=large, headers=headers), 413, "event_too_large")
     assert await credits(pool, await account_of(client, ada)) == []
@@ -233,7 +233,7 @@ async def test_another_currency_is_refused_and_says_why(client: httpx.AsyncClien
     story = Story((await begin(client, ada))["id"], 2500, currency="eur")
     body, headers = signed(story.completed())
     problem = assert_problem(
-        await client.post("/v1/stripe/events", content=body, headers=headers), 422, "currency_not_accepted", "currency"
+        await client.post("/v1/stripe/events", content=body, headers=headers), 422, "unsupported_currency", "currency"
     )
     assert "EUR" in problem["detail"]
     assert await credits(pool, await account_of(client, ada)) == []

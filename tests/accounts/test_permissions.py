@@ -17,9 +17,9 @@ from tollgate_accounts.access.permissions import InOrganisation, Permission, Pub
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
-from tollgate_common import postgres
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 
 SECRET = "s" * 32
 # What a call needs in its body to get as far as looking for what its path names.
@@ -160,14 +160,14 @@ async def test_the_table_of_endpoints_and_roles(world: World) -> None:
                 wrong.append((call.name, role, status, code))
             permission = call.permission
             if isinstance(permission, InOrganisation):
-                expected = "role_insufficient" if role not in permission.roles else None
+                expected = "insufficient_role" if role not in permission.roles else None
             elif isinstance(permission, OfOperators):
                 expected = "operators_only"
             elif isinstance(permission, OfServices):
-                expected = "service_unknown"
+                expected = "unknown_service"
             else:
                 expected = None
-            refusals = {"role_insufficient", "operators_only", "service_unknown", "session_invalid", "session_missing"}
+            refusals = {"insufficient_role", "operators_only", "unknown_service", "invalid_session", "session_required"}
             if (code if code in refusals else None) != expected:
                 wrong.append((call.name, role, status, code))
     assert wrong == []
@@ -193,7 +193,7 @@ async def test_a_foreign_organisation_is_none(world: World) -> None:
     for call in calls_of(world.app):
         if not isinstance(call.permission, InOrganisation):
             continue
-        if await world.call(call, named, world.ids) != (404, "organisation_not_found"):
+        if await world.call(call, named, world.ids) != (404, "organization_not_found"):
             wrong.append(("by the header", call.name))
         if call.parameters:
             unknown = set(call.parameters) - set(world.ids)

@@ -18,7 +18,7 @@ from tollgate_common.errors import CommandError, Problem
 from tollgate_common.events import CreditGranted, decode_credit
 from tollgate_common.ids import new_id
 from tollgate_common.money import NANO_PER_UNIT
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -80,7 +80,7 @@ async def test_a_sign_up_may_carry_a_code(client: httpx.AsyncClient, pool: Pool)
 
 async def test_a_sign_up_with_a_bad_code_makes_nothing(client: httpx.AsyncClient, pool: Pool) -> None:
     body = {"email": "ada@example.com", "password": PASSWORD, "promo_code": "NOSUCH"}
-    assert_problem(await client.post("/v1/accounts", json=body), 404, "promo_code_unknown", "promo_code")
+    assert_problem(await client.post("/v1/accounts", json=body), 404, "promo_code_not_found", "promo_code")
     assert (await client.post("/v1/accounts", json=body | {"promo_code": None})).status_code == 201
     assert await grants(pool) == []
 
@@ -90,9 +90,9 @@ async def test_what_a_redemption_refuses(client: httpx.AsyncClient, pool: Pool, 
     await insert(pool, WELCOME._replace(code="EARLY", starts_at=now + DAY))
     await insert(pool, WELCOME._replace(code="OVER", starts_at=now - 2 * DAY, ends_at=now - DAY))
     assert_problem(await redeem(client, ada, "no"), 422, "invalid_input", "code")
-    assert_problem(await redeem(client, ada, "NOSUCH"), 404, "promo_code_unknown", "code")
-    assert_problem(await redeem(client, ada, "early"), 409, "promo_code_not_started", "code")
-    assert_problem(await redeem(client, ada, "over"), 409, "promo_code_over", "code")
+    assert_problem(await redeem(client, ada, "NOSUCH"), 404, "promo_code_not_found", "code")
+    assert_problem(await redeem(client, ada, "early"), 409, "promo_code_not_active", "code")
+    assert_problem(await redeem(client, ada, "over"), 409, "promo_code_expired", "code")
     assert await grants(pool) == []
 
 
@@ -111,7 +111,7 @@ async def test_a_used_up_code(client: httpx.AsyncClient, pool: Pool, ada: dict[s
     await insert(pool, WELCOME._replace(max_redemptions=1))
     assert (await redeem(client, ada, "WELCOME")).status_code == 201
     assert_problem(
-        await redeem(client, await signed_up("bob@example.com"), "WELCOME"), 409, "promo_code_used_up", "code"
+        await redeem(client, await signed_up("bob@example.com"), "WELCOME"), 409, "promo_code_exhausted", "code"
     )
     assert_problem(await redeem(client, ada, "WELCOME"), 409, "promo_code_already_redeemed", "code")
 
@@ -135,7 +135,7 @@ async def test_a_thousand_redemptions_of_a_hundred_uses_give_exactly_a_hundred(p
     )
     refused = [outcome.code for outcome in outcomes if isinstance(outcome, Problem)]
     given = {outcome.grant_id for outcome in outcomes if isinstance(outcome, Grant)}
-    assert (len(given), refused) == (100, ["promo_code_used_up"] * 900)
+    assert (len(given), refused) == (100, ["promo_code_exhausted"] * 900)
     told = await grants(pool)
     assert {grant.grant_id for grant in told} == given
     assert len({grant.account_id for grant in told}) == len(told) == 100

@@ -16,7 +16,7 @@ from tollgate_accounts.promo import store as promo
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_common.errors import Retryable
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -58,7 +58,7 @@ async def test_nobody_signs_in_before_the_mail_was_read(
     assert answer.status_code == 201, answer.text
     early = await strict.post("/v1/sessions", json=ADA)
     unknown = await strict.post("/v1/sessions", json=ADA | {"email": "bob@example.com"})
-    assert_problem(early, 401, "credentials_wrong")
+    assert_problem(early, 401, "invalid_credentials")
     assert early.content == unknown.content
     assert await counted(pool, "promo_redemptions") == 0, "an invented e-mail uses up no code"
 
@@ -72,7 +72,7 @@ async def test_nobody_signs_in_before_the_mail_was_read(
     assert_problem(
         await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD}),
         404,
-        "token_invalid",
+        "invalid_token",
         "token",
     )
 
@@ -107,7 +107,7 @@ async def test_a_mail_may_be_asked_for_again_until_one_was_read(client: httpx.As
     assert_problem(
         await client.post("/v1/email-verifications", json={"token": second, "password": PASSWORD}),
         404,
-        "token_invalid",
+        "invalid_token",
         "token",
     )
     await client.post("/v1/email-verifications/requests", json={"email": "ada@example.com"})
@@ -121,17 +121,17 @@ async def test_a_strangers_sign_up_is_not_confirmed_by_whose_email_it_is(
     await strict.post("/v1/accounts", json=ADA)
     token = await mailbox.token_of("ada@example.com", "Confirm your e-mail")
     tried = await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
-    assert_problem(tried, 403, "sign_up_password_wrong", "password")
+    assert_problem(tried, 403, "invalid_sign_up_password", "password")
     for password in (PASSWORD, STRANGERS):
         early = await strict.post("/v1/sessions", json=ADA | {"password": password})
-        assert_problem(early, 401, "credentials_wrong")
+        assert_problem(early, 401, "invalid_credentials")
     assert (await strict.post("/v1/password-resets", json={"token": token, "password": PASSWORD})).status_code == 204
     stranger = await strict.post("/v1/sessions", json=ADA | {"password": STRANGERS})
-    assert_problem(stranger, 401, "credentials_wrong")
+    assert_problem(stranger, 401, "invalid_credentials")
     session = await sign_in(strict)
     assert (await strict.get("/v1/person", headers=session)).json()["email_is_verified"] is True
     again = await strict.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
-    assert_problem(again, 404, "token_invalid", "token")
+    assert_problem(again, 404, "invalid_token", "token")
     assert await counted(pool, "mail_tokens") == 0
 
 
@@ -160,7 +160,7 @@ async def test_nothing_of_a_strangers_survives_the_first_proof_of_the_email(
     assert [one["email"] for one in members] == ["ada@example.com"]
     assert (await client.get("/v1/invitations", headers=session)).json()["invitations"] == []
     late = await client.post("/v1/invitations/acceptances", json=invitation, headers=bob)
-    assert_problem(late, 404, "invitation_invalid", "token")
+    assert_problem(late, 404, "invalid_invitation", "token")
     organisations = (await client.get("/v1/organisations", headers=session)).json()["organisations"]
     assert [one["name"] for one in organisations] == ["ada@example.com"], "what was passed on is not hers to pay for"
     log = (await client.get("/v1/audit-log", headers=session)).json()["entries"]
@@ -189,13 +189,13 @@ async def test_a_reset_ends_every_session(client: httpx.AsyncClient, mailbox: Ma
     assert await mailbox.fetch() == [("ada@example.com", "Choose a new password")]
     token = await mailbox.token("ada@example.com")
     refused = await client.post("/v1/email-verifications", json={"token": token, "password": PASSWORD})
-    assert_problem(refused, 404, "token_invalid", "token")
+    assert_problem(refused, 404, "invalid_token", "token")
 
     reset = {"token": token, "password": NEW}
     assert (await client.post("/v1/password-resets", json=reset)).status_code == 204
-    assert_problem(await client.post("/v1/password-resets", json=reset), 404, "token_invalid", "token")
-    assert_problem(await client.get("/v1/person", headers=ada), 401, "session_invalid")
-    assert_problem(await client.post("/v1/sessions", json=ADA), 401, "credentials_wrong")
+    assert_problem(await client.post("/v1/password-resets", json=reset), 404, "invalid_token", "token")
+    assert_problem(await client.get("/v1/person", headers=ada), 401, "invalid_session")
+    assert_problem(await client.post("/v1/sessions", json=ADA), 401, "invalid_credentials")
     session = await sign_in(client, NEW)
     assert (await client.get("/v1/person", headers=session)).json()["email_is_verified"] is True
     assert await mailbox.fetch() == [("ada@example.com", "Your password was changed")]
@@ -209,7 +209,7 @@ async def test_a_token_expires(client: httpx.AsyncClient, pool: Pool, mailbox: M
     assert_problem(
         await client.post("/v1/email-verifications", json={"token": token, "password": PASSWORD}),
         404,
-        "token_invalid",
+        "invalid_token",
         "token",
     )
 
@@ -217,11 +217,13 @@ async def test_a_token_expires(client: httpx.AsyncClient, pool: Pool, mailbox: M
 async def test_changing_the_password_ends_the_other_sessions(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
     other = await sign_in(client)
     wrong = {"current_password": NEW, "password": NEW}
-    assert_problem(await client.put("/v1/password", json=wrong, headers=ada), 403, "password_wrong", "current_password")
+    assert_problem(
+        await client.put("/v1/password", json=wrong, headers=ada), 403, "invalid_password", "current_password"
+    )
     change = {"current_password": PASSWORD, "password": NEW}
     assert (await client.put("/v1/password", json=change, headers=ada)).status_code == 204
     assert (await client.get("/v1/person", headers=ada)).status_code == 200
-    assert_problem(await client.get("/v1/person", headers=other), 401, "session_invalid")
+    assert_problem(await client.get("/v1/person", headers=other), 401, "invalid_session")
     await sign_in(client, NEW)
 
 
@@ -238,7 +240,7 @@ async def test_a_person_sees_their_sessions_and_ends_one(
     assert listed[0]["last_seen_at"] > listed[1]["last_seen_at"]
 
     assert (await client.delete(f"/v1/sessions/{listed[1]['id']}", headers=ada)).status_code == 204
-    assert_problem(await client.get("/v1/person", headers=phone), 401, "session_invalid")
+    assert_problem(await client.get("/v1/person", headers=phone), 401, "invalid_session")
     again = await client.delete(f"/v1/sessions/{listed[1]['id']}", headers=ada)
     assert_problem(again, 404, "session_not_found", "session_id")
 

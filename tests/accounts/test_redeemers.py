@@ -12,7 +12,7 @@ from accounts.mailbox import Mailbox
 from tollgate_accounts.promo import store
 from tollgate_accounts.promo.store import Terms
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -74,7 +74,7 @@ async def test_who_has_had_credit_elsewhere_is_not_new(client: httpx.AsyncClient
     await campaign(pool, Terms("Hello", 10, audience="new"), "HELLO")
     assert (await redeem(client, ada, "WELCOME")).status_code == 201
     second = await found(client, ada, "second")
-    assert_problem(await redeem(client, second, "HELLO"), 409, "promo_code_for_new_accounts", "code")
+    assert_problem(await redeem(client, second, "HELLO"), 409, "promo_code_new_accounts_only", "code")
 
 
 async def test_a_person_founds_ten_organisations_even_all_at_once(

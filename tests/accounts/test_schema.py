@@ -13,8 +13,8 @@ import pytest
 
 from accounts.answers import PASSWORD
 from tollgate_accounts.main import PACKAGES
-from tollgate_common import postgres
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres import connection as postgres
 from tollgate_common.topics import create_topics
 from waiting import until
 

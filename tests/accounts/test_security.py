@@ -15,7 +15,7 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.promo import store as promo
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -76,7 +76,7 @@ async def test_a_session_that_was_brought_along_is_never_taken(client: httpx.Asy
     assert planted not in answer.headers["Set-Cookie"]
     client.cookies.clear()
     refused = await client.get("/v1/person", headers={"Cookie": f"{SESSION_COOKIE}={planted}"})
-    assert_problem(refused, 401, "session_invalid")
+    assert_problem(refused, 401, "invalid_session")
 
 
 async def test_a_cookie_is_out_of_reach_of_scripts(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
@@ -96,10 +96,10 @@ async def test_another_page_changes_nothing_with_the_cookie(
     await client.post("/v1/sessions", json=ADA | {"cookie": True}, headers={"Origin": CONSOLE})
     headers = {"Origin": origin} if origin else {}
     refused = await client.post("/v1/keys", json={"name": "stolen"}, headers=headers)
-    assert_problem(refused, 403, "origin_refused")
+    assert_problem(refused, 403, "origin_not_allowed")
     assert (await client.get("/v1/keys", headers=ada)).json()["keys"] == []
     planted = await client.post("/v1/sessions", json=ADA | {"cookie": True}, headers=headers)
-    assert_problem(planted, 403, "origin_refused")
+    assert_problem(planted, 403, "origin_not_allowed")
     assert "access-control-allow-origin" not in refused.headers
     allowed = await client.post("/v1/keys", json={"name": "mine"}, headers={"Origin": CONSOLE})
     assert allowed.status_code == 201

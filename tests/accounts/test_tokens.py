@@ -19,10 +19,10 @@ from tollgate_accounts.settings import AccountsSettings
 from tollgate_accounts.tokens import command, store
 from tollgate_accounts.tokens.handlers import KEPT_FOR, PUBLISHED_BEFORE, SIGNS_FOR, Issuer
 from tollgate_accounts.tokens.seal import Seal
-from tollgate_common.access_tokens import JWKS_PATH, Role, Verifier
+from tollgate_common.auth.access_tokens import JWKS_PATH, Role, Verifier
+from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.errors import CommandError, Problem
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 pytestmark = pytest.mark.engines
 
@@ -100,8 +100,8 @@ async def test_a_token_is_for_an_organisation_of_ones_own(
     bob = await signed_up("bob@example.com")
     his = (await client.get("/v1/account", headers=bob)).json()["account_id"]
     foreign = await client.post("/v1/tokens", headers=ada | {"Tollgate-Organisation": his})
-    assert_problem(foreign, 404, "organisation_not_found", "Tollgate-Organisation")
-    assert_problem(await client.post("/v1/tokens"), 401, "session_missing")
+    assert_problem(foreign, 404, "organization_not_found", "Tollgate-Organisation")
+    assert_problem(await client.post("/v1/tokens"), 401, "session_required")
 
 
 async def test_the_published_keys_have_no_private_part(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
@@ -134,7 +134,7 @@ async def test_a_service_gets_a_token_for_the_shared_secret(
     assert (verified.subject, verified.role, verified.account_id) == ("service:billing", Role.SERVICE, "")
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Bearer {shown}"}):
         answer = await client.post("/internal/v1/tokens", json={"service": "billing"}, headers=headers)
-        assert_problem(answer, 401, "service_unknown")
+        assert_problem(answer, 401, "unknown_service")
     headers = {"Authorization": f"Bearer {INTERNAL_TOKEN}"}
     answer = await client.post("/internal/v1/tokens", json={"service": "Robert'); --"}, headers=headers)
     assert_problem(answer, 422, "invalid_input", "service")
@@ -151,7 +151,7 @@ async def test_an_operators_token(
     assert (await verifier.verify(by_session["token"])).role is Role.OPERATOR
     assert (await verifier.verify(by_secret["token"])).subject == "operator-token"
     wrong = await client.post("/v1/operator/tokens", headers={"Authorization": "Bearer the-operator-tokem"})
-    assert_problem(wrong, 401, "session_invalid")
+    assert_problem(wrong, 401, "invalid_session")
 
 
 async def test_without_a_secret_no_token_is_given(pool: Pool, passwords: Passwords, ada: dict[str, str]) -> None:
@@ -160,7 +160,7 @@ async def test_without_a_secret_no_token_is_given(pool: Pool, passwords: Passwor
         assert_problem(await client.post("/v1/tokens", headers=ada), 503, "tokens_not_configured")
         assert (await client.get(JWKS_PATH)).json() == {"keys": []}
         answer = await client.post("/internal/v1/tokens", json={"service": "a"}, headers={"Authorization": "Bearer x"})
-        assert_problem(answer, 401, "service_unknown")
+        assert_problem(answer, 401, "unknown_service")
 
 
 # --- rotation -------------------------------------------------------------------------------------------------------

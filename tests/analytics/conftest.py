@@ -22,11 +22,12 @@ from tollgate_analytics.operator_views import Balances
 from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.rollup import find_rolled_up, insert_sums
 from tollgate_analytics.store import LIMITS, Store
-from tollgate_common import apikey, clickhouse
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import KeyRecord, encode
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
 from waiting import until
 

@@ -7,7 +7,7 @@ import pytest
 
 from analytics.conftest import Analytics
 from analytics.traffic import traffic
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, RequestClosed, TokensUsed, encode
 from tollgate_common.topics import Topic
@@ -147,7 +147,7 @@ async def test_a_store_that_does_not_answer_is_a_503_and_too_much_data_a_400(
 
     monkeypatch.setattr("tollgate_analytics.store.LIMITS", {"readonly": 1, "max_rows_to_read": 1})
     answer = await analytics.http.get("/v1/usage", headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (400, "too_much_data")
+    assert (answer.status_code, answer.json()["code"]) == (400, "query_too_large")
 
     await analytics.clickhouse.command("DROP TABLE request_events")
     answer = await analytics.http.get("/v1/usage", headers=headers)
@@ -165,7 +165,7 @@ async def test_freshness_is_a_metric_too(analytics: Analytics) -> None:
         lines = (await analytics.http.get("/metrics")).text.splitlines()
         newest = [line for line in lines if line.startswith('tollgate_analytics_newest_event_seconds{kind="closed"}')]
         topic = Topic.REQUESTS.named(analytics.prefix)
-        lags = [line for line in lines if line.startswith("tollgate_analytics_lag{") and topic in line]
+        lags = [line for line in lines if line.startswith("tollgate_analytics_lag_events{") and topic in line]
         return [float(line.split()[-1]) for line in newest] == [closed.timestamp()] and {
             float(line.split()[-1]) for line in lags
         } == {0.0}

@@ -15,11 +15,12 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from analytics.traffic import PARTITIONS, Sent, groups_of, produce, recount, seeded, traffic
 from engines.stores import ClickHouseDatabase
-from tollgate_common import apikey, clickhouse
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.ports import free_port
 from waiting import PATIENCE_S, until

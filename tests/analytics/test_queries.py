@@ -40,7 +40,7 @@ from tollgate_analytics.queries import (
     whole_hours,
 )
 from tollgate_analytics.scopes import Scope
-from tollgate_common.callers import Caller
+from tollgate_common.auth.callers import Caller
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord, UsageScope
 

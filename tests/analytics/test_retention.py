@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import traffic
-from tollgate_analytics.audit import RequestBooks
+from tollgate_analytics.audit import RequestReconciliationSource
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.kept import Kept, after, find_kept
 from tollgate_analytics.queries import Granularity, Range, UsageQuery
@@ -95,7 +95,9 @@ async def test_a_month_is_written_down_before_it_goes(analytics: Analytics) -> N
     assert await rows(analytics) == before
     month = utc_now().year * 100 + utc_now().month
     assert await find_kept(analytics.clickhouse) == Kept(rows_from=after(month))
-    assert (await RequestBooks(analytics.clickhouse, analytics.brokers, "", "").kept()).rows_from == after(month)
+    assert (
+        await RequestReconciliationSource(analytics.clickhouse, analytics.brokers, "", "").kept()
+    ).rows_from == after(month)
 
 
 @pytest.mark.engines

@@ -7,7 +7,7 @@ import pytest
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import groups_of, recount, traffic
-from tollgate_analytics.audit import RequestBooks
+from tollgate_analytics.audit import RequestReconciliationSource
 from tollgate_analytics.measures import MEASURES
 from tollgate_analytics.queries import milliseconds
 from tollgate_analytics.rollup import (
@@ -143,7 +143,7 @@ async def test_the_auditor_is_told_of_sums_that_are_wrong(analytics: Analytics) 
     await analytics.send(sent)
     await analytics.until_rows(len(sent))
     until = await roll_up_all(analytics)
-    books = RequestBooks(analytics.clickhouse, analytics.brokers, analytics.prefix, "group")
+    books = RequestReconciliationSource(analytics.clickhouse, analytics.brokers, analytics.prefix, "group")
     assert await books.drifts(utc_now() - LONG_AGO) == []
 
     amount = MEASURES.index("amount_nano") + 1

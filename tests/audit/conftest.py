@@ -16,13 +16,13 @@ from tollgate_analytics.consumers import create_sink
 from tollgate_balance.api import audit as balance_audit
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.handlers.credits import grant_credit
-from tollgate_balance.store.audit import LedgerBooks
+from tollgate_balance.store.audit import LedgerReconciliationSource
 from tollgate_billing import handlers
 from tollgate_billing.auditor import api as audit_api
 from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
 from tollgate_billing.auditor.event_log import EventLog
-from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.peers import RemoteReconciliationSource
 from tollgate_billing.auditor.worker import AuditWorker
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
@@ -31,17 +31,18 @@ from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.store import models
-from tollgate_common import clickhouse, postgres
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth.service_auth import ServiceCredential
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Consumer
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import CreditGranted
 from tollgate_common.http import create_app
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.outbox import Publisher
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.engines import EngineAddresses
 
@@ -81,8 +82,8 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         sink = create_sink(brokers, prefix, analytics, client, producer)
         given_up = create_letters_consumer(brokers, prefix)
         balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
-        balance_audit.add_routes(balance_app, LedgerBooks(ledger, prefix), INTERNAL_TOKEN)
-        books = analytics_audit.RequestBooks(client, brokers, prefix, analytics.group)
+        balance_audit.add_routes(balance_app, LedgerReconciliationSource(ledger, prefix), INTERNAL_TOKEN)
+        books = analytics_audit.RequestReconciliationSource(client, brokers, prefix, analytics.group)
         analytics_audit.add_routes(analytics_app, books, INTERNAL_TOKEN)
         peers = await stack.enter_async_context(
             httpx.AsyncClient(mounts={"http://b": served(balance_app), "http://a": served(analytics_app)})
@@ -93,9 +94,9 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
             pool=catalogue,
             event_log=EventLog(brokers),
             prefix=prefix,
-            charges=ChargeBooks(client, catalogue, brokers, prefix, billing.group),
-            balance=RemoteBooks(peers, "http://b", credential),
-            analytics=RemoteBooks(peers, "http://a", credential),
+            charges=ChargeReconciliationSource(client, catalogue, brokers, prefix, billing.group),
+            balance=RemoteReconciliationSource(peers, "http://b", credential),
+            analytics=RemoteReconciliationSource(peers, "http://a", credential),
             unclosed_after=timedelta(0),
         )
         desk = DeadLetterDesk(catalogue, producer, prefix)

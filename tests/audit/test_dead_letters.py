@@ -155,7 +155,7 @@ async def test_a_letter_that_nobody_knows_the_source_of_cannot_be_retried(world:
 
     await world.until(is_known)
     answer = await world.http.post(f"/v1/dead-letters/{source}/retry")
-    assert (answer.status_code, answer.json()["code"]) == (409, "source_unknown")
+    assert (answer.status_code, answer.json()["code"]) == (409, "source_not_found")
     answer = await world.http.post(f"/v1/dead-letters/{source}/discard", json={"reason": "by hand"})
     assert answer.json()["state"] == "discarded"
 

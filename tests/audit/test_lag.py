@@ -7,8 +7,8 @@ import pytest
 
 from audit.world import World, differences, request_of
 from tollgate_billing.auditor import audit as auditing
-from tollgate_billing.auditor.peers import RemoteBooks
-from tollgate_common.internal import ServiceCredential
+from tollgate_billing.auditor.peers import RemoteReconciliationSource
+from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.topics import Topic
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
@@ -18,10 +18,12 @@ async def test_an_auditor_that_is_not_trusted_makes_no_report(world: World, monk
     for token, code in (("a token that is wrong", "401"), ("", "401")):
         peer = world.auditor._balance
         monkeypatch.setattr(
-            world.auditor, "_balance", RemoteBooks(peer._http, "http://b", ServiceCredential("billing", token, None))
+            world.auditor,
+            "_balance",
+            RemoteReconciliationSource(peer._http, "http://b", ServiceCredential("billing", token, None)),
         )
         answer = await world.http.post("/v1/audits")
-        assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
+        assert (answer.status_code, answer.json()["code"]) == (503, "reconciliation_failed")
         assert code in answer.json()["detail"]
 
 
@@ -30,16 +32,16 @@ async def test_an_audit_that_misses_a_service_makes_no_report(world: World, monk
         monkeypatch.setattr(
             world.auditor,
             "_analytics",
-            RemoteBooks(http, "http://127.0.0.1:9", ServiceCredential("billing", "token", None)),
+            RemoteReconciliationSource(http, "http://127.0.0.1:9", ServiceCredential("billing", "token", None)),
         )
         answer = await world.http.post("/v1/audits")
-    assert (answer.status_code, answer.json()["code"]) == (503, "audit_failed")
+    assert (answer.status_code, answer.json()["code"]) == (503, "reconciliation_failed")
     assert "http://127.0.0.1:9" in answer.json()["detail"]
 
 
 async def test_before_its_first_audit_the_page_says_so(world: World) -> None:
     answer = await world.http.get("/v1/audit")
-    assert (answer.status_code, answer.json()["code"]) == (503, "no_audit_yet")
+    assert (answer.status_code, answer.json()["code"]) == (503, "reconciliation_pending")
 
 
 async def test_a_consumer_that_lags_is_no_alarm(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,14 +9,15 @@ from msgspec.structs import replace
 
 from engines.stores import ClickHouseDatabase
 from tollgate_billing import handlers, store
-from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
 from tollgate_billing.store import NewPrice
-from tollgate_common import clickhouse, postgres
-from tollgate_common.audit import Range
-from tollgate_common.brokers import Brokers
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, Tier, TokenCounts, Unpriced, rate
+from tollgate_common.reconciliation.source import Range
 
 pytestmark = pytest.mark.engines
 
@@ -85,7 +86,7 @@ async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: 
         place = [TOPIC, 0, offset, "boot", offset, 202611, utc_now().replace(year=2100)]
         rows.append([*place, "charge", f"request-{offset}", version, "standard@1", amount_nano, *counts])
     await client.insert("charges", rows, column_names=columns)
-    books = ChargeBooks(client, pool, Brokers("nowhere:9092"), "t", "t.billing")
+    books = ChargeReconciliationSource(client, pool, Brokers("nowhere:9092"), "t", "t.billing")
     everything = [Range(partition=0, start=0, end=CHARGES, step=CHARGES)]
     assert {rate(TokenCounts(*row[12:]), prices[row[9]]).tier_above_tokens > 0 for row in rows} == {False, True}
     assert (await books.rate_again(everything)).charges == 0
@@ -111,7 +112,7 @@ async def test_a_unit_without_a_price_is_rated_by_neither(client: AsyncClient, p
         "price_version", "plan_version", "amount_nano", unit,
     ]  # fmt: skip
     await client.insert("charges", [[*place, "charge", "r", version, "standard@1", 0, 1]], column_names=columns)
-    found = await ChargeBooks(client, pool, Brokers("nowhere:9092"), "t", "t.billing").rate_again(
+    found = await ChargeReconciliationSource(client, pool, Brokers("nowhere:9092"), "t", "t.billing").rate_again(
         [Range(partition=0, start=0, end=1, step=1)]
     )
     assert (found.charges, found.listed[0].rated_nano, found.difference_nano) == (1, None, 0)

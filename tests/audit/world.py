@@ -13,7 +13,6 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from tollgate_billing.auditor.audit import Auditor
 from tollgate_billing.auditor.report import Report
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     EdgeHeartbeat,
@@ -27,7 +26,8 @@ from tollgate_common.events import (
     encode,
 )
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Prices, TokenCounts, rate
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for

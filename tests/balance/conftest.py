@@ -2,10 +2,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from balance.world import PARTITIONS, Books, World, open_pool
-from tollgate_common.brokers import Brokers
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from balance.world import PARTITIONS, ReconciliationSource, World, open_pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import create_topics
 
 
@@ -18,8 +18,8 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def books(postgres_dsn: str, pool: Pool) -> Books:
-    return Books(postgres_dsn, pool)
+def books(postgres_dsn: str, pool: Pool) -> ReconciliationSource:
+    return ReconciliationSource(postgres_dsn, pool)
 
 
 @pytest.fixture

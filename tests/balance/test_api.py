@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from balance.world import USD, Books, World, adjusted, running
+from balance.world import USD, ReconciliationSource, World, adjusted, running
 from tollgate_balance.api import accounts as api
 from tollgate_balance.api import internal
 from tollgate_balance.grants import burn, open_purse
@@ -17,11 +17,11 @@ from tollgate_balance.leases import Grant
 from tollgate_balance.store import grants as grant_store
 from tollgate_balance.store import ledger as ledger_store
 from tollgate_balance.store import pages
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod, KeyRecord, UsageScope, encode
 from tollgate_common.http import create_app
-from tollgate_common.keys import KeyDirectory
 from tollgate_common.topics import Topic
 from waiting import until
 
@@ -296,11 +296,11 @@ async def test_a_key_of_a_narrower_scope_does_not_read_the_whole_account(
     await until(is_known)
     for path in ("/v1/ledger", "/v1/grants", "/v1/budgets?key_id=k1"):
         refused = await client.get(path, headers=headers)
-        assert (refused.status_code, refused.json()["code"]) == (403, "scope_too_narrow")
+        assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
     assert len((await client.get("/v1/budgets", headers=headers)).json()["budgets"]) == 1
 
 
-async def test_the_query_burns_as_the_rules_do(books: Books) -> None:
+async def test_the_query_burns_as_the_rules_do(books: ReconciliationSource) -> None:
     now = utc_now()
     for seed in range(20):
         chance, account_id = random.Random(seed), f"account-{seed}"

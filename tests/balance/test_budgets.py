@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from balance.world import Books, Boot, World
+from balance.world import Boot, ReconciliationSource, World
 from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_boots
 from tollgate_balance.leases import Answer, Authorise, Grant, Lease, Outcome
-from tollgate_balance.store.audit import LedgerBooks
+from tollgate_balance.store.audit import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.ids import new_id
@@ -23,19 +23,21 @@ MONTH = Budget(budget_id="key:k1", period=BudgetPeriod.MONTH, amount_nano=150)
 PROJECT = Budget(budget_id="project:p1", period=BudgetPeriod.TOTAL, amount_nano=120)
 
 
-async def ask(books: Books, boot_id: str, needed_nano: int, *budgets: Budget, wanted_nano: int = 0) -> Answer:
+async def ask(
+    books: ReconciliationSource, boot_id: str, needed_nano: int, *budgets: Budget, wanted_nano: int = 0
+) -> Answer:
     [answer] = await books.ask(Grant(new_id(), "a", boot_id, needed_nano, wanted_nano, budgets))
     assert isinstance(answer, Answer)
     return answer
 
 
-async def lease_of(books: Books, boot_id: str, nano: int, *budgets: Budget) -> Lease:
+async def lease_of(books: ReconciliationSource, boot_id: str, nano: int, *budgets: Budget) -> Lease:
     answer = await ask(books, boot_id, nano, *budgets)
     assert answer.lease is not None, answer
     return answer.lease
 
 
-async def allotted(books: Books) -> dict[tuple[str, str], tuple[int, int, int]]:
+async def allotted(books: ReconciliationSource) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Amount, spent and held of each."""
     rows = await books.query("SELECT * FROM allotments ORDER BY allotment_id")
     return {
@@ -43,12 +45,12 @@ async def allotted(books: Books) -> dict[tuple[str, str], tuple[int, int, int]]:
     }
 
 
-async def check(books: Books) -> None:
+async def check(books: ReconciliationSource) -> None:
     await books.check_books()
-    assert await LedgerBooks(books.pool, "").drifts(utc_now()) == []
+    assert await LedgerReconciliationSource(books.pool, "").drifts(utc_now()) == []
 
 
-async def test_two_edges_at_once_never_hold_more_than_a_budget(books: Books) -> None:
+async def test_two_edges_at_once_never_hold_more_than_a_budget(books: ReconciliationSource) -> None:
     await books.credit("a", 10_000)
     edges = [new_id(), new_id()]
     for boot_id in edges:
@@ -60,7 +62,7 @@ async def test_two_edges_at_once_never_hold_more_than_a_budget(books: Books) -> 
     await check(books)
 
 
-async def test_keys_share_their_projects_budget(books: Books) -> None:
+async def test_keys_share_their_projects_budget(books: ReconciliationSource) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     other = Budget(budget_id="key:k2", period=BudgetPeriod.DAY, amount_nano=100)
@@ -104,7 +106,9 @@ async def test_a_dead_edges_holds_come_back_to_the_budget(world: World) -> None:
     await check(world)
 
 
-async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in_its_own(books: Books) -> None:
+async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in_its_own(
+    books: ReconciliationSource,
+) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     old = await ask(books, "edge", 100, DAY)
@@ -126,7 +130,7 @@ async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in
     await check(books)
 
 
-async def test_the_newest_grant_tells_the_budgets_amount(books: Books) -> None:
+async def test_the_newest_grant_tells_the_budgets_amount(books: ReconciliationSource) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     await lease_of(books, "edge", 90, DAY)
@@ -137,7 +141,7 @@ async def test_the_newest_grant_tells_the_budgets_amount(books: Books) -> None:
     assert await allotted(books) == {("key:k1", "day"): (200, 0, 200)}
 
 
-async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: Books) -> None:
+async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: ReconciliationSource) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     under, _ = await lease_of(books, "edge", 90, DAY), await lease_of(books, "edge", 90)
@@ -145,7 +149,7 @@ async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: Books) -
     assert (await books.renew("edge")).shrink == [under.lease_id]
 
 
-async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now(books: Books) -> None:
+async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now(books: ReconciliationSource) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     call = Grant(new_id(), "a", "edge", 100, 0, (DAY,))
@@ -159,11 +163,11 @@ async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now
 
 
 @pytest.mark.parametrize("column", ["spent_nano", "held_nano"])
-async def test_the_auditor_sees_a_budget_that_counts_wrong(books: Books, column: str) -> None:
+async def test_the_auditor_sees_a_budget_that_counts_wrong(books: ReconciliationSource, column: str) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     await lease_of(books, "edge", 60, DAY)
     damage: Any = f"UPDATE allotments SET {column} = {column} + 1"  # noqa: S608 - one of two names
     await books.execute(damage)
-    [drift] = await LedgerBooks(books.pool, "").drifts(utc_now())
+    [drift] = await LedgerReconciliationSource(books.pool, "").drifts(utc_now())
     assert (drift.what, drift.stored - drift.rows) == (f"{column} of budgets", 1)

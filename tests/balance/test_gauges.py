@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client import REGISTRY
 
-from balance.world import Books, adjusted
+from balance.world import ReconciliationSource, adjusted
 from tollgate_balance.gauges import GAUGES, Gauges
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.leases import Answer, Authorise, Grant
@@ -16,18 +16,18 @@ from tollgate_common.ids import new_id
 pytestmark = pytest.mark.engines
 
 
-async def told(books: Books) -> dict[str, float]:
+async def told(books: ReconciliationSource) -> dict[str, float]:
     """All that is not zero."""
     await Gauges(books.pool).read()
     values = {name: REGISTRY.get_sample_value(f"tollgate_balance_{name}") for name in GAUGES}
     return {name: value for name, value in values.items() if value}
 
 
-async def test_an_empty_ledger_has_nothing_open(books: Books) -> None:
+async def test_an_empty_ledger_has_nothing_open(books: ReconciliationSource) -> None:
     assert await told(books) == {}
 
 
-async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: Books) -> None:
+async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: ReconciliationSource) -> None:
     await books.credit("a", 1_000)
     boot_id = new_id()
     lease = await books.lease(boot_id, "a", 300)
@@ -50,7 +50,7 @@ async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: Bo
     assert "budgets_current" not in await told(books)
 
 
-async def test_debts_and_credit_that_ends_are_counted(books: Books) -> None:
+async def test_debts_and_credit_that_ends_are_counted(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     await books.credit("a", 20, expires_at=utc_now() + timedelta(hours=3))
     await books.credit("b", 7, expires_at=utc_now() + timedelta(days=2))

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from balance.world import Books
+from balance.world import ReconciliationSource
 from tollgate_balance.api import idempotency
 from tollgate_common.http import create_app
 
@@ -19,7 +19,7 @@ ANSWER = base64.b64encode(b"\x00sealed\xff").decode()
 
 
 @pytest.fixture
-async def client(books: Books) -> AsyncIterator[httpx.AsyncClient]:
+async def client(books: ReconciliationSource) -> AsyncIterator[httpx.AsyncClient]:
     service = create_app("balance", ready=lambda: None)
     idempotency.add_routes(service, books.pool, TOKEN)
     async with httpx.AsyncClient(
@@ -41,7 +41,9 @@ async def keep(client: httpx.AsyncClient, token: str) -> bool:
     return bool(response.json()["kept"])
 
 
-async def test_one_of_many_serves_and_the_others_get_its_answer(books: Books, client: httpx.AsyncClient) -> None:
+async def test_one_of_many_serves_and_the_others_get_its_answer(
+    books: ReconciliationSource, client: httpx.AsyncClient
+) -> None:
     await books.renew("boot-1")
     await books.renew("boot-2")
     states = await asyncio.gather(*(claim(client, f"r{n}", boot=f"boot-{n % 2 + 1}") for n in range(20)))
@@ -55,7 +57,9 @@ async def test_one_of_many_serves_and_the_others_get_its_answer(books: Books, cl
     assert (await claim(client, "other", asks="g"))["state"] == "mismatch"
 
 
-async def test_a_claim_that_is_released_is_free_and_an_answer_stays(books: Books, client: httpx.AsyncClient) -> None:
+async def test_a_claim_that_is_released_is_free_and_an_answer_stays(
+    books: ReconciliationSource, client: httpx.AsyncClient
+) -> None:
     await books.renew("boot-1")
     await claim(client, "first")
     await client.post("/key/release", json={"token": "stranger"})
@@ -69,7 +73,7 @@ async def test_a_claim_that_is_released_is_free_and_an_answer_stays(books: Books
 
 
 async def test_only_a_fenced_edge_loses_its_claim_and_then_keeps_nothing(
-    books: Books, client: httpx.AsyncClient
+    books: ReconciliationSource, client: httpx.AsyncClient
 ) -> None:
     await books.renew("boot-1")
     await books.renew("boot-2")
@@ -83,7 +87,9 @@ async def test_only_a_fenced_edge_loses_its_claim_and_then_keeps_nothing(
     assert await keep(client, "second")
 
 
-async def test_what_a_fenced_edge_has_kept_is_the_answer(books: Books, client: httpx.AsyncClient) -> None:
+async def test_what_a_fenced_edge_has_kept_is_the_answer(
+    books: ReconciliationSource, client: httpx.AsyncClient
+) -> None:
     await books.renew("boot-1")
     await books.renew("boot-2")
     await claim(client, "first")
@@ -92,7 +98,7 @@ async def test_what_a_fenced_edge_has_kept_is_the_answer(books: Books, client: h
     assert (await claim(client, "second", boot="boot-2"))["state"] == "answered"
 
 
-async def test_after_a_day_a_key_is_new(books: Books, client: httpx.AsyncClient) -> None:
+async def test_after_a_day_a_key_is_new(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
     await books.renew("boot-1")
     await claim(client, "first")
     await keep(client, "first")
@@ -100,6 +106,6 @@ async def test_after_a_day_a_key_is_new(books: Books, client: httpx.AsyncClient)
     assert (await claim(client, "second", asks="g"))["state"] == "claimed"
 
 
-async def test_an_unknown_boot_claims_nothing(books: Books, client: httpx.AsyncClient) -> None:
+async def test_an_unknown_boot_claims_nothing(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
     response = await client.put("/key", json={"boot_id": "nobody", "token": "r", "fingerprint": "f"})
-    assert (response.status_code, response.json()["code"]) == (409, "boot_unknown")
+    assert (response.status_code, response.json()["code"]) == (409, "boot_not_found")

@@ -8,12 +8,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from balance.world import Books
+from balance.world import ReconciliationSource
 from tollgate_balance.api import accounts, leases
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
-from tollgate_common.keys import KeyDirectory
+from tollgate_common.kafka.brokers import Brokers
 
 pytestmark = pytest.mark.engines
 
@@ -22,21 +22,21 @@ AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
 BOOT = "/internal/v1/boots/boot-1"
 
 
-def app(books: Books, token: str | None) -> FastAPI:
+def app(books: ReconciliationSource, token: str | None) -> FastAPI:
     service = create_app("balance", ready=lambda: None)
     accounts.add_routes(service, books.pool, KeyDirectory(Brokers("unused:1"), "unused"))
     leases.add_routes(service, books.pool, token, timedelta(seconds=30))
     return service
 
 
-def connect(books: Books, token: str | None = TOKEN) -> httpx.AsyncClient:
+def connect(books: ReconciliationSource, token: str | None = TOKEN) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app(books, token)), base_url="http://balance", headers=AUTHORIZATION
     )
 
 
 @pytest.fixture
-async def client(books: Books) -> AsyncIterator[httpx.AsyncClient]:
+async def client(books: ReconciliationSource) -> AsyncIterator[httpx.AsyncClient]:
     async with connect(books) as client:
         yield client
 
@@ -45,13 +45,13 @@ def wanting(needed_nano: Any, wanted_nano: int = 0, **more: Any) -> dict[str, An
     return {"boot_id": "boot-1", "account_id": "a", "needed_nano": needed_nano, "wanted_nano": wanted_nano} | more
 
 
-async def test_the_life_of_a_lease(books: Books, client: httpx.AsyncClient) -> None:
+async def test_the_life_of_a_lease(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
     await books.credit("a", 100)
     lease_id = new_id()
     lease = f"/internal/v1/leases/{lease_id}"
 
     unknown = await client.put(lease, json=wanting(10))
-    assert (unknown.status_code, unknown.json()["code"]) == (409, "boot_unknown")
+    assert (unknown.status_code, unknown.json()["code"]) == (409, "boot_not_found")
 
     renewed = await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
     assert renewed.json() == {"lease_ms": 30_000, "shrink": [], "orphans": [], "edges": 1}
@@ -86,7 +86,9 @@ async def test_the_life_of_a_lease(books: Books, client: httpx.AsyncClient) -> N
     assert (await client.put(lease, json=wanting(10, 70))).json()["outcome"] == "conflict"
 
 
-async def test_refusals_say_whether_the_credit_is_spent_or_held(books: Books, client: httpx.AsyncClient) -> None:
+async def test_refusals_say_whether_the_credit_is_spent_or_held(
+    books: ReconciliationSource, client: httpx.AsyncClient
+) -> None:
     await books.credit("a", 100)
     await books.lease("boot-1", "a", 90)
     answers = {}
@@ -98,7 +100,9 @@ async def test_refusals_say_whether_the_credit_is_spent_or_held(books: Books, cl
     assert answers == {50: ("retry", 250), 101: ("insufficient", None)}
 
 
-async def test_a_renewal_tells_orphans_and_a_fenced_boot(books: Books, client: httpx.AsyncClient) -> None:
+async def test_a_renewal_tells_orphans_and_a_fenced_boot(
+    books: ReconciliationSource, client: httpx.AsyncClient
+) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot-1", "a", 10)
     renewed = await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
@@ -108,7 +112,9 @@ async def test_a_renewal_tells_orphans_and_a_fenced_boot(books: Books, client: h
     assert (refused.status_code, refused.json()["code"]) == (409, "boot_fenced")
 
 
-async def test_a_lease_that_was_never_granted_is_not_found(books: Books, client: httpx.AsyncClient) -> None:
+async def test_a_lease_that_was_never_granted_is_not_found(
+    books: ReconciliationSource, client: httpx.AsyncClient
+) -> None:
     await books.renew("boot-1")
     body = {"boot_id": "boot-1", "account_id": "a", "authorised_nano": 0, "close": True, "rev": 2}
     answer = await client.post(f"/internal/v1/leases/{new_id()}/authorised", json=body)
@@ -134,7 +140,7 @@ async def test_a_wrong_input_is_named(client: httpx.AsyncClient, body: dict[str,
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_input", field)
 
 
-async def test_only_who_knows_the_token_is_answered(books: Books, client: httpx.AsyncClient) -> None:
+async def test_only_who_knows_the_token_is_answered(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
     for authorization in ("", TOKEN, f"Bearer {TOKEN}x", "Bearer é", f"bearer {TOKEN}"):
         answer = await client.post(
             f"{BOOT}/renew", json={"edge": "e"}, headers={b"Authorization": authorization.encode()}
@@ -146,13 +152,13 @@ async def test_only_who_knows_the_token_is_answered(books: Books, client: httpx.
     assert await books.query("SELECT FROM boots") == []
 
 
-async def test_a_database_that_is_away_asks_to_repeat(books: Books, client: httpx.AsyncClient) -> None:
+async def test_a_database_that_is_away_asks_to_repeat(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
     await books.pool.close()
     answer = await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(1))
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
 
 
-async def test_a_lease_under_budgets(books: Books, client: httpx.AsyncClient) -> None:
+async def test_a_lease_under_budgets(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
     await books.credit("a", 1_000)
     await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
     budgets = [

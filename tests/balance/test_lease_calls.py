@@ -8,14 +8,14 @@ from functools import partial
 import psycopg
 import pytest
 
-from balance.world import Books
+from balance.world import ReconciliationSource
 from tollgate_balance.combiner import Combiner
 from tollgate_balance.handlers.boots import Renewal
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, Outcome
 from tollgate_common.errors import Problem
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines
@@ -25,7 +25,7 @@ def outcome(answer: Answer | Problem) -> str:
     return answer.outcome if isinstance(answer, Answer) else answer.code
 
 
-async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: Books) -> None:
+async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
     grants = [Grant(new_id(), "a", "boot", 7, 0) for _ in range(50)]
@@ -40,7 +40,7 @@ async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: Books) ->
     await books.check_books()
 
 
-async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books: Books) -> None:
+async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
     combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(partial(answer_calls, books.pool))
@@ -53,7 +53,7 @@ async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books
     await books.check_books()
 
 
-async def test_calls_of_many_accounts_together_are_each_decided_on_their_own(books: Books) -> None:
+async def test_calls_of_many_accounts_together_are_each_decided_on_their_own(books: ReconciliationSource) -> None:
     for number in range(10):
         await books.credit(f"a{number}", 10 * number + 1)
     await books.renew("boot")
@@ -95,7 +95,7 @@ async def test_a_caller_that_has_gone_away_does_not_stop_the_others() -> None:
     assert await stays == 1
 
 
-async def test_extend_shrink_close_and_their_repetitions(books: Books) -> None:
+async def test_extend_shrink_close_and_their_repetitions(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot", "a", 10)
     calls = [
@@ -115,13 +115,13 @@ async def test_extend_shrink_close_and_their_repetitions(books: Books) -> None:
     await books.check_books()
 
 
-async def test_what_is_at_fault_is_told(books: Books) -> None:
+async def test_what_is_at_fault_is_told(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
     await books.renew("other")
     lease = await books.lease("boot", "a", 10)
     faults: dict[LeaseCall, str] = {
-        Grant(new_id(), "a", "stranger", 1, 0): "boot_unknown",
+        Grant(new_id(), "a", "stranger", 1, 0): "boot_not_found",
         Grant(lease.lease_id, "a", "other", 1, 0): "lease_conflict",
         Grant(lease.lease_id, "b", "boot", 1, 0): "lease_conflict",
         Authorise(new_id(), "a", "boot", 1, 0, close=False, rev=2): "lease_not_found",
@@ -133,7 +133,7 @@ async def test_what_is_at_fault_is_told(books: Books) -> None:
     await books.check_books()
 
 
-async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: Books) -> None:
+async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot", "a", 50)
     await books.execute("UPDATE boots SET fenced_at = now()")
@@ -151,7 +151,9 @@ async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: Books) -
     await books.check_books()
 
 
-async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(books: Books, pool: Pool) -> None:
+async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(
+    books: ReconciliationSource, pool: Pool
+) -> None:
     await books.renew("boot")
     async with pool.connection() as grant:
         await grant.execute("SELECT FROM boots WHERE boot_id = 'boot' FOR KEY SHARE")
@@ -163,7 +165,7 @@ async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(books: 
             await fence.rollback()
 
 
-async def test_a_shortage_asks_the_others_to_shrink(books: Books) -> None:
+async def test_a_shortage_asks_the_others_to_shrink(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     await books.credit("b", 100)
     idle, elsewhere = await books.lease("idle", "a", 90), await books.lease("idle", "b", 90)
@@ -179,7 +181,7 @@ async def test_a_shortage_asks_the_others_to_shrink(books: Books) -> None:
     assert outcome(granted) == "done"
 
 
-async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: Books) -> None:
+async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: ReconciliationSource) -> None:
     await books.credit("a", 100)
     known, orphan = await books.lease("boot", "a", 1), await books.lease("boot", "a", 2)
     assert await books.renew("boot", [known.lease_id]) == Renewal([], [orphan.lease_id], edges=1)
@@ -188,7 +190,7 @@ async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: B
     assert await books.renew("boot", [known.lease_id]) == Renewal([], [], edges=1)
 
 
-async def test_random_calls_from_many_boots_keep_the_books(books: Books) -> None:
+async def test_random_calls_from_many_boots_keep_the_books(books: ReconciliationSource) -> None:
     """Every kind of call at once, over several accounts and instances; the constraints and the sums hold throughout."""
     dice = random.Random(20)
     for account_id in ("a", "b"):

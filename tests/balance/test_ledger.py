@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tollgate_balance.ledger import Account, charge, collect
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 amounts = st.integers(0, 1_000)
 

@@ -5,7 +5,7 @@ from typing import Any, LiteralString
 
 import pytest
 
-from balance.world import Books
+from balance.world import ReconciliationSource
 from tollgate_balance.store.pages import LAST_ID, NEWEST, OLDEST
 from tollgate_balance.store.rows import SQL
 
@@ -118,7 +118,7 @@ INDEXES = {
 }
 
 
-async def test_no_page_and_no_lock_reads_a_whole_table(books: Books) -> None:
+async def test_no_page_and_no_lock_reads_a_whole_table(books: ReconciliationSource) -> None:
     for statement in FILL:
         await books.execute(statement)
     scans, indexes = {}, {}

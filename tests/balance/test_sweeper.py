@@ -11,7 +11,7 @@ from balance.world import PARTITIONS, Boot, World, adjusted, running
 from tollgate_balance import sweeper as module
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.sweeper import Sweeper, read_ends
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import partition_for
 from waiting import until
 

@@ -15,11 +15,7 @@ from tollgate_balance.handlers.credits import grant_credit
 from tollgate_balance.handlers.expiry import expire_credit
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Grant, Lease, LeaseCall
-from tollgate_common import postgres
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Consumer
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Problem
 from tollgate_common.events import (
     CreditAdjusted,
@@ -31,7 +27,11 @@ from tollgate_common.events import (
     encode,
 )
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import TokenCounts
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
@@ -69,7 +69,7 @@ class Boot:
 
 
 @dataclass
-class Books:
+class ReconciliationSource:
     """A migrated database, and what it must say."""
 
     dsn: str
@@ -163,7 +163,7 @@ class Books:
 
 
 @dataclass
-class World(Books):
+class World(ReconciliationSource):
     """The same, and topics."""
 
     brokers: Brokers

@@ -17,16 +17,18 @@ from tollgate_billing.api import build_app
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
 from tollgate_billing.store import Charges
-from tollgate_common import apikey, clickhouse, postgres
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.compacted import CompactedTopic
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.events import CatalogueRecord, KeyRecord, ModelRecord, decode_catalogue, encode
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.outbox import Publisher
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.compacted import CompactedTopic
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic, create_topics
 from waiting import until
 

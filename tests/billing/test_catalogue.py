@@ -14,7 +14,7 @@ from tollgate_billing.facts import Facts, facts_of
 from tollgate_billing.handlers import PUBLISHED_FOR, PriceCommand, imports
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CatalogueRecord, ModelRecord, PlanRecord, decode_catalogue
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import BASIS_POINTS, Prices
 
 pytestmark = pytest.mark.engines

@@ -9,14 +9,14 @@ from billing.test_catalogue import NOW, outbox_records
 from tollgate_billing import genai, handlers, store
 from tollgate_billing.handlers import PlanCommand, PriceCommand
 from tollgate_billing.handlers.prices import TierCommand
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Prices
-from tollgate_edge.catalogue import Catalogue as EdgeCatalogue
-from tollgate_edge.catalogue import Tariff
+from tollgate_edge.pricing.catalog import Catalogue as EdgeCatalogue
+from tollgate_edge.pricing.catalog import Tariff
 
 pytestmark = pytest.mark.engines
 

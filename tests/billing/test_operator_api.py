@@ -67,7 +67,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str, str]] = [
     ("/v1/plans", PLAN | {"plan": "Silver"}, 422, "invalid_plan", "plan", "must match"),
     ("/v1/plans", PLAN | {"plan": "standard"}, 409, "plan_exists", "plan", "schedule a version"),
     ("/v1/plans", PLAN | {"valid_from": PAST}, 422, "valid_from_past", "valid_from", "is past"),
-    ("/v1/plans/standart/versions", {"multiplier_bps": 1}, 404, "unknown_plan", "plan", "did you mean standard"),
+    ("/v1/plans/standart/versions", {"multiplier_bps": 1}, 404, "plan_not_found", "plan", "did you mean standard"),
     ("/v1/plans/standard/versions", {"multiplier_bps": 10**6}, 422, "multiplier_out_of_range", "multiplier_bps", ""),
     ("/v1/plans/standard/retire", {}, 409, "plan_in_use", "plan", "new accounts"),
     ("/v1/quarantines", {"model": "gpt-4", "reason": " "}, 422, "invalid_input", "reason", "at least 3"),

@@ -4,14 +4,14 @@ from typing import Any
 
 import httpx
 
-from chaos.recount import Books
+from chaos.recount import ReconciliationSource
 from e2e.running import Tollgate
 from waiting import until
 
 SETTLED_WITHIN_S = 300
 
 
-async def forget_first_calls(tollgate: Tollgate, books: Books) -> None:
+async def forget_first_calls(tollgate: Tollgate, books: ReconciliationSource) -> None:
     """Those with which the customer tried whether they are let in: they name no user."""
     first = books.pop("")
     assert len(first.opened) == len(first.closed) == len(first.charges)

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from chaos.callers import Call
 from e2e.running import Tollgate
-from tollgate_common import clickhouse, postgres
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import Outcome
+from tollgate_common.postgres import connection as postgres
 
 
 class Charge(NamedTuple):
@@ -36,12 +37,12 @@ class Held:
         return charged | {request_id for request_id, _ in (*self.used, *self.posted)} | {*self.opened, *self.closed}
 
 
-Books = dict[str, Held]
+ReconciliationSource = dict[str, Held]
 
 
-async def read_books(tollgate: Tollgate, key_id: str) -> Books:
+async def read_books(tollgate: Tollgate, key_id: str) -> ReconciliationSource:
     """By the user whom the call named; a posting that no event explains stands under its request id."""
-    books: Books = defaultdict(Held)
+    books: ReconciliationSource = defaultdict(Held)
     users: dict[str, str] = {}
     reports = "SELECT end_user, kind, request_id, amount_nano FROM request_events WHERE key_id = {key_id:String}"
     for user, kind, request_id, amount_nano in await _rows(tollgate, "analytics", reports, key_id):
@@ -83,7 +84,7 @@ async def _postings(tollgate: Tollgate, key_id: str) -> list[tuple[str, int]]:
         return [(row["reference"], row["amount_nano"]) for row in await found.fetchall()]
 
 
-def differences(calls: Sequence[Call], books: Books) -> list[str]:
+def differences(calls: Sequence[Call], books: ReconciliationSource) -> list[str]:
     """Each call that is not as docs/requests.md says, and whatever nobody asked for."""
     users = {call.user for call in calls}
     unasked = [f"nobody made {user}: {held}" for user, held in books.items() if user not in users]

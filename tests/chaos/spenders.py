@@ -17,14 +17,14 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 
 from e2e.running import Customer, Tollgate
-from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT, decimal_from_nano
+from tollgate_common.postgres import connection as postgres
 from waiting import until
 
 # Nano-units per output token, as OpenAI publishes them; what a request costs is drawn evenly over the powers of ten.
 OUTPUT_NANO = {"gpt-4o": 10_000, "gpt-4o-mini": 600}
-LEAST_NANO, MOST_NANO = 100_000, 200_000_000
-MOST_TOKENS = 20_000
+MIN_NANO, MAX_NANO = 100_000, 200_000_000
+MAX_TOKENS = 20_000
 # So often comes again who is told that requests in flight hold the credit, and much oftener whom nobody can tell.
 TRIES, LONG_TRIES = 3, 60
 PATIENCE_S = 120.0
@@ -83,7 +83,7 @@ def _look(connection: psycopg.Connection[DictRow], watch: Watch) -> None:
     watch.least_available_nano = min(watch.least_available_nano, row["available"])
 
 
-class Books(NamedTuple):
+class ReconciliationSource(NamedTuple):
     """What the ledger says of one account at the end, straight from the database."""
 
     posted_nano: int
@@ -94,7 +94,7 @@ class Books(NamedTuple):
     """All that the released leases had been granted: what may be written off at the most."""
 
 
-async def read_books(tollgate: Tollgate, account_id: str) -> Books:
+async def read_books(tollgate: Tollgate, account_id: str) -> ReconciliationSource:
     async with await postgres.connect(tollgate.postgres_dsn("balance")) as connection:
         found = await connection.execute(
             "SELECT posted_nano, "
@@ -110,7 +110,7 @@ async def read_books(tollgate: Tollgate, account_id: str) -> Books:
         )
         row = await found.fetchone()
     assert row is not None
-    return Books(**row)
+    return ReconciliationSource(**row)
 
 
 @dataclass
@@ -133,8 +133,8 @@ class Spenders:
 
     def _draw(self, chance: random.Random, number: int) -> tuple[str, dict[str, Any]]:
         model = chance.choice(list(OUTPUT_NANO))
-        cost_nano = LEAST_NANO * (MOST_NANO / LEAST_NANO) ** chance.random()
-        tokens = min(MOST_TOKENS, max(1, int(cost_nano / OUTPUT_NANO[model])))
+        cost_nano = MIN_NANO * (MAX_NANO / MIN_NANO) ** chance.random()
+        tokens = min(MAX_TOKENS, max(1, int(cost_nano / OUTPUT_NANO[model])))
         body: dict[str, Any] = {
             "model": model,
             "messages": [{"role": "user", "content": f"Say {number}"}],
@@ -167,7 +167,7 @@ class Spenders:
             assert answer.headers["x-should-retry"] == "false"
             return "held" if "held" in answer.text else "spent"
         if answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-            assert answer.json()["error"]["code"] in {"balance_unavailable", "starting"}, answer.text
+            assert answer.json()["error"]["code"] in {"balance_unavailable", "not_ready"}, answer.text
             return "unavailable"
         assert answer.status_code == HTTPStatus.OK, answer.text
         return _how_it_ended(answer.text) if body["stream"] else "served"
@@ -197,7 +197,7 @@ async def settled(tollgate: Tollgate, customer: Customer, within_s: float = 120)
     return account_id
 
 
-def report(spenders: Spenders, watch: Watch, books: Books) -> None:
+def report(spenders: Spenders, watch: Watch, books: ReconciliationSource) -> None:
     print(
         f"seed {spenders.seed}: {dict(spenders.outcomes)}; {watch.looks} looks, least available "
         f"{decimal_from_nano(watch.least_available_nano)}, most held {decimal_from_nano(watch.most_held_nano)}; "

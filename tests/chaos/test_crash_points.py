@@ -25,13 +25,13 @@ from chaos.callers import Callers
 from chaos.newcomers import Newcomers
 from chaos.recount import differences, read_books
 from e2e.running import Tollgate, running_tollgate
-from tollgate_common import postgres
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint
 from tollgate_common.events import CreditGranted, encode
 from tollgate_common.ids import new_id
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
 from tollgate_common.topics import Topic
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.processes import ProcessSpec

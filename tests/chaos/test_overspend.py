@@ -17,11 +17,11 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaos.spenders import Books, Spenders, read_books, report, settled, watching
+from chaos.spenders import ReconciliationSource, Spenders, read_books, report, settled, watching
 from e2e.running import Tollgate, running_tollgate
 from engines.own import OwnEngines, own_engines
-from tollgate_common import postgres
 from tollgate_common.money import NANO_PER_UNIT
+from tollgate_common.postgres import connection as postgres
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.supervisor import Patience, Supervisor
 from tollgate_local.system import Service
@@ -69,7 +69,7 @@ def tollgate(world: World) -> Tollgate:
 
 async def spend(
     tollgate: Tollgate, requests: int, strike: Callable[[], None] | None = None
-) -> tuple[Spenders, Books, int]:
+) -> tuple[Spenders, ReconciliationSource, int]:
     """Let them spend a dollar; something strikes in the middle. With the books and how many boots were fenced.
 
     What a dead edge held cannot be spent before it is released, so that after a strike others come and spend the rest.
@@ -143,7 +143,7 @@ async def test_a_killed_edge_costs_no_more_than_it_held(tollgate: Tollgate, _rou
     _, books, fenced = await spend(tollgate, REQUESTS_WITH_DEATHS, lambda: kill(tollgate.supervisor, EDGES[1]))
     metrics = {name: value - before[name] for name, value in (await balance_metrics(tollgate)).items()}
     assert fenced == metrics["boots_fenced"] >= 1
-    assert books.written_off_nano == metrics["written_off_nano"] <= metrics["released_nano"] <= books.released_nano
+    assert books.written_off_nano == metrics["write_off_nano"] <= metrics["released_nano"] <= books.released_nano
     assert books.posted_nano <= NANO_PER_UNIT // 20
 
 
@@ -169,7 +169,7 @@ async def balance_metrics(tollgate: Tollgate) -> dict[str, int]:
     samples = {
         sample.name: sample.value for family in text_string_to_metric_families(text) for sample in family.samples
     }
-    names = ("written_off_nano", "released_nano", "boots_fenced")
+    names = ("write_off_nano", "released_nano", "boots_fenced")
     return {name: int(samples[f"tollgate_balance_{name}_total"]) for name in names}
 
 
@@ -198,7 +198,7 @@ async def test_an_edge_that_was_frozen_goes_on_under_a_new_name(tollgate: Tollga
     await settled(tollgate, customer)
     balance = await tollgate.balance(customer)
     metrics = await balance_metrics(tollgate)
-    assert metrics["written_off_nano"] == before["written_off_nano"]
+    assert metrics["write_off_nano"] == before["write_off_nano"]
     assert 0 < balance["posted_nano"] < NANO_PER_UNIT
 
 

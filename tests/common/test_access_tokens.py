@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from common.tokens import Publisher, new_signer, token_of
-from tollgate_common import access_tokens
-from tollgate_common.access_tokens import ALGORITHM, AUDIENCE, ISSUER, AccessToken, Role, Signer, looks_like_token
+from tollgate_common.auth import access_tokens
+from tollgate_common.auth.access_tokens import ALGORITHM, AUDIENCE, ISSUER, AccessToken, Role, Signer, looks_like_token
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from waiting import PATIENCE_S, until
@@ -137,7 +137,7 @@ async def test_before_the_keys_are_known_nothing_is_decided(monkeypatch: pytest.
     monkeypatch.setattr(access_tokens, "FIRST_KEYS_WITHIN_S", 0.0)
     publisher = Publisher(A)
     publisher.is_away = True
-    assert await refusal(publisher, token_of(A)) == (503, "token_keys_unknown")
+    assert await refusal(publisher, token_of(A)) == (503, "token_keys_unavailable")
 
 
 async def test_a_token_waits_for_accounts_that_starts_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
 
 
 def test_a_new_key_is_well_formed_and_unlike_the_next() -> None:

@@ -9,13 +9,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_common.blocks import Block, Table, as_a_whole, build_block, decode_all, one_by_one
-from tollgate_common.columns import texts
+from tollgate_common.clickhouse.blocks import Block, Table, as_a_whole, build_block, decode_all, one_by_one
+from tollgate_common.clickhouse.columns import texts
+from tollgate_common.clickhouse.insert_state import Declaration
 from tollgate_common.errors import Poison
 from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor
-from tollgate_common.landing import Declaration
-from tollgate_common.records import Record
+from tollgate_common.kafka.records import Record
 from tollgate_common.sequence import BootSequence, SequenceState, Stamp
 
 SENT_AT = datetime(2026, 11, 23, 12, tzinfo=UTC)

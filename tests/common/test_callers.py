@@ -9,13 +9,13 @@ from fastapi import Depends, FastAPI
 from pydantic import SecretStr
 
 from common.tokens import Publisher, new_signer, token_of
-from tollgate_common import apikey
-from tollgate_common.access_tokens import Role
-from tollgate_common.callers import Caller, customers, operators
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.access_tokens import Role
+from tollgate_common.auth.callers import Caller, customers, operators
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.auth.service_auth import ServiceCredential, internal_callers
 from tollgate_common.events import KeyRecord, UsageScope, encode
 from tollgate_common.http import create_app
-from tollgate_common.internal import ServiceCredential, internal_callers
-from tollgate_common.keys import KeyDirectory
 
 SECRET = "the-internal-secret-of-this-test-only"
 OPERATOR_SECRET = "the-operators-secret"

@@ -12,7 +12,7 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from clickhouse_connect.driver.exceptions import OperationalError
 
 from engines.stores import ClickHouseDatabase
-from tollgate_common import clickhouse
+from tollgate_common.clickhouse import client as clickhouse
 
 pytestmark = pytest.mark.engines
 

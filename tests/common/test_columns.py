@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tollgate_common.columns import by_kind
+from tollgate_common.clickhouse.columns import by_kind
 
 
 class One(NamedTuple):

@@ -7,11 +7,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import OffsetAndMetadata
 
-from tollgate_common.brokers import Brokers
-from tollgate_common.consumer import Batches, Consumer
 from tollgate_common.errors import Fenced
-from tollgate_common.producer import create_producer
-from tollgate_common.records import Record, lighten
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import Batches, Consumer
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.kafka.records import Record, lighten
 from tollgate_common.topics import Topic, create_topics
 from waiting import PATIENCE_S
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engines.certificates import Authority
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.settings import Settings, load
 
 LOGIN = {"SASL_MECHANISM": "SCRAM-SHA-512", "USERNAME": "edge", "PASSWORD": "not to be shown"}

@@ -8,13 +8,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from tollgate_common import outbox, postgres
-from tollgate_common.brokers import Brokers
-from tollgate_common.compacted import VERSION_HEADER, CompactedTopic
 from tollgate_common.errors import Retryable
-from tollgate_common.outbox import Message, Publisher
-from tollgate_common.producer import create_producer
-from tollgate_common.records import Record
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.compacted import VERSION_HEADER, CompactedTopic
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.kafka.records import Record
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres import outbox
+from tollgate_common.postgres.outbox import Message, Publisher
 from tollgate_common.topics import Topic, create_topics
 from waiting import PATIENCE_S, until
 

@@ -12,20 +12,21 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from engines.stores import ClickHouseDatabase
-from tollgate_common import clickhouse, sequence
-from tollgate_common.blocks import Block, Table
-from tollgate_common.brokers import Brokers
+from tollgate_common import sequence
+from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.blocks import Block, Table
+from tollgate_common.clickhouse.columns import moments, texts
+from tollgate_common.clickhouse.sink import INSERT_WITHIN, SINK_COLUMNS, Sink
 from tollgate_common.clock import utc_now
-from tollgate_common.columns import moments, texts
-from tollgate_common.consumer import Consumer
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged
 from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor, made_at, new_id
-from tollgate_common.producer import create_producer
-from tollgate_common.records import moment
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.kafka.records import moment
 from tollgate_common.sequence import Stamp
-from tollgate_common.sink import INSERT_WITHIN, SINK_COLUMNS, Sink
 from tollgate_common.topics import Topic, create_topics
 from waiting import PATIENCE_S, until
 

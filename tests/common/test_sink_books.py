@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from tollgate_common.audit import Drift
-from tollgate_common.sink_books import projection_drifts
+from tollgate_common.reconciliation.sink_source import projection_drifts
+from tollgate_common.reconciliation.source import Drift
 
 Sums = Sequence[Sequence[int]]
 RIGHT: Sums = [(1, 10, 100), (2, 20, 200)]

@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tollgate_common.access_tokens import JWKS_PATH, Role, Signer, Verifier, jwk_set
+from tollgate_common.auth.access_tokens import JWKS_PATH, Role, Signer, Verifier, jwk_set
 
 ACCOUNTS = "http://accounts"
 

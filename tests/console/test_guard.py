@@ -34,7 +34,7 @@ async def test_only_our_pages_change_anything(
     browser: httpx.AsyncClient, played: PlayedServices, method: str, path: str, who: str
 ) -> None:
     answer = await browser.request(method, path, json={}, headers=OTHERS[who])
-    assert (answer.status_code, answer.json()["code"]) == (403, "origin_refused")
+    assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
     assert not played.asked
 
 

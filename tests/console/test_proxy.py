@@ -89,7 +89,7 @@ async def test_a_page_sees_the_organisation_that_it_shows_wherever_the_session_i
     assert played.paths().count("/v1/tokens") == 2
     for nobody in ("none", "../x", HERS + "0"):
         refused = await browser.get("/api/balance/v1/balance", headers={"Tollgate-Organisation": nobody})
-        assert (refused.status_code, refused.json()["code"]) == (404, "organisation_not_found")
+        assert (refused.status_code, refused.json()["code"]) == (404, "organization_not_found")
 
 
 async def test_what_a_browser_sends_of_its_own_does_not_pass_for_a_credential(
@@ -127,9 +127,9 @@ async def test_another_organisation_needs_another_token(browser: httpx.AsyncClie
 
 
 async def test_a_session_that_ended_elsewhere_is_told(browser: httpx.AsyncClient, played: PlayedServices) -> None:
-    played.answers["POST", "http://accounts.test/v1/tokens"] = httpx.Response(401, json={"code": "session_invalid"})
+    played.answers["POST", "http://accounts.test/v1/tokens"] = httpx.Response(401, json={"code": "invalid_session"})
     answer = await browser.get("/api/balance/v1/balance")
-    assert (answer.status_code, answer.json()["code"]) == (401, "session_missing")
+    assert (answer.status_code, answer.json()["code"]) == (401, "session_required")
 
 
 async def test_a_service_that_is_away_is_named(browser: httpx.AsyncClient, played: PlayedServices) -> None:
@@ -150,7 +150,7 @@ async def test_who_calls_is_added_to_what_proxies_told(stranger: httpx.AsyncClie
 
 
 async def test_a_body_has_a_bound(browser: httpx.AsyncClient, played: PlayedServices) -> None:
-    body = b"x" * (proxy.MOST_BODY_BYTES + 1)
+    body = b"x" * (proxy.MAX_BODY_BYTES + 1)
     answer = await browser.post("/api/accounts/v1/keys", content=body, headers=OWN_PAGE)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert not played.asked

@@ -47,7 +47,7 @@ async def test_who_is_signed_in(stranger: httpx.AsyncClient, played: PlayedServi
 
 async def test_a_session_that_has_ended_loses_its_cookie(browser: httpx.AsyncClient, played: PlayedServices) -> None:
     for path in ("account", "organisations", "person"):
-        played.answers["GET", f"http://accounts.test/v1/{path}"] = httpx.Response(401, json={"code": "session_invalid"})
+        played.answers["GET", f"http://accounts.test/v1/{path}"] = httpx.Response(401, json={"code": "invalid_session"})
     answer = await browser.get("/api/session")
     assert (answer.json()["person"], answer.json()["account"]) == (None, None)
     assert "Max-Age=0" in answer.headers["set-cookie"]
@@ -82,16 +82,16 @@ async def test_who_is_a_member_nowhere_is_still_signed_in(browser: httpx.AsyncCl
     assert "set-cookie" not in answer.headers
     played.answers["POST", "http://accounts.test/v1/tokens"] = httpx.Response(404, json={})
     answer = await browser.get("/api/balance/v1/balance")
-    assert (answer.status_code, answer.json()["code"]) == (404, "organisation_not_found")
+    assert (answer.status_code, answer.json()["code"]) == (404, "organization_not_found")
 
 
 async def test_a_wrong_password_is_told_in_the_words_of_accounts(
     stranger: httpx.AsyncClient, played: PlayedServices
 ) -> None:
-    refusal = httpx.Response(401, json={"code": "credentials_wrong", "detail": "no"}, headers={"Retry-After": "7"})
+    refusal = httpx.Response(401, json={"code": "invalid_credentials", "detail": "no"}, headers={"Retry-After": "7"})
     played.answers["POST", "http://accounts.test/v1/sessions"] = refusal
     answer = await stranger.post("/api/session", json=CREDENTIALS, headers=OWN_PAGE)
-    assert (answer.status_code, answer.json()["code"]) == (401, "credentials_wrong")
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_credentials")
     assert answer.headers["retry-after"] == "7"
     assert "set-cookie" not in answer.headers
 

@@ -10,7 +10,7 @@ from deploy import settings
 from deploy.image import ROOT, SERVICES, WITH_STORES, environment
 from engines.containers import CLICKHOUSE_IMAGE, POSTGRES_IMAGE
 from tollgate_edge.settings import EdgeSettings
-from tollgate_edge.workers import CLOSE_WITHIN_S
+from tollgate_edge.workers.supervisor import CLOSE_WITHIN_S
 from tollgate_local.kafka import POM, node_settings
 from tollgate_local.kafka_jars import kafka_version
 from tollgate_local.provider.settings import Settings as ProviderSettings

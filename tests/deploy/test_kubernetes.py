@@ -18,7 +18,7 @@ from deploy.kustomize import Object, containers, name_of, pod_of, read_objects, 
 from tollgate_common import topics
 from tollgate_common.http import create_app
 from tollgate_edge.settings import EdgeSettings
-from tollgate_edge.workers import CLOSE_WITHIN_S
+from tollgate_edge.workers.supervisor import CLOSE_WITHIN_S
 
 K8S = ROOT / "deploy/k8s"
 OPERATIONS = (ROOT / "docs/operations.md").read_text()

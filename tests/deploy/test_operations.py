@@ -7,9 +7,9 @@ from prometheus_client import REGISTRY
 
 from deploy.image import ROOT
 from deploy.settings import CLASSES
-from tollgate_edge.sheets import Sheet
-from tollgate_edge.team import Team
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import CounterSegment
+from tollgate_edge.observability.worker_status import WorkerGroup
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 MEASURE = (
@@ -19,7 +19,7 @@ MEASURE = (
     "tollgate_balance.handlers.boots",
     "tollgate_balance.handlers.usage",
     "tollgate_billing.auditor.worker",
-    "tollgate_edge.spool",
+    "tollgate_edge.event_log.spool",
 )
 
 
@@ -27,9 +27,9 @@ def test_every_metric_to_watch_exists() -> None:
     for module in MEASURE:
         importlib.import_module(module)
     # It is registered by an edge that starts.
-    sheet = Sheet.own()
+    sheet = CounterSegment.own()
     collector = EdgeCollector(EdgeCounts(sheet), tuple, [sheet])
-    team = Team([sheet], sheet, waiting_for=lambda: None, note_gauges=collector.note_gauges)
+    team = WorkerGroup([sheet], sheet, waiting_for=lambda: None, note_gauges=collector.note_gauges)
     edge = team.registry(collector)
     families = {
         family.name + ("_total" if family.type == "counter" else "")
@@ -37,7 +37,7 @@ def test_every_metric_to_watch_exists() -> None:
         if family.name.startswith("tollgate_")
     }
     families |= {f"{family.name}_bucket" for family in edge.collect() if family.type == "histogram"}
-    audit = TEXT[TEXT.index("`max(tollgate_audit_missing)") :].splitlines()[0]
+    audit = TEXT[TEXT.index("`max(tollgate_reconciliation_missing)") :].splitlines()[0]
     named = set(re.findall(r"tollgate_(?:analytics|audit|balance|edge)_\w+", TEXT))
     named |= {f"tollgate_audit{name}" for name in re.findall(r"`(_[a-z_]+)`", audit)}
     assert len(named) > 15

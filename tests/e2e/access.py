@@ -8,7 +8,7 @@ from typing import NamedTuple
 from aiokafka.client import AIOKafkaClient
 from aiokafka.protocol.admin import CreateAclsRequest
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 
 OPERATIONS = Path(__file__).resolve().parents[2] / "docs/operations.md"
 USERS = ("accounts", "analytics", "balance", "billing", "edge", "topics")

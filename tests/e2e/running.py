@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from engines.stores import delete_topics, unique_name
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_local.demo import ACCOUNTS, expect_created
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port, free_ports

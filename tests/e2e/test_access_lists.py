@@ -18,11 +18,11 @@ from e2e.running import Tollgate, running_tollgate
 from e2e.test_audit import tollgate_command
 from engines.secured_kafka import SecuredKafka, environment_of, password_of
 from engines.stores import unique_name
-from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Retryable
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
 from tollgate_common.topics import Topic, find_partitions
-from tollgate_edge.producer import Producer
+from tollgate_edge.event_log.kafka_producer import Producer
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import HOST
 from waiting import PATIENCE_S, until

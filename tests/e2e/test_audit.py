@@ -6,7 +6,7 @@ import os
 import pytest
 
 from e2e.running import Tollgate
-from tollgate_common import clickhouse
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_local.system import python
 from waiting import until
 
@@ -79,6 +79,6 @@ async def test_the_worker_publishes_what_it_finds(tollgate: Tollgate) -> None:
     shown = await metrics(tollgate)
     for name, value in report["totals"].items():
         assert shown[f"tollgate_audit_{name}"] == value
-    assert shown["tollgate_audit_charges_minus_rated_nano"] == 7
-    assert shown["tollgate_audit_last_run_timestamp_seconds"] > 0
+    assert shown["tollgate_reconciliation_charges_minus_rated_nano"] == 7
+    assert shown["tollgate_reconciliation_last_run_timestamp_seconds"] > 0
     assert (await tollgate.http.get(page)).status_code == 401

@@ -17,17 +17,17 @@ from aiokafka.structs import OffsetAndMetadata
 from engines.secured_kafka import SecuredKafka, environment_of
 from engines.stores import unique_name
 from tollgate_balance.consumers.credits import CreditsConsumer
-from tollgate_common import postgres
-from tollgate_common.brokers import Brokers, Tls
-from tollgate_common.compacted import CompactedTopic
-from tollgate_common.consumer import Batches, Consumer
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import CommandError
-from tollgate_common.kafka_access import check_access
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.access import check_access
+from tollgate_common.kafka.brokers import Brokers, Tls
+from tollgate_common.kafka.compacted import CompactedTopic
+from tollgate_common.kafka.consumer import Batches, Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
 from tollgate_common.topics import Topic, create_topics
-from tollgate_edge.producer import Producer
-from tollgate_edge.spool import Entry
+from tollgate_edge.event_log.kafka_producer import Producer
+from tollgate_edge.event_log.spool import Entry
 from tollgate_local.ports import HOST
 from waiting import PATIENCE_S, until
 

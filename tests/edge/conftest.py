@@ -7,7 +7,7 @@ from openai import AsyncOpenAI
 from edge.running import RunningEdge, prepare, running_edge
 from engines import stores
 from local.provider.running import RunningProvider, running_provider
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 
 PROVIDER_KEY = "sk-simulated"
 

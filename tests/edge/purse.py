@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from tollgate_common.events import PlanVersion, PriceVersion
 from tollgate_common.rating import Prices
-from tollgate_edge.catalogue import Tariff
-from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Lease, Payer, Reservation, Wallet
+from tollgate_edge.credit.leases.state import Lease, Payer, PayerLease, Reservation
+from tollgate_edge.http.errors import CreditSpent
+from tollgate_edge.pricing.catalog import Tariff
 
 PAYER = Payer("account")
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -28,7 +28,7 @@ class Purse:
     async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
         nano = self._take(least_nano, most_nano)
         # A lease that has nothing else: to grow, the purse must be asked.
-        lease = Lease(Wallet(payer, lambda _: None), "lease", "boot", nano, 1)
+        lease = Lease(PayerLease(payer, lambda _: None), "lease", "boot", nano, 1)
         reservation = Reservation(payer, lease, 0)
         assert reservation.try_extend(nano)
         return reservation

@@ -16,8 +16,7 @@ from typing import Any
 import httpx
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     BalanceRecord,
@@ -36,7 +35,8 @@ from tollgate_common.events import (
     decode_usage,
     encode,
 )
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.producer import create_producer
 from tollgate_common.rating import Prices
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.ports import free_port

@@ -7,22 +7,22 @@ from hypothesis import strategies as st
 
 from edge.purse import PAYER, Purse, tariff
 from tollgate_common.rating import TOKEN_CLASSES, Prices, Tier, TokenCounts
-from tollgate_edge.allowance import (
+from tollgate_edge.credit.leases.state import Reservation
+from tollgate_edge.credit.reservation import (
     CONTEXT_TOKENS,
     IMAGE_TOKENS,
     ROOMY_TOKENS,
-    Allowance,
-    Quote,
+    CostBound,
+    OutputReservation,
     Size,
     dearest,
     reserve_stream,
     reserve_whole,
     size_of,
 )
-from tollgate_edge.errors import CreditSpent
-from tollgate_edge.leases import Reservation
-from tollgate_edge.request import limited_body, parse_chat
-from tollgate_edge.tokens import count_prompt
+from tollgate_edge.http.errors import CreditSpent
+from tollgate_edge.http.json_body import limited_body, parse_chat
+from tollgate_edge.usage.token_counting import count_prompt
 
 PRICES = st.builds(
     Prices,
@@ -45,7 +45,7 @@ TEXT = b'data: {"choices":[{"delta":{"content":"word"}}]}\n\n'
 @given(prices=PRICES, tokens=TOKENS, multiplier_bps=st.integers(0, 30_000))
 def test_a_quote_bounds_every_charge(prices: Prices, tokens: TokenCounts, multiplier_bps: int) -> None:
     priced = tariff(prices, multiplier_bps)
-    quote = Quote(priced)
+    quote = CostBound(priced)
     assert priced.amount_nano(tokens) <= quote.nano(tokens.prompt, tokens.completion)
     affordable = quote.affordable_tokens(quote.nano(tokens.prompt, tokens.completion), tokens.prompt)
     if dearest(prices).output and multiplier_bps:
@@ -179,7 +179,9 @@ async def test_what_is_reserved_as_a_whole_is_not_counted() -> None:
 def test_large_events_hold_several_tokens() -> None:
     reservation = Reservation(PAYER, None, 0)
     size = Size(0, 1, None, 1_000)
-    allowance = Allowance(Purse(0), Quote(tariff(CHEAP)), size, reservation, covered_tokens=1, step_tokens=1)
+    allowance = OutputReservation(
+        Purse(0), CostBound(tariff(CHEAP)), size, reservation, covered_tokens=1, step_tokens=1
+    )
     allowance.take(TEXT)
     allowance.take(TEXT.replace(b"word", b"word" * 101))
     assert allowance.covered_tokens == 101

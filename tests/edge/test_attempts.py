@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_edge.errors import ProviderError, ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
-from tollgate_edge.routing.attempts import Attempts
-from tollgate_edge.routing.breaker import Breaker
+from tollgate_edge.routing.circuit_breaker import Breaker
 from tollgate_edge.routing.config import RetriesPart
+from tollgate_edge.routing.retries import Attempts
 from tollgate_edge.routing.routes import Connection, Target, in_order
 
 REQUEST = ProviderRequest(Operation.CHAT, "gpt-4o", b'{"model":"gpt-4o"}')

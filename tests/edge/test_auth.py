@@ -2,13 +2,13 @@
 
 import pytest
 
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
 from tollgate_common.events import KeyRecord, encode
-from tollgate_common.keys import KeyDirectory
-from tollgate_edge.auth import authenticate, credentials
-from tollgate_edge.errors import ApiError
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_edge.auth.api_keys import authenticate, credentials
+from tollgate_edge.http.errors import ApiError
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ async def test_an_edge_that_starts_says_so_whether_the_key_is_known_or_not() -> 
     for text in (known, unknown):
         with pytest.raises(ApiError) as refused:
             authenticate(keys, f"Bearer {text}".encode(), utc_now())
-        assert (refused.value.status, refused.value.code) == (503, "starting")
+        assert (refused.value.status, refused.value.code) == (503, "not_ready")
         assert (b"retry-after", b"1") in refused.value.headers
     keys.topic._caught_up = True
     assert authenticate(keys, f"Bearer {known}".encode(), utc_now()).key_id == "k"

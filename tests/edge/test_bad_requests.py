@@ -18,7 +18,7 @@ from openai import (
 from openai.types.chat import ChatCompletionMessageParam
 
 from edge.running import WITHIN_S, RunningEdge
-from tollgate_common import apikey
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.events import Outcome
 
 pytestmark = pytest.mark.live

@@ -12,7 +12,7 @@ from edge.running import PRICES, RequestEvents, RunningEdge
 from local.provider.running import RunningProvider
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts, rate
-from tollgate_edge.tokens import count_prompt, count_text
+from tollgate_edge.usage.token_counting import count_prompt, count_text
 
 pytestmark = pytest.mark.live
 

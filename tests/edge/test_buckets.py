@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_edge.limits.bucket import PERIOD_S, Bucket
-from tollgate_edge.limits.gate import duration
+from tollgate_edge.rate_limits.gcra import PERIOD_S, Bucket
+from tollgate_edge.rate_limits.limiter import duration
 
 STARTED_S = 1_000_000.0
 steps = st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 30)), max_size=25)

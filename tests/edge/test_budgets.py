@@ -9,16 +9,27 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from balance.world import Books, open_pool, running
+from balance.world import ReconciliationSource, open_pool, running
 from tollgate_balance.api import leases as leases_api
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
-from tollgate_edge.admission import FailingOpen, KnownBalances
-from tollgate_edge.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
-from tollgate_edge.lease_client import LeaseClient
-from tollgate_edge.lease_desk import LeaseDesk
-from tollgate_edge.leases import Answer, BudgetView, Grant, LeaseView, Outcome, Payer, Refusal, Wallet, Want, closing
+from tollgate_edge.credit.admission import FailingOpen, KnownBalances
+from tollgate_edge.credit.leases.client import LeaseClient
+from tollgate_edge.credit.leases.manager import LeaseManager
+from tollgate_edge.credit.leases.state import (
+    Answer,
+    BudgetView,
+    Grant,
+    LeaseView,
+    Outcome,
+    Payer,
+    PayerLease,
+    Refusal,
+    Want,
+    closing,
+)
+from tollgate_edge.http.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
 from waiting import until
 
 TOKEN = "t" * 32
@@ -27,9 +38,9 @@ TOTAL = Budget(budget_id="project:p1", period=BudgetPeriod.TOTAL, amount_nano=5_
 PAYER = Payer("a", (DAY, TOTAL))
 
 
-def wallet_with(answer: Answer, least_nano: int = 100) -> tuple[Wallet, Want]:
+def wallet_with(answer: Answer, least_nano: int = 100) -> tuple[PayerLease, Want]:
     """A wallet that was given this answer to its first call."""
-    wallet, want = Wallet(PAYER, lambda _: None), Want(least_nano, least_nano, lambda: None)
+    wallet, want = PayerLease(PAYER, lambda _: None), Want(least_nano, least_nano, lambda: None)
     wallet.enqueue(want)
     call = wallet.next_call(0, "boot", lambda: "lease")
     assert isinstance(call, Grant)
@@ -115,14 +126,14 @@ async def test_a_key_with_budgets_is_never_let_in_without_the_balance_service() 
 
 
 @pytest.fixture
-async def books(postgres_dsn: str) -> AsyncIterator[Books]:
+async def books(postgres_dsn: str) -> AsyncIterator[ReconciliationSource]:
     pool = await open_pool(postgres_dsn)
-    yield Books(postgres_dsn, pool)
+    yield ReconciliationSource(postgres_dsn, pool)
     await pool.close()
 
 
 @asynccontextmanager
-async def edge(books: Books, credit_wait_s: float = 1) -> AsyncIterator[LeaseDesk]:
+async def edge(books: ReconciliationSource, credit_wait_s: float = 1) -> AsyncIterator[LeaseManager]:
     app = create_app("balance", ready=lambda: None)
     leases_api.add_routes(app, books.pool, TOKEN, timedelta(seconds=30))
     client = LeaseClient("http://balance", TOKEN, edge="edge")
@@ -132,21 +143,21 @@ async def edge(books: Books, credit_wait_s: float = 1) -> AsyncIterator[LeaseDes
         base_url="http://balance/internal/v1",
         headers={"authorization": f"Bearer {TOKEN}"},
     )
-    desk = LeaseDesk(client, credit_wait_s=credit_wait_s)
+    manager = LeaseManager(client, credit_wait_s=credit_wait_s)
 
     async def until_idle() -> None:
         pass
 
-    async with running(desk.run(until_idle)):
-        await until(lambda: desk.waiting_for() is None)
-        yield desk
+    async with running(manager.run(until_idle)):
+        await until(lambda: manager.waiting_for() is None)
+        yield manager
     await client.aclose()
 
 
-async def spend(desk: LeaseDesk, payer: Payer, nano: int, spent: list[int]) -> str:
+async def spend(manager: LeaseManager, payer: Payer, nano: int, spent: list[int]) -> str:
     """One request: it reserves, works a while and costs all of it; or the code of its refusal."""
     try:
-        reservation = await desk.reserve(payer, nano, nano)
+        reservation = await manager.reserve(payer, nano, nano)
     except (BudgetExceeded, CreditHeld) as error:
         return error.code
     await asyncio.sleep(0.01)
@@ -156,13 +167,18 @@ async def spend(desk: LeaseDesk, payer: Payer, nano: int, spent: list[int]) -> s
 
 
 @pytest.mark.engines
-async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_of_it(books: Books) -> None:
+async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_of_it(
+    books: ReconciliationSource,
+) -> None:
     await books.credit("a", 10**9)
     other = Payer("a", (Budget(budget_id="key:k2", period=BudgetPeriod.DAY, amount_nano=700), TOTAL))
     spent: dict[Payer, list[int]] = {PAYER: [], other: [], Payer("a"): []}
     async with edge(books, credit_wait_s=5) as one, edge(books, credit_wait_s=5) as two:
         requests = [
-            spend(desk, payer, 30, spent[payer]) for _ in range(30) for desk in (one, two) for payer in (PAYER, other)
+            spend(manager, payer, 30, spent[payer])
+            for _ in range(30)
+            for manager in (one, two)
+            for payer in (PAYER, other)
         ]
         served = await asyncio.gather(*requests, spend(one, Payer("a"), 10**6, spent[Payer("a")]))
         assert set(served) <= {"served", "budget_exceeded", "insufficient_quota"}
@@ -180,26 +196,28 @@ async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_o
 
 
 @pytest.mark.engines
-async def test_a_request_that_nobody_could_pay_is_refused_and_takes_no_other_with_it(books: Books) -> None:
+async def test_a_request_that_nobody_could_pay_is_refused_and_takes_no_other_with_it(
+    books: ReconciliationSource,
+) -> None:
     await books.credit("a", 10**9)
-    async with edge(books, credit_wait_s=5) as desk:
-        under_way = await desk.reserve(Payer("a"), 100, 10**30)
+    async with edge(books, credit_wait_s=5) as manager:
+        under_way = await manager.reserve(Payer("a"), 100, 10**30)
         for nano in (10**18 + 1, 10**40):
             with pytest.raises(CreditSpent) as caught:
-                await desk.reserve(Payer("a"), nano, nano)
+                await manager.reserve(Payer("a"), nano, nano)
             assert caught.value.status == 402
             with pytest.raises(CreditSpent):
-                await desk.extend(under_way, nano)
+                await manager.extend(under_way, nano)
         under_way.settle(100)
-        (await desk.reserve(Payer("a"), 10**6, 10**6)).settle(0)
+        (await manager.reserve(Payer("a"), 10**6, 10**6)).settle(0)
 
 
 @pytest.mark.engines
-async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: Books) -> None:
+async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: ReconciliationSource) -> None:
     await books.credit("a", 10**9)
     spent: list[int] = []
-    async with edge(books) as desk:
-        under_way = await desk.reserve(PAYER, 600, 600)
+    async with edge(books) as manager:
+        under_way = await manager.reserve(PAYER, 600, 600)
         # As if midnight had come, for the balance service and for the edge.
         await books.execute(
             "UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
@@ -209,7 +227,7 @@ async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: Bo
         assert old is not None
         assert boot_clock_s() < old.period_ends_s <= boot_clock_s() + 86_400
         old.period_ends_s = boot_clock_s()
-        assert await spend(desk, PAYER, 900, spent) == "served"
+        assert await spend(manager, PAYER, 900, spent) == "served"
         assert under_way.lease is old
         under_way.settle(500)
     rows = await books.query("SELECT period, held_nano FROM allotments WHERE period = 'day' ORDER BY begins_at")

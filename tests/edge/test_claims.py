@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from balance.world import Books, open_pool
+from balance.world import ReconciliationSource, open_pool
 from tollgate_balance.api import idempotency
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
-from tollgate_edge.errors import ApiError, ClientGone
-from tollgate_edge.exchange import Exchange, Message
+from tollgate_edge.credit.leases.client import LeaseClient, NoAnswer
+from tollgate_edge.http.errors import ApiError, ClientGone
+from tollgate_edge.http.request_context import Message, RequestContext
 from tollgate_edge.idempotency import claims
 from tollgate_edge.idempotency.claims import Claim, SharedClaims
-from tollgate_edge.idempotency.sealing import KeptAnswer
-from tollgate_edge.lease_client import LeaseClient, NoAnswer
+from tollgate_edge.idempotency.encryption import StoredResponse
 
 pytestmark = pytest.mark.engines
 
@@ -32,7 +32,7 @@ LATEST_S = 0.02
 class World:
     """What happened to one key: `charged` and `replayed` are ids of the requests whose answers they were."""
 
-    books: Books
+    books: ReconciliationSource
     chance: random.Random
     key: bytes = field(default_factory=lambda: new_id().encode())
     charged: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ class Edge(LeaseClient):
         await self._world.books.execute("UPDATE boots SET fenced_at = now() WHERE boot_id = %s", self.boot_id)
 
 
-def exchange_of(world: World, leaves_at_s: float = 60) -> Exchange:
+def exchange_of(world: World, leaves_at_s: float = 60) -> RequestContext:
     async def receive() -> Message:
         await asyncio.sleep(leaves_at_s)
         return {"type": "http.disconnect"}
@@ -116,23 +116,23 @@ def exchange_of(world: World, leaves_at_s: float = 60) -> Exchange:
         pass
 
     headers = [(b"idempotency-key", world.key)]
-    return Exchange({"type": "http", "path": "/v1/chat/completions", "headers": headers}, receive, send)
+    return RequestContext({"type": "http", "path": "/v1/chat/completions", "headers": headers}, receive, send)
 
 
 async def serve(world: World, edge: Edge, *, leaves: bool, is_refused: bool) -> None:
     """A request: it claims its key, gets an answer from the provider, keeps it and is charged."""
-    exchange = exchange_of(world, world.chance.random() * 0.01 if leaves else 60)
-    claim = await edge.claims.take(exchange, "a", b"Bearer tg", b"{}")
+    context = exchange_of(world, world.chance.random() * 0.01 if leaves else 60)
+    claim = await edge.claims.take(context, "a", b"Bearer tg", b"{}")
     assert claim is not None
-    if isinstance(claim, KeptAnswer):
+    if isinstance(claim, StoredResponse):
         assert claim.body == claim.request_id.encode()
         world.replayed.add(claim.request_id)
         return
     try:
         await asyncio.sleep(world.chance.random() * 0.01)
         # From here to the charge nothing is awaited: an edge that is killed between them has kept what nobody pays.
-        if not is_refused and await claim.keep(exchange.request_id.encode()):
-            world.charged.append(exchange.request_id)
+        if not is_refused and await claim.keep(context.request_id.encode()):
+            world.charged.append(context.request_id)
     finally:
         if not edge.is_dead:
             claim.release()
@@ -148,9 +148,9 @@ async def attempt(world: World, edge: Edge, *, leaves: bool = False, is_refused:
 
 
 @pytest.fixture
-async def books(postgres_dsn: str) -> AsyncIterator[Books]:
+async def books(postgres_dsn: str) -> AsyncIterator[ReconciliationSource]:
     pool = await open_pool(postgres_dsn)
-    yield Books(postgres_dsn, pool)
+    yield ReconciliationSource(postgres_dsn, pool)
     await pool.close()
 
 
@@ -159,7 +159,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that are as short as this world's."""
     for name, seconds in (
         ("_FIRST_LOOK_S", 0.001),
-        ("_LONGEST_LOOK_S", 0.004),
+        ("_MAX_LOOK_S", 0.004),
         ("_RETRY_S", 0.001),
         ("KEEP_TIMEOUT_S", 0.02),
         ("LATEST_CLAIM_S", 2 * LATEST_S),
@@ -167,7 +167,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(claims, name, seconds)
 
 
-async def test_of_an_answer_that_never_began_nothing_is_kept(books: Books) -> None:
+async def test_of_an_answer_that_never_began_nothing_is_kept(books: ReconciliationSource) -> None:
     world = World(books, random.Random(0), is_calm=True)
     edge = Edge(world)
     await books.renew(edge.boot_id)
@@ -180,7 +180,7 @@ async def test_of_an_answer_that_never_began_nothing_is_kept(books: Books) -> No
     await edge.aclose()
 
 
-async def play(books: Books, seed: int) -> World:
+async def play(books: ReconciliationSource, seed: int) -> World:
     """Eight requests with one key at three edges, of which one may die, then two when all is well again."""
     world = World(books, random.Random(seed))
     edges = [Edge(world) for _ in range(3)]
@@ -208,7 +208,7 @@ async def play(books: Books, seed: int) -> World:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_one_request_at_most_is_charged_whatever_fails(books: Books) -> None:
+async def test_one_request_at_most_is_charged_whatever_fails(books: ReconciliationSource) -> None:
     played = [await play(books, seed) for seed in range(RUNS)]
     for seed, world in enumerate(played):
         assert len(world.charged) <= 1, seed

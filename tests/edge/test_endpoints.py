@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import CONTEXT_TOKENS, IMAGE_TOKENS
+from tollgate_edge.credit.reservation import CONTEXT_TOKENS, IMAGE_TOKENS
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import AnswerStream, ModelRequest
 from tollgate_edge.endpoints.messages import MessageStream
 from tollgate_edge.endpoints.responses import ResponseStream
-from tollgate_edge.errors import ApiError, ProviderFailed
-from tollgate_edge.event_stream import BinaryStream
-from tollgate_edge.exchange import Exchange
-from tollgate_edge.form import parse_form, without_boundary
-from tollgate_edge.framing import Framing
+from tollgate_edge.http.errors import ApiError, ProviderFailed
+from tollgate_edge.http.forms import parse_form, without_boundary
+from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.providers.base import Operation, ProviderRequest
-from tollgate_edge.sse import ChatStream
+from tollgate_edge.streaming.chat_stream import ChatStream
+from tollgate_edge.streaming.sse import Framing
+from tollgate_edge.streaming.typed_stream import BinaryStream
 
 RECORDINGS = Path(__file__).parent / "recordings"
 JSON = b"application/json"
@@ -135,8 +135,8 @@ def test_betas_are_passed_on_by_an_allow_list() -> None:
 
 def test_several_lines_of_a_header_are_one_list() -> None:
     lines = [(b"anthropic-beta", b"pdfs-2024-09-25"), (b"x", b"y"), (b"anthropic-beta", b"token-counting-2024-11-01")]
-    exchange = Exchange({"path": "/v1/messages", "headers": lines}, receive=None, send=None)  # type: ignore[arg-type]
-    assert exchange.headers == {b"anthropic-beta": b"pdfs-2024-09-25, token-counting-2024-11-01", b"x": b"y"}
+    context = RequestContext({"path": "/v1/messages", "headers": lines}, receive=None, send=None)  # type: ignore[arg-type]
+    assert context.headers == {b"anthropic-beta": b"pdfs-2024-09-25, token-counting-2024-11-01", b"x": b"y"}
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])

@@ -1,4 +1,4 @@
-"""What a key may do: the decisions of the gate, on a clock of the test's own."""
+"""What a key may do: the decisions of the rate_limiter, on a clock of the test's own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tollgate_common.events import KeyLimits, KeyRecord
-from tollgate_edge.errors import ApiError
-from tollgate_edge.exchange import Exchange
-from tollgate_edge.limits.addresses import networks
-from tollgate_edge.limits.gate import Gate, Ticket
+from tollgate_edge.http.errors import ApiError
+from tollgate_edge.http.request_context import RequestContext
+from tollgate_edge.rate_limits.client_address import networks
+from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
 
 MAX_BODY_BYTES = 1000
 
@@ -28,21 +28,21 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def gate(clock: Clock) -> Gate:
+def rate_limiter(clock: Clock) -> RateLimiter:
     return gate_of(clock)
 
 
-def gate_of(clock: Clock, *, edges: Callable[[], int] = lambda: 1, **options: Any) -> Gate:
-    return Gate(max_body_bytes=MAX_BODY_BYTES, edges=edges, clock=clock, **options)
+def gate_of(clock: Clock, *, edges: Callable[[], int] = lambda: 1, **options: Any) -> RateLimiter:
+    return RateLimiter(max_body_bytes=MAX_BODY_BYTES, edges=edges, clock=clock, **options)
 
 
-def exchange(peer: str = "203.0.113.7", *forwarded: str) -> Exchange:
+def context(peer: str = "203.0.113.7", *forwarded: str) -> RequestContext:
     async def unused(*_: Any) -> Any:
         raise AssertionError
 
     headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
     client = (peer, 5000) if peer else None
-    return Exchange({"path": "/v1/models", "headers": headers, "client": client}, unused, unused)
+    return RequestContext({"path": "/v1/models", "headers": headers, "client": client}, unused, unused)
 
 
 def key(*, allowed_ips: tuple[str, ...] | None = None, is_suspended: bool = False, **limits: int) -> KeyRecord:
@@ -64,43 +64,43 @@ def refused(call: Callable[[], object], status: int, code: str) -> ApiError:
     return caught.value
 
 
-def shown(ticket: Ticket) -> dict[str, str]:
-    return {name.decode().removeprefix("x-ratelimit-"): value.decode() for name, value in ticket.headers()}
+def shown(permit: Permit) -> dict[str, str]:
+    return {name.decode().removeprefix("x-ratelimit-"): value.decode() for name, value in permit.headers()}
 
 
-def test_a_key_without_limits_is_let_through_and_told_nothing(gate: Gate) -> None:
-    ticket = gate.enter(key(), exchange())
-    ticket.take_tokens(10**9)
-    ticket.settle_tokens(10**9)
-    ticket.leave()
-    assert ticket.max_body_bytes == MAX_BODY_BYTES
-    assert shown(ticket) == {}
+def test_a_key_without_limits_is_let_through_and_told_nothing(rate_limiter: RateLimiter) -> None:
+    permit = rate_limiter.enter(key(), context())
+    permit.take_tokens(10**9)
+    permit.settle_tokens(10**9)
+    permit.leave()
+    assert permit.max_body_bytes == MAX_BODY_BYTES
+    assert shown(permit) == {}
 
 
-def test_requests_a_minute(gate: Gate, clock: Clock) -> None:
+def test_requests_a_minute(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(requests_per_minute=3)
-    tickets = [gate.enter(limited, exchange()) for _ in range(3)]
+    tickets = [rate_limiter.enter(limited, context()) for _ in range(3)]
     assert shown(tickets[-1]) == {"limit-requests": "3", "remaining-requests": "0", "reset-requests": "1m0s"}
-    error = refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+    error = refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
     assert (b"retry-after", b"20") in error.headers
     clock.now_s += 20
-    gate.enter(limited, exchange())
+    rate_limiter.enter(limited, context())
 
 
-def test_a_refusal_tells_the_limits_too(gate: Gate) -> None:
+def test_a_refusal_tells_the_limits_too(rate_limiter: RateLimiter) -> None:
     limited = key(requests_per_minute=1)
-    gate.enter(limited, exchange())
-    second = exchange()
-    refused(lambda: gate.enter(limited, second), 429, "rate_limit_exceeded")
+    rate_limiter.enter(limited, context())
+    second = context()
+    refused(lambda: rate_limiter.enter(limited, second), 429, "rate_limit_exceeded")
     assert (b"x-ratelimit-remaining-requests", b"0") in second.extra_headers()
 
 
-def test_tokens_a_minute_are_corrected_by_what_was_used(gate: Gate, clock: Clock) -> None:
+def test_tokens_a_minute_are_corrected_by_what_was_used(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(tokens_per_minute=600)
-    first = gate.enter(limited, exchange())
+    first = rate_limiter.enter(limited, context())
     first.take_tokens(500)
     assert shown(first) == {"limit-tokens": "600", "remaining-tokens": "100", "reset-tokens": "50s"}
-    second = gate.enter(limited, exchange())
+    second = rate_limiter.enter(limited, context())
     refused(lambda: second.take_tokens(200), 429, "rate_limit_exceeded")
     first.settle_tokens(200)
     second.take_tokens(200)
@@ -108,71 +108,71 @@ def test_tokens_a_minute_are_corrected_by_what_was_used(gate: Gate, clock: Clock
     second.settle_tokens(1000)
     assert shown(second)["remaining-tokens"] == "0"
     clock.now_s += 60
-    third = gate.enter(limited, exchange())
+    third = rate_limiter.enter(limited, context())
     refused(lambda: third.take_tokens(1), 429, "rate_limit_exceeded")
     clock.now_s += 1
     third.take_tokens(1)
 
 
-def test_more_tokens_than_the_limit_are_had_from_a_full_bucket(gate: Gate, clock: Clock) -> None:
+def test_more_tokens_than_the_limit_are_had_from_a_full_bucket(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(tokens_per_minute=600)
-    gate.enter(limited, exchange()).take_tokens(1_000_000)
-    late = gate.enter(limited, exchange())
+    rate_limiter.enter(limited, context()).take_tokens(1_000_000)
+    late = rate_limiter.enter(limited, context())
     refused(lambda: late.take_tokens(1_000_000), 429, "rate_limit_exceeded")
     clock.now_s += 60
     late.take_tokens(1_000_000)
 
 
-def test_requests_in_flight(gate: Gate) -> None:
+def test_requests_in_flight(rate_limiter: RateLimiter) -> None:
     limited = key(max_in_flight=2)
-    first, _second = gate.enter(limited, exchange()), gate.enter(limited, exchange())
-    error = refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+    first, _second = rate_limiter.enter(limited, context()), rate_limiter.enter(limited, context())
+    error = refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
     assert (b"retry-after", b"1") in error.headers
     first.leave()
     first.leave()
-    gate.enter(limited, exchange())
-    refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+    rate_limiter.enter(limited, context())
+    refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
 
 
-def test_one_that_is_refused_for_its_rate_takes_no_place(gate: Gate, clock: Clock) -> None:
+def test_one_that_is_refused_for_its_rate_takes_no_place(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(requests_per_minute=1, max_in_flight=1)
-    gate.enter(limited, exchange()).leave()
+    rate_limiter.enter(limited, context()).leave()
     for _ in range(3):
-        refused(lambda: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")
+        refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
     clock.now_s += 60
-    gate.enter(limited, exchange())
+    rate_limiter.enter(limited, context())
 
 
 def test_edges_share_a_limit(clock: Clock) -> None:
     edges = [gate_of(clock, edges=lambda: 3) for _ in range(3)]
     limited = key(requests_per_minute=30)
-    for gate in edges:
+    for rate_limiter in edges:
         for _ in range(10):
-            gate.enter(limited, exchange())
-        refused(lambda gate=gate: gate.enter(limited, exchange()), 429, "rate_limit_exceeded")  # type: ignore[misc]
+            rate_limiter.enter(limited, context())
+        refused(lambda rate_limiter=rate_limiter: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")  # type: ignore[misc]
 
 
 def test_an_edge_that_comes_takes_its_part_at_once(clock: Clock) -> None:
     count = 1
-    gate = gate_of(clock, edges=lambda: count)
+    rate_limiter = gate_of(clock, edges=lambda: count)
     limited = key(requests_per_minute=60)
     for _ in range(30):
-        gate.enter(limited, exchange())
+        rate_limiter.enter(limited, context())
     count = 2
     # Half of its share is left, as half of the whole was.
-    assert shown(gate.enter(limited, exchange()))["remaining-requests"] == "14"
+    assert shown(rate_limiter.enter(limited, context()))["remaining-requests"] == "14"
 
 
-def test_a_smaller_body_limit_of_the_key_counts(gate: Gate) -> None:
-    assert gate.enter(key(max_body_bytes=10), exchange()).max_body_bytes == 10
-    assert gate.enter(key(max_body_bytes=10**9), exchange()).max_body_bytes == MAX_BODY_BYTES
+def test_a_smaller_body_limit_of_the_key_counts(rate_limiter: RateLimiter) -> None:
+    assert rate_limiter.enter(key(max_body_bytes=10), context()).max_body_bytes == 10
+    assert rate_limiter.enter(key(max_body_bytes=10**9), context()).max_body_bytes == MAX_BODY_BYTES
 
 
 def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> None:
-    gate = gate_of(clock, defaults=KeyLimits(requests_per_minute=1))
-    assert shown(gate.enter(key(requests_per_minute=100), exchange()))["limit-requests"] == "100"
+    rate_limiter = gate_of(clock, defaults=KeyLimits(requests_per_minute=1))
+    assert shown(rate_limiter.enter(key(requests_per_minute=100), context()))["limit-requests"] == "100"
     clock.now_s += 60
-    assert shown(gate.enter(key(tokens_per_minute=9), exchange())) == {
+    assert shown(rate_limiter.enter(key(tokens_per_minute=9), context())) == {
         "limit-requests": "1",
         "remaining-requests": "0",
         "reset-requests": "1m0s",
@@ -180,11 +180,11 @@ def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> 
         "remaining-tokens": "9",
         "reset-tokens": "0ms",
     }
-    refused(lambda: gate.enter(key(), exchange()), 429, "rate_limit_exceeded")
+    refused(lambda: rate_limiter.enter(key(), context()), 429, "rate_limit_exceeded")
 
 
-def test_a_suspended_key_may_do_nothing(gate: Gate) -> None:
-    refused(lambda: gate.enter(key(is_suspended=True), exchange()), 403, "account_suspended")
+def test_a_suspended_key_may_do_nothing(rate_limiter: RateLimiter) -> None:
+    refused(lambda: rate_limiter.enter(key(is_suspended=True), context()), 403, "account_suspended")
 
 
 OFFICE = ("203.0.113.0/24", "2001:db8::/32")
@@ -212,9 +212,9 @@ PROXIES = networks(("10.0.0.0/8",))
     ],
 )
 def test_allowed_addresses(clock: Clock, peer: str, forwarded: tuple[str, ...], is_allowed: bool) -> None:
-    gate = gate_of(clock, trusted_proxies=PROXIES)
+    rate_limiter = gate_of(clock, trusted_proxies=PROXIES)
     restricted = key(allowed_ips=OFFICE)
     if is_allowed:
-        gate.enter(restricted, exchange(peer, *forwarded))
+        rate_limiter.enter(restricted, context(peer, *forwarded))
     else:
-        refused(lambda: gate.enter(restricted, exchange(peer, *forwarded)), 403, "ip_not_allowed")
+        refused(lambda: rate_limiter.enter(restricted, context(peer, *forwarded)), 403, "ip_not_allowed")

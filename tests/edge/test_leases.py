@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tollgate_balance import leases as books
 from tollgate_balance.ledger import Account
-from tollgate_edge.leases import (
+from tollgate_edge.credit.leases.state import (
     IDLE_TICKS,
     Answer,
     Authorise,
@@ -19,9 +19,9 @@ from tollgate_edge.leases import (
     LeaseView,
     Outcome,
     Payer,
+    PayerLease,
     Refusal,
     Reservation,
-    Wallet,
     Want,
 )
 
@@ -71,16 +71,16 @@ class Bank:
         )
 
 
-def wallet_with(bank: Bank, nano: int) -> tuple[Wallet, Reservation]:
+def wallet_with(bank: Bank, nano: int) -> tuple[PayerLease, Reservation]:
     """A wallet whose first reservation has been granted."""
-    wallet = Wallet(PAYER, lambda _: None)
+    wallet = PayerLease(PAYER, lambda _: None)
     want = ask(wallet, nano)
     work(bank, wallet)
     assert want.reserved is not None
     return wallet, want.reserved
 
 
-def ask(wallet: Wallet, least_nano: int, most_nano: int | None = None, extended: Reservation | None = None) -> Want:
+def ask(wallet: PayerLease, least_nano: int, most_nano: int | None = None, extended: Reservation | None = None) -> Want:
     want = Want(least_nano, least_nano if most_nano is None else most_nano, lambda: None)
     want.extended = extended
     wallet.enqueue(want)
@@ -94,7 +94,7 @@ def fresh_id() -> str:
     return f"lease-{next(_numbers)}"
 
 
-def work(bank: Bank, wallet: Wallet, now_s: float = 0.0) -> None:
+def work(bank: Bank, wallet: PayerLease, now_s: float = 0.0) -> None:
     """Serve and call until there is nothing to do."""
     wallet.serve(now_s)
     while (call := wallet.next_call(now_s, "boot", fresh_id)) is not None:
@@ -108,9 +108,9 @@ class Edges(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.bank = Bank()
-        self.wallets = [Wallet(PAYER, lambda _: None) for _ in range(EDGES)]
+        self.wallets = [PayerLease(PAYER, lambda _: None) for _ in range(EDGES)]
         self.reservations: list[Reservation] = []
-        self.wants: list[tuple[Wallet, Want]] = []
+        self.wants: list[tuple[PayerLease, Want]] = []
         self.spent_nano = 0
         self.now_s = 0.0
 
@@ -272,7 +272,7 @@ def test_more_than_the_account_has_is_refused_at_once() -> None:
 
 
 def test_less_than_is_liked_once_there_is_no_more() -> None:
-    want = ask(wallet := Wallet(PAYER, lambda _: None), 10, 500)
+    want = ask(wallet := PayerLease(PAYER, lambda _: None), 10, 500)
     work(Bank(100), wallet)
     assert want.reserved is not None
     assert 10 <= want.reserved.nano < 100
@@ -321,8 +321,8 @@ def test_two_edges_that_each_hold_a_part_of_what_both_need_do_not_starve() -> No
 
 async def test_whoever_waits_is_woken() -> None:
     bank, decided = Bank(100), asyncio.Event()
-    woken: list[Wallet] = []
-    wallet = Wallet(PAYER, woken.append)
+    woken: list[PayerLease] = []
+    wallet = PayerLease(PAYER, woken.append)
     held = ask(wallet, 90)
     work(bank, wallet)
     want = Want(50, 50, decided.set)

@@ -97,7 +97,7 @@ async def test_no_request_is_taken_that_cannot_be_recorded(
                 with pytest.raises(InternalServerError) as caught:
                     await sdk.chat.completions.create(model="gpt-4o", messages=MESSAGES)
             assert caught.value.status_code == 503
-            assert caught.value.code == "cannot_record"
+            assert caught.value.code == "event_log_unavailable"
             assert caught.value.response.headers["retry-after"] == "5"
             ready = edge.ready()
             assert ready

@@ -8,10 +8,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.protocol.produce import ProduceRequest
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import Topic, create_topics
-from tollgate_edge.producer import LEAST_COMPRESSED, MAX_BATCH_BYTES, Producer
-from tollgate_edge.spool import Entry
+from tollgate_edge.event_log.kafka_producer import MAX_BATCH_BYTES, MIN_COMPRESSED, Producer
+from tollgate_edge.event_log.spool import Entry
 from waiting import PATIENCE_S
 
 pytestmark = pytest.mark.engines
@@ -48,7 +48,7 @@ async def arrived(brokers: Brokers, prefix: str, partition: int = 0) -> list[byt
         await consumer.stop()
 
 
-@pytest.mark.parametrize("count", [1, LEAST_COMPRESSED - 1, LEAST_COMPRESSED, 500])
+@pytest.mark.parametrize("count", [1, MIN_COMPRESSED - 1, MIN_COMPRESSED, 500])
 async def test_few_events_and_many_arrive_in_order(
     producer: Producer, brokers: Brokers, topic_prefix: str, count: int
 ) -> None:

@@ -11,16 +11,16 @@ import pytest
 from edge.running import WITHIN_S, read_events
 from engines.own_kafka import OwnKafka, own_kafka
 from engines.stores import unique_name
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import EdgeHeartbeat, RequestDimensions, RequestOpened, StampedEvent, Void, encode
 from tollgate_common.ids import new_id
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, create_topics
-from tollgate_edge.event_log import EventLog
-from tollgate_edge.recorder import Recorder
-from tollgate_edge.rotation import RotatingRecorder
-from tollgate_edge.spool import Entry, Spool
+from tollgate_edge.event_log.log import EventLog
+from tollgate_edge.event_log.rotation import RotatingEventWriter
+from tollgate_edge.event_log.spool import Entry, Spool
+from tollgate_edge.event_log.writer import EventWriter
 from waiting import until
 
 pytestmark = [pytest.mark.engines]
@@ -46,7 +46,7 @@ async def idle() -> None:
 
 
 class Running:
-    """A recorder at work."""
+    """A writer at work."""
 
     def __init__(self, brokers: Brokers, prefix: str, folder: Path, boot_id: str) -> None:
         self.boot_id = boot_id
@@ -60,7 +60,7 @@ class Running:
             spool_max_bytes=100_000,
             spool_max_age_s=3600,
         )
-        self.recorder = Recorder(self.log, boot_id=boot_id, edge="edge-1")
+        self.writer = EventWriter(self.log, boot_id=boot_id, edge="edge-1")
         self.recorded = 0
 
     async def record(self, count: int, *, at_once: int = 50) -> None:
@@ -69,8 +69,8 @@ class Running:
             accounts = [ACCOUNTS[number % len(ACCOUNTS)] for number in range(start, min(count, start + at_once))]
             async with asyncio.timeout(WITHIN_S):
                 await asyncio.gather(
-                    *(self.recorder.record(Topic.REQUESTS, account, opened(account)).durable() for account in accounts),
-                    *(self.recorder.record(Topic.USAGE, account, void(account)).durable() for account in accounts),
+                    *(self.writer.record(Topic.REQUESTS, account, opened(account)).durable() for account in accounts),
+                    *(self.writer.record(Topic.USAGE, account, void(account)).durable() for account in accounts),
                 )
         self.recorded += count
 
@@ -89,11 +89,11 @@ def void(account: str) -> Callable[[Stamp], StampedEvent]:
 
 @asynccontextmanager
 async def running(kafka: OwnKafka, prefix: str, folder: Path) -> AsyncIterator[Running]:
-    """A recorder that has connected; leaving the context stops it in good order."""
+    """A writer that has connected; leaving the context stops it in good order."""
     it = Running(kafka.brokers, prefix, folder, new_id())
-    task = asyncio.create_task(it.recorder.run(idle))
+    task = asyncio.create_task(it.writer.run(idle))
     try:
-        await until(lambda: task.done() or it.recorder.refusal() is None)
+        await until(lambda: task.done() or it.writer.refusal() is None)
         yield it
     finally:
         task.cancel()
@@ -118,7 +118,7 @@ async def arrived(kafka: OwnKafka, prefix: str, boot_id: str) -> tuple[Seqs, lis
 
 
 async def check_complete(kafka: OwnKafka, prefix: str, it: Running) -> int:
-    """Every seq of a recorder that has ended in good order is there. Returns the number of duplicates."""
+    """Every seq of a writer that has ended in good order is there. Returns the number of duplicates."""
     seqs, beats = await arrived(kafka, prefix, it.boot_id)
     duplicates = 0
     for found in seqs.values():
@@ -154,14 +154,14 @@ async def test_an_event_that_cannot_be_built_uses_no_seq(kafka: OwnKafka, prefix
     async with running(kafka, prefix, tmp_path) as it:
         await it.record(5)
         with pytest.raises(ValueError, match="no such event"):
-            it.recorder.record(Topic.USAGE, ACCOUNTS[0], broken)
+            it.writer.record(Topic.USAGE, ACCOUNTS[0], broken)
         await it.record(5)
     await check_complete(kafka, prefix, it)
 
 
 async def test_a_waiter_that_is_cancelled_takes_no_other_with_it(kafka: OwnKafka, prefix: str, tmp_path: Path) -> None:
     async with running(kafka, prefix, tmp_path) as it:
-        flushes = [it.recorder.record(Topic.USAGE, ACCOUNTS[0], void("a")) for _ in range(2)]
+        flushes = [it.writer.record(Topic.USAGE, ACCOUNTS[0], void("a")) for _ in range(2)]
         waiting = [asyncio.ensure_future(flush.durable()) for flush in flushes]
         await asyncio.sleep(0)
         waiting[0].cancel()
@@ -176,12 +176,12 @@ async def test_kafka_dies_and_comes_back(kafka: OwnKafka, prefix: str, tmp_path:
             await asyncio.to_thread(kafka.kill)
             await it.record(300)
             assert not it.uses_kafka()
-            assert it.recorder.refusal() == "its spool is full"
+            assert it.writer.refusal() == "its spool is full"
         finally:
             await asyncio.to_thread(kafka.start)
         await it.record(100)
         await until(it.uses_kafka)
-        assert it.recorder.refusal() is None
+        assert it.writer.refusal() is None
         await it.record(100)
     await check_complete(kafka, prefix, it)
     assert spool_files(tmp_path) == []
@@ -235,7 +235,7 @@ async def test_a_dead_process_spool_is_replayed_to_its_stamped_partition(
 async def test_boots_follow_one_another_without_a_gap(kafka: OwnKafka, prefix: str, tmp_path: Path) -> None:
     boots: list[str] = []
 
-    def start() -> Recorder:
+    def start() -> EventWriter:
         boots.append(new_id())
         event_log = EventLog(
             kafka.brokers,
@@ -246,9 +246,9 @@ async def test_boots_follow_one_another_without_a_gap(kafka: OwnKafka, prefix: s
             spool_max_bytes=100_000,
             spool_max_age_s=3600,
         )
-        return Recorder(event_log, boot_id=boots[-1], edge="edge-1")
+        return EventWriter(event_log, boot_id=boots[-1], edge="edge-1")
 
-    rotating = RotatingRecorder(start, lifetime_s=1.0)
+    rotating = RotatingEventWriter(start, lifetime_s=1.0)
     task = asyncio.create_task(rotating.run(idle))
     recorded = 0
     async with asyncio.timeout(WITHIN_S):

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_edge.errors import ApiError
+from tollgate_edge.http.errors import ApiError
+from tollgate_edge.http.json_body import parse_chat, upstream_body
 from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.providers.compatible import with_older_limit
-from tollgate_edge.request import parse_chat, upstream_body
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": 'Hello {[" }'}]}
 

@@ -13,9 +13,9 @@ from openai import AsyncOpenAI, PermissionDeniedError, RateLimitError
 from edge.running import RICH, WITHIN_S, RunningEdge, prepare, publish, read_events, running_edge
 from engines.stores import delete_topics, unique_name
 from local.provider.running import RunningProvider, running_provider
-from tollgate_common import apikey
-from tollgate_common.brokers import Brokers
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.events import KeyLimits, KeyRecord, RequestClosed
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import Topic
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port
@@ -130,11 +130,11 @@ async def test_metrics_tell_answers_and_attempts(world: World, routed: RunningEd
     after = metrics_of(routed)
     grown = {name for name, value in after.items() if value > before.get(name, 0)}
     chat = '{endpoint="/v1/chat/completions"'
-    assert {f'tollgate_edge_answers_total{chat},status="{status}"}}' for status in (200, 404)} <= grown
+    assert {f'tollgate_edge_requests_total{chat},status="{status}"}}' for status in (200, 404)} <= grown
     served = f'provider="spare",result="served",target="{closed.target}"'
     failed = 'provider="openai",result="provider_error",target="openai/gpt-4o"'
-    assert {f"tollgate_edge_attempts_total{{{labels}}}" for labels in (served, failed)} <= grown
-    assert after["tollgate_edge_running"] == 0
+    assert {f"tollgate_edge_provider_attempts_total{{{labels}}}" for labels in (served, failed)} <= grown
+    assert after["tollgate_edge_requests_in_flight"] == 0
 
 
 def metrics_of(edge: RunningEdge) -> dict[str, float]:

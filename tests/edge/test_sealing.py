@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_edge.idempotency.sealing import KeptAnswer, Seal
+from tollgate_edge.idempotency.encryption import Seal, StoredResponse
 
 callers = st.tuples(st.text(max_size=9), st.binary(max_size=9))
-ANSWER = KeptAnswer(200, b"application/json", "request-1", b'{"content":"the whole truth"}')
+ANSWER = StoredResponse(200, b"application/json", "request-1", b'{"content":"the whole truth"}')
 
 
 def seal(account_id: str = "account", api_key: bytes = b"tg_one", idempotency_key: bytes = b"order-7") -> Seal:

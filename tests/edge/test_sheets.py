@@ -6,23 +6,23 @@ from collections.abc import Iterator
 
 import pytest
 
-from tollgate_edge import sheets
-from tollgate_edge.sheets import PID, Sheet, added_up
+from tollgate_edge.observability import shared_counters as sheets
+from tollgate_edge.observability.shared_counters import PID, CounterSegment, added_up
 
 
 @pytest.fixture
 def memory() -> Iterator[int]:
-    descriptor = Sheet.share()
+    descriptor = CounterSegment.share()
     yield descriptor
     os.close(descriptor)
 
 
-def told(sheet: Sheet) -> dict[tuple[str, ...], list[int]]:
+def told(sheet: CounterSegment) -> dict[tuple[str, ...], list[int]]:
     return {name: list(numbers) for name, numbers in sheet.numbers()}
 
 
 def test_what_one_writes_the_other_reads(memory: int) -> None:
-    writing, reading = Sheet.shared(memory), Sheet.shared(memory)
+    writing, reading = CounterSegment.shared(memory), CounterSegment.shared(memory)
     writing.cells[writing.place("answers", "/v1/ä", "200")] += 3
     place = writing.place("bounds", size=3)
     writing.cells[place + 2] = -1
@@ -33,9 +33,9 @@ def test_what_one_writes_the_other_reads(memory: int) -> None:
 
 
 def test_a_successor_goes_on(memory: int) -> None:
-    before = Sheet.shared(memory)
+    before = CounterSegment.shared(memory)
     before.cells[before.place("a", size=2) + 1] = 5
-    after = Sheet.shared(memory)
+    after = CounterSegment.shared(memory)
     after.cells[after.place("b")] += 1
     after.cells[after.place("a", size=2) + 1] += 1
     assert told(after) == {("a",): [0, 6], ("b",): [1]}
@@ -43,20 +43,20 @@ def test_a_successor_goes_on(memory: int) -> None:
 
 def test_a_name_that_was_not_finished_is_none(memory: int) -> None:
     """Its process was killed after it had written the name, and before it had said how long all names are."""
-    dead = Sheet.shared(memory)
+    dead = CounterSegment.shared(memory)
     dead.place("a")
     dead._text[len('[1, "a"]\n') :][:12] = b'[1, "torn", '
-    after = Sheet.shared(memory)
+    after = CounterSegment.shared(memory)
     assert told(after) == {("a",): [0]}
     after.cells[after.place("b")] = 2
-    assert told(Sheet.shared(memory)) == {("a",): [0], ("b",): [2]}
+    assert told(CounterSegment.shared(memory)) == {("a",): [0], ("b",): [2]}
 
 
 def test_what_has_no_room_is_told_nowhere_and_harms_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sheets, "CELLS", 128)
-    sheet = Sheet.own()
+    sheet = CounterSegment.own()
     names = [str(number) for number in range(100)]
     with caplog.at_level(logging.ERROR):
         for name in names:
@@ -66,14 +66,14 @@ def test_what_has_no_room_is_told_nowhere_and_harms_nothing(
     assert 50 < len(found) < 100
     assert all(numbers == [1] for numbers in found.values())
     monkeypatch.setattr(sheets, "NAMES_BYTES", 30)
-    sheet = Sheet.own()
+    sheet = CounterSegment.own()
     for name in ("a" * 10, "b" * 10):
         sheet.cells[sheet.place(name)] += 1
     assert told(sheet) == {("a" * 10,): [1]}
 
 
 def test_sums_over_sheets() -> None:
-    one, two = Sheet.own(), Sheet.own()
+    one, two = CounterSegment.own(), CounterSegment.own()
     one.cells[one.place("a")] = 1
     two.cells[two.place("b", size=2)] = 10
     two.cells[two.place("a")] = 2

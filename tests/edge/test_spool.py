@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge.untimed import untimed
 from tollgate_common.errors import Damaged
 from tollgate_common.topics import Topic
-from tollgate_edge.spool import BYTES, Entry, Spool, SpoolLocked, adopt_orphans
+from tollgate_edge.event_log.spool import BYTES, Entry, Spool, SpoolLocked, adopt_orphans
 
 ALL = 1 << 20
 
@@ -130,7 +130,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def framed(seq: int) -> bytes:
-    from tollgate_edge import spool
+    from tollgate_edge.event_log import spool
 
     return spool._framed(entry(seq, 30))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.sse import ChatStream
-from tollgate_edge.tokens import count_text
+from tollgate_edge.streaming.chat_stream import ChatStream
+from tollgate_edge.usage.token_counting import count_text
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
 # Texts that look like what the edge searches for.
@@ -143,7 +143,7 @@ def test_an_end_without_its_blank_line_or_done_is_an_end(last: bytes) -> None:
 
 
 def test_an_event_without_an_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tollgate_edge.framing.LARGEST_EVENT_BYTES", 1000)
+    monkeypatch.setattr("tollgate_edge.streaming.sse.MAX_EVENT_BYTES", 1000)
     stream = ChatStream(strips_usage=False)
     assert stream.feed(b"data: " + b"x" * 2000) == b""
     assert stream.failure

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tollgate_common.brokers import Brokers
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion, encode
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.catalogue import Catalogue, Tariff
+from tollgate_edge.pricing.catalog import Catalogue, Tariff
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PLAN = PlanVersion(plan_version="standard@1", valid_from=AT, multiplier_bps=10_000)

@@ -6,23 +6,25 @@ import time
 import pytest
 from prometheus_client import REGISTRY, CollectorRegistry
 
-from tollgate_edge.sheets import BEAT_MS, PID, STATE, Sheet
-from tollgate_edge.spool import BYTES
-from tollgate_edge.team import SILENT_MS, State, Team
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
+from tollgate_edge.event_log.spool import BYTES
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import BEAT_MS, PID, STATE, CounterSegment
+from tollgate_edge.observability.worker_status import SILENT_MS, State, WorkerGroup
 
 
 class Worker:
     """One of several, which is as `waits_for` says."""
 
-    def __init__(self, sheets: list[Sheet], number: int) -> None:
+    def __init__(self, sheets: list[CounterSegment], number: int) -> None:
         self.waits_for: str | None = "Kafka"
         self.sheet = sheets[number]
         self.collector = EdgeCollector(EdgeCounts(self.sheet), tuple, sheets)
-        self.team = Team(sheets, self.sheet, waiting_for=lambda: self.waits_for, note_gauges=self.collector.note_gauges)
+        self.worker_group = WorkerGroup(
+            sheets, self.sheet, waiting_for=lambda: self.waits_for, note_gauges=self.collector.note_gauges
+        )
 
     def registry(self) -> CollectorRegistry:
-        return self.team.registry(self.collector)
+        return self.worker_group.registry(self.collector)
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry().get_sample_value(name, labels)
@@ -30,7 +32,7 @@ class Worker:
 
 @pytest.fixture
 def workers() -> list[Worker]:
-    sheets = [Sheet.own() for _ in range(3)]
+    sheets = [CounterSegment.own() for _ in range(3)]
     for sheet in sheets:
         sheet.cells[PID] = 0
     return [Worker(sheets, number) for number in range(3)]
@@ -41,10 +43,10 @@ def test_a_worker_that_starts_gets_no_connections_and_holds_nobody_up(workers: l
     for worker in (first, second):
         worker.waits_for = None
     for worker in workers:
-        worker.team.tell()
-    assert first.team.states() == [State.SERVING, State.SERVING, State.STARTING]
-    assert first.team.waiting_for() is None
-    assert third.team.waiting_for() == "Kafka"
+        worker.worker_group.tell()
+    assert first.worker_group.states() == [State.SERVING, State.SERVING, State.STARTING]
+    assert first.worker_group.waiting_for() is None
+    assert third.worker_group.waiting_for() == "Kafka"
     assert [first.value("tollgate_edge_workers", state=name) for name in ("starting", "serving", "waiting")] == [
         1,
         2,
@@ -55,23 +57,23 @@ def test_a_worker_that_starts_gets_no_connections_and_holds_nobody_up(workers: l
 def test_a_worker_that_refuses_is_seen_by_all(workers: list[Worker]) -> None:
     for waits_for in (None, "room in its spool"):
         workers[1].waits_for = waits_for
-        workers[1].team.tell()
+        workers[1].worker_group.tell()
     workers[0].waits_for = None
-    assert workers[0].team.waiting_for() == "worker 2, which cannot serve now"
-    assert workers[1].team.waiting_for() == "room in its spool"
+    assert workers[0].worker_group.waiting_for() == "worker 2, which cannot serve now"
+    assert workers[1].worker_group.waiting_for() == "room in its spool"
     assert workers[0].value("tollgate_edge_workers", state="waiting") == 1
 
 
 def test_a_worker_that_stands_still_is_seen_and_one_that_ended_is_not_one(workers: list[Worker]) -> None:
     workers[0].waits_for = workers[1].waits_for = None
     for worker in workers:
-        worker.team.tell()
+        worker.worker_group.tell()
     sheet = workers[1].sheet
     sheet.cells[BEAT_MS] -= SILENT_MS + 1
-    assert workers[0].team.waiting_for() == "worker 2, which does nothing any more"
+    assert workers[0].worker_group.waiting_for() == "worker 2, which does nothing any more"
     assert workers[0].value("tollgate_edge_workers", state="silent") == 1
     sheet.cells[PID] = 0
-    assert workers[0].team.waiting_for() is None
+    assert workers[0].worker_group.waiting_for() is None
     assert sheet.cells[STATE] == State.SERVING
 
 
@@ -80,7 +82,7 @@ def test_processes_are_told_apart_and_spools_added_up(workers: list[Worker]) -> 
     BYTES.inc(100)
     try:
         for worker in workers[:2]:
-            worker.team.tell()
+            worker.worker_group.tell()
         # Here both are this process; one that has ended has no spool and no process.
         assert before is not None
         assert workers[0].value("tollgate_edge_spool_bytes") == 2 * (before + 100)
@@ -95,7 +97,7 @@ def test_processes_are_told_apart_and_spools_added_up(workers: list[Worker]) -> 
 
 
 def test_everything_of_one_process_is_told_of_several(workers: list[Worker]) -> None:
-    workers[0].team.tell()
+    workers[0].worker_group.tell()
     told = {family.name for family in workers[0].registry().collect()}
     alone = {family.name for family in REGISTRY.collect()}
     alone |= {family.name for family in workers[0].collector.collect()}

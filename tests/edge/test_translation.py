@@ -13,13 +13,20 @@ from hypothesis import strategies as st
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.endpoints.messages import Message, MessageStream
-from tollgate_edge.errors import ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import ProviderFailed, ProviderRefused
 from tollgate_edge.providers import anthropic, gemini
-from tollgate_edge.providers.transport import ErrorAnswer
-from tollgate_edge.sse import ChatStream
-from tollgate_edge.translate import chat_to_gemini, chat_to_messages, messages_to_chat
-from tollgate_edge.translate.base import EventTranslator, TranslatedChunks, translated_answer, translated_request
-from tollgate_edge.translate.shapes import MessagesShape
+from tollgate_edge.providers.http_transport import ErrorAnswer
+from tollgate_edge.providers.translators import anthropic_to_openai as messages_to_chat
+from tollgate_edge.providers.translators import openai_to_anthropic as chat_to_messages
+from tollgate_edge.providers.translators import openai_to_gemini as chat_to_gemini
+from tollgate_edge.providers.translators.base import (
+    EventTranslator,
+    TranslatedChunks,
+    translated_answer,
+    translated_request,
+)
+from tollgate_edge.providers.translators.shapes import MessagesShape
+from tollgate_edge.streaming.chat_stream import ChatStream
 
 RECORDINGS = Path(__file__).parent / "recordings"
 CUTS = st.lists(st.integers(0, 5_000), max_size=12)

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from tollgate_common.clock import utc_now
-from tollgate_edge.errors import ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import ProviderFailed, ProviderRefused
 from tollgate_edge.providers.base import Operation, ProviderRequest
+from tollgate_edge.providers.http_transport import ErrorAnswer, seconds_until
 from tollgate_edge.providers.openai import refusal
-from tollgate_edge.providers.transport import ErrorAnswer, seconds_until
 
 
 def test_a_refusal_keeps_its_status_and_says_how_long_to_wait() -> None:

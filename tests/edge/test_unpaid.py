@@ -12,16 +12,16 @@ import pytest
 from edge.purse import PAYER, Purse, tariff
 from tollgate_common.events import Outcome
 from tollgate_common.rating import Prices
-from tollgate_edge.allowance import Allowance, reserve_stream
+from tollgate_edge.credit.reservation import OutputReservation, reserve_stream
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest
-from tollgate_edge.errors import ApiError, ClientGone
-from tollgate_edge.exchange import Exchange, Message
-from tollgate_edge.metering import Ending, RequestMeter
+from tollgate_edge.event_log.request_events import RequestMeter, RequestOutcome
+from tollgate_edge.event_log.writer import Batch
+from tollgate_edge.gateway.relay import Call, relay_stream
+from tollgate_edge.http.errors import ApiError, ClientGone
+from tollgate_edge.http.request_context import Message, RequestContext
 from tollgate_edge.providers.base import ProviderRequest
-from tollgate_edge.recorder import Flush
-from tollgate_edge.relay import Call, relay_stream
-from tollgate_edge.routing.attempts import Attempts
+from tollgate_edge.routing.retries import Attempts
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 CENT = 10_000_000
@@ -37,8 +37,8 @@ class Durable:
 class Meter:
     """Keeps the ending, and settles as the real one does."""
 
-    def __init__(self, allowance: Allowance) -> None:
-        self.ending: Ending | None = None
+    def __init__(self, allowance: OutputReservation) -> None:
+        self.ending: RequestOutcome | None = None
         self._allowance = allowance
 
     @property
@@ -51,10 +51,10 @@ class Meter:
     async def opened(self) -> None:
         pass
 
-    def close(self, ending: Ending) -> Flush:
+    def close(self, ending: RequestOutcome) -> Batch:
         self.ending = ending
         self._allowance.reservation.settle(self.cost_nano)
-        return cast("Flush", Durable())
+        return cast("Batch", Durable())
 
     @property
     def cost_nano(self) -> int:
@@ -99,13 +99,13 @@ async def streamed(
         nonlocal sent
         sent += 1
 
-    exchange = Exchange({"type": "http", "path": path, "headers": []}, receive, send)
-    exchange.words = ENDPOINTS[path].words
+    context = RequestContext({"type": "http", "path": path, "headers": []}, receive, send)
+    context.error_format = ENDPOINTS[path].error_format
     meter = Meter(allowance)
     provider = cast("Attempts", Provider(events))
     call = Call(request, request.to_provider(None), provider, cast("RequestMeter", meter), allowance)
     with suppress(ApiError, ClientGone):
-        await relay_stream(exchange, call)
+        await relay_stream(context, call)
     return request, meter
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.usage import MOST_TOKENS, parse_response_usage, parse_usage
+from tollgate_edge.usage.parsers import MAX_TOKENS, parse_response_usage, parse_usage
 
 
 def parsed(**usage: Any) -> TokenCounts | None:
@@ -53,7 +53,7 @@ def test_more_cached_than_there_are_tokens_is_all_of_them() -> None:
     "usage",
     [
         {"prompt_tokens": -1, "completion_tokens": 5},
-        {"prompt_tokens": 5, "completion_tokens": MOST_TOKENS + 1},
+        {"prompt_tokens": 5, "completion_tokens": MAX_TOKENS + 1},
         {"prompt_tokens": 5},
         {"prompt_tokens": "5", "completion_tokens": 5},
         {"prompt_tokens": 5.5, "completion_tokens": 5},
@@ -69,8 +69,8 @@ def test_what_is_no_object_is_no_usage(raw: bytes) -> None:
     assert parse_usage(raw) is None
 
 
-totals = st.integers(min_value=0, max_value=MOST_TOKENS)
-details = st.integers(min_value=-10, max_value=2 * MOST_TOKENS)
+totals = st.integers(min_value=0, max_value=MAX_TOKENS)
+details = st.integers(min_value=-10, max_value=2 * MAX_TOKENS)
 
 
 @untimed

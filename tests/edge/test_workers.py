@@ -14,17 +14,17 @@ import pytest
 from edge.running import WITHIN_S, Keys, RunningEdge, prepare, read_events, running_edge
 from engines.stores import delete_topics, unique_name
 from local.provider.running import RunningProvider
-from tollgate_common.brokers import Brokers
 from tollgate_common.events import RequestClosed
+from tollgate_common.kafka.brokers import Brokers
 from waiting import until
 
 pytestmark = pytest.mark.live
 
 BODY: dict[str, Any] = {"model": "gpt-4o", "messages": [{"role": "user", "content": "What flows past?"}]}
 CHAT = '{endpoint="/v1/chat/completions"'
-ANSWERED = f'tollgate_edge_answers_total{CHAT},status="200"}}'
-TIMED = f"tollgate_edge_first_byte_seconds_count{CHAT}}}"
-SERVED = 'tollgate_edge_attempts_total{provider="openai",result="served",target="openai/gpt-4o"}'
+ANSWERED = f'tollgate_edge_requests_total{CHAT},status="200"}}'
+TIMED = f"tollgate_edge_time_to_first_byte_seconds_count{CHAT}}}"
+SERVED = 'tollgate_edge_provider_attempts_total{provider="openai",result="served",target="openai/gpt-4o"}'
 COUNTER = re.compile(r"tollgate_edge_\w+_(total|bucket|sum|count)\{")
 NOTHING = httpx.Response(503)
 
@@ -116,7 +116,7 @@ async def test_counters_are_of_all_workers_and_outlive_one(world: World, tmp_pat
         await until(lambda: counts_are(edge, 60), working=[watching])
         found = await scrape(edge)
         assert found is not None
-        assert found["tollgate_edge_running"] == 0
+        assert found["tollgate_edge_requests_in_flight"] == 0
         assert found['process_resident_memory_bytes{worker="1"}'] > 0
         assert found['process_resident_memory_bytes{worker="2"}'] > 0
         assert not watching.done()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_local.kafka import Kafka
 from tollgate_local.ports import free_port
 from waiting import PATIENCE_S

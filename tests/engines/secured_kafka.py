@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from engines.certificates import Authority
 from engines.own_kafka import running
-from tollgate_common.brokers import Brokers, Login, SaslMechanism, Tls
+from tollgate_common.kafka.brokers import Brokers, Login, SaslMechanism, Tls
 from tollgate_local.kafka import Kafka
 from tollgate_local.ports import HOST, free_port
 

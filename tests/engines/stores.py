@@ -12,7 +12,7 @@ import psycopg
 from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import sql
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from engines.stores import ClickHouseDatabase
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 
 pytestmark = pytest.mark.engines
 

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from tollgate_common.blocks import Table, build_block
+from tollgate_common.clickhouse.blocks import Table, build_block
+from tollgate_common.clickhouse.insert_state import Declaration
 from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor
-from tollgate_common.landing import Declaration
-from tollgate_common.records import Record
+from tollgate_common.kafka.records import Record
 from tollgate_common.sequence import BootSequence, SequenceState, Stamp, remembered_from
 
 SENT_AT = datetime(2026, 11, 20, tzinfo=UTC)

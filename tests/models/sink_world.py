@@ -1,9 +1,9 @@
 """Two sinks, one partition, one table: every interleaving of their cycles with crashes, pauses and an engine that dies.
 
-The model decides with the code's own `build_block`, `Landing` and sequence state. What surrounds them is modelled: the
-group and its commits, the table with its deduplication window and its deadline for rows, inserts that land late. Time
-passes in ticks, at any moment; a token is known for `window` of them. Each rule of docs/exactly-once.md can be switched
-off.
+The model decides with the code's own `build_block`, `InsertState` and sequence state. What surrounds them is modelled:
+the group and its commits, the table with its deduplication window and its deadline for rows, inserts that land late.
+Time passes in ticks, at any moment; a token is known for `window` of them. Each rule of docs/exactly-once.md can be
+switched off.
 """
 
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from typing import NamedTuple
 from models.explorer import Exploration, explore
 from models.sink_records import STAMPS, Seen, build, recover
 from models.sink_rules import Bounds, SinkRules
+from tollgate_common.clickhouse.insert_state import Declaration, InsertState, Step
 from tollgate_common.errors import Damaged
-from tollgate_common.landing import Declaration, Landing, Step
 
 
 class Insert(NamedTuple):
@@ -30,7 +30,7 @@ class Sink(NamedTuple):
     resume_at: int = 0
     seen: Seen | None = None
     """The sequence state below `resume_at`, or below the block that is on its way; None if not recovered yet."""
-    landing: Landing | None = None
+    landing: InsertState | None = None
     rows: tuple[int, ...] = ()
     left: int = 0
 
@@ -180,7 +180,7 @@ class SinkWorld:
     def _fate(self, world: World, index: int, sink: Sink) -> Steps:
         name = f"sink {index}"
         if world.owner != index and sink.about_to == "start":
-            carrier = Landing(world.declared, 0, in_doubt=True) if world.declared else None
+            carrier = InsertState(world.declared, 0, in_doubt=True) if world.declared else None
             taken = Sink("recover", world.committed, landing=carrier)
             if not self._rules.resume_at_commit:
                 taken = Sink("recover", max(world.rows, default=-1) + 1)
@@ -240,7 +240,7 @@ class SinkWorld:
             rows_below = tuple(offset for offset in world.rows if offset < declared.start)
             seen = recover(self._bounds.records, rows_below, declared.start, self._rules.judge_by_record_time)
         block = build(self._bounds.records, seen, declared, self._rules.drop_duplicates)
-        landing = Landing(declared, len(block.rows), in_doubt)
+        landing = InsertState(declared, len(block.rows), in_doubt)
         built = Sink("declare", declared.start, seen, landing, block.rows, self._bounds.deadline)
         return f"sink {index} builds {declared.text()} of {block.rows}", world.with_sink(index, built)
 
@@ -355,7 +355,7 @@ class SinkWorld:
 
     @staticmethod
     def _lands(
-        world: World, index: int, sink: Sink, landing: Landing | None = None, *, left: int | None = None
+        world: World, index: int, sink: Sink, landing: InsertState | None = None, *, left: int | None = None
     ) -> World:
         after = sink._replace(
             about_to="land", landing=landing or sink.landing, left=sink.left if left is None else left

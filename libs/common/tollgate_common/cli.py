@@ -11,9 +11,9 @@ import uvloop
 
 from tollgate_common import crash_points
 from tollgate_common.errors import CommandError
-from tollgate_common.kafka_access import check_access
+from tollgate_common.json_logs import configure_logging
+from tollgate_common.kafka.access import check_access
 from tollgate_common.settings import ServerSettings, ServiceSettings, load
-from tollgate_common.telemetry import configure_logging
 
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 

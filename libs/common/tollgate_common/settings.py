@@ -9,8 +9,8 @@ from typing import Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from tollgate_common.brokers import Brokers, Login, SaslMechanism, SecurityProtocol, Tls
 from tollgate_common.crash_points import CrashPoint
+from tollgate_common.kafka.brokers import Brokers, Login, SaslMechanism, SecurityProtocol, Tls
 
 ENV_PREFIX = "TOLLGATE_"
 # A name, an IPv4 address, or an IPv6 address in brackets; with a port or without.

@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizat
 from aiokafka.partitioner import murmur2
 from pydantic import Field
 
-from tollgate_common.brokers import Brokers
 from tollgate_common.errors import CommandError, Retryable
-from tollgate_common.kafka_access import check_access
+from tollgate_common.kafka.access import check_access
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.settings import Settings, load
 
 DAY_MS = 24 * 60 * 60 * 1000

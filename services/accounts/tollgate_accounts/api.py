@@ -29,7 +29,7 @@ from tollgate_accounts.rules import Rules
 from tollgate_accounts.tokens import api as tokens
 from tollgate_accounts.tokens.handlers import Issuer
 from tollgate_common.http import create_app, expect_stores_away
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 
 def build_app(

@@ -19,9 +19,10 @@ from tollgate_accounts.settings import AccountsSettings
 from tollgate_accounts.tokens import command as tokens_command
 from tollgate_accounts.tokens.handlers import Issuer
 from tollgate_accounts.tokens.seal import Seal
-from tollgate_common import cli, postgres
+from tollgate_common import cli
 from tollgate_common.http import run_service
-from tollgate_common.outbox import Publisher
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.outbox import Publisher
 
 PACKAGES = ("tollgate_common", "tollgate_accounts")
 

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.errors import UndefinedTable
 
 from tollgate_accounts import rows
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts")

@@ -4,7 +4,7 @@ from typing import Any
 
 from psycopg.rows import DictRow
 
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 
 async def one(connection: Connection, statement: Any, **parameters: Any) -> DictRow | None:

@@ -15,7 +15,7 @@ from tollgate_common.clock import utc_now
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 NO_CONTROL_CHARACTER = r"^[^\x00-\x1f\x7f]*$"
 
-MOST_AHEAD = timedelta(days=36_500)
+MAX_AHEAD = timedelta(days=36_500)
 
 
 def _normalised_email(text: str) -> str:
@@ -50,7 +50,7 @@ def _utc(at: datetime) -> datetime:
 
 def _future(at: datetime) -> datetime:
     now = utc_now()
-    if not now < at <= now + MOST_AHEAD:
+    if not now < at <= now + MAX_AHEAD:
         raise PydanticCustomError("not_in_future", "must be in the future and within 100 years; leave it out for never")
     return at
 

@@ -39,11 +39,11 @@ from tollgate_analytics.queries import (
 from tollgate_analytics.schemas import Freshness, Generation, RequestPage, Usage
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
-from tollgate_common.access_tokens import Verifier
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Consumer
 from tollgate_common.http import create_app
-from tollgate_common.keys import KeyDirectory
+from tollgate_common.kafka.consumer import Consumer
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "a parameter is wrong; `field` names it"},

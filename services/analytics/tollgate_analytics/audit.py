@@ -13,17 +13,18 @@ from tollgate_analytics.kept import find_kept
 from tollgate_analytics.queries import milliseconds
 from tollgate_analytics.rollup import find_rolled_up
 from tollgate_analytics.slots import SQL
-from tollgate_common import audit
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.audit import MAX_LISTED, Drift, KeptFrom, Sent, Unclosed, UnclosedRequests
-from tollgate_common.brokers import Brokers
-from tollgate_common.sink_books import SinkBooks, drifts_between
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.reconciliation import source as audit
+from tollgate_common.reconciliation.sink_source import SinkReconciliationSource, drifts_between
+from tollgate_common.reconciliation.source import MAX_LISTED, Drift, KeptFrom, Sent, Unclosed, UnclosedRequests
 
 _sent_decoder = msgspec.json.Decoder(dict[str, tuple[int, ...]])
 
 
-class RequestBooks(SinkBooks):
-    """`tollgate_common.audit.Books`, and what only this table knows: heartbeats and unclosed requests."""
+class RequestReconciliationSource(SinkReconciliationSource):
+    """`tollgate_common.reconciliation.source.ReconciliationSource`, and what only this table knows: heartbeats and
+    unclosed requests."""
 
     def __init__(self, clickhouse: AsyncClient, brokers: Brokers, prefix: str, group: str) -> None:
         super().__init__(clickhouse, "request_events", brokers, prefix, group)
@@ -73,7 +74,9 @@ class RequestBooks(SinkBooks):
         return await drifts_between(lambda: ask("audit_hours"), lambda: ask("audit_rows"), "usage_hours", names)
 
 
-def add_routes(app: FastAPI, books: RequestBooks, token: str | None, tokens: Verifier | None = None) -> None:
+def add_routes(
+    app: FastAPI, books: RequestReconciliationSource, token: str | None, tokens: Verifier | None = None
+) -> None:
     """Serve auditors that show a service's token or the secret `token`."""
     router = audit.create_router(token, tokens)
 

@@ -5,15 +5,16 @@ from collections.abc import Callable, Coroutine
 from fastapi import Request
 
 from tollgate_analytics.scopes import Scope
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import customers
-from tollgate_common.keys import KeyDirectory
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import customers
+from tollgate_common.auth.key_directory import KeyDirectory
 
 ScopeOf = Callable[[Request], Coroutine[None, None, Scope]]
 
 
 def scopes(keys: KeyDirectory, tokens: Verifier | None) -> ScopeOf:
-    """The dependency that tells whose usage the caller may see; raises as `tollgate_common.callers.customers` does."""
+    """The dependency that tells whose usage the caller may see; raises as `tollgate_common.auth.callers.customers`
+    does."""
     customer = customers(keys, tokens)
 
     async def scope(request: Request) -> Scope:

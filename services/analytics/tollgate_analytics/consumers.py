@@ -1,7 +1,7 @@
 """requests.v1 and usage.v1 → `request_events`.
 
 Guarantee: each event has exactly one row, whatever is killed and whenever. Crash window: between declaring a block and
-committing its end; `tollgate_common.sink` says what the successor does then.
+committing its end; `tollgate_common.clickhouse.sink` says what the successor does then.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from msgspec.json import Decoder
 from prometheus_client import Gauge
 
 from tollgate_analytics.rows import AnyEvent, check, rows
-from tollgate_common.blocks import Table
-from tollgate_common.brokers import Brokers
-from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer
-from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.clickhouse.blocks import Table
+from tollgate_common.clickhouse.sink import Sink
 from tollgate_common.errors import Problem
 from tollgate_common.events import request_decoder, usage_decoder
-from tollgate_common.sink import Sink
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.topics import Topic
 
-LAG = Gauge("tollgate_analytics_lag", "Events of a partition that have no row yet.", ["topic", "partition"])
+LAG = Gauge("tollgate_analytics_lag_events", "Events of a partition that have no row yet.", ["topic", "partition"])
 NEWEST = Gauge(
     "tollgate_analytics_newest_event_seconds", "Event time of the newest row of a kind, since 1970.", ["kind"]
 )

@@ -54,7 +54,7 @@ class Gate:
     def _full(self) -> Problem:
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
-            "too_many_questions",
+            "too_many_queries",
             f"the account's earlier questions are still being answered; {self._at_once} are answered at once",
             headers={"Retry-After": "1"},
         )

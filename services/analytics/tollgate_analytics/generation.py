@@ -13,10 +13,10 @@ from tollgate_analytics.queries import Range, wrong
 from tollgate_analytics.schemas import Attempt, CostLine, Generation, consumption
 from tollgate_analytics.scopes import Scope
 from tollgate_analytics.store import Store
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import Problem
 from tollgate_common.events import FailedAttempt
 from tollgate_common.ids import made_at
-from tollgate_common.keys import KeyDirectory
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, Rated, TokenCounts
 
 # An id is made when its request arrives. Answers take minutes; clocks differ by less.

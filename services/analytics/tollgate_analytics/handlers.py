@@ -32,7 +32,7 @@ from tollgate_analytics.store import (
     Store,
     UsageSum,
 )
-from tollgate_common.keys import KeyDirectory
+from tollgate_common.auth.key_directory import KeyDirectory
 
 Named = list[tuple[str, ...]]
 

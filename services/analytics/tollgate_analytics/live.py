@@ -22,10 +22,10 @@ from prometheus_client import Counter, Gauge
 
 from tollgate_analytics.queries import wrong
 from tollgate_analytics.scopes import Scope
-from tollgate_common.brokers import Brokers
 from tollgate_common.errors import Poison, Problem, Retryable
 from tollgate_common.events import RequestClosed, TokensUsed, decode_request, decode_usage
-from tollgate_common.records import Record
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.records import Record
 from tollgate_common.topics import Topic, find_partitions, partition_for
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,9 @@ REPLAY_WITHIN_S = 30.0
 POLL_MS = 50
 
 SUBSCRIBERS = Gauge("tollgate_live_subscribers", "Clients that follow the live stream.")
-DROPPED = Counter("tollgate_live_dropped", "Clients of the live stream that were too slow and were dropped.")
+DROPPED = Counter(
+    "tollgate_live_dropped_subscribers", "Clients of the live stream that were too slow and were dropped."
+)
 
 
 class Totals(NamedTuple):
@@ -160,7 +162,7 @@ class LiveTail:
             raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", detail, headers={"Retry-After": "5"})
         if (waiting_for := self.waiting_for()) is not None:
             detail = f"starting, still reading {waiting_for}; try again in a moment"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "starting", detail, headers={"Retry-After": "1"})
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, headers={"Retry-After": "1"})
         subscriber = Subscriber(scope)
         # Nothing is awaited between the two, so nothing can be told between.
         position = self.end_of(scope.account_id)

@@ -2,7 +2,7 @@
 
 from tollgate_analytics import operator_api, rollup
 from tollgate_analytics.api import build_app
-from tollgate_analytics.audit import RequestBooks, add_routes
+from tollgate_analytics.audit import RequestReconciliationSource, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
@@ -10,11 +10,12 @@ from tollgate_analytics.price_book import PriceBook
 from tollgate_analytics.retention import Retention, keep_knowing
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store
-from tollgate_common import cli, clickhouse
-from tollgate_common.access_tokens import Verifier
+from tollgate_common import cli
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.http import run_service
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.producer import create_producer
 
 
 async def serve(settings: AnalyticsSettings) -> None:
@@ -39,7 +40,7 @@ async def serve(settings: AnalyticsSettings) -> None:
             )
             app = build_app(store, keys, prices, consumer, tail, tokens=tokens)
             token = settings.internal_token.get_secret_value() if settings.internal_token else None
-            add_routes(app, RequestBooks(client, brokers, prefix, consumer.group), token, tokens)
+            add_routes(app, RequestReconciliationSource(client, brokers, prefix, consumer.group), token, tokens)
             balances = Balances(brokers, prefix)
             operator_api.add_routes(app, store, balances, settings.operator_token, tokens)
             workers = [

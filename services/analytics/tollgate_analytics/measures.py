@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from tollgate_common.columns import Ints
+from tollgate_common.clickhouse.columns import Ints
 from tollgate_common.rating import TokenCounts
 
 

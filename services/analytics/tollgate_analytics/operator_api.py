@@ -19,8 +19,8 @@ from tollgate_analytics.operator_views import (
 from tollgate_analytics.parameters import only
 from tollgate_analytics.queries import parse_range
 from tollgate_analytics.store import Store
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import operators
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
@@ -57,7 +57,7 @@ def add_routes(
         """Accounts whose credit ends soon if they go on as in the last day, the soonest first."""
         if (waiting_for := balances.topic.waiting_for()) is not None:
             detail = f"starting, still reading {waiting_for}; try again in a moment"
-            raise Problem(503, "starting", detail, headers={"Retry-After": "1"})
+            raise Problem(503, "not_ready", detail, headers={"Retry-After": "1"})
         return await report_running_out(store, balances, utc_now(), timedelta(hours=within_hours))
 
     app.include_router(router)

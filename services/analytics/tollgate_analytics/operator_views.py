@@ -9,9 +9,9 @@ from tollgate_analytics.measures import MarginSum
 from tollgate_analytics.queries import HOUR, Range
 from tollgate_analytics.schemas import Answer
 from tollgate_analytics.store import Store
-from tollgate_common.brokers import Brokers
-from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import BalanceRecord, decode_balance
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.compacted import CompactedTopic
 from tollgate_common.money import divide_half_up
 from tollgate_common.topics import Topic
 

@@ -5,9 +5,9 @@ the log any more (a version is published for forty days after another has taken 
 charges tell it.
 """
 
-from tollgate_common.brokers import Brokers
-from tollgate_common.compacted import CompactedTopic
 from tollgate_common.events import ModelRecord, decode_catalogue
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.compacted import CompactedTopic
 from tollgate_common.rating import Prices, Rated, TokenCounts, Unpriced, rate
 from tollgate_common.topics import Topic
 

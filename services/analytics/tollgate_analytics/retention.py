@@ -28,7 +28,7 @@ from tollgate_analytics.store import Store
 
 log = logging.getLogger(__name__)
 
-REFUSED = Gauge("tollgate_analytics_unproven", "Months that are kept because a recount differs.", ["tier"])
+REFUSED = Gauge("tollgate_analytics_unverified_months", "Months that are kept because a recount differs.", ["tier"])
 
 EVERY_S = 600.0
 KNOW_EVERY_S = 60.0

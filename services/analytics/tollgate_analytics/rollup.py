@@ -23,7 +23,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from tollgate_analytics.queries import from_milliseconds, milliseconds
 from tollgate_analytics.slots import SQL
-from tollgate_common.consumer import Consumer
+from tollgate_common.kafka.consumer import Consumer
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ SETTLED_AFTER = timedelta(minutes=3)
 CUT_AT = timedelta(minutes=2, seconds=30)
 LONGEST = timedelta(days=1)
 # So that the sums fit into one part.
-MOST_ROWS = 1_000_000
+MAX_ROWS = 1_000_000
 EVERY_S = 30.0
 # Long enough for an insert under the same token, which the engine is putting in place, to show.
 SHOWS_WITHIN_S = 2.0
@@ -43,7 +43,7 @@ ONE_PART = {
     "max_threads": 1,
     "max_insert_threads": 1,
     "max_execution_time": 120,
-    "min_insert_block_size_rows": 2 * MOST_ROWS,
+    "min_insert_block_size_rows": 2 * MAX_ROWS,
     "min_insert_block_size_bytes": 4 << 30,
 }
 
@@ -124,7 +124,7 @@ async def _fitting(clickhouse: AsyncClient, first: datetime, until: datetime) ->
             SQL["roll_up_count"], parameters={"since_ms": milliseconds(first), "until_ms": milliseconds(until)}
         )
         length = milliseconds(until) - milliseconds(first)
-        if found.result_rows[0][0] <= MOST_ROWS or length <= 1:
+        if found.result_rows[0][0] <= MAX_ROWS or length <= 1:
             return until
         middle = from_milliseconds(milliseconds(first) + (length + 1) // 2)
         until = last_cut(middle) if last_cut(middle) > first else middle

@@ -12,7 +12,7 @@ import pyarrow as pa
 from msgspec.structs import asdict
 
 from tollgate_analytics.measures import arrays
-from tollgate_common.columns import (
+from tollgate_common.clickhouse.columns import (
     INT64_MAX,
     UINT32_MAX,
     Ints,

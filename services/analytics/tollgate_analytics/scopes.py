@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tollgate_common.callers import Caller
+from tollgate_common.auth.callers import Caller
 from tollgate_common.events import UsageScope
 
 

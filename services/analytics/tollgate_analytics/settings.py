@@ -5,7 +5,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from tollgate_common.settings import ConsumerSettings
 
 # The log keeps usage for 30 days, and a record of then may be of a boot that began nine days before; and room.
-LEAST_RAW_DAYS = 60
+MIN_RAW_DAYS = 60
 
 
 class AnalyticsSettings(ConsumerSettings):
@@ -31,9 +31,9 @@ class AnalyticsSettings(ConsumerSettings):
     @field_validator("analytics_raw_days")
     @classmethod
     def _outlives_the_log(cls, days: int) -> int:
-        if 0 < days < LEAST_RAW_DAYS:
+        if 0 < days < MIN_RAW_DAYS:
             raise ValueError(
-                f"expected 0 (for ever) or at least {LEAST_RAW_DAYS}: by the rows, the sink knows what it has seen of "
+                f"expected 0 (for ever) or at least {MIN_RAW_DAYS}: by the rows, the sink knows what it has seen of "
                 "all that may still be in the log"
             )
         return days

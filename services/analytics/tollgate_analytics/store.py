@@ -335,7 +335,7 @@ def _told_apart(name: str) -> Iterator[None]:
         log.warning("%s: over a limit: %s", name, error)
         raise Problem(
             HTTPStatus.BAD_REQUEST,
-            "too_much_data",
+            "query_too_large",
             "the answer needs more data than one question may read; ask for a shorter range or fewer groups",
         ) from error
     except (ClickHouseError, OSError) as error:

@@ -11,7 +11,7 @@ import logging
 import psycopg
 
 from tollgate_balance.handlers.expiry import expire_credit
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

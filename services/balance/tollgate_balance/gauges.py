@@ -10,7 +10,7 @@ import psycopg
 from prometheus_client import Gauge
 
 from tollgate_balance.store import totals
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

@@ -12,16 +12,17 @@ from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.expirer import Expirer
 from tollgate_balance.gauges import Gauges
 from tollgate_balance.settings import BalanceSettings
-from tollgate_balance.store.audit import LedgerBooks
+from tollgate_balance.store.audit import LedgerReconciliationSource
 from tollgate_balance.sweeper import Sweeper
-from tollgate_common import cli, postgres
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.consumer import Consumer
-from tollgate_common.dead_letters import DeadLetters
+from tollgate_common import cli
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.http import create_app, run_service
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.outbox import Publisher
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic
 
 # As many charges a second as with more, and the process is deaf to lease calls for some 30 ms at most.
@@ -68,7 +69,7 @@ async def serve(settings: BalanceSettings) -> None:
     internal_api.add_routes(app, pool, token, tokens)
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     idempotency_api.add_routes(app, pool, token, tokens)
-    audit_api.add_routes(app, LedgerBooks(pool, prefix), token, tokens)
+    audit_api.add_routes(app, LedgerReconciliationSource(pool, prefix), token, tokens)
     workers = [
         usage.run(),
         credit.run(),

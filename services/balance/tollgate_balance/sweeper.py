@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError
 
 from tollgate_balance.handlers import boots
 from tollgate_balance.store import idempotency, leases
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ from pydantic import SecretStr
 from tollgate_billing import handlers, schemas
 from tollgate_billing.operator_api import catalogue_routes
 from tollgate_billing.store import Charges, Position
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import Caller, customers, operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import Caller, customers, operators
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import Problem
 from tollgate_common.http import create_app, expect_stores_away, problems
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

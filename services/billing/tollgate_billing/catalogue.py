@@ -11,7 +11,7 @@ import psycopg
 from tollgate_billing import store
 from tollgate_common.errors import Poison
 from tollgate_common.events import TokensUsed
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Line, Prices, rate
 
 log = logging.getLogger(__name__)

@@ -1,8 +1,9 @@
 """usage.v1 → the table of charges.
 
 Guarantee: each event becomes exactly one row, whatever is killed and whenever; the crash windows are the sink's
-(`tollgate_common.sink`). A charge is rated again from billing's own catalogue before it becomes a row, so what the edge
-stamped and what the catalogue says cannot differ unseen: the event goes to the dead letters with both amounts.
+(`tollgate_common.clickhouse.sink`). A charge is rated again from billing's own catalogue before it becomes a row, so
+what the edge stamped and what the catalogue says cannot differ unseen: the event goes to the dead letters with both
+amounts.
 
 Whether a price is unknown must come out the same when a successor builds a declared block again. It does: a version is
 in the catalogue before any edge hears of it, and the catalogue is read anew for a block that names an unknown one.
@@ -14,12 +15,12 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.rows import check_fits, rows
-from tollgate_common.blocks import Table
-from tollgate_common.brokers import Brokers
-from tollgate_common.consumer import SESSION_TIMEOUT_MS, Consumer
-from tollgate_common.dead_letters import DeadLetters
+from tollgate_common.clickhouse.blocks import Table
+from tollgate_common.clickhouse.sink import Sink
 from tollgate_common.events import TokensUsed, UsageEvent, usage_decoder
-from tollgate_common.sink import Sink
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.topics import Topic
 
 # Long enough to keep the parts few; nobody watches charges live.

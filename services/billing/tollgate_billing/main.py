@@ -12,9 +12,9 @@ from tollgate_billing import handlers
 from tollgate_billing.api import build_app
 from tollgate_billing.auditor import api as audit_api
 from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.charge_books import ChargeBooks
+from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
 from tollgate_billing.auditor.event_log import EventLog
-from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.peers import RemoteReconciliationSource
 from tollgate_billing.auditor.worker import AuditWorker
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
@@ -24,16 +24,18 @@ from tollgate_billing.dead_letters.consumer import create_consumer as create_let
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.settings import BillingSettings
 from tollgate_billing.store import Charges
-from tollgate_common import cli, clickhouse, postgres
-from tollgate_common.access_tokens import Verifier
+from tollgate_common import cli
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.key_directory import KeyDirectory
+from tollgate_common.auth.service_auth import ServiceCredential
+from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.http import run_service
-from tollgate_common.internal import ServiceCredential
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.outbox import Publisher
-from tollgate_common.postgres import Pool
-from tollgate_common.producer import create_producer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.outbox import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +118,9 @@ def create_auditor(
         pool=pool,
         event_log=EventLog(brokers),
         prefix=prefix,
-        charges=ChargeBooks(charges, pool, brokers, prefix, group),
-        balance=RemoteBooks(http, settings.balance_url, credential),
-        analytics=RemoteBooks(http, settings.analytics_url, credential),
+        charges=ChargeReconciliationSource(charges, pool, brokers, prefix, group),
+        balance=RemoteReconciliationSource(http, settings.balance_url, credential),
+        analytics=RemoteReconciliationSource(http, settings.analytics_url, credential),
         unclosed_after=timedelta(seconds=settings.unclosed_after_s),
     )
 

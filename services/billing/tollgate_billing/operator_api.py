@@ -11,7 +11,7 @@ from tollgate_billing import handlers
 from tollgate_billing import operator_schemas as schemas
 from tollgate_common.clock import utc_now
 from tollgate_common.http import problems
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 Model = Annotated[str | None, Query(max_length=200, description="only this model")]
 

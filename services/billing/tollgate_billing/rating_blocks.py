@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tollgate_billing.catalogue import Versions
-from tollgate_common.columns import INT64_MAX, Ints
+from tollgate_common.clickhouse.columns import INT64_MAX, Ints
 from tollgate_common.errors import Poison
 from tollgate_common.rating import BASIS_POINTS, CLASSES, PROMPT_CLASSES, TOKENS_PER_PRICE, Prices, Unpriced
 

@@ -12,7 +12,7 @@ from msgspec.structs import asdict
 
 from tollgate_billing.catalogue import Versions
 from tollgate_billing.rating_blocks import RatedBlock, rate_block
-from tollgate_common.columns import (
+from tollgate_common.clickhouse.columns import (
     INT64_MAX,
     Ints,
     by_kind,

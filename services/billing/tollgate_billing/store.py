@@ -10,7 +10,7 @@ from psycopg.rows import DictRow
 
 from tollgate_billing.facts import Facts
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.rating import PRICED, Prices, Tier
 from tollgate_common.statements import Statements
 

@@ -13,7 +13,7 @@ INDEX = "index.html"
 # A name is never used again for other contents.
 FOR_EVER = "public, max-age=31536000, immutable"
 # Smaller ones fit into a packet anyway.
-LEAST_COMPRESSED_BYTES = 1024
+MIN_COMPRESSED_BYTES = 1024
 
 
 class Pages:
@@ -50,4 +50,4 @@ class Pages:
 
 
 def _compressed(content: bytes) -> bytes | None:
-    return gzip.compress(content, mtime=0) if len(content) >= LEAST_COMPRESSED_BYTES else None
+    return gzip.compress(content, mtime=0) if len(content) >= MIN_COMPRESSED_BYTES else None

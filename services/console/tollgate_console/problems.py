@@ -6,18 +6,18 @@ from tollgate_common.errors import Problem
 
 
 def session_missing() -> Problem:
-    return Problem(HTTPStatus.UNAUTHORIZED, "session_missing", "you are not signed in, or your session has ended")
+    return Problem(HTTPStatus.UNAUTHORIZED, "session_required", "you are not signed in, or your session has ended")
 
 
 def origin_refused() -> Problem:
     detail = "only a page of the console itself may do this; open the console anew and try again"
-    return Problem(HTTPStatus.FORBIDDEN, "origin_refused", detail)
+    return Problem(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
 
 
 def organisation_not_found() -> Problem:
     """As accounts calls it."""
     detail = "you are no member of this organisation any more"
-    return Problem(HTTPStatus.NOT_FOUND, "organisation_not_found", detail)
+    return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail)
 
 
 def no_such_call() -> Problem:

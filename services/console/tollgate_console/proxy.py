@@ -16,7 +16,7 @@ from tollgate_console import problems
 from tollgate_console.routes import Credential, Route
 from tollgate_console.services import ORGANISATION, Services, read
 
-MOST_BODY_BYTES = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 PASSED_TO_SERVICES = ("Accept", "Content-Type", "User-Agent", "Last-Event-ID")
 PASSED_TO_PAGES = ("Content-Type", "Content-Disposition", "Retry-After", "X-Accel-Buffering")
 # Live streams and downloads, with which a page can send no header.
@@ -98,8 +98,8 @@ async def read_body(request: Request) -> bytes:
     body = b""
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MOST_BODY_BYTES:
-            raise problems.body_too_large(MOST_BODY_BYTES)
+        if len(body) > MAX_BODY_BYTES:
+            raise problems.body_too_large(MAX_BODY_BYTES)
     return body
 
 

@@ -14,11 +14,11 @@ from tollgate_console import problems
 
 ANSWER_WITHIN_S = 30.0
 # A connection for each live stream that a browser follows, and as many again for what takes milliseconds.
-MOST_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 # Access tokens live for five minutes. Asked for anew each minute, so that a member who loses a role, or a session that
 # is ended elsewhere, loses sight of the numbers soon.
 TOKEN_KEPT_S = 60.0
-MOST_SESSIONS = 10_000
+MAX_SESSIONS = 10_000
 # The header by which accounts is told which organisation a call is about.
 ORGANISATION = "Tollgate-Organisation"
 
@@ -48,7 +48,7 @@ class Services:
         self._now = now
         self._http = httpx.AsyncClient(
             timeout=ANSWER_WITHIN_S,
-            limits=httpx.Limits(max_connections=MOST_CONNECTIONS, max_keepalive_connections=50),
+            limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=50),
             trust_env=False,
             follow_redirects=False,
             transport=transport,
@@ -125,7 +125,7 @@ class Services:
         token = msgspec.json.decode(content, type=_Issued).token
         self._tokens.setdefault(hashed, {})[organisation] = (asked_at + TOKEN_KEPT_S, token)
         self._tokens.move_to_end(hashed)
-        while len(self._tokens) > MOST_SESSIONS:
+        while len(self._tokens) > MAX_SESSIONS:
             self._tokens.popitem(last=False)
         return token
 

@@ -11,40 +11,40 @@ from typing import NamedTuple
 from prometheus_client import REGISTRY
 
 from tollgate_common import cli
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import CommandError
 from tollgate_common.events import KeyLimits
 from tollgate_common.http import run_service
 from tollgate_common.ids import new_id
-from tollgate_common.keys import KeyDirectory
-from tollgate_edge.admission import Admission, Balances, FailingOpen, KnownBalances
-from tollgate_edge.api import create_api
-from tollgate_edge.app import EdgeApp
-from tollgate_edge.calls import ModelCalls
-from tollgate_edge.catalogue import Catalogue
-from tollgate_edge.event_log import EventLog
+from tollgate_edge.credit.admission import Admission, Balances, FailingOpen, KnownBalances
+from tollgate_edge.credit.leases.client import LeaseClient
+from tollgate_edge.credit.leases.manager import LeaseManager
+from tollgate_edge.event_log.log import EventLog
+from tollgate_edge.event_log.rotation import RotatingEventWriter
+from tollgate_edge.event_log.writer import EventWriter
+from tollgate_edge.gateway.handler import ModelCalls
 from tollgate_edge.idempotency.claims import Claims, NoClaims, SharedClaims
-from tollgate_edge.lease_client import LeaseClient
-from tollgate_edge.lease_desk import LeaseDesk
-from tollgate_edge.limits.gate import Gate
-from tollgate_edge.providers.transport import Timeouts
-from tollgate_edge.recorder import Recorder
-from tollgate_edge.rotation import RotatingRecorder
+from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
+from tollgate_edge.observability.shared_counters import CounterSegment
+from tollgate_edge.observability.worker_status import WorkerGroup
+from tollgate_edge.pricing.catalog import Catalogue
+from tollgate_edge.providers.http_transport import Timeouts
+from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.config import GatewayConfig
 from tollgate_edge.routing.document import WrongDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
+from tollgate_edge.server.asgi import EdgeApp
+from tollgate_edge.server.models_api import create_api
 from tollgate_edge.settings import EdgeSettings
-from tollgate_edge.sheets import Sheet
-from tollgate_edge.team import Team
-from tollgate_edge.telemetry import EdgeCollector, EdgeCounts
-from tollgate_edge.workers import Supervisor, end_with_supervisor, is_worker, listen, worker_sheets
+from tollgate_edge.workers.supervisor import Supervisor, end_with_supervisor, is_worker, listen, worker_sheets
 
 log = logging.getLogger(__name__)
 
 
 class Leases(NamedTuple):
     client: LeaseClient
-    desk: LeaseDesk
+    manager: LeaseManager
 
 
 def open_leases(settings: EdgeSettings) -> Leases | None:
@@ -54,7 +54,7 @@ def open_leases(settings: EdgeSettings) -> Leases | None:
     assert settings.balance_url is not None
     assert settings.internal_token is not None
     client = LeaseClient(settings.balance_url, settings.internal_token.get_secret_value(), edge=settings.edge_name)
-    return Leases(client, LeaseDesk(client, credit_wait_s=settings.credit_wait_s))
+    return Leases(client, LeaseManager(client, credit_wait_s=settings.credit_wait_s))
 
 
 def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
@@ -72,9 +72,9 @@ def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
         sys.exit(f"edge: TOLLGATE_SPOOL_DIR must name a folder that can be written: {error}")
 
 
-def start_boot(settings: EdgeSettings) -> Recorder:
+def start_boot(settings: EdgeSettings) -> EventWriter:
     boot_id = new_id()
-    return Recorder(open_event_log(settings, boot_id), boot_id=boot_id, edge=settings.edge_name)
+    return EventWriter(open_event_log(settings, boot_id), boot_id=boot_id, edge=settings.edge_name)
 
 
 def read_routes(settings: EdgeSettings) -> RouteSource:
@@ -111,8 +111,8 @@ def check_routes(settings: EdgeSettings) -> None:
         raise CommandError(f"TOLLGATE_GATEWAY_FILE: {settings.gateway_file}: {error.strerror}") from error
 
 
-def make_gate(settings: EdgeSettings, leases: Leases | None) -> Gate:
-    return Gate(
+def make_gate(settings: EdgeSettings, leases: Leases | None) -> RateLimiter:
+    return RateLimiter(
         max_body_bytes=settings.max_body_bytes,
         defaults=KeyLimits(
             requests_per_minute=settings.key_requests_per_minute,
@@ -121,7 +121,7 @@ def make_gate(settings: EdgeSettings, leases: Leases | None) -> Gate:
         ),
         trusted_proxies=settings.trusted_networks,
         # Without the balance service nobody knows of other edges than the workers of this one.
-        edges=leases.desk.edges if leases else lambda: settings.workers,
+        edges=leases.manager.edges if leases else lambda: settings.workers,
     )
 
 
@@ -129,7 +129,7 @@ def make_admission(settings: EdgeSettings, leases: Leases | None, balances: Bala
     if leases is None:
         return KnownBalances(balances)
     floor_nano = settings.fail_open_above_nano
-    return leases.desk if floor_nano is None else FailingOpen(leases.desk, balances, above_nano=floor_nano)
+    return leases.manager if floor_nano is None else FailingOpen(leases.manager, balances, above_nano=floor_nano)
 
 
 def make_claims(settings: EdgeSettings, leases: Leases | None) -> Claims:
@@ -137,7 +137,7 @@ def make_claims(settings: EdgeSettings, leases: Leases | None) -> Claims:
         return NoClaims()
     return SharedClaims(
         leases.client,
-        lambda: leases.desk.boot_id,
+        lambda: leases.manager.boot_id,
         wait_s=settings.idempotency_wait_s,
         max_answer_bytes=settings.idempotency_max_bytes,
     )
@@ -152,53 +152,60 @@ async def serve(settings: EdgeSettings) -> None:
 
 async def serve_here(settings: EdgeSettings) -> None:
     # First: a spool that cannot be written ends the start before anything is opened.
-    recorder = RotatingRecorder(lambda: start_boot(settings))
+    writer = RotatingEventWriter(lambda: start_boot(settings))
     brokers, prefix = settings.brokers, settings.topic_prefix
     keys = KeyDirectory(brokers, prefix)
     catalogue = Catalogue(brokers, prefix)
     leases = open_leases(settings)
     router = Router(PROTOCOLS, lambda: read_routes(settings), settings.gateway_file)
-    gate = make_gate(settings, leases)
+    rate_limiter = make_gate(settings, leases)
     balances = Balances(brokers, prefix)
     admission = make_admission(settings, leases, balances)
-    sheets, sheet = worker_sheets() if is_worker() else ([own := Sheet.own()], own)
+    sheets, sheet = worker_sheets() if is_worker() else ([own := CounterSegment.own()], own)
     counts = EdgeCounts(sheet)
     collector = EdgeCollector(counts, lambda: router.routes.breakers, sheets)
     calls = ModelCalls(
         keys,
         catalogue,
         admission,
-        recorder,
+        writer,
         router=router,
-        gate=gate,
+        rate_limiter=rate_limiter,
         claims=make_claims(settings, leases),
         counts=counts,
         first_output_tokens=settings.first_output_tokens,
     )
     topics = [keys.topic, catalogue.topic]
-    if not isinstance(admission, LeaseDesk):
+    if not isinstance(admission, LeaseManager):
         # Leases tell all there is to know: a busy account's balance changes many times a second.
         topics.append(balances.topic)
 
     def waiting_for() -> str | None:
         waits = [topic.waiting_for() for topic in topics]
-        return next(filter(None, (*waits, leases.desk.waiting_for() if leases else None)), None) or recorder.refusal()
+        return next(filter(None, (*waits, leases.manager.waiting_for() if leases else None)), None) or writer.refusal()
 
-    workers = [recorder.run(calls.until_idle), router.watch(), *(topic.run() for topic in topics)]
+    workers = [writer.run(calls.until_idle), router.watch(), *(topic.run() for topic in topics)]
     if is_worker():
-        team = Team(sheets, sheet, waiting_for=waiting_for, note_gauges=collector.note_gauges)
-        workers.append(team.run())
-        api = create_api(keys, catalogue, router, gate, ready=team.waiting_for, metrics=team.registry(collector))
+        worker_group = WorkerGroup(sheets, sheet, waiting_for=waiting_for, note_gauges=collector.note_gauges)
+        workers.append(worker_group.run())
+        api = create_api(
+            keys,
+            catalogue,
+            router,
+            rate_limiter,
+            ready=worker_group.waiting_for,
+            metrics=worker_group.registry(collector),
+        )
     else:
         REGISTRY.register(collector)
-        api = create_api(keys, catalogue, router, gate, ready=waiting_for, metrics=REGISTRY)
+        api = create_api(keys, catalogue, router, rate_limiter, ready=waiting_for, metrics=REGISTRY)
     app = EdgeApp(calls, api)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, router.reload_soon)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(aclosing(router))
         if leases is not None:
             await stack.enter_async_context(aclosing(leases.client))
-            workers.append(leases.desk.run(calls.until_idle))
+            workers.append(leases.manager.run(calls.until_idle))
         if is_worker():
             end_with_supervisor()
             listening = stack.enter_context(listen(settings.host, settings.port))

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from pydantic_core import PydanticCustomError
 
 from tollgate_common.settings import ServiceSettings
-from tollgate_edge.limits.addresses import Network, networks
+from tollgate_edge.rate_limits.client_address import Network, networks
 
 
 class EdgeSettings(ServiceSettings):

@@ -11,7 +11,7 @@ from tollgate_local.provider.generation import Generation
 from tollgate_local.provider.recorder import Outcome, Progress, Recorder
 from tollgate_local.provider.simulate import Behaviour, Break
 
-_LONGEST_SILENCE_SECONDS: Final = 600.0
+_MAX_SILENCE_SECONDS: Final = 600.0
 # A stream without pauses still lets others have their turn, and sees its client leave, this often.
 _CHUNKS_A_TURN: Final = 16
 _GARBAGE_BODY: Final = b"<html><body>upstream is having a bad day</body></html>"
@@ -80,7 +80,7 @@ async def _answer_broken(exchange: Exchange, rendering: Rendering, behaviour: Be
     """Each break is settled before the client can see it, so that whoever sees it finds it counted."""
     match behaviour.broken:
         case Break.HANG:
-            await exchange.wait(_LONGEST_SILENCE_SECONDS)
+            await exchange.wait(_MAX_SILENCE_SECONDS)
             progress.settle(Outcome.BROKEN)
             await exchange.drop()
         case Break.CLOSE:
@@ -129,7 +129,7 @@ async def _send_content(
 
 async def _break_stream(exchange: Exchange, rendering: Rendering, kind: Break, progress: Progress) -> None:
     if kind is Break.STALL_IN_STREAM:
-        await exchange.wait(_LONGEST_SILENCE_SECONDS)
+        await exchange.wait(_MAX_SILENCE_SECONDS)
     progress.settle(Outcome.BROKEN)
     if kind is Break.GARBAGE_IN_STREAM:
         await exchange.end(_GARBAGE_EVENT)

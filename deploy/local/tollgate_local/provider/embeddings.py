@@ -14,9 +14,9 @@ from tollgate_local.provider.errors import invalid_value
 from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.tokens import count_tokens
 
-_MOST_DIMENSIONS: Final = 1_536
-_MOST_INPUTS: Final = 2_048
-_MOST_TOKENS_AN_INPUT: Final = 8_192
+_MAX_DIMENSIONS: Final = 1_536
+_MAX_INPUTS: Final = 2_048
+_MAX_TOKENS_AN_INPUT: Final = 8_192
 
 
 TokenId = Annotated[int, msgspec.Meta(ge=0)]
@@ -25,7 +25,7 @@ TokenId = Annotated[int, msgspec.Meta(ge=0)]
 class EmbeddingRequest(msgspec.Struct):
     model: str
     input: str | list[str | TokenId | list[TokenId]]
-    dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MOST_DIMENSIONS)] | None = None
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=_MAX_DIMENSIONS)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
 
     @property
@@ -62,17 +62,17 @@ async def embed(exchange: Exchange) -> None:
 
 
 def _checked_tokens(inputs: list[str | list[int]]) -> int:
-    if not 1 <= len(inputs) <= _MOST_INPUTS:
-        raise invalid_value("input", f"'input' must have 1 to {_MOST_INPUTS} items, but has {len(inputs)}.")
+    if not 1 <= len(inputs) <= _MAX_INPUTS:
+        raise invalid_value("input", f"'input' must have 1 to {_MAX_INPUTS} items, but has {len(inputs)}.")
     counts = [count_tokens(given) if isinstance(given, str) else len(given) for given in inputs]
-    if max(counts) > _MOST_TOKENS_AN_INPUT:
-        message = f"An item of 'input' has {max(counts)} tokens; at most {_MOST_TOKENS_AN_INPUT} are allowed."
+    if max(counts) > _MAX_TOKENS_AN_INPUT:
+        message = f"An item of 'input' has {max(counts)} tokens; at most {_MAX_TOKENS_AN_INPUT} are allowed."
         raise invalid_value("input", message, "context_length_exceeded")
     return sum(counts)
 
 
 def _embedding(given: str | list[int], request: EmbeddingRequest) -> Any:
-    vector = unit_vector(given if isinstance(given, str) else str(given), request.dimensions or _MOST_DIMENSIONS)
+    vector = unit_vector(given if isinstance(given, str) else str(given), request.dimensions or _MAX_DIMENSIONS)
     if request.encoding_format == "base64":
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     return vector

@@ -16,7 +16,7 @@ JSON: Final = b"application/json"
 EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
 # Where the server hands over the connection: see `server.DroppableProtocol`.
 CONNECTION_EXTENSION: Final = "tollgate.connection"
-_LARGEST_BODY_BYTES: Final = 32 * 1024 * 1024
+_MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 # How long a connection that was told to close may take to send what it holds before it is cut.
 _CLOSE_SECONDS: Final = 5.0
 
@@ -45,9 +45,9 @@ class Exchange:
             parts.append(message["body"])
             more = message["more_body"]
             total += len(parts[-1])
-            if total > _LARGEST_BODY_BYTES:
+            if total > _MAX_BODY_BYTES:
                 raise ApiError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have at most {_LARGEST_BODY_BYTES} bytes."
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have at most {_MAX_BODY_BYTES} bytes."
                 )
         return b"".join(parts)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from tollgate_local.provider.catalogue import Model
 from tollgate_local.provider.errors import invalid_value
-from tollgate_local.provider.prefix_cache import LEAST_CACHED_TOKENS, PrefixCache
+from tollgate_local.provider.prefix_cache import MIN_CACHED_TOKENS, PrefixCache
 from tollgate_local.provider.prose import passage
 from tollgate_local.provider.request import ChatRequest, NamedTool
 from tollgate_local.provider.schema import fitting_value
@@ -84,7 +84,7 @@ def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: 
     _check_context(prompt_tokens, model)
     seed = blake2b(msgspec.json.encode((request.model, request.seed, request.messages)), digest_size=8)
     cached_tokens = prefixes.cached_tokens(request, preamble, counts)
-    is_written = model.states_cache_writes and prompt_tokens >= LEAST_CACHED_TOKENS
+    is_written = model.states_cache_writes and prompt_tokens >= MIN_CACHED_TOKENS
     choices = tuple(_choice(request, model, _seed_of(seed, index), tokens) for index in range(request.n or 1))
     return Generation(
         id=f"chatcmpl-{uuid4().hex}",

@@ -16,7 +16,7 @@ from tollgate_local.provider.delivery import Rendering, check_error, deliver
 from tollgate_local.provider.errors import ApiError
 from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.generation import Generation, generate
-from tollgate_local.provider.prefix_cache import LEAST_CACHED_TOKENS, PrefixCache
+from tollgate_local.provider.prefix_cache import MIN_CACHED_TOKENS, PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.request import (
     CalledFunction,
@@ -191,7 +191,7 @@ def _usage(generation: Generation, behaviour: Behaviour, *, is_marked: bool) -> 
     if behaviour.usage_fault is UsageFault.MISSING:
         return None
     prompt, read, written = generation.prompt_tokens, 0, 0
-    if is_marked and prompt >= LEAST_CACHED_TOKENS:
+    if is_marked and prompt >= MIN_CACHED_TOKENS:
         read, written = (prompt, 0) if generation.cached_tokens else (0, prompt)
     usage = {
         "input_tokens": prompt - read - written,

@@ -8,7 +8,7 @@ import msgspec
 
 from tollgate_local.provider.request import ChatRequest
 
-LEAST_CACHED_TOKENS: Final = 1_024
+MIN_CACHED_TOKENS: Final = 1_024
 _STEP_TOKENS: Final = 128
 
 
@@ -21,7 +21,7 @@ class PrefixCache:
 
     def cached_tokens(self, request: ChatRequest, preamble_tokens: int, message_tokens: list[int]) -> int:
         """The tokens of the longest prefix seen before, in steps of 128, and remembers this prompt's prefixes."""
-        if preamble_tokens + sum(message_tokens) < LEAST_CACHED_TOKENS:
+        if preamble_tokens + sum(message_tokens) < MIN_CACHED_TOKENS:
             return 0
         digest = blake2b(msgspec.json.encode((request.model, request.tools)), digest_size=16)
         total, cached = preamble_tokens, 0
@@ -30,7 +30,7 @@ class PrefixCache:
             total += tokens
             if self._remember(digest.digest()):
                 cached = total
-        return cached // _STEP_TOKENS * _STEP_TOKENS if cached >= LEAST_CACHED_TOKENS else 0
+        return cached // _STEP_TOKENS * _STEP_TOKENS if cached >= MIN_CACHED_TOKENS else 0
 
     def _remember(self, key: bytes) -> bool:
         known = key in self._seen

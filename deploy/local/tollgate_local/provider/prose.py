@@ -27,7 +27,7 @@ _ADJECTIVES: Final = _words(
 _PLACES: Final = _words("near beyond under beside across before after within above toward")
 _SENTENCES: Final = 512
 _FEWEST_SENTENCES: Final = 2
-_MOST_SENTENCES: Final = 10
+_MAX_SENTENCES: Final = 10
 
 
 def _sentence(number: int) -> list[str]:
@@ -55,7 +55,7 @@ def passage(seed: int, tokens: int | None = None) -> tuple[str, ...]:
     first = seed % _SENTENCES
     start = _STARTS[first]
     if tokens is None:
-        count = _FEWEST_SENTENCES + (seed // _SENTENCES) % (_MOST_SENTENCES - _FEWEST_SENTENCES + 1)
+        count = _FEWEST_SENTENCES + (seed // _SENTENCES) % (_MAX_SENTENCES - _FEWEST_SENTENCES + 1)
         last = first + count
         tokens = _STARTS[min(last, _SENTENCES)] - start + _STARTS[max(0, last - _SENTENCES)]
     laps = (start + tokens) // len(_RING) + 1

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from tollgate_local.provider.errors import ApiError, invalid_value
 
-_LONGEST_MS: Final = 600_000
-_MOST_DIGITS: Final = 9
+_MAX_MS: Final = 600_000
+_MAX_DIGITS: Final = 9
 
 
 class Break(StrEnum):
@@ -61,8 +61,8 @@ class Behaviour:
 _NORMAL: Final = Behaviour()
 _MARK: Final = re.compile(rb"\[simulate:([a-z0-9_:, ]*)\]")
 _NUMBERS: Final = {
-    "slow_first_byte": ("slow_first_byte_ms", 0, _LONGEST_MS),
-    "slow_chunks": ("slow_chunks_ms", 0, _LONGEST_MS),
+    "slow_first_byte": ("slow_first_byte_ms", 0, _MAX_MS),
+    "slow_chunks": ("slow_chunks_ms", 0, _MAX_MS),
     "tokens": ("tokens", 1, 100_000),
 }
 _BREAKS: Final = {kind.value: kind for kind in Break}
@@ -120,7 +120,7 @@ def _break_fields(kind: Break, value: str) -> dict[str, Any]:
 
 
 def _number(name: str, value: str, least: int, most: int) -> int:
-    if not value.isdecimal() or len(value) > _MOST_DIGITS or not least <= int(value) <= most:
+    if not value.isdecimal() or len(value) > _MAX_DIGITS or not least <= int(value) <= most:
         raise _refused(f"'{name}' needs a number from {least} to {most}, as in '{name}:{least}', not '{value}'.")
     return int(value)
 

@@ -35,7 +35,7 @@ _IMAGE_TOKENS: Final = {"low": 272, "medium": 1_056, "high": 4_160}
 # MP3 at 32 kbit/s, one frame of 24 ms each.
 _FRAME: Final = b"\xff\xfb\x14\xc4" + bytes(92)
 _CHARACTERS_A_FRAME: Final = 2
-_MOST_SPOKEN_CHARACTERS: Final = 4_096
+_MAX_SPOKEN_CHARACTERS: Final = 4_096
 _BYTES_A_SECOND: Final = 8_000
 _AUDIO_TOKENS_A_SECOND: Final = 10
 _DOCUMENTS_A_SEARCH: Final = 100
@@ -134,8 +134,8 @@ def speak(body: bytes, behaviour: Behaviour, _content_type: bytes) -> Made:
     """`POST /v1/audio/speech`: frames of silence, as many as the text is long; as events they come with a usage."""
     request = decode(_speech, body)
     model = model_for("speech", request.model)
-    if len(request.input) > _MOST_SPOKEN_CHARACTERS:
-        raise invalid_value("input", f"String too long; at most {_MOST_SPOKEN_CHARACTERS} characters are spoken.")
+    if len(request.input) > _MAX_SPOKEN_CHARACTERS:
+        raise invalid_value("input", f"String too long; at most {_MAX_SPOKEN_CHARACTERS} characters are spoken.")
     frames = 1 + len(request.input) // _CHARACTERS_A_FRAME
     if request.stream_format == "sse":
         delta = _typed({"type": "speech.audio.delta", "audio": base64.b64encode(_FRAME).decode()})

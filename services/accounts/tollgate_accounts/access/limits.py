@@ -5,7 +5,7 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from tollgate_accounts.access import problems, store
 from tollgate_accounts.rules import Limit, Rules
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 Try = tuple[Limit, str]
 

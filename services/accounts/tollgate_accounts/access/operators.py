@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from tollgate_accounts.access import problems, store
 from tollgate_accounts.access.permissions import SESSION_PREFIX, Bearer, Permission, address_of, find_session
 from tollgate_accounts.audit.store import Actor
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 # The actor of what is done with the operators' secret: whoever of them it was.
 SECRETS_HOLDER = "operator-token"

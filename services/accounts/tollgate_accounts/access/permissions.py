@@ -12,7 +12,7 @@ from tollgate_accounts.access import problems, store
 from tollgate_accounts.access.roles import EVERYONE, Role
 from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.rules import Rules
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 SESSION_PREFIX = "tgs_"
 SESSION_COOKIE = "tollgate_session"

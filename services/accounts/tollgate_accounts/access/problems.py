@@ -10,23 +10,23 @@ _BEARER = {"WWW-Authenticate": "Bearer"}
 
 def session_missing() -> Problem:
     detail = "send the session's token: `Authorization: Bearer tgs_...`; POST /v1/sessions gives one"
-    return Problem(HTTPStatus.UNAUTHORIZED, "session_missing", detail, headers=_BEARER)
+    return Problem(HTTPStatus.UNAUTHORIZED, "session_required", detail, headers=_BEARER)
 
 
 def session_invalid() -> Problem:
     detail = "the session has ended or never was, or the token is no session's; sign in with POST /v1/sessions"
-    return Problem(HTTPStatus.UNAUTHORIZED, "session_invalid", detail, headers=_BEARER)
+    return Problem(HTTPStatus.UNAUTHORIZED, "invalid_session", detail, headers=_BEARER)
 
 
 def role_insufficient(*roles: str) -> Problem:
     detail = f"your role in this organisation does not allow this; it takes one of: {', '.join(roles)}"
-    return Problem(HTTPStatus.FORBIDDEN, "role_insufficient", detail)
+    return Problem(HTTPStatus.FORBIDDEN, "insufficient_role", detail)
 
 
 def organisation_not_found() -> Problem:
     """The same for one that does not exist and for one that the caller is no member of: it must not tell which."""
     detail = "you are a member of no such organisation; GET /v1/organisations lists yours"
-    return Problem(HTTPStatus.NOT_FOUND, "organisation_not_found", detail, field="Tollgate-Organisation")
+    return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail, field="Tollgate-Organisation")
 
 
 def operators_only() -> Problem:
@@ -36,7 +36,7 @@ def operators_only() -> Problem:
 
 def service_unknown() -> Problem:
     detail = "expected the header Authorization: Bearer and TOLLGATE_INTERNAL_TOKEN, which must be set here too"
-    return Problem(HTTPStatus.UNAUTHORIZED, "service_unknown", detail, headers=_BEARER)
+    return Problem(HTTPStatus.UNAUTHORIZED, "unknown_service", detail, headers=_BEARER)
 
 
 def too_many_attempts(retry_after_s: int) -> Problem:
@@ -47,7 +47,7 @@ def too_many_attempts(retry_after_s: int) -> Problem:
 
 def origin_refused() -> Problem:
     detail = "a session cookie changes something only from a page of the console; send the token in a header instead"
-    return Problem(HTTPStatus.FORBIDDEN, "origin_refused", detail)
+    return Problem(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
 
 
 # What a route can answer that needs a session, and one that needs a role in an organisation too.

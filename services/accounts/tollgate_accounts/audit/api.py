@@ -12,7 +12,7 @@ from tollgate_accounts.audit import store
 from tollgate_accounts.audit.schemas import ActorView, EntryPage, EntryView
 from tollgate_accounts.audit.store import Entry
 from tollgate_accounts.problems import documented, invalid_input
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 PAGE = 100
 MAX_PAGE = 1000

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 
 from tollgate_accounts import rows
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts.audit")

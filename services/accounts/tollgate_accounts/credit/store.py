@@ -1,9 +1,9 @@
 """What leaves for the ledger: grants and adjustments, in order for each account."""
 
 from tollgate_accounts import rows
-from tollgate_common import outbox
 from tollgate_common.events import CreditEvent, encode
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres import outbox
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.statements import Statements
 from tollgate_common.topics import Topic
 

@@ -21,7 +21,7 @@ from tollgate_accounts.organisations import handlers as organisations
 from tollgate_accounts.promo import handlers as promo
 from tollgate_accounts.rules import Rules
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 SESSION_LIFETIME = timedelta(days=7)
 

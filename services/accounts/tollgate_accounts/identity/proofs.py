@@ -17,7 +17,7 @@ from tollgate_accounts.organisations import members
 from tollgate_accounts.promo import handlers as promo
 from tollgate_accounts.promo.store import Grant
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 # What a mail's token is for.
 VERIFY, RESET = "verify_email", "reset_password"

@@ -26,7 +26,7 @@ from tollgate_accounts.keys.schemas import (
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_accounts.rules import Rules
 from tollgate_accounts.schemas import keep_out_of_caches
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 PAGE = 100
 MAX_PAGE = 1000

@@ -18,9 +18,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_accounts.keys import store
-from tollgate_common.brokers import Brokers
-from tollgate_common.consumer import Batches, Consumer
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import Batches, Consumer
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.topics import Topic
 
 # A key that is used all the time is one write in this time, not one for each request.

@@ -17,10 +17,11 @@ from tollgate_accounts.keys import problems, records, store
 from tollgate_accounts.keys.store import ApiKey, Budgets, KeySettings
 from tollgate_accounts.mails import store as mails
 from tollgate_accounts.mails.kinds import MailKind
-from tollgate_common import apikey, outbox
+from tollgate_common.auth import api_key as apikey
 from tollgate_common.clock import utc_now
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres import outbox
+from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.topics import Topic
 
 # Who decides what may be spent; developers, who make keys and spend, do not.

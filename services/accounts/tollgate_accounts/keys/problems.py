@@ -19,7 +19,7 @@ def budget_not_yours(field: str) -> Problem:
         "only owners and admins raise or remove a key's budgets, and take a key out of a project that has budgets; "
         "ask one of them"
     )
-    return Problem(HTTPStatus.FORBIDDEN, "budget_not_yours", detail, field=field)
+    return Problem(HTTPStatus.FORBIDDEN, "budget_not_in_account", detail, field=field)
 
 
 def project_not_found() -> Problem:

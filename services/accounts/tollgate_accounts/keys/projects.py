@@ -6,7 +6,7 @@ from tollgate_accounts.audit.store import Detail
 from tollgate_accounts.keys import problems, records, store
 from tollgate_accounts.keys.store import Budgets, Project
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 
 async def create_project(pool: Pool, caller: Member, name: str, budgets: Budgets) -> Project:

@@ -12,7 +12,7 @@ from tollgate_accounts.access.roles import Role
 from tollgate_accounts.keys import problems, projects
 from tollgate_accounts.keys.schemas import ProjectChange, ProjectList, ProjectRequest, ProjectView, stored_budgets
 from tollgate_accounts.problems import bad_request, documented, invalid_input
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 OF_ONE_PROJECT = (*access_problems.OF_MEMBERS, problems.project_not_found(), invalid_input("project_id"))
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from tollgate_accounts.keys import store
 from tollgate_accounts.keys.store import ApiKey, Budgets
-from tollgate_common import outbox
 from tollgate_common.events import Budget, BudgetPeriod, KeyLimits, KeyRecord, UsageScope, encode
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres import outbox
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.topics import Topic
 
 # Every account is on this plan.

@@ -19,8 +19,8 @@ from tollgate_accounts.schemas import (
 from tollgate_common.events import BudgetPeriod, UsageScope
 
 # What PostgreSQL's bigint and every edge can count to.
-MOST_NANO = 10**18
-MOST_OVERLAP_S = 30 * 24 * 60 * 60
+MAX_NANO = 10**18
+MAX_OVERLAP_S = 30 * 24 * 60 * 60
 
 
 def _network(text: str) -> str:
@@ -53,7 +53,7 @@ Networks = Annotated[list[Network], Field(min_length=1, max_length=100)]
 
 class BudgetView(Request):
     period: BudgetPeriod = Field(description="days and months are those of UTC")
-    amount_nano: int = Field(strict=True, ge=0, le=MOST_NANO, description="1 USD = 1,000,000,000")
+    amount_nano: int = Field(strict=True, ge=0, le=MAX_NANO, description="1 USD = 1,000,000,000")
 
 
 Budgets = Annotated[list[BudgetView], Field(max_length=3), AfterValidator(_one_of_each_period)]
@@ -100,7 +100,7 @@ class KeyChange(Request):
 
 class Rotation(Request):
     overlap_s: int = Field(
-        24 * 60 * 60, strict=True, ge=0, le=MOST_OVERLAP_S, description="how long the old key goes on; 0 ends it now"
+        24 * 60 * 60, strict=True, ge=0, le=MAX_OVERLAP_S, description="how long the old key goes on; 0 ends it now"
     )
 
 

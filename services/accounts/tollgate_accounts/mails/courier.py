@@ -22,11 +22,11 @@ from tollgate_accounts.mails import store
 from tollgate_accounts.mails.kinds import PAGES, MailKind, render
 from tollgate_accounts.mails.store import Mail
 from tollgate_common.errors import Retryable
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 LOOK_EVERY_S = 0.5
 GIVE_UP_AFTER = timedelta(days=3)
-LONGEST_DELAY = timedelta(hours=1)
+MAX_DELAY = timedelta(hours=1)
 # What a token proves, and for how long.
 TOKENS = {
     MailKind.VERIFY_EMAIL: ("verify_email", timedelta(days=3)),
@@ -100,7 +100,7 @@ class Courier:
             log.error("mail %s (%s) is given up after %d tries: %s", mail.id, mail.kind, mail.tries + 1, error)
             await store.delete(connection, mail.id)
             return
-        delay = min(timedelta(seconds=2**mail.tries), LONGEST_DELAY) if mail.tries < 12 else LONGEST_DELAY  # noqa: PLR2004
+        delay = min(timedelta(seconds=2**mail.tries), MAX_DELAY) if mail.tries < 12 else MAX_DELAY  # noqa: PLR2004
         log.warning("mail %s (%s) waits %s: %s", mail.id, mail.kind, delay, error)
         await store.put_off(connection, mail.id, delay)
 

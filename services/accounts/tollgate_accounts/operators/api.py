@@ -38,7 +38,7 @@ from tollgate_accounts.payments.schemas import (
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_accounts.schemas import Email
 from tollgate_common.money import CURRENCY, decimal_from_nano
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 PATH = "/v1/operator"
 PAGE = 100

@@ -7,7 +7,7 @@ from tollgate_accounts.operators import handlers
 from tollgate_accounts.settings import AccountsSettings
 from tollgate_common.cli import Command
 from tollgate_common.errors import CommandError, Problem
-from tollgate_common.postgres import connect
+from tollgate_common.postgres.connection import connect
 
 # Whoever may run commands on the deployment's machines.
 AT_THE_COMMAND_LINE = Actor("operator", "command-line", "")

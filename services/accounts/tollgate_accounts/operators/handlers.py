@@ -8,7 +8,7 @@ from tollgate_accounts.operators import problems, store
 from tollgate_accounts.operators.store import Account, EntryRow, KeyRow, MemberRow, OperatorRow
 from tollgate_accounts.payments import handlers as payments
 from tollgate_accounts.payments.store import Payment
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # How much of a key its owner still sees: more of it finds nothing more.
 PREFIX_LENGTH = 7

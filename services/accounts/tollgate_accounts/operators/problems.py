@@ -20,7 +20,7 @@ def operator_not_found() -> Problem:
 
 def search_unclear() -> Problem:
     detail = "name exactly one of account_id, email, key_id and key_prefix"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "search_unclear", detail, field="account_id")
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "ambiguous_search", detail, field="account_id")
 
 
 def amount_is_zero() -> Problem:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tollgate_accounts import rows
 from tollgate_accounts.audit.store import Detail
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts.operators")

@@ -17,7 +17,7 @@ from tollgate_accounts.organisations.schemas import (
     Switch,
 )
 from tollgate_accounts.problems import bad_request, documented, invalid_input
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 
 def routes(pool: Pool, access: Access) -> APIRouter:
@@ -52,7 +52,7 @@ def routes(pool: Pool, access: Access) -> APIRouter:
             *access_problems.OF_PERSONS,
             bad_request(),
             invalid_input("name"),
-            problems.too_many_organisations(handlers.MOST_ORGANISATIONS),
+            problems.too_many_organisations(handlers.MAX_ORGANISATIONS),
         ),
     )
     async def found_organisation(

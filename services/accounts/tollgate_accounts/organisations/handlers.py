@@ -8,10 +8,10 @@ from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.organisations import problems, store
 from tollgate_accounts.organisations.store import Organisation, OrganisationOfPerson
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # Each has limits of its own, such as those on requests: a person is not to have them without end.
-MOST_ORGANISATIONS = 10
+MAX_ORGANISATIONS = 10
 
 
 async def create_within(connection: Connection, actor: Actor, owner_id: str, name: str) -> str:
@@ -50,8 +50,8 @@ async def create(pool: Pool, caller: Person, name: str) -> Organisation:
     """
     async with pool.connection() as connection:
         await access_store.lock_person(connection, caller.person_id)
-        if await store.count_founded(connection, caller.person_id) >= MOST_ORGANISATIONS:
-            raise problems.too_many_organisations(MOST_ORGANISATIONS)
+        if await store.count_founded(connection, caller.person_id) >= MAX_ORGANISATIONS:
+            raise problems.too_many_organisations(MAX_ORGANISATIONS)
         account_id = await create_within(connection, caller.actor, caller.person_id, name)
         await store.settle_sessions(connection, account_id, caller.person_id)
         organisation = await store.find_organisation(connection, account_id)

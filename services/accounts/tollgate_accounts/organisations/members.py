@@ -14,7 +14,7 @@ from tollgate_accounts.mails.kinds import MailKind
 from tollgate_accounts.organisations import problems, store
 from tollgate_accounts.organisations.store import Invitation, Member, Withdrawn
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 INVITATION_LIFETIME = timedelta(days=7)
 # Whom each role may invite; the others invite nobody.

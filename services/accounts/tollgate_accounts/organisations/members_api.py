@@ -23,7 +23,7 @@ from tollgate_accounts.organisations.schemas import (
 )
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_accounts.rules import Rules
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 OF_CHANGES = (problems.member_not_found(), problems.owners_only(), problems.last_owner(), invalid_input("person_id"))
 

@@ -8,7 +8,7 @@ from tollgate_common.errors import Problem
 def organisation_unknown() -> Problem:
     """The same for one that does not exist and for one that the caller is no member of."""
     detail = "you are a member of no such organisation; GET /v1/organisations lists yours"
-    return Problem(HTTPStatus.NOT_FOUND, "organisation_unknown", detail, field="account_id")
+    return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail, field="account_id")
 
 
 def member_not_found() -> Problem:
@@ -43,9 +43,9 @@ def invitation_not_found() -> Problem:
 
 def invitation_invalid() -> Problem:
     detail = "this token never was, has expired, was used or withdrawn, or was sent to another e-mail than yours"
-    return Problem(HTTPStatus.NOT_FOUND, "invitation_invalid", detail, field="token")
+    return Problem(HTTPStatus.NOT_FOUND, "invalid_invitation", detail, field="token")
 
 
 def too_many_organisations(most: int) -> Problem:
     detail = f"a person may found {most} organisations"
-    return Problem(HTTPStatus.CONFLICT, "too_many_organisations", detail)
+    return Problem(HTTPStatus.CONFLICT, "too_many_organizations", detail)

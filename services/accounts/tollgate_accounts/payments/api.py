@@ -14,7 +14,7 @@ from tollgate_accounts.payments.schemas import BegunPaymentView, OwnPaymentPage,
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_common.money import CURRENCY
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 PAGE = 100
 MAX_PAGE = 1000
@@ -35,7 +35,7 @@ def routes(pool: Pool, access: Access, stripe: StripeCheckout | None) -> APIRout
             *access_problems.OF_MEMBERS,
             bad_request(),
             invalid_input("amount_nano"),
-            problems.amount_out_of_range(handlers.LEAST_NANO, handlers.MOST_NANO),
+            problems.amount_out_of_range(handlers.MIN_NANO, handlers.MAX_NANO),
             problems.currency_not_accepted("EUR", CURRENCY),
             problems.payments_not_configured(),
             problems.stripe_unavailable(),

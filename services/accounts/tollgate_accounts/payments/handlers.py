@@ -18,14 +18,14 @@ from tollgate_accounts.payments.stripe_checkout import Ended, Event, Paid, Reduc
 from tollgate_common.events import CreditAdjusted, CreditGranted
 from tollgate_common.ids import new_id
 from tollgate_common.money import CURRENCY, NANO_PER_UNIT
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 log = logging.getLogger(__name__)
 
-LEAST_NANO = 1 * NANO_PER_UNIT
-MOST_NANO = 10_000 * NANO_PER_UNIT
+MIN_NANO = 1 * NANO_PER_UNIT
+MAX_NANO = 10_000 * NANO_PER_UNIT
 # More than this in one act is a typing error.
-MOST_MANUAL_NANO = 1_000_000 * NANO_PER_UNIT
+MAX_MANUAL_NANO = 1_000_000 * NANO_PER_UNIT
 
 
 async def pay(
@@ -37,8 +37,8 @@ async def pay(
         Problem: the amount or the currency is not taken, or the method does not answer.
     """
     check_currency(currency)
-    if not LEAST_NANO <= amount_nano <= MOST_NANO:
-        raise problems.amount_out_of_range(LEAST_NANO, MOST_NANO)
+    if not MIN_NANO <= amount_nano <= MAX_NANO:
+        raise problems.amount_out_of_range(MIN_NANO, MAX_NANO)
     method.check(amount_nano)
     payment_id = new_id()
     async with pool.connection() as connection:

@@ -13,7 +13,7 @@ def payments_not_configured() -> Problem:
 
 def currency_not_accepted(currency: str, accepted: str) -> Problem:
     detail = f"this deployment keeps its accounts in {accepted}; {currency} cannot become credit"
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "currency_not_accepted", detail, field="currency")
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "unsupported_currency", detail, field="currency")
 
 
 def amount_out_of_range(least_nano: int, most_nano: int) -> Problem:
@@ -22,7 +22,7 @@ def amount_out_of_range(least_nano: int, most_nano: int) -> Problem:
 
 
 def amount_not_payable(why: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "amount_not_payable", why, field="amount_nano")
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "amount_not_allowed", why, field="amount_nano")
 
 
 def stripe_unavailable() -> Problem:
@@ -33,16 +33,16 @@ def stripe_unavailable() -> Problem:
 
 def signature_wrong() -> Problem:
     detail = "this is not signed with this deployment's webhook secret, or was signed too long ago"
-    return Problem(HTTPStatus.BAD_REQUEST, "signature_wrong", detail, field="Stripe-Signature")
+    return Problem(HTTPStatus.BAD_REQUEST, "invalid_signature", detail, field="Stripe-Signature")
 
 
 def event_unreadable(why: str) -> Problem:
-    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "event_unreadable", f"this event is not understood: {why}")
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_event", f"this event is not understood: {why}")
 
 
 def reference_taken() -> Problem:
     detail = "a credit of this reference was given with another account or amount"
-    return Problem(HTTPStatus.CONFLICT, "reference_taken", detail, field="reference")
+    return Problem(HTTPStatus.CONFLICT, "reference_exists", detail, field="reference")
 
 
 def event_too_large() -> Problem:

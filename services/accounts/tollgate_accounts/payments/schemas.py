@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from tollgate_accounts.payments.handlers import MOST_MANUAL_NANO
+from tollgate_accounts.payments.handlers import MAX_MANUAL_NANO
 from tollgate_accounts.payments.store import Payment
 from tollgate_accounts.schemas import NO_CONTROL_CHARACTER, Request, UtcTime, without_control_characters
 from tollgate_common.money import CURRENCY, decimal_from_nano
@@ -27,19 +27,19 @@ Nano = Annotated[int, Field(strict=True, description="1 USD = 1,000,000,000", ex
 
 
 class PaymentRequest(Request):
-    amount_nano: Annotated[Nano, Field(gt=0, le=MOST_MANUAL_NANO)]
+    amount_nano: Annotated[Nano, Field(gt=0, le=MAX_MANUAL_NANO)]
     currency: Currency = CURRENCY
 
 
 class CreditRequest(Request):
-    amount_nano: Annotated[Nano, Field(gt=0, le=MOST_MANUAL_NANO)]
+    amount_nano: Annotated[Nano, Field(gt=0, le=MAX_MANUAL_NANO)]
     currency: Currency = CURRENCY
     reason: Reason
     reference: Reference | None = None
 
 
 class AdjustmentRequest(Request):
-    amount_nano: Annotated[Nano, Field(ge=-MOST_MANUAL_NANO, le=MOST_MANUAL_NANO)] = Field(
+    amount_nano: Annotated[Nano, Field(ge=-MAX_MANUAL_NANO, le=MAX_MANUAL_NANO)] = Field(
         description="negative takes credit: at most what there is, the rest from what comes"
     )
     currency: Currency = CURRENCY

@@ -14,7 +14,7 @@ from tollgate_accounts.promo import handlers, problems
 from tollgate_accounts.promo.schemas import GrantView, Redemption
 from tollgate_accounts.rules import Rules
 from tollgate_common.money import decimal_from_nano
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 
 def routes(pool: Pool, rules: Rules, access: Access) -> APIRouter:

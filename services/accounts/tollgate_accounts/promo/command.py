@@ -14,7 +14,7 @@ from tollgate_common.cli import Command
 from tollgate_common.errors import CommandError
 from tollgate_common.ids import new_id
 from tollgate_common.money import decimal_from_nano, nano_from_decimal
-from tollgate_common.postgres import connect
+from tollgate_common.postgres.connection import connect
 
 MAX_REDEMPTIONS = 1_000_000_000
 MAX_CREDIT_DAYS = 36_500

@@ -11,7 +11,7 @@ from tollgate_accounts.promo import problems, store
 from tollgate_accounts.promo.store import Campaign, Grant, Terms, UsedCode
 from tollgate_common.events import CreditGranted
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # Without letters and digits that are mistaken for each other. 16 of 32 characters are 80 bits: nobody guesses one.
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"

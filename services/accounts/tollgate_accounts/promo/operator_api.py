@@ -14,7 +14,7 @@ from tollgate_accounts.access.operators import OfOperators, Operator
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_accounts.promo import handlers, problems
 from tollgate_accounts.promo.schemas import CampaignPage, CampaignRequest, CampaignView, CodesRequest
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 PATH = "/v1/operator/campaigns"
 PAGE = 100

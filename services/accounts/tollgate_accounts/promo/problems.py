@@ -7,20 +7,20 @@ from tollgate_common.errors import Problem
 
 def promo_code_unknown(field: str) -> Problem:
     detail = "there is no such promo code; look for a typing error"
-    return Problem(HTTPStatus.NOT_FOUND, "promo_code_unknown", detail, field=field)
+    return Problem(HTTPStatus.NOT_FOUND, "promo_code_not_found", detail, field=field)
 
 
 def promo_code_not_started(field: str) -> Problem:
-    return Problem(HTTPStatus.CONFLICT, "promo_code_not_started", "this promo code is not valid yet", field=field)
+    return Problem(HTTPStatus.CONFLICT, "promo_code_not_active", "this promo code is not valid yet", field=field)
 
 
 def promo_code_over(field: str) -> Problem:
-    return Problem(HTTPStatus.CONFLICT, "promo_code_over", "this promo code is no longer valid", field=field)
+    return Problem(HTTPStatus.CONFLICT, "promo_code_expired", "this promo code is no longer valid", field=field)
 
 
 def promo_code_used_up(field: str) -> Problem:
     detail = "this promo code has been redeemed as often as it may be"
-    return Problem(HTTPStatus.CONFLICT, "promo_code_used_up", detail, field=field)
+    return Problem(HTTPStatus.CONFLICT, "promo_code_exhausted", detail, field=field)
 
 
 def promo_code_already_redeemed(field: str) -> Problem:
@@ -32,7 +32,7 @@ def promo_code_for_new_accounts(field: str) -> Problem:
     detail = (
         "this promo code is for new customers; this account has had credit, or you have redeemed a code for another"
     )
-    return Problem(HTTPStatus.CONFLICT, "promo_code_for_new_accounts", detail, field=field)
+    return Problem(HTTPStatus.CONFLICT, "promo_code_new_accounts_only", detail, field=field)
 
 
 def promo_campaign_limit_reached(field: str) -> Problem:
@@ -46,7 +46,7 @@ def campaign_not_found() -> Problem:
 
 def campaign_name_taken() -> Problem:
     detail = "there is a campaign of this name; names are never used again"
-    return Problem(HTTPStatus.CONFLICT, "campaign_name_taken", detail, field="name")
+    return Problem(HTTPStatus.CONFLICT, "campaign_exists", detail, field="name")
 
 
 def campaign_stopped() -> Problem:
@@ -56,7 +56,7 @@ def campaign_stopped() -> Problem:
 
 def promo_code_taken() -> Problem:
     detail = "another campaign has this code; choose another"
-    return Problem(HTTPStatus.CONFLICT, "promo_code_taken", detail, field="code")
+    return Problem(HTTPStatus.CONFLICT, "promo_code_exists", detail, field="code")
 
 
 def of_redemption(field: str) -> tuple[Problem, ...]:

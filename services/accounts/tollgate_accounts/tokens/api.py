@@ -13,8 +13,8 @@ from tollgate_accounts.schemas import keep_out_of_caches
 from tollgate_accounts.tokens import problems
 from tollgate_accounts.tokens.handlers import PERSON_TOKEN_LIFETIME, SERVICE_TOKEN_LIFETIME, Issuer
 from tollgate_accounts.tokens.schemas import Jwk, JwkSet, ServiceTokenRequest, TokenView
-from tollgate_common.access_tokens import JWKS_PATH, AccessToken, jwk_set
-from tollgate_common.internal import TOKENS_PATH
+from tollgate_common.auth.access_tokens import JWKS_PATH, AccessToken, jwk_set
+from tollgate_common.auth.service_auth import TOKENS_PATH
 
 
 def routes(issuer: Issuer, access: Access, services: OfServices, operators: OfOperators) -> APIRouter:

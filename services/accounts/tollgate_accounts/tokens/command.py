@@ -7,7 +7,7 @@ from tollgate_accounts.tokens import handlers, store
 from tollgate_accounts.tokens.seal import Seal
 from tollgate_common.cli import Command
 from tollgate_common.errors import CommandError
-from tollgate_common.postgres import connect
+from tollgate_common.postgres.connection import connect
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

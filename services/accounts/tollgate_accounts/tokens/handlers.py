@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from tollgate_accounts.tokens import problems, store
 from tollgate_accounts.tokens.seal import Seal
-from tollgate_common.access_tokens import SERVICE_SUBJECT, AccessToken, Role, Signer
+from tollgate_common.auth.access_tokens import SERVICE_SUBJECT, AccessToken, Role, Signer
 from tollgate_common.ids import new_id
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, StringConstraints
 
 from tollgate_accounts.schemas import Request, UtcTime
-from tollgate_common.access_tokens import Role
+from tollgate_common.auth.access_tokens import Role
 
 
 class TokenView(BaseModel):

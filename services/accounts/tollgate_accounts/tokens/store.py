@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from tollgate_accounts import rows
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts.tokens")

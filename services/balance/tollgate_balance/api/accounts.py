@@ -10,17 +10,17 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from tollgate_balance.api import views
 from tollgate_balance.ledger import Account, Kind
 from tollgate_balance.store import ledger, pages
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import Caller, customers, operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import Caller, customers, operators
+from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import Problem
 from tollgate_common.events import KeyRecord, UsageScope
 from tollgate_common.http import expect_stores_away, problems
-from tollgate_common.keys import KeyDirectory
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 MAX_PAGE = 1000
 # What the balance lists as expiring; who has more grants reads them page by page.
-MOST_EXPIRING = 100
+MAX_EXPIRING = 100
 
 
 class Page(BaseModel):
@@ -50,7 +50,7 @@ class Reader:
     async def balance(self, account_id: str, *, must_exist: bool = False) -> views.Balance:
         async with pages.snapshot(self._pool) as connection:
             account = await ledger.read_account(connection, account_id)
-            grants = await pages.read_grants(connection, account_id, pages.LAST_ID, MOST_EXPIRING, only_open=True)
+            grants = await pages.read_grants(connection, account_id, pages.LAST_ID, MAX_EXPIRING, only_open=True)
         if account is None and must_exist:
             raise Problem(404, "account_not_found", "no credit and no usage of such an account was ever posted")
         # A key may be used before the first credit: its account then has nothing.
@@ -146,7 +146,7 @@ def _whole_account(caller: Caller) -> str:
     """
     if caller.usage_scope is not UsageScope.ACCOUNT:
         detail = f"this API key may read the usage of its {caller.usage_scope}; this is of the whole account"
-        raise Problem(403, "scope_too_narrow", detail)
+        raise Problem(403, "insufficient_scope", detail)
     return caller.account_id
 
 

@@ -1,15 +1,17 @@
-"""What the auditor asks: `tollgate_common.audit`, and the write-offs, which only the ledger has."""
+"""What the auditor asks: `tollgate_common.reconciliation.source`, and the write-offs, which only the ledger has."""
 
 from fastapi import FastAPI
 from pydantic import AwareDatetime
 
-from tollgate_balance.store.audit import LedgerBooks
-from tollgate_common import audit
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.audit import WriteOffs
+from tollgate_balance.store.audit import LedgerReconciliationSource
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.reconciliation import source as audit
+from tollgate_common.reconciliation.source import WriteOffs
 
 
-def add_routes(app: FastAPI, books: LedgerBooks, token: str | None, tokens: Verifier | None = None) -> None:
+def add_routes(
+    app: FastAPI, books: LedgerReconciliationSource, token: str | None, tokens: Verifier | None = None
+) -> None:
     """Serve auditors that show a service's token or the secret `token`."""
     router = audit.create_router(token, tokens)
 

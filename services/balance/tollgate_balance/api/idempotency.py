@@ -9,10 +9,10 @@ from pydantic import Base64Bytes, BaseModel, Field
 
 from tollgate_balance.api.leases import Body, Id, PathId
 from tollgate_balance.store import idempotency
-from tollgate_common.access_tokens import Verifier
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.service_auth import internal_callers
 from tollgate_common.errors import Problem
-from tollgate_common.internal import internal_callers
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 MAX_ANSWER_BYTES = 4 << 20
 
@@ -63,7 +63,7 @@ def add_routes(app: FastAPI, pool: Pool, token: str | None, tokens: Verifier | N
                 is_claimed = await idempotency.claim(connection, claim_id, body.boot_id, body.token, body.fingerprint)
                 held = None if is_claimed else await idempotency.read(connection, claim_id)
         except ForeignKeyViolation as error:
-            raise Problem(409, "boot_unknown", "the boot has never renewed: renew first") from error
+            raise Problem(409, "boot_not_found", "the boot has never renewed: renew first") from error
         if is_claimed:
             return ClaimAnswer(state=ClaimState.CLAIMED)
         if held is None:

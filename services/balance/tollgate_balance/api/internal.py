@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, FastAPI, Path
 
 from tollgate_balance.api import views
 from tollgate_balance.api.accounts import Reader
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.internal import internal_callers
-from tollgate_common.postgres import Pool
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.service_auth import internal_callers
+from tollgate_common.postgres.connection import Pool
 
 
 def add_routes(app: FastAPI, pool: Pool, token: str | None, tokens: Verifier | None = None) -> None:

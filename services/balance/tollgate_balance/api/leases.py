@@ -13,11 +13,11 @@ from tollgate_balance.handlers.boots import renew
 from tollgate_balance.handlers.leases import answer_calls
 from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, LeaseState, Outcome
 from tollgate_balance.ledger import MAX_CREDIT_NANO
-from tollgate_common.access_tokens import Verifier
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.service_auth import internal_callers
 from tollgate_common.errors import Problem
 from tollgate_common.events import Budget, BudgetPeriod
-from tollgate_common.internal import internal_callers
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 RETRY_AFTER_MS = 250
 # A key has a few: its own and its project's, of each period.

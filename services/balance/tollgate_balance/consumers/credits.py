@@ -24,12 +24,12 @@ from prometheus_client import Counter
 
 from tollgate_balance.handlers.credits import adjust_credit, grant_credit
 from tollgate_balance.retries import until_stored
-from tollgate_common.brokers import Brokers, SaslMechanism
-from tollgate_common.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, heartbeat_interval_ms
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditEvent, CreditGranted, decode_credit
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers, SaslMechanism
+from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, STALE_AFTER_S, heartbeat_interval_ms
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

@@ -25,13 +25,13 @@ from tollgate_balance.store import positions
 from tollgate_balance.store.positions import Position
 from tollgate_balance.validation import check_usage
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import Batches, Consumer
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.dead_letters import DeadLetters
 from tollgate_common.errors import Damaged, Fenced, Poison
 from tollgate_common.events import TokensUsed, decode_usage
-from tollgate_common.postgres import Pool
-from tollgate_common.records import Record, sent_at
+from tollgate_common.kafka.consumer import Batches, Consumer
+from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.records import Record, sent_at
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.sequence import Draft, SequenceState
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from tollgate_balance.handlers.purses import save_taken
 from tollgate_balance.leases import Lease, release
 from tollgate_balance.store import budgets, leases, ledger
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

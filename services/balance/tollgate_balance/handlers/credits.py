@@ -10,7 +10,7 @@ from tollgate_balance.store import ledger
 from tollgate_balance.validation import check_adjustment, check_grant
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditGranted
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # That of a grant of which none is told.
 DEFAULT_PRIORITY = 100

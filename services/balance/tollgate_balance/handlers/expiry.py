@@ -8,7 +8,7 @@ from tollgate_balance.handlers.purses import save_collected
 from tollgate_balance.store import grants as store
 from tollgate_balance.store import leases, ledger
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from tollgate_balance.store.budgets import Named
 from tollgate_balance.store.leases import Boots
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
-ANSWERS = Counter("tollgate_balance_lease_answers", "Answers to lease calls.", ["call", "outcome"])
+ANSWERS = Counter("tollgate_balance_lease_requests", "Answers to lease calls.", ["call", "outcome"])
 
 # How long renewals ask an account's leases to shrink after it ran short: several renewals of each edge.
 SHORTAGE_LASTS = timedelta(seconds=30)
@@ -153,7 +153,7 @@ class Desk:
 
     def _problem(self, call: LeaseCall, lease: Lease | None) -> Problem | None:
         if call.boot_id not in self._boots.is_fenced:
-            return Problem(HTTPStatus.CONFLICT, "boot_unknown", "the boot has never renewed; renew it first")
+            return Problem(HTTPStatus.CONFLICT, "boot_not_found", "the boot has never renewed; renew it first")
         if lease is None and isinstance(call, Authorise):
             return Problem(HTTPStatus.NOT_FOUND, "lease_not_found", "there is no such lease; it was never granted")
         if lease is not None and (lease.account_id, lease.boot_id) != (call.account_id, call.boot_id):

@@ -9,7 +9,7 @@ from tollgate_balance.ledger import EXPIRED_TO, Account, Kind, LedgerAccount, Po
 from tollgate_balance.store import grants as store
 from tollgate_balance.store import ledger
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 EXPIRED = Counter("tollgate_balance_expired_nano", "Credit that expired, posted as such.")
 

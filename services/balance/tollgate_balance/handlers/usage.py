@@ -16,10 +16,10 @@ from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Fenced
 from tollgate_common.events import TokensUsed
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.sequence import BootSequence
 
-WRITTEN_OFF = Counter("tollgate_balance_written_off_nano", "Usage that neither a hold nor available credit covered.")
+WRITTEN_OFF = Counter("tollgate_balance_write_off_nano", "Usage that neither a hold nor available credit covered.")
 
 
 class Used(NamedTuple):

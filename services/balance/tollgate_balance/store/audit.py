@@ -1,4 +1,4 @@
-"""The ledger as the auditor sees it: `tollgate_common.audit.Books`."""
+"""The ledger as the auditor sees it: `tollgate_common.reconciliation.source.ReconciliationSource`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,9 @@ from typing import Any
 from psycopg.rows import DictRow
 
 from tollgate_balance.store.rows import SQL
-from tollgate_common.audit import (
+from tollgate_common.ids import id_floor
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.reconciliation.source import (
     MAX_LISTED,
     MAX_ROWS,
     Boot,
@@ -19,12 +21,10 @@ from tollgate_common.audit import (
     WriteOff,
     WriteOffs,
 )
-from tollgate_common.ids import id_floor
-from tollgate_common.postgres import Pool
 from tollgate_common.topics import Topic
 
 
-class LedgerBooks:
+class LedgerReconciliationSource:
     """Reads only, each answer from one snapshot."""
 
     def __init__(self, pool: Pool, prefix: str) -> None:

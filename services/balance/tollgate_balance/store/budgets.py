@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tollgate_balance.budgets import Allotment
 from tollgate_balance.store.rows import SQL
 from tollgate_common.events import Budget
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 
 class Named(NamedTuple):

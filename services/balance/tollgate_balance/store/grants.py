@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from tollgate_balance.grants import CreditGrant
 from tollgate_balance.store.rows import SQL, one
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 
 async def add_grant(connection: Connection, grant: CreditGrant, reason: str) -> bool:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from tollgate_balance.store.rows import SQL
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 LASTING = timedelta(hours=24)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tollgate_balance.leases import Lease, LeaseState
 from tollgate_balance.store.rows import SQL
 from tollgate_common.errors import Damaged
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 
 class Boots(NamedTuple):

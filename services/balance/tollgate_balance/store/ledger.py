@@ -5,10 +5,10 @@ from datetime import datetime
 
 from tollgate_balance.ledger import Account, Posting
 from tollgate_balance.store.rows import SQL, one
-from tollgate_common import outbox
 from tollgate_common.clock import utc_now
 from tollgate_common.events import BalanceRecord, CreditAdjusted, encode
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres import outbox
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.topics import Topic
 
 # Of the columns of `Posting`, as PostgreSQL reads them in binary; an enum is sent as its text.

@@ -10,11 +10,11 @@ from psycopg.rows import DictRow
 from tollgate_balance.ledger import Kind
 from tollgate_balance.store.rows import SQL
 from tollgate_common.events import Budget
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 # After every id that there may be.
 LAST_ID = "\x7f"
-MOST_BUDGETS = 1_000
+MAX_BUDGETS = 1_000
 
 
 class Place(NamedTuple):
@@ -74,5 +74,5 @@ async def read_budgets(connection: Connection, account_id: str, budgets: Sequenc
 
 async def read_current_budgets(connection: Connection, account_id: str) -> list[DictRow]:
     """Those of the account under which something was granted in their current period."""
-    parameters = {"account_id": account_id, "limit": MOST_BUDGETS}
+    parameters = {"account_id": account_id, "limit": MAX_BUDGETS}
     return await (await connection.execute(SQL["read_current_budgets"], parameters)).fetchall()

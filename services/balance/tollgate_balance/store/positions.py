@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 
 from tollgate_balance.store.rows import SQL, one
 from tollgate_common.ids import id_floor
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 from tollgate_common.sequence import BOOT_HORIZON, BootSequence
 from tollgate_common.topics import SPECS, Topic
 

@@ -1,7 +1,7 @@
 """What stands open in the whole database."""
 
 from tollgate_balance.store.rows import SQL, one
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 
 async def read_totals(connection: Connection) -> dict[str, int]:

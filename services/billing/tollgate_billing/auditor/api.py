@@ -9,8 +9,8 @@ from pydantic import AwareDatetime, SecretStr
 from tollgate_billing.auditor.audit import Auditor
 from tollgate_billing.auditor.report import Report
 from tollgate_billing.auditor.worker import UNANSWERED, AuditWorker
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import operators
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
 
@@ -34,7 +34,9 @@ def add_routes(
             raise _not_configured()
         if worker.newest is None:
             detail = "no audit has ended since this service started; try again in a moment"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_audit_yet", detail, headers={"Retry-After": "1"})
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE, "reconciliation_pending", detail, headers={"Retry-After": "1"}
+            )
         return worker.newest
 
     @router.post("/v1/audits")
@@ -56,7 +58,7 @@ def add_routes(
             return await auditor.run(start, end)
         except UNANSWERED as error:
             detail = f"the audit could not be made: {error}"
-            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "audit_failed", detail) from error
+            raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "reconciliation_failed", detail) from error
 
     app.include_router(router)
 
@@ -64,6 +66,6 @@ def add_routes(
 def _not_configured() -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "audit_not_configured",
+        "reconciliation_not_configured",
         "the auditor needs TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL and TOLLGATE_ANALYTICS_URL",
     )

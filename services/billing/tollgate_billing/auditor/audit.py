@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 from tollgate_billing import store
 from tollgate_billing.auditor import gaps
-from tollgate_billing.auditor.charge_books import ChargeBooks, RatedAgain
+from tollgate_billing.auditor.charge_books import ChargeReconciliationSource, RatedAgain
 from tollgate_billing.auditor.comparison import Comparison, Party, compare
 from tollgate_billing.auditor.event_log import Ends, EventLog
-from tollgate_billing.auditor.peers import RemoteBooks
+from tollgate_billing.auditor.peers import RemoteReconciliationSource
 from tollgate_billing.auditor.report import Doubled, Gap, Lag, Mismatch, Quarantined, Report, StaleSum, State, Totals
 from tollgate_billing.dead_letters import store as letter_store
 from tollgate_billing.dead_letters.store import ExplainingLetter
-from tollgate_common.audit import Books, Range, Sent, UnclosedRequests, WriteOffs
 from tollgate_common.clock import utc_now
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.reconciliation.source import Range, ReconciliationSource, Sent, UnclosedRequests, WriteOffs
 from tollgate_common.sequence import BOOT_HORIZON
 from tollgate_common.topics import WITH_DEAD_LETTERS, Topic
 
@@ -73,9 +73,9 @@ class Auditor:
         pool: Pool,
         event_log: EventLog,
         prefix: str,
-        charges: ChargeBooks,
-        balance: RemoteBooks,
-        analytics: RemoteBooks,
+        charges: ChargeReconciliationSource,
+        balance: RemoteReconciliationSource,
+        analytics: RemoteReconciliationSource,
         unclosed_after: timedelta,
     ) -> None:
         self._pool = pool
@@ -88,7 +88,7 @@ class Auditor:
         self._busy = asyncio.Lock()
 
     @property
-    def _consumers(self) -> Sequence[tuple[str, Books, tuple[Topic, ...]]]:
+    def _consumers(self) -> Sequence[tuple[str, ReconciliationSource, tuple[Topic, ...]]]:
         return (
             (BALANCE, self._balance, (Topic.USAGE,)),
             (BILLING, self._charges, (Topic.USAGE,)),

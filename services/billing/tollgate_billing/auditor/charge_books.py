@@ -9,11 +9,11 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from tollgate_billing import store
 from tollgate_billing.auditor.report import Misrated
 from tollgate_billing.store import SQL
-from tollgate_common.audit import MAX_LISTED, Drift, Range
-from tollgate_common.brokers import Brokers
-from tollgate_common.postgres import Pool
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import CLASSES, Prices, Unpriced
-from tollgate_common.sink_books import SinkBooks, projection_drifts
+from tollgate_common.reconciliation.sink_source import SinkReconciliationSource, projection_drifts
+from tollgate_common.reconciliation.source import MAX_LISTED, Drift, Range
 from tollgate_common.topics import Topic
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,8 +29,8 @@ class RatedAgain(NamedTuple):
     difference_nano: int = 0
 
 
-class ChargeBooks(SinkBooks):
-    """`tollgate_common.audit.Books` of the charges."""
+class ChargeReconciliationSource(SinkReconciliationSource):
+    """`tollgate_common.reconciliation.source.ReconciliationSource` of the charges."""
 
     def __init__(self, clickhouse: AsyncClient, pool: Pool, brokers: Brokers, prefix: str, group: str) -> None:
         super().__init__(clickhouse, "charges", brokers, prefix, group)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from tollgate_billing.auditor.report import Mismatch
-from tollgate_common.audit import Books, Digest, Range, Row
+from tollgate_common.reconciliation.source import Digest, Range, ReconciliationSource, Row
 from tollgate_common.topics import Topic
 
 # Records that are compared row by row; above it, pieces are compared by their sums.
@@ -20,7 +20,7 @@ class Party(NamedTuple):
     """A service whose books are compared. `has_every_row` is false of the ledger: what costs nothing is not in it."""
 
     service: str
-    books: Books
+    books: ReconciliationSource
     has_every_row: bool
 
 

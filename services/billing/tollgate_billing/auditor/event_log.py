@@ -6,7 +6,7 @@ from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from tollgate_common.brokers import Brokers
+from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import find_partitions
 
 Ends = dict[str, dict[int, int]]

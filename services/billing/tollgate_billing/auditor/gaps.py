@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from tollgate_billing.auditor.report import Doubled, Gap, State
 from tollgate_billing.dead_letters.store import ExplainingLetter
-from tollgate_common.audit import MAX_LISTED, Boot, Sent
+from tollgate_common.reconciliation.source import MAX_LISTED, Boot, Sent
 from tollgate_common.topics import Topic
 
 Requests = Mapping[tuple[int, str, int], str]

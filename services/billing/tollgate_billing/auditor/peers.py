@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import TypeAdapter, ValidationError
 
-from tollgate_common.audit import (
+from tollgate_common.auth.service_auth import ServiceCredential
+from tollgate_common.errors import Retryable
+from tollgate_common.reconciliation.source import (
     PATH,
     Boot,
     Digest,
@@ -20,8 +22,6 @@ from tollgate_common.audit import (
     UnclosedRequests,
     WriteOffs,
 )
-from tollgate_common.errors import Retryable
-from tollgate_common.internal import ServiceCredential
 from tollgate_common.topics import Topic
 
 AnswerT = TypeVar("AnswerT")
@@ -38,8 +38,8 @@ _unclosed = TypeAdapter(UnclosedRequests)
 _write_offs = TypeAdapter(WriteOffs)
 
 
-class RemoteBooks:
-    """`tollgate_common.audit.Books` of a peer, and what only some peers have.
+class RemoteReconciliationSource:
+    """`tollgate_common.reconciliation.source.ReconciliationSource` of a peer, and what only some peers have.
 
     Every call raises `Retryable` if the peer does not answer, or not as it should.
     """

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tollgate_common.audit import Drift, Unclosed, WriteOff
+from tollgate_common.reconciliation.source import Drift, Unclosed, WriteOff
 
 
 class State(StrEnum):

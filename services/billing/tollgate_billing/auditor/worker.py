@@ -22,9 +22,13 @@ GAUGES = {
     name: Gauge(f"tollgate_audit_{name}", f"{field.description or name.replace('_', ' ')}, in the newest audit.")
     for name, field in Totals.model_fields.items()
 }
-LAST_RUN = Gauge("tollgate_audit_last_run_timestamp_seconds", "When the newest audit ended.")
-LAG = Gauge("tollgate_audit_lag_events", "Events that a service had not consumed at the newest audit.", ["service"])
-FAILURES = Counter("tollgate_audit_failures", "Audits that could not be made, because a service or store was away.")
+LAST_RUN = Gauge("tollgate_reconciliation_last_run_timestamp_seconds", "When the newest audit ended.")
+LAG = Gauge(
+    "tollgate_reconciliation_lag_events", "Events that a service had not consumed at the newest audit.", ["service"]
+)
+FAILURES = Counter(
+    "tollgate_reconciliation_failures", "Audits that could not be made, because a service or store was away."
+)
 
 
 class AuditWorker:

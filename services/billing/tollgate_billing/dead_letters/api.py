@@ -10,8 +10,8 @@ from psycopg.rows import DictRow
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
-from tollgate_common.access_tokens import Verifier
-from tollgate_common.callers import operators
+from tollgate_common.auth.access_tokens import Verifier
+from tollgate_common.auth.callers import operators
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
 

@@ -16,11 +16,11 @@ from aiokafka import TopicPartition
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Letter, Source
 from tollgate_billing.handlers.quarantine import quarantine_unrateable
-from tollgate_common.brokers import Brokers
 from tollgate_common.clock import utc_now
-from tollgate_common.consumer import SESSION_TIMEOUT_MS, Batches, Consumer
-from tollgate_common.postgres import Pool
-from tollgate_common.records import Record, sent_at
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Batches, Consumer
+from tollgate_common.kafka.records import Record, sent_at
+from tollgate_common.postgres.connection import Pool
 from tollgate_common.sequence import MAX_SEQ
 from tollgate_common.topics import WITH_DEAD_LETTERS
 

@@ -12,7 +12,7 @@ from tollgate_billing.auditor.report import State
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Source
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.topics import WITH_DEAD_LETTERS
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class DeadLetterDesk:
             if place is None or place.topic not in self._sources:
                 raise Problem(
                     HTTPStatus.CONFLICT,
-                    "source_unknown",
+                    "source_not_found",
                     f"{source} is no place in a topic that could be sent to again; discard it with a reason instead",
                 )
             newest = (await store.letters_of(connection, source))[-1]
@@ -99,5 +99,5 @@ class DeadLetterDesk:
 async def _known(connection: Connection, source: str) -> DictRow:
     found = await store.source(connection, source)
     if found is None:
-        raise Problem(HTTPStatus.NOT_FOUND, "unknown_dead_letter", f"there is no dead letter of {source}")
+        raise Problem(HTTPStatus.NOT_FOUND, "dead_letter_not_found", f"there is no dead letter of {source}")
     return found

@@ -8,7 +8,7 @@ from psycopg.rows import DictRow
 
 from tollgate_billing.auditor.report import State
 from tollgate_billing.store import SQL
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres.connection import Connection
 
 # An audit that needs more than these to explain its gaps has other worries.
 MAX_EXPLAINING = 20_000

@@ -11,7 +11,7 @@ from tollgate_billing.handlers.prices import OPERATOR
 from tollgate_billing.handlers.publishing import midnight, publish_model, publish_plan, record_prices
 from tollgate_billing.handlers.validation import refusal, similar
 from tollgate_billing.store import NewPrice, StoredModel, StoredPrice
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.rating import BASIS_POINTS, Prices
 
 STANDARD_PLAN = "standard"

@@ -8,7 +8,7 @@ from tollgate_billing import store
 from tollgate_billing.handlers.publishing import publish_model
 from tollgate_billing.handlers.validation import unknown_model
 from tollgate_billing.store import StoredModel
-from tollgate_common.postgres import Pool
+from tollgate_common.postgres.connection import Pool
 
 
 async def describe_model(pool: Pool, model: str, facts: Mapping[str, Any], now: datetime) -> StoredModel:

@@ -11,7 +11,7 @@ from tollgate_billing.handlers.publishing import publish_plan
 from tollgate_billing.handlers.validation import check_free, check_name, moment, refusal, similar
 from tollgate_billing.store import StoredPlan
 from tollgate_common.errors import Problem
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 PLAN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 # Ten times the list price: more is a slip of the keyboard.
@@ -94,7 +94,7 @@ async def _known(connection: Connection, name: str) -> StoredPlan:
     if name not in plans:
         raise Problem(
             HTTPStatus.NOT_FOUND,
-            "unknown_plan",
+            "plan_not_found",
             f"there is no plan {name!r}{similar(name, sorted(plans))}",
             field="plan",
         )

@@ -18,7 +18,7 @@ from tollgate_billing.handlers.validation import (
     unknown_model,
 )
 from tollgate_billing.store import NewPrice, StoredModel, StoredPrice
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.rating import PRICED, Prices, Tier
 
 OPERATOR = "operator"

@@ -8,10 +8,10 @@ from psycopg.rows import DictRow
 from tollgate_billing import store
 from tollgate_billing.facts import Facts
 from tollgate_billing.store import NewPrice, StoredPrice
-from tollgate_common import outbox
 from tollgate_common.events import encode
-from tollgate_common.outbox import Message
-from tollgate_common.postgres import Connection
+from tollgate_common.postgres import outbox
+from tollgate_common.postgres.connection import Connection
+from tollgate_common.postgres.outbox import Message
 from tollgate_common.topics import Topic
 
 # A superseded version stays in the published record for as long as an event may name it: usage.v1 keeps 30 days.

@@ -13,7 +13,7 @@ from tollgate_billing.handlers.validation import refusal, unknown_model
 from tollgate_billing.store import Quarantine
 from tollgate_common.errors import Poison
 from tollgate_common.events import TokensUsed, decode_usage
-from tollgate_common.postgres import Connection, Pool
+from tollgate_common.postgres.connection import Connection, Pool
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ export class ApiError extends Error {
   }
 }
 
-const OF_ROLES = ["role_insufficient", "owners_only", "organisation_not_found"];
+const OF_ROLES = ["insufficient_role", "owners_only", "organization_not_found"];
 
 let organisation: string | null = null;
 
@@ -103,7 +103,7 @@ function problemOf(answer: Response, content: unknown): ApiError {
 }
 
 function isSessionEnded(problem: ApiError): boolean {
-  return problem.status === 401 && (problem.code === "session_missing" || problem.code === "session_invalid");
+  return problem.status === 401 && (problem.code === "session_required" || problem.code === "invalid_session");
 }
 
 export function sentence(text: string): string {

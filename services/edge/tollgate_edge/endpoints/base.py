@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import BYTES_PER_TOKEN, Size
-from tollgate_edge.catalogue import TEXT
-from tollgate_edge.errors import OPENAI_WORDS, ErrorWords, ProviderFailed
+from tollgate_edge.credit.reservation import BYTES_PER_TOKEN, Size
+from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ErrorFormat, ProviderFailed
+from tollgate_edge.pricing.catalog import TEXT
 from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest
-from tollgate_edge.tokens import UNCOUNTABLE
+from tollgate_edge.usage.token_counting import UNCOUNTABLE
 
 
 class Reading(NamedTuple):
@@ -129,7 +129,7 @@ class Endpoint:
 
     path: str
     parse: Callable[[bytes, Mapping[bytes, bytes]], ModelRequest]
-    words: ErrorWords = OPENAI_WORDS
+    error_format: ErrorFormat = OPENAI_ERROR_FORMAT
 
 
 def not_an_answer(what: str) -> ProviderFailed:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from tollgate_edge.allowance import Size, size_of
+from tollgate_edge.credit.reservation import Size, size_of
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
 from tollgate_edge.endpoints.choices import read_choices
-from tollgate_edge.endpoints.prompt_cache import check_prompt_cache
-from tollgate_edge.endpoints.references import check_messages
+from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
+from tollgate_edge.endpoints.validation.references import check_messages
+from tollgate_edge.http.json_body import ChatRequest, limited_body, parse_chat, replaced, upstream_body
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ChatRequest, limited_body, parse_chat, replaced, upstream_body
-from tollgate_edge.sse import ChatStream
-from tollgate_edge.tokens import count_prompt
+from tollgate_edge.streaming.chat_stream import ChatStream
+from tollgate_edge.usage.token_counting import count_prompt
 
 
 class ChatCompletion(ModelRequest):

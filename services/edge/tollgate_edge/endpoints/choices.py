@@ -3,9 +3,9 @@
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.delivered import count_answer
 from tollgate_edge.endpoints.base import ModelRequest, Reading, not_an_answer
-from tollgate_edge.usage import is_given, parse_usage
+from tollgate_edge.streaming.delivered_text import count_answer
+from tollgate_edge.usage.parsers import is_given, parse_usage
 
 
 class _Choice(msgspec.Struct):

@@ -4,12 +4,10 @@ from typing import Any
 
 import msgspec
 
-from tollgate_edge.allowance import CONTEXT_TOKENS, Size
+from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
 from tollgate_edge.endpoints.choices import read_choices
-from tollgate_edge.framing import BLANK_LINE
-from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import (
+from tollgate_edge.http.json_body import (
     ModelName,
     StreamOptions,
     check_limit,
@@ -19,8 +17,10 @@ from tollgate_edge.request import (
     required,
     upstream_body,
 )
-from tollgate_edge.sse import CUT_OFF_REASON, ChatStream
-from tollgate_edge.tokens import count_input
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.chat_stream import CUT_OFF_REASON, ChatStream
+from tollgate_edge.streaming.sse import BLANK_LINE
+from tollgate_edge.usage.token_counting import count_input
 
 
 class _Request(msgspec.Struct):

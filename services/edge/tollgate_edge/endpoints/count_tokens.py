@@ -6,13 +6,13 @@ from collections.abc import Mapping
 import msgspec
 
 from tollgate_common.rating import Prices
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
 from tollgate_edge.endpoints.messages import MESSAGES
-from tollgate_edge.endpoints.metered_features import passed_headers
-from tollgate_edge.endpoints.references import check_messages
+from tollgate_edge.endpoints.validation.metered_features import passed_headers
+from tollgate_edge.endpoints.validation.references import check_messages
+from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, decode, required
 
 
 class _Request(msgspec.Struct):
@@ -56,4 +56,4 @@ class TokenCount(ModelRequest):
         return 0
 
 
-COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", TokenCount, MESSAGES.words)
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", TokenCount, MESSAGES.error_format)

@@ -3,13 +3,13 @@
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.errors import missing_parameter
+from tollgate_edge.http.errors import missing_parameter
+from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, clean_user, decode, required
-from tollgate_edge.tokens import count_input
-from tollgate_edge.usage import MOST_TOKENS
+from tollgate_edge.usage.parsers import MAX_TOKENS
+from tollgate_edge.usage.token_counting import count_input
 
 
 class _Request(msgspec.Struct):
@@ -57,7 +57,7 @@ class Embeddings(ModelRequest):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise not_an_answer("list of embeddings") from error
         usage = answer.usage
-        is_told = usage is not None and 0 <= usage.prompt_tokens <= MOST_TOKENS
+        is_told = usage is not None and 0 <= usage.prompt_tokens <= MAX_TOKENS
         tokens = usage.prompt_tokens if usage is not None and is_told else self.prompt_tokens()
         return Reading(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
 

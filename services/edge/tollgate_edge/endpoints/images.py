@@ -5,13 +5,13 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.event_stream import EventStream
+from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, clean_user, decode, required
-from tollgate_edge.tokens import count_input
-from tollgate_edge.usage import is_given, parse_image_usage
+from tollgate_edge.streaming.typed_stream import EventStream
+from tollgate_edge.usage.parsers import is_given, parse_image_usage
+from tollgate_edge.usage.token_counting import count_input
 
 # The largest image of gpt-image-1 at high quality has 6,240; each that shows how far it is has a hundred more.
 IMAGE_OUTPUT_TOKENS = 8_192

@@ -5,17 +5,17 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound
+from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.endpoints.metered_features import Limited, check_tool, passed_headers
-from tollgate_edge.endpoints.references import check_messages, not_kept
-from tollgate_edge.errors import ApiError, ErrorWords, missing_parameter
-from tollgate_edge.event_stream import EventStream
-from tollgate_edge.framing import BLANK_LINE
+from tollgate_edge.endpoints.validation.metered_features import Limited, check_tool, passed_headers
+from tollgate_edge.endpoints.validation.references import check_messages, not_kept
+from tollgate_edge.http.errors import ApiError, ErrorFormat, missing_parameter
+from tollgate_edge.http.json_body import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
-from tollgate_edge.tokens import count_input, count_text
-from tollgate_edge.usage import is_given, parse_messages_usage
+from tollgate_edge.streaming.sse import BLANK_LINE
+from tollgate_edge.streaming.typed_stream import EventStream
+from tollgate_edge.usage.parsers import is_given, parse_messages_usage
+from tollgate_edge.usage.token_counting import count_input, count_text
 
 _KEPT_THERE = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
@@ -203,4 +203,4 @@ def error_event(error: ApiError) -> bytes:
     return b"event: error\ndata: %b\n\n" % error_body(error)
 
 
-MESSAGES = Endpoint("/v1/messages", Message, ErrorWords(error_body, error_event))
+MESSAGES = Endpoint("/v1/messages", Message, ErrorFormat(error_body, error_event))

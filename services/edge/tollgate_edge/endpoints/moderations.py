@@ -3,10 +3,10 @@
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.http.json_body import ModelName, decode, replaced
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, decode, replaced
 
 # As platform.openai.com/docs/api-reference/moderations has it.
 _DEFAULT_MODEL = "omni-moderation-latest"

@@ -4,13 +4,13 @@ token where a model has no price for searches."""
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.errors import missing_parameter
+from tollgate_edge.http.errors import missing_parameter
+from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, decode, required
-from tollgate_edge.tokens import count_input
-from tollgate_edge.usage import MOST_TOKENS
+from tollgate_edge.usage.parsers import MAX_TOKENS
+from tollgate_edge.usage.token_counting import count_input
 
 # A search ranks up to a hundred documents; one of more than 500 tokens with its query is several documents.
 DOCUMENTS_A_SEARCH = 100
@@ -75,7 +75,7 @@ class Rerank(ModelRequest):
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise not_an_answer("ranking") from error
         told = _told_searches(answer) if self._by_search else _told_tokens(answer)
-        is_told = told is not None and 0 <= told <= MOST_TOKENS
+        is_told = told is not None and 0 <= told <= MAX_TOKENS
         if self._by_search:
             searches = told if told is not None and is_told else -(-len(self._documents) // DOCUMENTS_A_SEARCH)
             tokens = TokenCounts(searches=searches)
@@ -96,7 +96,7 @@ class Rerank(ModelRequest):
 
 def _told_searches(answer: _Answer) -> int | None:
     units = answer.meta.billed_units.search_units if answer.meta and answer.meta.billed_units else None
-    return -int(-units // 1) if units is not None and 0 <= units <= MOST_TOKENS else None
+    return -int(-units // 1) if units is not None and 0 <= units <= MAX_TOKENS else None
 
 
 def _told_tokens(answer: _Answer) -> int | None:

@@ -10,15 +10,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.allowance import CONTEXT_TOKENS, Size, prompt_bound
+from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.endpoints.prompt_cache import check_prompt_cache
-from tollgate_edge.endpoints.references import check_input, not_kept
-from tollgate_edge.errors import OPENAI_WORDS, ApiError, ErrorWords, unsupported_value
-from tollgate_edge.event_stream import EventStream
-from tollgate_edge.framing import BLANK_LINE
-from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import (
+from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
+from tollgate_edge.endpoints.validation.references import check_input, not_kept
+from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ApiError, ErrorFormat, unsupported_value
+from tollgate_edge.http.json_body import (
     ModelName,
     check_limit,
     check_service_tier,
@@ -28,8 +25,11 @@ from tollgate_edge.request import (
     required,
     unescaped,
 )
-from tollgate_edge.tokens import count_input, count_text
-from tollgate_edge.usage import is_given, parse_response_usage
+from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.sse import BLANK_LINE
+from tollgate_edge.streaming.typed_stream import EventStream
+from tollgate_edge.usage.parsers import is_given, parse_response_usage
+from tollgate_edge.usage.token_counting import count_input, count_text
 
 # Tools that the client runs itself. A tool of tomorrow may have a fee.
 _CLIENTS_TOOLS = frozenset(
@@ -282,5 +282,5 @@ def _error_event(error: ApiError) -> bytes:
 
 
 RESPONSES = Endpoint(
-    "/v1/responses", lambda body, _headers: Response(body), ErrorWords(OPENAI_WORDS.body, _error_event)
+    "/v1/responses", lambda body, _headers: Response(body), ErrorFormat(OPENAI_ERROR_FORMAT.body, _error_event)
 )

@@ -5,14 +5,14 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
-from tollgate_edge.errors import ApiError, ErrorWords
-from tollgate_edge.event_stream import BinaryStream, EventStream
+from tollgate_edge.http.errors import ApiError, ErrorFormat
+from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import ModelName, decode, required
-from tollgate_edge.tokens import count_input
-from tollgate_edge.usage import is_given, parse_speech_usage
+from tollgate_edge.streaming.typed_stream import BinaryStream, EventStream
+from tollgate_edge.usage.parsers import is_given, parse_speech_usage
+from tollgate_edge.usage.token_counting import count_input
 
 # What gpt-4o-mini-tts makes at most.
 AUDIO_OUTPUT_TOKENS = 2_048 * 10
@@ -106,4 +106,4 @@ class SpeechStream(EventStream):
 
 
 # Bytes of an error in the middle of sound would be played.
-SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: Speech(body), ErrorWords(ApiError.body, None))
+SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: Speech(body), ErrorFormat(ApiError.body, None))

@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.allowance import Size
+from tollgate_edge.credit.reservation import Size
 from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.errors import invalid_parameter, missing_parameter
-from tollgate_edge.event_stream import EventStream
-from tollgate_edge.form import Form, parse_form
+from tollgate_edge.http.errors import invalid_parameter, missing_parameter
+from tollgate_edge.http.forms import Form, parse_form
+from tollgate_edge.http.json_body import MAX_MODEL_CHARS, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.request import MAX_MODEL_CHARS, required
-from tollgate_edge.tokens import count_input, count_text
-from tollgate_edge.usage import is_given, parse_transcription_usage, seconds_of_audio
+from tollgate_edge.streaming.typed_stream import EventStream
+from tollgate_edge.usage.parsers import is_given, parse_transcription_usage, seconds_of_audio
+from tollgate_edge.usage.token_counting import count_input, count_text
 
 # The least that speech takes in any format that OpenAI reads: Opus at 6 kbit/s. Recorded silence may take less.
-LEAST_BYTES_A_SECOND = 750
+MIN_BYTES_A_SECOND = 750
 # What a second is taken for if the provider does not tell how many there were: MP3 at 64 kbit/s.
 _USUAL_BYTES_A_SECOND = 8_000
 # gpt-4o-transcribe hears ten tokens a second and writes at most so many.
@@ -63,7 +63,7 @@ class Transcription(ModelRequest):
         return ("audio_seconds",) if self._by_second else ("audio_input", "output")
 
     def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the sound's length is what counts
-        seconds = 1 + self._file_bytes // LEAST_BYTES_A_SECOND
+        seconds = 1 + self._file_bytes // MIN_BYTES_A_SECOND
         if self._by_second:
             return Size(0, 1, 0, 0, TokenCounts(audio_seconds=seconds))
         return Size(len(self._prompt) + seconds * _TOKENS_A_SECOND, 1, _TEXT_TOKENS, _TEXT_TOKENS)

@@ -17,18 +17,18 @@ from typing import Protocol
 
 import msgspec
 
-from tollgate_edge.errors import SERVER_ERROR, ApiError, Header
-from tollgate_edge.exchange import Exchange
-from tollgate_edge.form import without_boundary
-from tollgate_edge.idempotency.sealing import KeptAnswer, Seal
-from tollgate_edge.lease_client import LeaseClient, LeaseError, NoAnswer
+from tollgate_edge.credit.leases.client import LeaseClient, LeaseError, NoAnswer
+from tollgate_edge.http.errors import SERVER_ERROR, ApiError, Header
+from tollgate_edge.http.forms import without_boundary
+from tollgate_edge.http.request_context import RequestContext
+from tollgate_edge.idempotency.encryption import Seal, StoredResponse
 
 log = logging.getLogger(__name__)
 
 HEADER = b"idempotency-key"
-LONGEST_KEY_BYTES = 255
+MAX_KEY_BYTES = 255
 # Between two looks at a claim that another request has.
-_FIRST_LOOK_S, _LONGEST_LOOK_S = 0.1, 1.0
+_FIRST_LOOK_S, _MAX_LOOK_S = 0.1, 1.0
 # How long to try to keep an answer before it is given away uncharged.
 KEEP_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
@@ -53,11 +53,11 @@ _keep_decoder = msgspec.json.Decoder(_KeepAnswer)
 class Claim:
     """A request that serves its idempotency key; it must `release` in the end."""
 
-    def __init__(self, owner: "SharedClaims", client: LeaseClient, seal: Seal, exchange: Exchange) -> None:
+    def __init__(self, owner: "SharedClaims", client: LeaseClient, seal: Seal, context: RequestContext) -> None:
         self._owner = owner
         self._client = client
         self._seal = seal
-        self._exchange = exchange
+        self._context = context
         self._is_charged = False
 
     async def keep(self, rest: bytes) -> bool:
@@ -66,14 +66,14 @@ class Claim:
         Too large an answer is kept as that: it is charged, and a repeat is told so. Of an answer that had not begun
         when its client left there is nothing to keep, and its repeat is a first one.
         """
-        exchange = self._exchange
-        body: bytes | None = b"".join(exchange.tape or ()) + rest
+        context = self._context
+        body: bytes | None = b"".join(context.captured_body or ()) + rest
         if not body:
             return False
         if body is not None and len(body) > self._owner.max_answer_bytes:
             body = None
-        answer = KeptAnswer(HTTPStatus.OK, exchange.content_type, exchange.request_id, body)
-        content = {"token": exchange.request_id, "answer": base64.b64encode(self._seal.close(answer)).decode()}
+        answer = StoredResponse(HTTPStatus.OK, context.content_type, context.request_id, body)
+        content = {"token": context.request_id, "answer": base64.b64encode(self._seal.close(answer)).decode()}
         deadline = time.monotonic() + KEEP_TIMEOUT_S
         while True:
             try:
@@ -93,11 +93,13 @@ class Claim:
     def release(self) -> None:
         """If nothing was charged, the next request with this key is a first one."""
         if not self._is_charged:
-            self._owner.release_soon(self._seal.claim_id, self._exchange.request_id)
+            self._owner.release_soon(self._seal.claim_id, self._context.request_id)
 
 
 class Claims(Protocol):
-    async def take(self, exchange: Exchange, account_id: str, api_key: bytes, body: bytes) -> Claim | KeptAnswer | None:
+    async def take(
+        self, context: RequestContext, account_id: str, api_key: bytes, body: bytes
+    ) -> Claim | StoredResponse | None:
         """The claim of a request that is to be served, or the answer of the first one; None without the header.
 
         Raises:
@@ -146,37 +148,39 @@ class SharedClaims:
             try:
                 await self._client.send("POST", f"/idempotency/{claim_id}/release", {"token": token})
             except NoAnswer:
-                await asyncio.sleep(_LONGEST_LOOK_S)
+                await asyncio.sleep(_MAX_LOOK_S)
             except LeaseError as error:
                 log.error("a claim is not released: %s", error)  # noqa: TRY400 - it tells all
                 return
             else:
                 return
 
-    async def take(self, exchange: Exchange, account_id: str, api_key: bytes, body: bytes) -> Claim | KeptAnswer | None:
-        key = exchange.headers.get(HEADER)
+    async def take(
+        self, context: RequestContext, account_id: str, api_key: bytes, body: bytes
+    ) -> Claim | StoredResponse | None:
+        key = context.headers.get(HEADER)
         if key is None:
             return None
         seal = Seal(account_id, api_key, _checked(key))
-        asked = without_boundary(body, exchange.headers.get(b"content-type", b""))
+        asked = without_boundary(body, context.headers.get(b"content-type", b""))
         content = {
             "boot_id": self._boot_id(),
-            "token": exchange.request_id,
-            "fingerprint": seal.fingerprint(exchange.path, asked),
+            "token": context.request_id,
+            "fingerprint": seal.fingerprint(context.path, asked),
         }
-        client = exchange.watch_client()
+        client = context.watch_client()
         try:
             with client:
                 found = await self._ask(seal, content)
         except BaseException:
             # Whether it was claimed in the last moment, or still will be, is not known.
-            self._begin(self._release_twice(seal.claim_id, exchange.request_id))
+            self._begin(self._release_twice(seal.claim_id, context.request_id))
             raise
         finally:
             client.stop()
         if found.answer is None:
-            exchange.tape = []
-            return Claim(self, self._client, seal, exchange)
+            context.captured_body = []
+            return Claim(self, self._client, seal, context)
         answer = seal.open(base64.b64decode(found.answer))
         if answer is None:
             raise _mismatch()
@@ -200,21 +204,21 @@ class SharedClaims:
             if time.monotonic() > deadline:
                 raise _conflict("belongs to a request that is still under way", _RETRY_AFTER)
             await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
+            pause_s = min(pause_s * 2, _MAX_LOOK_S)
 
 
 class NoClaims:
     """Where there is no balance service nobody can keep what the header promises."""
 
-    async def take(self, exchange: Exchange, account_id: str, api_key: bytes, body: bytes) -> None:  # noqa: ARG002 - see above
-        if HEADER in exchange.headers:
+    async def take(self, context: RequestContext, account_id: str, api_key: bytes, body: bytes) -> None:  # noqa: ARG002 - see above
+        if HEADER in context.headers:
             message = "This gateway runs without a balance service and keeps no answers: leave the Idempotency-Key out."
             raise ApiError(HTTPStatus.BAD_REQUEST, message, code="idempotency_unavailable")
 
 
 def _checked(key: bytes) -> bytes:
-    if not 0 < len(key) <= LONGEST_KEY_BYTES:
-        message = f"Invalid Idempotency-Key: expected 1 to {LONGEST_KEY_BYTES} bytes, but got {len(key)}."
+    if not 0 < len(key) <= MAX_KEY_BYTES:
+        message = f"Invalid Idempotency-Key: expected 1 to {MAX_KEY_BYTES} bytes, but got {len(key)}."
         raise ApiError(HTTPStatus.BAD_REQUEST, message, code="invalid_idempotency_key")
     return key
 

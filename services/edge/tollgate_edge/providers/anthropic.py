@@ -7,13 +7,13 @@ from http import HTTPStatus
 
 import msgspec
 
-from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
+from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
 from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
 from tollgate_edge.providers.error_body import told_error
+from tollgate_edge.providers.http_transport import ErrorAnswer, Timeouts, Transport
 from tollgate_edge.providers.openai import OPERATORS_OWN, not_accepted
-from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
-from tollgate_edge.translate import chat_to_messages
-from tollgate_edge.translate.base import translated, translated_answer, translated_request
+from tollgate_edge.providers.translators import openai_to_anthropic as chat_to_messages
+from tollgate_edge.providers.translators.base import translated, translated_answer, translated_request
 
 # Of requests that are translated, and of those that name none: it still takes `temperature`.
 _VERSION = "2023-06-01"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from tollgate_edge.form import with_field
+from tollgate_edge.http.forms import with_field
 
 # Names and values of a provider's own headers.
 Headers = tuple[tuple[str, str], ...]

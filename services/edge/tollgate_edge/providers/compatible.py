@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
+from tollgate_edge.http.json_body import unescaped
 from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
 from tollgate_edge.providers.openai import OpenAIProvider
-from tollgate_edge.request import unescaped
 
 _NEWER_NAME = "max_completion_tokens"
 

@@ -6,13 +6,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
+from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
 from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, ProviderRequest
 from tollgate_edge.providers.error_body import told_error
+from tollgate_edge.providers.http_transport import ErrorAnswer, Timeouts, Transport
 from tollgate_edge.providers.openai import OPERATORS_OWN, not_accepted
-from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
-from tollgate_edge.translate import chat_to_gemini
-from tollgate_edge.translate.base import translated, translated_answer, translated_request
+from tollgate_edge.providers.translators import openai_to_gemini as chat_to_gemini
+from tollgate_edge.providers.translators.base import translated, translated_answer, translated_request
 
 
 class _Error(msgspec.Struct):

@@ -5,10 +5,10 @@ from http import HTTPStatus
 
 import msgspec
 
-from tollgate_edge.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
 from tollgate_edge.providers.error_body import told_error
-from tollgate_edge.providers.transport import ErrorAnswer, Timeouts, Transport
+from tollgate_edge.providers.http_transport import ErrorAnswer, Timeouts, Transport
 
 # What these tell is between the operator and the provider; passed on, it would tell a customer that his own key is
 # wrong or his own credit spent.

@@ -6,10 +6,10 @@ from contextlib import AbstractAsyncContextManager
 import msgspec
 
 from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, Provider, ProviderRequest
-from tollgate_edge.tokens import count_prompt
-from tollgate_edge.translate import messages_to_chat
-from tollgate_edge.translate.base import Json, translated, translated_answer, translated_request
-from tollgate_edge.translate.shapes import MessagesShape
+from tollgate_edge.providers.translators import anthropic_to_openai as messages_to_chat
+from tollgate_edge.providers.translators.base import Json, translated, translated_answer, translated_request
+from tollgate_edge.providers.translators.shapes import MessagesShape
+from tollgate_edge.usage.token_counting import count_prompt
 
 
 class MessagesOverChat:

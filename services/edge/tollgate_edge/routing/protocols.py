@@ -6,10 +6,10 @@ from tollgate_edge.providers.anthropic import AnthropicProvider
 from tollgate_edge.providers.base import Provider
 from tollgate_edge.providers.compatible import CompatibleProvider
 from tollgate_edge.providers.gemini import GeminiProvider
+from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.providers.openai import OpenAIProvider
 from tollgate_edge.providers.over_chat import MessagesOverChat
-from tollgate_edge.providers.transport import Timeouts
-from tollgate_edge.routing.router import SpokenProtocol
+from tollgate_edge.routing.router import ProtocolSpec
 
 
 def _speak_openai(base_url: str, api_key: str, timeouts: Timeouts) -> Provider:
@@ -24,9 +24,9 @@ def _speak_gemini(base_url: str, api_key: str, timeouts: Timeouts) -> Provider:
     return MessagesOverChat(GeminiProvider(base_url, api_key, timeouts))
 
 
-PROTOCOLS: Mapping[str, SpokenProtocol] = {
-    "openai": SpokenProtocol(_speak_openai, "https://api.openai.com/v1"),
-    "openai-compatible": SpokenProtocol(_speak_compatible, None),
-    "anthropic": SpokenProtocol(AnthropicProvider, "https://api.anthropic.com/v1"),
-    "gemini": SpokenProtocol(_speak_gemini, "https://generativelanguage.googleapis.com/v1beta"),
+PROTOCOLS: Mapping[str, ProtocolSpec] = {
+    "openai": ProtocolSpec(_speak_openai, "https://api.openai.com/v1"),
+    "openai-compatible": ProtocolSpec(_speak_compatible, None),
+    "anthropic": ProtocolSpec(AnthropicProvider, "https://api.anthropic.com/v1"),
+    "gemini": ProtocolSpec(_speak_gemini, "https://generativelanguage.googleapis.com/v1beta"),
 }

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 from pydantic import SecretStr
 
 from tollgate_edge.providers.base import Provider
-from tollgate_edge.providers.transport import Timeouts
+from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.routing.config import GatewayConfig, read_config
 from tollgate_edge.routing.document import WrongDocument
 from tollgate_edge.routing.routes import Breakers, Connection, Routes, Target, make_targets
@@ -26,16 +26,16 @@ log = logging.getLogger(__name__)
 WATCH_PERIOD_S = 1.0
 
 
-class Speaker(Protocol):
+class ProviderFactory(Protocol):
     """Makes a provider of a protocol."""
 
     def __call__(self, base_url: str, api_key: str, timeouts: Timeouts) -> Provider: ...
 
 
-class SpokenProtocol(NamedTuple):
+class ProtocolSpec(NamedTuple):
     """`base_url` is where it is spoken unless the provider says otherwise; None if it must say."""
 
-    speak: Speaker
+    speak: ProviderFactory
     base_url: str | None
 
 
@@ -59,7 +59,7 @@ _Version = tuple[int, int, int] | None
 
 class Router:
     def __init__(
-        self, protocols: Mapping[str, SpokenProtocol], read: Callable[[], RouteSource], file: Path | None = None
+        self, protocols: Mapping[str, ProtocolSpec], read: Callable[[], RouteSource], file: Path | None = None
     ) -> None:
         """Read the routes for the first time.
 
@@ -160,7 +160,7 @@ class Router:
         return connection
 
 
-def read_file(file: Path, protocols: Mapping[str, SpokenProtocol]) -> RouteSource:
+def read_file(file: Path, protocols: Mapping[str, ProtocolSpec]) -> RouteSource:
     """What the routes are made of, from a file.
 
     Raises:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tollgate_edge.providers.base import Operation, Provider
-from tollgate_edge.routing.breaker import Breaker
+from tollgate_edge.routing.circuit_breaker import Breaker
 from tollgate_edge.routing.config import BreakerPart, RetriesPart
 
 

@@ -1,0 +1,136 @@
+"""What others must know leaves a service's database through its outbox.
+
+Guarantee: a row written in a transaction is published if and only if that transaction commits, at least once, in the
+order of its key. Of the rows of a compacted topic's key that wait, only the newest is published: compaction leaves no
+other. Crash window: after Kafka's commit, before the delete; the rows are published again, with the same version, and
+readers ignore or deduplicate them. A zombie publisher is fenced by its transactional id, so that an older value can
+never come to stand after a newer one in a compacted topic.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import psycopg
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from psycopg.rows import DictRow
+
+from tollgate_common.crash_points import CrashPoint, reach
+from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.kafka.compacted import VERSION_HEADER
+from tollgate_common.kafka.producer import create_producer
+from tollgate_common.postgres.connection import Connection, connect
+from tollgate_common.statements import Statements
+from tollgate_common.topics import SPECS, Topic
+
+log = logging.getLogger(__name__)
+
+SQL = Statements("tollgate_common")
+BATCH_ROWS = 2_000
+# How long a notification may be missed: the table is looked at this often even in silence.
+POLL_S = 1.0
+RETRY_DELAY_S = 1.0
+
+
+class Message(NamedTuple):
+    """A message to publish; `payload` None is a tombstone. `version` grows with each message of a key."""
+
+    topic: Topic
+    key: str
+    version: int
+    payload: bytes | None
+
+
+async def add(connection: Connection, message: Message) -> None:
+    """Write a message into the outbox, in the caller's transaction, after the key's row has been locked."""
+    await connection.execute(
+        SQL["outbox_add"],
+        {"topic": message.topic.value, "key": message.key, "version": message.version, "payload": message.payload},
+    )
+
+
+async def add_many(connection: Connection, messages: Sequence[Message]) -> None:
+    """Write many messages in one statement; the same rules as for `add`."""
+    await connection.execute(
+        SQL["outbox_add_many"],
+        {
+            "topics": [message.topic.value for message in messages],
+            "keys": [message.key for message in messages],
+            "versions": [message.version for message in messages],
+            "payloads": [message.payload for message in messages],
+        },
+    )
+
+
+class Publisher:
+    """Publishes one database's outbox. Any number may run; the one that holds the database's lock works."""
+
+    def __init__(self, brokers: Brokers, dsn: str, prefix: str, service: str) -> None:
+        self._brokers = brokers
+        self._dsn = dsn
+        self._prefix = prefix
+        self._transactional_id = f"{prefix}.outbox.{service}"
+
+    async def run(self) -> None:
+        """Publish until cancelled; a lost store is waited for."""
+        while True:
+            try:
+                await self._lead()
+            except (psycopg.OperationalError, KafkaError) as error:
+                log.warning("outbox waits for its stores: %s", error)
+            await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _lead(self) -> None:
+        async with await connect(self._dsn) as connection:
+            await connection.execute(SQL["outbox_lock"])
+            # After the lock: starting it fences the predecessor, whatever that one believes.
+            producer = create_producer(self._brokers, transactional_id=self._transactional_id)
+            await producer.start()
+            try:
+                await connection.execute("LISTEN outbox")
+                while True:
+                    while await self._publish(connection, producer):
+                        pass
+                    async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
+                        pass
+            finally:
+                await producer.stop()
+
+    async def _publish(self, connection: Connection, producer: AIOKafkaProducer) -> int:
+        rows = await (await connection.execute(SQL["outbox_take"], {"limit": BATCH_ROWS})).fetchall()
+        if not rows:
+            return 0
+        reach(CrashPoint.BEFORE_PUBLISH)
+        async with producer.transaction():
+            sent = [
+                await producer.send(
+                    Topic(row["topic"]).named(self._prefix),
+                    row["payload"],
+                    row["key"].encode(),
+                    headers=[(VERSION_HEADER, str(row["version"]).encode())],
+                )
+                for row in without_superseded(rows)
+            ]
+            # The transaction would commit although a send failed; each must be seen to have succeeded.
+            await asyncio.gather(*sent)
+            reach(CrashPoint.WHILE_PUBLISHING)
+        reach(CrashPoint.AFTER_PUBLISH)
+        await connection.execute(SQL["outbox_delete"], {"ids": [row["id"] for row in rows]})
+        reach(CrashPoint.AFTER_DELETE)
+        return len(rows)
+
+
+def without_superseded(rows: Sequence[DictRow]) -> Sequence[DictRow]:
+    """The rows that somebody must see: of a compacted topic's key the newest version, of other topics all."""
+    newest: dict[tuple[str, str], DictRow] = {}
+    kept = []
+    for row in rows:
+        if SPECS[Topic(row["topic"])].retention_ms is not None:
+            kept.append(row)
+            continue
+        key = row["topic"], row["key"]
+        if key not in newest or newest[key]["version"] <= row["version"]:
+            newest[key] = row
+    return [*kept, *newest.values()]

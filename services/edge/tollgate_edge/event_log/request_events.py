@@ -1,0 +1,154 @@
+"""The events of one request: opened once, closed once, and what it used."""
+
+import re
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from tollgate_common.clock import utc_now
+from tollgate_common.events import Outcome, RequestClosed, RequestDimensions, RequestOpened, TokensUsed
+from tollgate_common.rating import TokenCounts
+from tollgate_common.sequence import Stamp
+from tollgate_common.topics import Topic
+from tollgate_edge.credit.leases.state import Reservation
+from tollgate_edge.event_log.rotation import RotatingEventWriter
+from tollgate_edge.event_log.writer import Batch
+from tollgate_edge.http.json_body import MAX_MODEL_CHARS
+from tollgate_edge.http.request_context import RequestContext
+from tollgate_edge.pricing.catalog import Tariff
+from tollgate_edge.rate_limits.limiter import Permit
+from tollgate_edge.routing.retries import Attempts
+
+_MAX_CLIENT_CHARS = 64
+# The provider's words, cut so that an event stays small whatever it sends.
+_MAX_WORD_CHARS = 64
+# SDKs say `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0`, `OpenAI/JS 6.1.0`, `Anthropic/Python 0.71.0`.
+_SDK = re.compile(r"(?:Async)?(OpenAI|Anthropic)/(\w+) ([\w.+-]+)")
+
+
+class RequestOutcome(NamedTuple):
+    """How a request ended. `tokens` None is nothing used; `estimated` tokens were counted by the edge."""
+
+    outcome: Outcome
+    status: int
+    tokens: TokenCounts | None = None
+    estimated: bool = False
+    finish_reason: str = ""
+    served_model: str = ""
+    error_code: str = ""
+
+
+class RequestMeter:
+    def __init__(
+        self,
+        writer: RotatingEventWriter,
+        context: RequestContext,
+        tariff: Tariff,
+        dimensions: RequestDimensions,
+        *,
+        reservation: Reservation,
+        attempts: Attempts,
+        permit: Permit,
+    ) -> None:
+        self.closed = False
+        self._opening: Batch
+        self._writer = writer
+        self._context = context
+        self._tariff = tariff
+        self._dimensions = dimensions
+        self._reservation = reservation
+        self._attempts = attempts
+        self._ticket = permit
+
+    def open(self) -> None:
+        """Record that the request goes to the provider."""
+        self._opening = self._writer.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
+
+    async def opened(self) -> None:
+        """Wait until that is durable: before an answer's first byte leaves, unless the closing is awaited before it."""
+        await self._opening.durable()
+
+    def close(self, ending: RequestOutcome) -> Batch:
+        """Record how it ended, and settle its reservation. Wait for the flush before an answer's last byte leaves.
+
+        What was recorded is on its way even if nobody waits for it: a cancelled task may call this.
+        """
+        assert not self.closed
+        self.closed = True
+        account_id = self._dimensions.account_id
+        dimensions = replace(self._dimensions, served_model=ending.served_model[:MAX_MODEL_CHARS])
+        now = utc_now()
+        amount_nano = 0
+        if ending.tokens is not None:
+            amount_nano = self._tariff.amount_nano(ending.tokens)
+            self._writer.record(
+                Topic.USAGE,
+                account_id,
+                lambda stamp: self._used(stamp, now, dimensions, ending, amount_nano),
+            )
+        self._reservation.settle(amount_nano)
+        self._ticket.settle_tokens(0 if ending.tokens is None else ending.tokens.total)
+        # The last one's flush is enough: flushes become durable one after another.
+        return self._writer.record(
+            Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
+        )
+
+    def _opened(self, stamp: Stamp) -> RequestOpened:
+        return RequestOpened(stamp=stamp, at=self._context.arrived_at, request=self._dimensions)
+
+    def _used(
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: RequestOutcome, amount_nano: int
+    ) -> TokensUsed:
+        assert ending.tokens is not None
+        return TokensUsed(
+            stamp=stamp,
+            at=now,
+            request=dimensions,
+            tokens=ending.tokens,
+            amount_nano=amount_nano,
+            price_version=self._tariff.price.price_version,
+            plan_version=self._tariff.plan.plan_version,
+            estimated=ending.estimated,
+            outcome=ending.outcome,
+            finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
+            lease_id=self._reservation.lease_id,
+            status=ending.status,
+            error_code=ending.error_code[:_MAX_WORD_CHARS],
+            provider_cost_nano=self._tariff.provider_cost_nano(ending.tokens),
+        )
+
+    def _closed(
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: RequestOutcome
+    ) -> RequestClosed:
+        latency_ms = self._context.elapsed_ms()
+        first_token_ms = self._context.first_byte_ms
+        if first_token_ms is None and ending.outcome is Outcome.COMPLETED:
+            # A whole answer, whose first byte leaves with its last.
+            first_token_ms = latency_ms
+        return RequestClosed(
+            stamp=stamp,
+            at=now,
+            request=dimensions,
+            outcome=ending.outcome,
+            status=ending.status,
+            opened_at=self._context.arrived_at,
+            latency_ms=latency_ms,
+            first_token_ms=first_token_ms,
+            error_code=ending.error_code[:_MAX_WORD_CHARS],
+            finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
+            attempts=max(1, self._attempts.count),
+            target=self._attempts.target.name,
+            failed_attempts=self._attempts.failed,
+        )
+
+
+@lru_cache(maxsize=1024)
+def client_of(user_agent: bytes) -> str:
+    """The client library and its version: `openai-python/3.54.0`, `curl/8.5.0`."""
+    text = user_agent.decode("latin-1")
+    sdk = _SDK.match(text)
+    if sdk is not None:
+        text = f"{sdk[1].lower()}-{sdk[2].lower()}/{sdk[3]}"
+    return text.partition(" ")[0][:_MAX_CLIENT_CHARS]

@@ -1,0 +1,93 @@
+"""A new boot every day, without a pause.
+
+Consumers can judge an event only while they remember its boot, for eight days; a boot that lived on would one day have
+all its events refused. So each day a successor connects, takes over, and the predecessor ends in good order: what it
+stamped is durable, and its last heartbeat says how much that was.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from tollgate_common.events import StampedEvent
+from tollgate_common.sequence import Stamp
+from tollgate_common.topics import Topic
+from tollgate_edge.event_log.writer import Batch, EventWriter
+
+log = logging.getLogger(__name__)
+
+BOOT_LIFETIME_S = 24 * 60 * 60.0
+
+
+class RotatingEventWriter:
+    """A `EventWriter` to those who record, whichever boot is the current one."""
+
+    def __init__(self, start: Callable[[], EventWriter], *, lifetime_s: float = BOOT_LIFETIME_S) -> None:
+        """Build it with its first boot; `run` makes it work.
+
+        Args:
+            start: builds a writer with a boot of its own.
+            lifetime_s: how long a boot may stamp events.
+        """
+        self._start = start
+        self._lifetime_s = lifetime_s
+        self._current = start()
+
+    def refusal(self) -> str | None:
+        return self._current.refusal()
+
+    def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Batch:
+        return self._current.record(topic, account_id, build)
+
+    async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
+        """Work until cancelled; then wait for `until_idle` and end the last boot in good order.
+
+        Raises:
+            whatever ends the current boot's writer.
+        """
+        is_ending = False
+
+        async def until_unused() -> None:
+            # A boot that is replaced is used by nobody; the last one is used until the requests have ended.
+            if is_ending:
+                await until_idle()
+
+        working = asyncio.create_task(self._current.run(until_unused))
+        try:
+            while True:
+                await asyncio.wait([working], timeout=self._lifetime_s)
+                if working.done():
+                    working.result()
+                    return
+                working = await self._replace(working, until_unused)
+        finally:
+            is_ending = True
+            await _end(working)
+
+    async def _replace(
+        self, working: asyncio.Task[None], until_unused: Callable[[], Awaitable[None]]
+    ) -> asyncio.Task[None]:
+        successor = self._start()
+        following = asyncio.create_task(successor.run(until_unused))
+        connected = asyncio.create_task(successor.connected())
+        try:
+            await asyncio.wait([connected, following, working], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            await _end(following)
+            raise
+        finally:
+            connected.cancel()
+        if following.done():
+            following.result()
+        if working.done():
+            await _end(following)
+            return working
+        self._current = successor
+        log.info("a new boot stamps events from here on")
+        await _end(working)
+        return following
+
+
+async def _end(working: asyncio.Task[None]) -> None:
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)

@@ -1,0 +1,121 @@
+"""A multipart form, as far as the edge reads it: RFC 7578. Files are measured, not kept."""
+
+from typing import Any
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import parse_options_header
+
+from tollgate_edge.http.errors import ApiError, invalid_parameter
+
+# Fields are short words; what is larger is a file.
+_MAX_FIELD_BYTES = 64 << 10
+
+
+class Form:
+    """Fields by name, and how many bytes each file has."""
+
+    def __init__(self) -> None:
+        self.file_sizes: dict[str, int] = {}
+        self._fields: dict[str, bytes] = {}
+
+    def field(self, name: str) -> str:
+        """The field's text, empty if it is not there."""
+        return self._fields.get(name, b"").decode(errors="replace").replace("\0", "")
+
+    def add(self, name: str, data: bytes, *, is_file: bool) -> None:
+        if is_file:
+            self.file_sizes[name] = self.file_sizes.get(name, 0) + len(data)
+        elif len(self._fields.get(name, b"")) + len(data) <= _MAX_FIELD_BYTES:
+            self._fields[name] = self._fields.get(name, b"") + data
+        else:
+            raise invalid_parameter(name, f"expected at most {_MAX_FIELD_BYTES} bytes")
+
+
+class _Reader:
+    """The parser's callbacks: a part's header lines, then its bytes."""
+
+    def __init__(self) -> None:
+        self.form = Form()
+        self._header = b""
+        self._value = b""
+        self._name = ""
+        self._is_file = False
+
+    def on_part_begin(self) -> None:
+        self._name, self._is_file = "", False
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        if self._header.lower() == b"content-disposition":
+            _, options = parse_options_header(self._value)
+            self._name = options.get(b"name", b"").decode(errors="replace")
+            self._is_file = b"filename" in options
+        self._header = self._value = b""
+
+    def on_headers_finished(self) -> None:
+        self.form.add(self._name, b"", is_file=self._is_file)
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self.form.add(self._name, data[start:end], is_file=self._is_file)
+
+    def callbacks(self) -> Any:
+        return {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
+
+
+def parse_form(body: bytes, content_type: bytes) -> Form:
+    """The form in a body.
+
+    Raises:
+        ApiError: 400, it is none.
+    """
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise _not_a_form()
+    reader = _Reader()
+    parser = MultipartParser(boundary, reader.callbacks())
+    try:
+        parser.write(body)
+        parser.finalize()
+    except MultipartParseError as error:
+        raise _not_a_form() from error
+    return reader.form
+
+
+def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
+    """The same form with another text in one field, whose part is replaced; all else stays as it was."""
+    _, options = parse_options_header(content_type.encode("latin-1"))
+    delimiter = b"--" + options[b"boundary"]
+    parts = body.split(delimiter)
+    for number, part in enumerate(parts):
+        head, blank, _ = part.partition(b"\r\n\r\n")
+        if blank and _field_name(head) == name.encode():
+            parts[number] = head + blank + value.encode() + b"\r\n"
+    return delimiter.join(parts)
+
+
+def _field_name(head: bytes) -> bytes | None:
+    """Which field a part with these header lines holds, with or without quotes; None for a file."""
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-disposition":
+            _, options = parse_options_header(value.strip())
+            return None if b"filename" in options else options.get(b"name")
+    return None
+
+
+def without_boundary(body: bytes, content_type: bytes) -> bytes:
+    """A form as it would be with any boundary, for each sending has another; anything else as it is."""
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    return body.replace(b"--" + boundary, b"--") if kind == b"multipart/form-data" and boundary else body
+
+
+def _not_a_form() -> ApiError:
+    return invalid_parameter(None, "a multipart/form-data body is expected")

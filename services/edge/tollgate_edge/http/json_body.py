@@ -1,0 +1,187 @@
+"""A chat completion as it is asked for: only what the edge must know; all else passes through untouched."""
+
+import re
+from typing import Annotated, Any, Protocol, TypeVar
+
+import msgspec
+
+from tollgate_edge.http.errors import ApiError, invalid_parameter, missing_parameter, not_json, unsupported_value
+
+# Long enough for any id, short enough that an event stays small: both come from the client.
+MAX_END_USER_CHARS = 256
+MAX_MODEL_CHARS = 256
+_ESCAPED_LETTER = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
+
+
+RequestT = TypeVar("RequestT")
+ValueT = TypeVar("ValueT")
+# Those that cost what the catalogue says, or less.
+_TIERS = frozenset({"auto", "default", "flex", "on_demand", "scale"})
+ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
+
+
+def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
+    """A body as far as the edge reads it. All of it is text, also what is not read here and may be later.
+
+    Raises:
+        ApiError: 400, with the parameter that is wrong.
+    """
+    try:
+        # Of a part, the whole has been here before.
+        if isinstance(body, bytes) and not body.isascii():
+            body.decode()
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise _explain(error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json() from error
+
+
+def required(value: ValueT | None, param: str) -> ValueT:
+    """A field that must be there and not empty.
+
+    Raises:
+        ApiError: 400.
+    """
+    if not value:
+        raise missing_parameter(param)
+    return value
+
+
+def unescaped(body: bytes) -> bytes:
+    """The body with its letters as such: JSON may write any by its number, and a name is to be found however spelt."""
+    return body if b"\\u00" not in body else _ESCAPED_LETTER.sub(lambda found: bytes.fromhex(found[1].decode()), body)
+
+
+def clean_user(user: str | None) -> str:
+    # PostgreSQL's texts cannot hold a NUL, and an event must be storable everywhere.
+    return (user or "").replace("\0", "")[:MAX_END_USER_CHARS]
+
+
+def check_limit(limit: int | None, param: str) -> None:
+    """Refuse a limit of an answer's tokens that is none at some providers: what is less than one bounds nothing.
+
+    Raises:
+        ApiError: 400.
+    """
+    if limit is not None and limit < 1:
+        raise invalid_parameter(param, f"expected at least 1, but got {limit}")
+
+
+def check_service_tier(tier: str | None) -> None:
+    """Refuse to be served sooner at a surcharge, which no usage tells.
+
+    Raises:
+        ApiError: 400.
+    """
+    if tier is not None and tier not in _TIERS:
+        raise unsupported_value("service_tier", "its surcharge could not be metered here")
+
+
+def replaced(body: bytes, **members: Any) -> bytes:
+    """The same JSON object with other members; all else stays as it was."""
+    known: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    return msgspec.json.encode(known | members)
+
+
+class StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+class ChatRequest(msgspec.Struct):
+    model: ModelName | None = None
+    messages: list[msgspec.Raw] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | msgspec.UnsetType | None = msgspec.UNSET
+    user: str | None = None
+    n: int | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    web_search_options: Any = None
+    service_tier: str | None = None
+    store: Any = None
+
+    @property
+    def choices(self) -> int:
+        return max(1, self.n or 1)
+
+    @property
+    def limit_tokens(self) -> int | None:
+        """The most tokens of each choice, if the client said so. Of two, a provider may know either."""
+        given = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
+        return max(given, default=None)
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether the client itself asked for the usage of its stream."""
+        return isinstance(self.stream_options, StreamOptions) and self.stream_options.include_usage is True
+
+    @property
+    def end_user(self) -> str:
+        return clean_user(self.user)
+
+
+_decoder = msgspec.json.Decoder(ChatRequest)
+
+
+def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
+    """The model's name and the request.
+
+    Raises:
+        ApiError: 400, with the parameter that is missing or wrong.
+    """
+    chat = decode(_decoder, body)
+    model = required(chat.model, "model")
+    if chat.messages is None:
+        raise missing_parameter("messages")
+    if not chat.messages:
+        raise invalid_parameter("messages", "expected at least one message, but got none")
+    if chat.web_search_options is not None:
+        raise unsupported_value("web_search_options", "the fees of a search could not be metered here")
+    check_service_tier(chat.service_tier)
+    check_limit(chat.max_tokens, "max_tokens")
+    check_limit(chat.max_completion_tokens, "max_completion_tokens")
+    return model, chat
+
+
+class StreamRequest(Protocol):
+    """A request whose stream may state its usage."""
+
+    stream: bool | None
+    stream_options: StreamOptions | msgspec.UnsetType | None
+
+    @property
+    def includes_usage(self) -> bool: ...
+
+
+def upstream_body(body: bytes, chat: StreamRequest) -> bytes:
+    """What the provider gets: the client's own bytes, with the usage asked for if it streams."""
+    if not chat.stream or chat.includes_usage:
+        return body
+    if chat.stream_options is msgspec.UNSET:
+        # The body is an object and has members, so what stands before its last brace can be continued.
+        return body[: body.rindex(b"}")] + b',"stream_options":{"include_usage":true}}'
+    members: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    options: dict[str, Any] = msgspec.json.decode(members["stream_options"]) or {}
+    members["stream_options"] = options | {"include_usage": True}
+    return msgspec.json.encode(members)
+
+
+def limited_body(body: bytes, limit_tokens: int) -> bytes:
+    """An upstream body whose answer may have so many tokens a choice; the client itself set no limit."""
+    members: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    # An explicit null would stand beside the limit.
+    members.pop("max_tokens", None)
+    return msgspec.json.encode(members | {"max_completion_tokens": limit_tokens})
+
+
+def wrong_member(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Which member of a JSON object is wrong, empty for the object itself, and why."""
+    # msgspec says: Expected `bool`, got `str` - at `$.stream`
+    problem, _, location = str(error).partition(" - at ")
+    return location.strip("`").removeprefix("$").removeprefix("."), problem[0].lower() + problem[1:]
+
+
+def _explain(error: msgspec.ValidationError) -> ApiError:
+    param, problem = wrong_member(error)
+    return invalid_parameter(param, problem) if param else not_json()

@@ -1,0 +1,210 @@
+"""HTTP to a provider, over one pool of connections, and what became of a request that broke.
+
+What pyreqwest does when something breaks, tested with its 0.15: only a `ConnectError` whose cause is `client error
+(Connect)` tells that nothing was sent; silence past the time-out comes as `ConnectTimeoutError` before the headers and
+as `ReadTimeoutError` after them. Cancelling while it waits for headers leaves the provider at work; during the body's
+reads it closes the connection at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import NamedTuple
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import ConnectError, PyreqwestError
+from pyreqwest.http import Url
+from pyreqwest.request import RequestBuilder
+from pyreqwest.response import Response
+
+from tollgate_common.clock import utc_now
+from tollgate_edge.http.errors import Header, ProviderError, ProviderFailed
+from tollgate_edge.providers.base import JSON, Answer, Headers
+
+# An error's body is read to its end only up to this size.
+_MAX_ERROR_BYTES = 64 << 10
+# After an answer's last event its body is over; a connection whose body is not, is not worth waiting for.
+_LAST_BYTES_TIMEOUT_S = 1.0
+_NOTHING_SENT = "client error (Connect)"
+
+
+class Timeouts(NamedTuple):
+    """`connect_s` for a connection, `read_s` the longest silence, before the answer or in it."""
+
+    connect_s: float
+    read_s: float
+
+
+class ErrorAnswer(NamedTuple):
+    """A provider's answer whose status is not 200."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+    @property
+    def retry_after_s(self) -> float | None:
+        return None if self.retry_after is None else seconds_until(self.retry_after)
+
+    @property
+    def headers(self) -> tuple[Header, ...]:
+        """Those that the client is told too."""
+        value = self.retry_after
+        is_clean = value is not None and value.isascii() and value.isprintable()
+        return ((b"retry-after", value.encode()),) if is_clean and value is not None else ()
+
+
+class HttpChunks:
+    """A streamed answer that has begun well."""
+
+    def __init__(self, response: Response) -> None:
+        self.content_type = _content_type(response)
+        self._reader = response.body_reader
+
+    async def read(self) -> bytes | None:
+        try:
+            chunk = await self._reader.read_chunk()
+        except (PyreqwestError, TimeoutError, OSError) as error:
+            raise _failure(error, HTTPStatus.OK) from error
+        return None if chunk is None else bytes(chunk)
+
+    async def read_to_end(self) -> None:
+        with suppress(PyreqwestError, TimeoutError, OSError):
+            async with asyncio.timeout(_LAST_BYTES_TIMEOUT_S):
+                # Not `bytes()`, which refuses a body that has already been read to its end.
+                while await self._reader.read_chunk() is not None:
+                    pass
+
+
+class Transport:
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        timeouts: Timeouts,
+        refusal: Callable[[ErrorAnswer], ProviderError],
+    ) -> None:
+        """Build the client; connections are made when they are needed.
+
+        Args:
+            base_url: what every path is below.
+            headers: of every request: who calls.
+            timeouts: how long to wait.
+            refusal: words the provider's error as OpenAI does.
+        """
+        self._base_url = base_url.rstrip("/")
+        self._client = _build_client(headers, timeouts)
+        self._refusal = refusal
+        self._url = lru_cache(maxsize=256)(self._build_url)
+
+    async def aclose(self) -> None:
+        await self._client.close()
+
+    async def complete(self, path: str, body: bytes, content_type: str, headers: Headers = ()) -> Answer:
+        """As `Provider.complete`."""
+        try:
+            response = await self._request(path, body, content_type, headers).build().send()
+        except (PyreqwestError, TimeoutError, OSError) as error:
+            raise _failure(error, None) from error
+        try:
+            answer = bytes(await response.bytes())
+        except (PyreqwestError, TimeoutError, OSError) as error:
+            raise _failure(error, response.status) from error
+        if response.status != HTTPStatus.OK:
+            raise self._refusal(ErrorAnswer(response.status, answer, response.get_header("retry-after")))
+        return Answer(answer, _content_type(response))
+
+    @asynccontextmanager
+    async def stream(
+        self, path: str, body: bytes, content_type: str, headers: Headers = ()
+    ) -> AsyncIterator[HttpChunks]:
+        """As `Provider.stream`."""
+        # The default limit would withhold the answer until 64 KiB of it have come.
+        request = self._request(path, body, content_type, headers).streamed_read_buffer_limit(1).build_streamed()
+        try:
+            response = await request.__aenter__()
+        except (PyreqwestError, TimeoutError, OSError) as error:
+            raise _failure(error, None) from error
+        try:
+            if response.status != HTTPStatus.OK:
+                error_body = await _read_error(response)
+                raise self._refusal(ErrorAnswer(response.status, error_body, response.get_header("retry-after")))
+            yield HttpChunks(response)
+        finally:
+            await request.__aexit__(None, None, None)
+
+    def _request(self, path: str, body: bytes, content_type: str, headers: Headers) -> RequestBuilder:
+        request = self._client.post(self._url(path)).header("content-type", content_type).body_bytes(body)
+        for name, value in headers:
+            request = request.header(name, value)
+        return request
+
+    def _build_url(self, path: str) -> Url:
+        return Url(f"{self._base_url}/{path}")
+
+
+def _build_client(headers: Mapping[str, str], timeouts: Timeouts) -> Client:
+    return (
+        ClientBuilder()
+        .default_headers(dict(headers))
+        .user_agent("tollgate")
+        .connect_timeout(timedelta(seconds=timeouts.connect_s))
+        .read_timeout(timedelta(seconds=timeouts.read_s))
+        # The answer goes on as it came; whoever wants it compressed does that in front of the edge.
+        .gzip(enable=False)
+        .brotli(enable=False)
+        .zstd(enable=False)
+        .deflate(enable=False)
+        .follow_redirects(enable=False)
+        .no_proxy()
+        .build()
+    )
+
+
+def _content_type(response: Response) -> str:
+    return response.get_header("content-type") or JSON
+
+
+async def _read_error(response: Response) -> bytes:
+    try:
+        body = await response.body_reader.read(_MAX_ERROR_BYTES)
+    except (PyreqwestError, TimeoutError, OSError):
+        # The status alone tells enough.
+        return b""
+    return bytes(body or b"")
+
+
+def _failure(error: Exception, upstream_status: int | None) -> ProviderFailed:
+    if isinstance(error, TimeoutError):
+        return ProviderFailed(
+            HTTPStatus.GATEWAY_TIMEOUT,
+            "The provider did not answer in time.",
+            code="provider_timeout",
+            upstream_status=upstream_status,
+        )
+    return ProviderFailed(
+        HTTPStatus.BAD_GATEWAY,
+        "The provider could not be reached or broke off its answer.",
+        sent=not _was_never_sent(error),
+        upstream_status=upstream_status,
+    )
+
+
+def _was_never_sent(error: Exception) -> bool:
+    return isinstance(error, ConnectError) and _NOTHING_SENT in str(error.details)
+
+
+def seconds_until(retry_after: str) -> float | None:
+    """What a `Retry-After` header asks to wait: RFC 9110, 10.2.3; None if it says nothing that makes sense."""
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(retry_after) - utc_now()).total_seconds())
+    except (ValueError, TypeError):
+        return None

@@ -1,0 +1,299 @@
+"""OpenAI's chat completions for a provider that speaks Anthropic's Messages.
+
+Sources: platform.openai.com/docs/api-reference/chat and docs.anthropic.com/en/api/messages. What Messages cannot say is
+refused where the answer would be another one (`n`, `logprobs`, sound) and left out where it is a hint (`seed`,
+penalties, `logit_bias`).
+"""
+
+import time
+
+import msgspec
+
+from tollgate_edge.providers.translators.base import (
+    IMPOSSIBLE_USAGE,
+    Json,
+    arguments_of,
+    data_event,
+    parts_of,
+    refuse_functions,
+    split_data_url,
+    untranslatable,
+)
+from tollgate_edge.streaming.chat_stream import DONE_EVENT
+
+# Messages must name a limit, and a model refuses more than it can write: docs.anthropic.com, "Models overview".
+_DEFAULT_LIMIT = 4_096
+_MAX_TOKENS = (("claude-3-5", 8_192), ("claude-3-7", 64_000), ("claude-3", 4_096), ("claude-opus-4-", 32_000))
+_MAX_TOKENS_OTHERWISE = 64_000
+_FINISH_REASONS = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
+_EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
+_STATED = {"input_tokens", "output_tokens"}
+_JSON_ONLY = "Answer with one JSON object and nothing else."
+
+
+def request(chat: Json) -> Json:
+    """A request, without its model's name changed."""
+    if (chat.get("n") or 1) > 1:
+        raise untranslatable("n", "it makes one choice only")
+    if chat.get("logprobs"):
+        raise untranslatable("logprobs", "it does not tell them")
+    refuse_functions(chat)
+    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or _DEFAULT_LIMIT
+    system, messages = _split_system(chat["messages"])
+    asked: Json = {"model": chat["model"], "max_tokens": min(limit, _most_tokens(chat["model"])), "messages": messages}
+    output = _output_config(chat, system)
+    stop = chat.get("stop")
+    temperature = chat.get("temperature")
+    optional = {
+        "system": system,
+        "output_config": output,
+        "stop_sequences": [stop] if isinstance(stop, str) else stop,
+        # OpenAI's goes to two.
+        "temperature": None if temperature is None else min(temperature, 1),
+        "top_p": chat.get("top_p"),
+        "tools": [_tool(tool) for tool in chat.get("tools") or ()],
+        "tool_choice": _tool_choice(chat),
+        "metadata": {"user_id": chat["user"]} if chat.get("user") else None,
+        "stream": chat.get("stream"),
+    }
+    return asked | {name: value for name, value in optional.items() if value not in (None, [], {})}
+
+
+def _most_tokens(model: str) -> int:
+    return next((most for name, most in _MAX_TOKENS if model.startswith(name)), _MAX_TOKENS_OTHERWISE)
+
+
+def _split_system(messages: list[Json]) -> tuple[list[Json], list[Json]]:
+    """The system's blocks, and the messages with those of one role in a row joined: results of tools must stand
+    together."""
+    system: list[Json] = []
+    turns: list[Json] = []
+    for message in messages:
+        role = message["role"]
+        if role in {"system", "developer"}:
+            system += _said(message)
+            continue
+        turn_role = "assistant" if role == "assistant" else "user"
+        blocks = _blocks(message)
+        if turns and turns[-1]["role"] == turn_role:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": turn_role, "content": blocks})
+    return system, turns
+
+
+def _blocks(message: Json) -> list[Json]:
+    if message["role"] == "tool":
+        result = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
+        given = _said(message)
+        return [result | {"content": given} if given else result]
+    blocks = _said(message)
+    for call in message.get("tool_calls") or ():
+        function = call["function"]
+        blocks.append(
+            {
+                "type": "tool_use",
+                "id": call["id"],
+                "name": function["name"],
+                "input": arguments_of(function.get("arguments") or ""),
+            }
+        )
+    return blocks
+
+
+def _said(message: Json) -> list[Json]:
+    """A message's content but for texts without a letter: Messages refuse them, and OpenAI's clients send them beside
+    calls of tools, for a system that has nothing to say, and of tools that give nothing."""
+    blocks = [_block(part) for part in parts_of(message.get("content"))]
+    return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
+
+
+def _block(part: Json) -> Json:
+    block = _content(part)
+    # Anthropic's own mark for what to cache, which OpenAI's clients may add to a part.
+    return block | {"cache_control": part["cache_control"]} if part.get("cache_control") else block
+
+
+def _content(part: Json) -> Json:
+    match part["type"]:
+        case "text":
+            return {"type": "text", "text": part["text"]}
+        case "refusal":
+            return {"type": "text", "text": part["refusal"]}
+        case "image_url":
+            url = part["image_url"]["url"]
+            return {"type": "image", "source": _source(url)}
+        case "file" if part["file"].get("file_data"):
+            return {"type": "document", "source": _source(part["file"]["file_data"])}
+        case kind:
+            raise untranslatable("messages", f"it takes no content of type '{kind}'")
+
+
+def _source(url: str) -> Json:
+    data = split_data_url(url)
+    if data is None:
+        return {"type": "url", "url": url}
+    return {"type": "base64", "media_type": data[0], "data": data[1]}
+
+
+def _output_config(chat: Json, system: list[Json]) -> Json:
+    output: Json = {}
+    wanted = chat.get("response_format") or {}
+    if wanted.get("type") == "json_schema":
+        output["format"] = {"type": "json_schema", "schema": wanted["json_schema"]["schema"]}
+    elif wanted.get("type") == "json_object":
+        system.append({"type": "text", "text": _JSON_ONLY})
+    effort = _EFFORTS.get(chat.get("reasoning_effort") or "")
+    return output | ({"effort": effort} if effort else {})
+
+
+def _tool(tool: Json) -> Json:
+    if tool.get("type") != "function":
+        raise untranslatable("tools", "it takes functions only")
+    function = tool["function"]
+    schema = function.get("parameters") or {"type": "object", "properties": {}}
+    made = {"name": function["name"], "description": function.get("description"), "input_schema": schema}
+    made["cache_control"] = tool.get("cache_control")
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def _tool_choice(chat: Json) -> Json | None:
+    if not chat.get("tools"):
+        return None
+    choice = chat.get("tool_choice")
+    if isinstance(choice, dict):
+        made: Json = {"type": "tool", "name": choice["function"]["name"]}
+    else:
+        made = {"type": {"required": "any", "none": "none"}.get(choice or "auto", "auto")}
+    if chat.get("parallel_tool_calls") is False and made["type"] != "none":
+        made["disable_parallel_tool_use"] = True
+    return made if choice is not None or len(made) > 1 else None
+
+
+def usage(stated: Json) -> Json:
+    """`input_tokens` leaves out what was read from a cache or written to one; OpenAI's `prompt_tokens` does not."""
+    read, written = stated.get("cache_read_input_tokens") or 0, stated.get("cache_creation_input_tokens") or 0
+    prompt, output = stated["input_tokens"] + read + written, stated["output_tokens"]
+    if min(stated["input_tokens"], read, written, output) < 0:
+        # What cannot be is not made possible by adding to it.
+        return IMPOSSIBLE_USAGE
+    hourly = (stated.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
+    thinking = (stated.get("output_tokens_details") or {}).get("thinking_tokens") or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {
+            "cached_tokens": read,
+            "cache_write_tokens": written,
+            "cache_write_1h_tokens": hourly,
+        },
+        "completion_tokens_details": {"reasoning_tokens": thinking},
+    }
+
+
+def finish_reason(stop_reason: str | None) -> str:
+    return _FINISH_REASONS.get(stop_reason or "", "stop")
+
+
+def answer(message: Json) -> Json:
+    """A whole answer."""
+    told: Json = {"role": "assistant", "content": None, "refusal": None}
+    texts, thoughts, calls = [], [], []
+    for block in message["content"]:
+        match block["type"]:
+            case "text":
+                texts.append(block["text"])
+            case "thinking":
+                thoughts.append(block["thinking"])
+            case "tool_use":
+                calls.append(_call(block["id"], block["name"], msgspec.json.encode(block["input"]).decode()))
+    if texts:
+        told["content"] = "".join(texts)
+    if thoughts:
+        told["reasoning_content"] = "".join(thoughts)
+    if calls:
+        told["tool_calls"] = calls
+    choice = {"index": 0, "message": told, "logprobs": None, "finish_reason": finish_reason(message["stop_reason"])}
+    stated = {"usage": usage(message["usage"])} if (message.get("usage") or {}).keys() >= _STATED else {}
+    return _envelope(message, "chat.completion") | {"choices": [choice]} | stated
+
+
+def _envelope(message: Json, kind: str) -> Json:
+    return {"id": message["id"], "object": kind, "created": int(time.time()), "model": message["model"]}
+
+
+def _call(call_id: str, name: str, arguments: str) -> Json:
+    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+class Events:
+    """An `EventTranslator` of a streamed answer."""
+
+    def __init__(self) -> None:
+        self._chunk: Json = {}
+        self._usage: Json = {}
+        # What a start states of the answer is a beginning, not a usage.
+        self._is_stated = False
+        self._calls = -1
+
+    def translate(self, event: Json) -> bytes:
+        handle = getattr(self, f"_on_{event['type']}", None)
+        events: bytes = handle(event) if handle is not None else b""
+        return events
+
+    def finish(self) -> bytes:
+        return b""
+
+    def _on_message_start(self, event: Json) -> bytes:
+        message = event["message"]
+        self._chunk = _envelope(message, "chat.completion.chunk")
+        self._usage = dict(message.get("usage") or {})
+        return self._delta({"role": "assistant", "content": ""})
+
+    def _on_content_block_start(self, event: Json) -> bytes:
+        block = event["content_block"]
+        if block["type"] == "tool_use":
+            self._calls += 1
+            return self._delta({"tool_calls": [{"index": self._calls, **_call(block["id"], block["name"], "")}]})
+        return self._delta({"content": block["text"]}) if block.get("text") else b""
+
+    def _on_content_block_delta(self, event: Json) -> bytes:
+        delta = event["delta"]
+        match delta["type"]:
+            case "text_delta":
+                return self._delta({"content": delta["text"]})
+            case "thinking_delta":
+                return self._delta({"reasoning_content": delta["thinking"]})
+            case "input_json_delta":
+                function = {"arguments": delta["partial_json"]}
+                return self._delta({"tool_calls": [{"index": self._calls, "function": function}]})
+        return b""
+
+    def _on_message_delta(self, event: Json) -> bytes:
+        stated = event.get("usage") or {}
+        self._is_stated = self._is_stated or bool(stated)
+        self._usage |= {name: value for name, value in stated.items() if value is not None}
+        reason = event["delta"].get("stop_reason")
+        return self._delta({}, finish_reason(reason)) if reason else b""
+
+    def _on_message_stop(self, _event: Json) -> bytes:
+        return self._stated_usage() + DONE_EVENT
+
+    @staticmethod
+    def _on_error(event: Json) -> bytes:
+        return data_event({"error": event["error"]})
+
+    def _stated_usage(self) -> bytes:
+        if not self._is_stated or not self._usage.keys() >= _STATED:
+            return b""
+        return data_event(self._chunk | {"choices": [], "usage": usage(self._usage)})
+
+    def _delta(self, delta: Json, finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return data_event(self._chunk | {"choices": [choice], "usage": None})

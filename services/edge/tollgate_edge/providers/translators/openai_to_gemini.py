@@ -1,0 +1,334 @@
+"""OpenAI's chat completions for a provider that speaks Gemini's generateContent.
+
+Sources: platform.openai.com/docs/api-reference/chat and ai.google.dev/api/generate-content. What Gemini cannot say is
+refused where the answer would be another one (`logprobs`, custom tools) and left out where it is a hint (`logit_bias`).
+"""
+
+import time
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import msgspec
+
+from tollgate_edge.providers.translators.base import (
+    IMPOSSIBLE_USAGE,
+    Json,
+    arguments_of,
+    data_event,
+    parts_of,
+    refuse_functions,
+    split_data_url,
+    text_of,
+    untranslatable,
+)
+from tollgate_edge.streaming.chat_stream import DONE_EVENT
+
+_FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
+# What stands there Gemini does not fetch: it is a film, or a file that the operator keeps.
+_GOOGLES_OWN = (".googleapis.com", ".google.com", ".youtube.com", ".youtu.be")
+_SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+# Tokens of thinking for each of OpenAI's efforts, as Google's own compatible API has them; `none` is none at all.
+_THINKING = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
+# Gemini's mark of the thoughts behind a call, which must come back with it; named as Google's compatible API does.
+_SIGNATURE = "thought_signature"
+_CONFIG = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "n": "candidateCount",
+    "seed": "seed",
+    "presence_penalty": "presencePenalty",
+    "frequency_penalty": "frequencyPenalty",
+}
+
+
+def request(chat: Json) -> Json:
+    """A request; Gemini has the model's name and whether to stream in the path."""
+    if chat.get("logprobs"):
+        raise untranslatable("logprobs", "it tells them otherwise")
+    refuse_functions(chat)
+    system, contents = _contents(chat["messages"])
+    asked = {
+        "contents": contents,
+        "systemInstruction": {"parts": system} if system else None,
+        "tools": _tools(chat.get("tools") or []),
+        "toolConfig": _tool_config(chat.get("tool_choice")) if chat.get("tools") else None,
+        "generationConfig": _config(chat),
+    }
+    return {name: value for name, value in asked.items() if value}
+
+
+def _contents(messages: list[Json]) -> tuple[list[Json], list[Json]]:
+    """The system's parts, and the turns: messages of one role in a row are one."""
+    system: list[Json] = []
+    contents: list[Json] = []
+    names: dict[str, str] = {}
+    for message in messages:
+        if message["role"] in {"system", "developer"}:
+            system += [{"text": text} for part in parts_of(message.get("content")) if (text := text_of([part]))]
+            continue
+        names |= {call["id"]: call["function"]["name"] for call in message.get("tool_calls") or ()}
+        role = "model" if message["role"] == "assistant" else "user"
+        parts = _parts(message, names)
+        if contents and contents[-1]["role"] == role:
+            contents[-1]["parts"] += parts
+        elif parts:
+            contents.append({"role": role, "parts": parts})
+    return system, contents
+
+
+def _parts(message: Json, names: dict[str, str]) -> list[Json]:
+    if message["role"] == "tool":
+        call_id = message["tool_call_id"]
+        if call_id not in names:
+            raise untranslatable("messages", f"no message before it has the tool call '{call_id}'")
+        response = {"result": text_of(message.get("content"))}
+        return [{"functionResponse": {"id": call_id, "name": names[call_id], "response": response}}]
+    parts = [_part(part) for part in parts_of(message.get("content")) if part.get("text") != ""]
+    return parts + [_call_part(call) for call in message.get("tool_calls") or ()]
+
+
+def _call_part(call: Json) -> Json:
+    function = call["function"]
+    arguments = arguments_of(function.get("arguments") or "")
+    part: Json = {"functionCall": {"id": call["id"], "name": function["name"], "args": arguments}}
+    signature = ((call.get("extra_content") or {}).get("google") or {}).get(_SIGNATURE)
+    return part | ({"thoughtSignature": signature} if signature else {})
+
+
+def _part(part: Json) -> Json:
+    match part["type"]:
+        case "text":
+            return {"text": part["text"]}
+        case "refusal":
+            return {"text": part["refusal"]}
+        case "image_url":
+            return _image(part["image_url"]["url"])
+        case "input_audio":
+            sound = part["input_audio"]
+            return {"inlineData": {"mimeType": _SOUND[sound["format"]], "data": sound["data"]}}
+        case "file" if part["file"].get("file_data"):
+            return _media(part["file"]["file_data"], "application/pdf")
+        case kind:
+            raise untranslatable("messages", f"it takes no content of type '{kind}'")
+
+
+def _image(url: str) -> Json:
+    data = split_data_url(url)
+    if data is not None and not data[0].startswith("image/"):
+        # Of a film or a document nobody bounds the tokens as those of an image.
+        raise untranslatable("messages", f"it takes no image of type '{data[0]}'")
+    return _media(url, "image/jpeg")
+
+
+def _media(url: str, kind: str) -> Json:
+    data = split_data_url(url)
+    if data is None:
+        # A name may end with a dot, which says that it is whole.
+        host = f".{urlsplit(url).hostname or ''}".rstrip(".")
+        if not url.startswith(("https://", "http://")) or host.endswith(_GOOGLES_OWN):
+            raise untranslatable("messages", "it takes data, and addresses in the web that are not Google's own")
+        return {"fileData": {"mimeType": kind, "fileUri": url}}
+    return {"inlineData": {"mimeType": data[0], "data": data[1]}}
+
+
+def _tools(tools: list[Json]) -> list[Json]:
+    declarations = []
+    for tool in tools:
+        if tool.get("type") != "function":
+            raise untranslatable("tools", "it takes functions only")
+        function = tool["function"]
+        made = {"name": function["name"], "description": function.get("description")}
+        made["parametersJsonSchema"] = function.get("parameters")
+        declarations.append({name: value for name, value in made.items() if value is not None})
+    return [{"functionDeclarations": declarations}] if declarations else []
+
+
+def _tool_config(choice: Any) -> Json | None:
+    if choice is None:
+        return None
+    if isinstance(choice, dict):
+        calling = {"mode": "ANY", "allowedFunctionNames": [choice["function"]["name"]]}
+    else:
+        calling = {"mode": {"required": "ANY", "none": "NONE"}.get(choice, "AUTO")}
+    return {"functionCallingConfig": calling}
+
+
+def _config(chat: Json) -> Json:
+    config = {name: chat[field] for field, name in _CONFIG.items() if chat.get(field) is not None}
+    limit = chat.get("max_completion_tokens") or chat.get("max_tokens")
+    if limit:
+        config["maxOutputTokens"] = limit
+    stop = chat.get("stop")
+    if stop:
+        config["stopSequences"] = [stop] if isinstance(stop, str) else stop
+    wanted = chat.get("response_format") or {}
+    if wanted.get("type") in {"json_object", "json_schema"}:
+        config["responseMimeType"] = "application/json"
+    if wanted.get("type") == "json_schema":
+        config["responseJsonSchema"] = wanted["json_schema"]["schema"]
+    effort = chat.get("reasoning_effort")
+    if effort in _THINKING:
+        config["thinkingConfig"] = {"thinkingBudget": _THINKING[effort]}
+    return config
+
+
+def usage(stated: Json) -> Json:
+    """Thoughts stand beside the candidates' tokens, cached tokens inside the prompt's."""
+    prompt = stated["promptTokenCount"] + (stated.get("toolUsePromptTokenCount") or 0)
+    thoughts = stated.get("thoughtsTokenCount") or 0
+    output = (stated.get("candidatesTokenCount") or 0) + thoughts
+    if min(stated["promptTokenCount"], output) < 0:
+        return IMPOSSIBLE_USAGE
+    heard = _of_modality(stated.get("promptTokensDetails"), "AUDIO")
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": output,
+        "total_tokens": prompt + output,
+        "prompt_tokens_details": {
+            "cached_tokens": stated.get("cachedContentTokenCount") or 0,
+            "audio_tokens": heard,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": thoughts,
+            "audio_tokens": _of_modality(stated.get("candidatesTokensDetails"), "AUDIO"),
+        },
+    }
+
+
+def _of_modality(details: list[Json] | None, modality: str) -> int:
+    return sum(part.get("tokenCount") or 0 for part in details or () if part.get("modality") == modality)
+
+
+def answer(generated: Json) -> Json:
+    """A whole answer. A prompt that was blocked has no candidates, and becomes a choice that was filtered."""
+    candidates = generated.get("candidates") or []
+    if not candidates and "promptFeedback" not in generated:
+        raise KeyError("candidates")
+    choices = [_choice(candidate, index) for index, candidate in enumerate(candidates)]
+    metadata = generated.get("usageMetadata") or {}
+    stated = {"usage": usage(metadata)} if "promptTokenCount" in metadata else {}
+    return _envelope(generated, "chat.completion") | {"choices": choices or [_blocked()]} | stated
+
+
+def _choice(candidate: Json, index: int) -> Json:
+    told: Json = {"role": "assistant", "content": None, "refusal": None}
+    parts = _split(candidate)
+    if parts.text:
+        told["content"] = parts.text
+    if parts.thoughts:
+        told["reasoning_content"] = parts.thoughts
+    if parts.calls:
+        told["tool_calls"] = parts.calls
+    reason = _finish_reason(candidate.get("finishReason"), has_calls=bool(parts.calls))
+    return {"index": candidate.get("index", index), "message": told, "logprobs": None, "finish_reason": reason}
+
+
+def _blocked() -> Json:
+    told = {"role": "assistant", "content": None, "refusal": None}
+    return {"index": 0, "message": told, "logprobs": None, "finish_reason": "content_filter"}
+
+
+def _finish_reason(reason: str | None, *, has_calls: bool) -> str:
+    if reason == "MAX_TOKENS":
+        return "length"
+    if reason in _FILTERED:
+        return "content_filter"
+    return "tool_calls" if has_calls else "stop"
+
+
+class _Split(msgspec.Struct):
+    """A candidate's parts, or those of one event of its stream."""
+
+    text: str = ""
+    thoughts: str = ""
+    calls: list[Json] = []
+
+
+def _split(candidate: Json) -> _Split:
+    split = _Split()
+    for part in (candidate.get("content") or {}).get("parts") or ():
+        if "functionCall" in part:
+            split.calls.append(_call(part))
+        elif part.get("thought"):
+            split.thoughts += part.get("text") or ""
+        else:
+            split.text += part.get("text") or ""
+    return split
+
+
+def _call(part: Json) -> Json:
+    call = part["functionCall"]
+    arguments = msgspec.json.encode(call.get("args") or {}).decode()
+    made: Json = {
+        "id": call.get("id") or f"call_{uuid4().hex[:24]}",
+        "type": "function",
+        "function": {"name": call["name"], "arguments": arguments},
+    }
+    signature = part.get("thoughtSignature")
+    return made | ({"extra_content": {"google": {_SIGNATURE: signature}}} if signature else {})
+
+
+def _envelope(generated: Json, kind: str) -> Json:
+    return {
+        "id": generated.get("responseId") or f"chatcmpl-{uuid4().hex}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": generated.get("modelVersion") or "",
+    }
+
+
+class Events:
+    """An `EventTranslator` of a streamed answer. Gemini has no last event: the end of the body is it."""
+
+    def __init__(self) -> None:
+        self._chunk: Json = {}
+        self._usage: Json | None = None
+        self._calls: dict[int, int] = {}
+        self._finished: set[int] = set()
+
+    def translate(self, event: Json) -> bytes:
+        if event.get("error"):
+            return data_event({"error": event["error"]})
+        candidates = event.get("candidates") or []
+        events = b""
+        if not self._chunk:
+            self._chunk = _envelope(event, "chat.completion.chunk")
+            events = self._delta(0, {"role": "assistant", "content": ""})
+        if "promptTokenCount" in (event.get("usageMetadata") or {}):
+            self._usage = event["usageMetadata"]
+        if not candidates and event.get("promptFeedback"):
+            self._finished.add(0)
+            return events + self._delta(0, {}, "content_filter")
+        return events + b"".join(self._candidate(candidate, index) for index, candidate in enumerate(candidates))
+
+    def finish(self) -> bytes:
+        if not self._finished:
+            # The provider broke off: without a finish reason nobody takes the answer for complete.
+            return b""
+        stated = b""
+        if self._usage is not None:
+            stated = data_event(self._chunk | {"choices": [], "usage": usage(self._usage)})
+        return stated + DONE_EVENT
+
+    def _candidate(self, candidate: Json, position: int) -> bytes:
+        index = candidate.get("index", position)
+        split = _split(candidate)
+        events = b""
+        if split.thoughts:
+            events += self._delta(index, {"reasoning_content": split.thoughts})
+        if split.text:
+            events += self._delta(index, {"content": split.text})
+        for call in split.calls:
+            number = self._calls.get(index, 0)
+            self._calls[index] = number + 1
+            events += self._delta(index, {"tool_calls": [{"index": number, **call}]})
+        reason = candidate.get("finishReason")
+        if reason:
+            self._finished.add(index)
+            events += self._delta(index, {}, _finish_reason(reason, has_calls=index in self._calls))
+        return events
+
+    def _delta(self, index: int, delta: Json, finish_reason: str | None = None) -> bytes:
+        choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return data_event(self._chunk | {"choices": [choice], "usage": None})

@@ -1,0 +1,227 @@
+"""What each key may do, decided in memory: docs/limits.md.
+
+A limit is for all edges together. Each edge takes the part of it that is one of `edges`, so that no call is made for a
+request; what that costs in exactness stands in the document.
+"""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from tollgate_common.events import KeyLimits, KeyRecord
+from tollgate_edge.http.errors import Header
+from tollgate_edge.http.request_context import RequestContext, Scope
+from tollgate_edge.rate_limits.client_address import Network, client_address, is_within, networks
+from tollgate_edge.rate_limits.errors import (
+    address_not_allowed,
+    rate_limited,
+    suspended,
+    too_many_in_flight,
+)
+from tollgate_edge.rate_limits.gcra import Bucket
+
+# Keys whose buckets are kept. A bucket is full again after a minute without use, so that to forget it changes nothing
+# for a key that is not among the last so many.
+MAX_KEYS = 100_000
+
+
+class _Usage:
+    """What one key has used here lately."""
+
+    __slots__ = ("in_flight", "requests", "tokens")
+
+    def __init__(self) -> None:
+        self.requests = Bucket()
+        self.tokens = Bucket()
+        self.in_flight = 0
+
+
+class Permit:
+    """One request's way through the limits. A key without limits has one too; it does nothing."""
+
+    __slots__ = ("_has_left", "_limits", "_rate_limiter", "_taken_tokens", "_usage", "max_body_bytes")
+
+    def __init__(
+        self, rate_limiter: "RateLimiter", limits: KeyLimits, usage: _Usage | None, max_body_bytes: int
+    ) -> None:
+        self.max_body_bytes = max_body_bytes
+        self._rate_limiter = rate_limiter
+        self._limits = limits
+        self._usage = usage
+        self._taken_tokens = 0
+        self._has_left = False
+
+    def take_tokens(self, estimate: int) -> None:
+        """Take the tokens that the request will probably use, before it is served.
+
+        Raises:
+            ApiError: 429.
+        """
+        limit = self._limits.tokens_per_minute
+        if self._usage is None or limit is None:
+            return
+        share, now_s = self._rate_limiter.share(limit), self._rate_limiter.clock()
+        # What a full bucket would not hold is had from a full one.
+        estimate = min(estimate, int(max(1.0, share)))
+        wait_s = self._usage.tokens.take(estimate, share, now_s)
+        if wait_s:
+            raise rate_limited("tokens", limit, wait_s)
+        self._taken_tokens = estimate
+
+    def settle_tokens(self, used: int) -> None:
+        """Replace the estimate by what was used. The difference may leave a debt, which later requests wait for."""
+        limit = self._limits.tokens_per_minute
+        if self._usage is not None and limit is not None:
+            self._usage.tokens.correct(used - self._taken_tokens, self._rate_limiter.share(limit))
+            self._taken_tokens = used
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """The request has ended. Only the first call counts."""
+        if self._usage is not None and not self._has_left:
+            self._has_left = True
+            self._usage.in_flight -= 1
+
+    def headers(self) -> Sequence[Header]:
+        """`x-ratelimit-*`, as OpenAI's: what is left is what this edge would still let through."""
+        usage = self._usage
+        if usage is None:
+            return ()
+        now_s = self._rate_limiter.clock()
+        headers: list[Header] = []
+        for name, limit, bucket in (
+            (b"requests", self._limits.requests_per_minute, usage.requests),
+            (b"tokens", self._limits.tokens_per_minute, usage.tokens),
+        ):
+            if limit is not None:
+                remaining = bucket.remaining(self._rate_limiter.share(limit), now_s)
+                headers += [
+                    (b"x-ratelimit-limit-" + name, b"%d" % limit),
+                    (b"x-ratelimit-remaining-" + name, b"%d" % min(remaining, limit)),
+                    (b"x-ratelimit-reset-" + name, duration(bucket.reset_s(now_s))),
+                ]
+        return headers
+
+
+class RateLimiter:
+    def __init__(
+        self,
+        *,
+        max_body_bytes: int,
+        defaults: KeyLimits = KeyLimits(),  # noqa: B008 - it is frozen
+        trusted_proxies: tuple[Network, ...] = (),
+        edges: Callable[[], int] = lambda: 1,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Build it.
+
+        Args:
+            max_body_bytes: no key may send more.
+            defaults: of the deployment, for what a key's record leaves open.
+            trusted_proxies: whose X-Forwarded-For is believed.
+            edges: how many processes share the limits now.
+            clock: seconds that do not go back.
+        """
+        self.clock = clock
+        self._max_body_bytes = max_body_bytes
+        self._defaults = defaults
+        self._trusted_proxies = trusted_proxies
+        self._edges = edges
+        self._usages: OrderedDict[str, _Usage] = OrderedDict()
+        self._effective: dict[KeyLimits, KeyLimits] = {}
+
+    def share(self, limit: int) -> float:
+        """This edge's part of a limit."""
+        return limit / max(1, self._edges())
+
+    def check(self, key: KeyRecord, scope: Scope) -> None:
+        """Whether the key may be used at all, and from there.
+
+        Raises:
+            ApiError: 403.
+        """
+        if key.suspended:
+            raise suspended()
+        if key.allowed_ips is not None:
+            address = client_address(scope, self._trusted_proxies)
+            if not is_within(address, networks(key.allowed_ips)):
+                raise address_not_allowed(address)
+
+    def enter(self, key: KeyRecord, context: RequestContext) -> Permit:
+        """Let a request in; its permit must `leave` in the end.
+
+        Raises:
+            ApiError: 403 or 429.
+        """
+        self.check(key, context.scope)
+        limits = self._limits_of(key)
+        body_bytes = min(self._max_body_bytes, limits.max_body_bytes or self._max_body_bytes)
+        if limits.requests_per_minute is None and limits.tokens_per_minute is None and limits.max_in_flight is None:
+            return Permit(self, limits, None, body_bytes)
+        usage = self._usage_of(key.key_id)
+        permit = Permit(self, limits, usage, body_bytes)
+        # A refusal tells them too.
+        context.extra_headers = permit.headers
+        self._take_place(usage, limits)
+        return permit
+
+    def _take_place(self, usage: _Usage, limits: KeyLimits) -> None:
+        most = limits.max_in_flight
+        if most is not None and usage.in_flight >= max(1, int(self.share(most))):
+            raise too_many_in_flight(most)
+        limit = limits.requests_per_minute
+        if limit is not None:
+            wait_s = usage.requests.take(1, self.share(limit), self.clock())
+            if wait_s:
+                raise rate_limited("requests", limit, wait_s)
+        usage.in_flight += 1
+
+    def _limits_of(self, key: KeyRecord) -> KeyLimits:
+        limits = self._effective.get(key.limits)
+        if limits is None:
+            if len(self._effective) >= MAX_KEYS:
+                self._effective.clear()
+            own, default = key.limits, self._defaults
+            limits = self._effective[own] = KeyLimits(
+                requests_per_minute=_or(own.requests_per_minute, default.requests_per_minute),
+                tokens_per_minute=_or(own.tokens_per_minute, default.tokens_per_minute),
+                max_in_flight=_or(own.max_in_flight, default.max_in_flight),
+                max_body_bytes=_or(own.max_body_bytes, default.max_body_bytes),
+            )
+        return limits
+
+    def _usage_of(self, key_id: str) -> _Usage:
+        usage = self._usages.get(key_id)
+        if usage is None:
+            usage = self._usages[key_id] = _Usage()
+            self._forget_oldest()
+        else:
+            self._usages.move_to_end(key_id)
+        return usage
+
+    def _forget_oldest(self) -> None:
+        if len(self._usages) > MAX_KEYS:
+            key_id, oldest = self._usages.popitem(last=False)
+            if oldest.in_flight:
+                self._usages[key_id] = oldest
+
+
+def _or(own: int | None, default: int | None) -> int | None:
+    return default if own is None else own
+
+
+def duration(seconds: float) -> bytes:
+    """As OpenAI writes it, which is Go's way: `12ms`, `1s`, `6m0s`, `1.5s`."""
+    ms = math.ceil(seconds * 1000)
+    if ms < 1000:  # noqa: PLR2004 - milliseconds in a second
+        return b"%dms" % ms
+    minutes, ms = divmod(ms, 60_000)
+    rest = f"{ms / 1000:.3f}".rstrip("0").rstrip(".")
+    return (f"{minutes}m{rest}s" if minutes else f"{rest}s").encode()
