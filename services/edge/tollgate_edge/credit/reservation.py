@@ -138,7 +138,7 @@ def prompt_bound(body: bytes, context_tokens: int | None, *, images: int, has_do
         context_tokens: the most that the model can read, None if that is unknown.
         images: how many it has, whether given in full or by their addresses.
         has_document: whether it has one of those whose pages nobody counts here
-            (docs/decisions/0026-documents-reserve-the-whole-context.md).
+            (docs/decisions/0026-reserve-the-whole-context-for-documents.md).
     """
     prompt = len(body) + images * IMAGE_TOKENS + (CONTEXT_TOKENS if has_document else 0)
     if context_tokens is None:

@@ -1,6 +1,6 @@
 """Sending events to Kafka: whole batches, and an answer for each whether all replicas have it.
 
-Over aiokafka's connections, but without its producer: docs/decisions/0017-a-producer-of-its-own.md. Guarantee: it is
+Over aiokafka's connections, but without its producer: docs/decisions/0017-send-edge-events-with-a-producer-of-our-own.md. Guarantee: it is
 idempotent, so that a batch which is sent again is appended once; and no batch of a partition leaves before the one
 before it is acknowledged.
 """

@@ -1,4 +1,4 @@
-"""Any page in a browser may call the edge: docs/decisions/0024-any-page-may-call.md.
+"""Any page in a browser may call the edge: docs/decisions/0024-allow-browser-requests-from-any-origin.md.
 
 Source: fetch.spec.whatwg.org, "HTTP CORS protocol".
 """
