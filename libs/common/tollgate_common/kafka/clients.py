@@ -27,9 +27,18 @@ _opened: ContextVar[WeakSet[AIOKafkaConnection] | None] = ContextVar("_opened", 
 
 
 class KafkaConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is not typed
+    _was_started = False
+
     async def start(self) -> None:
+        self._was_started = True
         async with _closed_on_failure(self.stop):
             await super().start()
+
+
+    def __del__(self) -> None:
+        # One that was never started has nothing to close.
+        if self._was_started:
+            super().__del__()
 
 
 class KafkaProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka is not typed
