@@ -1,4 +1,4 @@
-"""A ledger of millions of entries, as years leave it: every constraint holds, and so do the auditor's sums."""
+"""A ledger of millions of entries, as years leave it: every constraint holds, and so do the reconciler's sums."""
 
 from typing import Any, LiteralString
 

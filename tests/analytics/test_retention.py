@@ -9,10 +9,10 @@ from pydantic import SecretStr, ValidationError
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import traffic
-from tollgate_analytics.audit import RequestReconciliationSource
 from tollgate_analytics.dimensions import Dimension
 from tollgate_analytics.kept import Kept, after, find_kept
 from tollgate_analytics.queries import Granularity, Range, UsageQuery
+from tollgate_analytics.reconciliation.source import RequestReconciliationSource
 from tollgate_analytics.retention import Retention
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_common.clock import utc_now

@@ -7,9 +7,9 @@ import pytest
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import groups_of, recount, traffic
-from tollgate_analytics.audit import RequestReconciliationSource
 from tollgate_analytics.measures import MEASURES
 from tollgate_analytics.queries import milliseconds
+from tollgate_analytics.reconciliation.source import RequestReconciliationSource
 from tollgate_analytics.rollup import (
     ONE_PART,
     Progress,
@@ -138,7 +138,7 @@ async def test_only_what_has_settled_is_rolled_up(analytics: Analytics) -> None:
     assert not await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
 
 
-async def test_the_auditor_is_told_of_sums_that_are_wrong(analytics: Analytics) -> None:
+async def test_the_reconciler_is_told_of_sums_that_are_wrong(analytics: Analytics) -> None:
     sent = traffic(seed=26, requests=50, accounts=["acc-a"])
     await analytics.send(sent)
     await analytics.until_rows(len(sent))

@@ -22,10 +22,10 @@ TEXTS = {
 # Statements about the deployment, each with who may run it. Whoever adds one here says so.
 OF_NO_ACCOUNT = {
     "newest": "any customer: it tells times, of the table as a whole",
-    "heartbeats": "the auditor",
-    "unclosed": "the auditor",
-    "audit_hours": "the auditor",
-    "audit_rows": "the auditor",
+    "heartbeats": "the reconciler",
+    "unclosed": "the reconciler",
+    "reconciliation_hours": "the reconciler",
+    "reconciliation_rows": "the reconciler",
     "roll_up": "the roll-up",
     "roll_up_count": "the roll-up",
     "roll_up_state": "the roll-up",

@@ -10,7 +10,7 @@ import pytest
 from balance.world import Boot, ReconciliationSource, World
 from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_boots
 from tollgate_balance.leases import Answer, Authorise, Grant, Lease, Outcome
-from tollgate_balance.store.audit import LedgerReconciliationSource
+from tollgate_balance.store.reconciliation import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.ids import new_id
@@ -163,7 +163,7 @@ async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now
 
 
 @pytest.mark.parametrize("column", ["spent_nano", "held_nano"])
-async def test_the_auditor_sees_a_budget_that_counts_wrong(books: ReconciliationSource, column: str) -> None:
+async def test_the_reconciler_sees_a_budget_that_counts_wrong(books: ReconciliationSource, column: str) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     await lease_of(books, "edge", 60, DAY)

@@ -11,7 +11,7 @@ from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_
 from tollgate_balance.handlers.credits import adjust_credit
 from tollgate_balance.handlers.expiry import expire_credit
 from tollgate_balance.leases import Authorise
-from tollgate_balance.store.audit import LedgerReconciliationSource
+from tollgate_balance.store.reconciliation import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Poison
 from waiting import until
@@ -130,7 +130,7 @@ async def test_an_adjustment_is_no_grant_of_the_same_id(books: ReconciliationSou
 
 @pytest.mark.parametrize("run", range(3))
 async def test_any_interleaving_keeps_every_stored_sum(books: ReconciliationSource, run: int) -> None:
-    """Transactions of several accounts at once, in a random order; the auditor finds every sum right."""
+    """Transactions of several accounts at once, in a random order; the reconciler finds every sum right."""
     # Drawn here: workers of one run must agree on the tests' names.
     seed = random.randrange(10**6)
     chance, edge = random.Random(seed), Boot()

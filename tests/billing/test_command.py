@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tollgate_billing import client, command, tables
-from tollgate_billing.auditor.report import Gap, Lag, Mismatch, Report, State, Totals
+from tollgate_billing.reconciliation.report import Gap, Lag, Mismatch, Report, State, Totals
 
 AT = datetime(2026, 11, 23, 5, tzinfo=UTC)
 NOTHING = dict.fromkeys(Totals.model_fields, 0)
@@ -32,9 +32,9 @@ def report(**found: Any) -> dict[str, Any]:
     ).model_dump(mode="json")
 
 
-def test_a_clean_audit_is_a_table_of_zeros() -> None:
-    lines = tables.audit(report()).splitlines()
-    assert lines[0] == "audit of the beginning to 2026-11-23T05:00:00Z: 12 events of usage compared"
+def test_a_clean_reconciliation_is_a_table_of_zeros() -> None:
+    lines = tables.reconciliation(report()).splitlines()
+    assert lines[0] == "reconciliation of the beginning to 2026-11-23T05:00:00Z: 12 events of usage compared"
     assert lines[-1] == "no differences"
     assert sum(line.endswith(" ok") for line in lines) == len(tables.CHECKS)
 
@@ -61,7 +61,7 @@ def test_each_difference_is_a_line_that_names_its_requests() -> None:
         tokens={},
     )
     lag = Lag(service="balance", topic="usage.v1", partition=0, next=3, end=9)
-    text = tables.audit(
+    text = tables.reconciliation(
         report(
             gaps=(gap, gap.model_copy(update={"state": State.LOST, "is_tail": True, "request_ids": ()})),
             mismatches=(mismatch,),
@@ -91,7 +91,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     ("arguments", "said"),
     [
         ((), "required: command"),
-        (("audit", "--from", "yesterday"), "'yesterday' is no time such as 2026-11-23"),
+        (("reconcile", "--from", "yesterday"), "'yesterday' is no time such as 2026-11-23"),
         (("dead-letters",), "required: action"),
         (("dead-letters", "discard", "usage.v1:0:1"), "required: --reason"),
     ],
@@ -107,11 +107,11 @@ def test_without_the_secret_or_a_service_it_ends_with_two(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv(client.TOKEN_VARIABLE, raising=False)
-    assert run(monkeypatch, "audit") == 2
+    assert run(monkeypatch, "reconcile") == 2
     assert "set TOLLGATE_OPERATOR_TOKEN" in capsys.readouterr().err
     monkeypatch.setenv(client.TOKEN_VARIABLE, "a secret of this test")
     monkeypatch.setenv(client.URL_VARIABLE, "http://127.0.0.1:9")
-    assert run(monkeypatch, "audit") == 2
+    assert run(monkeypatch, "reconcile") == 2
     assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().err
 
 
@@ -119,7 +119,7 @@ class Refusing(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.send_response(503)
         self.end_headers()
-        self.wfile.write(b'{"detail": "the audit could not be made: balance is away"}')
+        self.wfile.write(b'{"detail": "the reconciliation could not be made: balance is away"}')
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         pass
@@ -133,7 +133,7 @@ def test_a_refusal_is_told_in_the_services_own_words(
         thread.start()
         monkeypatch.setenv(client.TOKEN_VARIABLE, "a secret of this test")
         monkeypatch.setenv(client.URL_VARIABLE, f"http://127.0.0.1:{server.server_port}")
-        assert run(monkeypatch, "audit") == 2
+        assert run(monkeypatch, "reconcile") == 2
         server.shutdown()
         thread.join()
-    assert "503: the audit could not be made: balance is away" in capsys.readouterr().err
+    assert "503: the reconciliation could not be made: balance is away" in capsys.readouterr().err

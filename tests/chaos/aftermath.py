@@ -1,4 +1,4 @@
-"""When all is quiet again: the audit, and what the recount leaves out."""
+"""When all is quiet again: the reconciliation, and what the recount leaves out."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ async def forget_first_calls(tollgate: Tollgate, books: ReconciliationSource) ->
 
 
 async def settled_report(tollgate: Tollgate) -> dict[str, Any]:
-    """The audit once every event has reached everyone: no spool has one left, and nobody lags."""
+    """The reconciliation once every event has reached everyone: no spool has one left, and nobody lags."""
     report: dict[str, Any] = {}
 
     async def is_settled() -> bool:
@@ -27,7 +27,9 @@ async def settled_report(tollgate: Tollgate) -> dict[str, Any]:
         if any(spool.stat().st_size for spool in spools):
             return False
         try:
-            answer = await tollgate.http.post(f"{tollgate.system.url('billing')}/v1/audits", headers=operator(tollgate))
+            answer = await tollgate.http.post(
+                f"{tollgate.system.url('billing')}/v1/reconciliations", headers=operator(tollgate)
+            )
         except httpx.TransportError:
             return False
         report = answer.json()

@@ -47,7 +47,7 @@ async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFa
     settings = {
         "TOLLGATE_SESSION_TIMEOUT_S": str(SESSION_S),
         "TOLLGATE_LEASE_S": str(LEASE_S),
-        "TOLLGATE_UNCLOSED_AFTER_S": "0",
+        "TOLLGATE_ABANDONED_AFTER_S": "0",
     }
     patience = Patience(first_delay_s=0.1, longest_delay_s=0.3, quick_deaths_allowed=None)
     folder = tmp_path_factory.mktemp("tollgate")

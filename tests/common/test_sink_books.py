@@ -44,5 +44,5 @@ async def test_each_damage_is_named(projection: Sums, found: list[tuple[str, str
     assert [(drift.what, drift.where, drift.stored, drift.rows) for drift in told] == found
 
 
-async def test_a_group_that_moves_meanwhile_is_left_to_the_next_audit() -> None:
+async def test_a_group_that_moves_meanwhile_is_left_to_the_next_reconciliation() -> None:
     assert await drifts(RIGHT, [(1, 10, 100), (2, 21, 210)], [(1, 10, 100), (2, 21, 210)]) == []

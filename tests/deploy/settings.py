@@ -37,7 +37,7 @@ MAY_BE_LEFT_OUT: Mapping[str, set[str]] = {
     | {"mail_from", "console_url", "trusted_proxies", "unlimited_addresses"},
     "analytics": _OF_ALL | {"analytics_raw_days", "analytics_hourly_days"},
     "balance": _OF_ALL | {"lease_s"},
-    "billing": _OF_ALL | {"audit_every_s", "audit_days", "unclosed_after_s"},
+    "billing": _OF_ALL | {"reconciliation_interval_s", "reconciliation_days", "abandoned_after_s"},
     "edge": _OF_ALL
     | {"accounts_url", "edge_name", "gateway_file", "openai_url", "anthropic_url", "gemini_url", "trusted_proxies"}
     | {"connect_timeout_s", "read_timeout_s", "max_body_bytes", "ack_timeout_s", "spool_max_bytes", "spool_max_age_s"}

@@ -18,7 +18,7 @@ MEASURE = (
     "tollgate_balance.gauges",
     "tollgate_balance.handlers.boots",
     "tollgate_balance.handlers.usage",
-    "tollgate_billing.auditor.worker",
+    "tollgate_billing.reconciliation.worker",
     "tollgate_edge.event_log.spool",
 )
 

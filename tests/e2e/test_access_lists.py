@@ -15,7 +15,7 @@ from aiokafka.errors import TopicAuthorizationFailedError
 
 from e2e.access import grant
 from e2e.running import Tollgate, running_tollgate
-from e2e.test_audit import tollgate_command
+from e2e.test_reconciliation import tollgate_command
 from engines.secured_kafka import SecuredKafka, environment_of, password_of
 from engines.stores import unique_name
 from tollgate_common.errors import Retryable
@@ -95,8 +95,8 @@ async def test_the_first_five_minutes(tollgate: Tollgate) -> None:
     ]
 
 
-async def test_the_audit_finds_every_request(tollgate: Tollgate) -> None:
-    code, table = await tollgate_command(tollgate, "audit")
+async def test_the_reconciliation_finds_every_request(tollgate: Tollgate) -> None:
+    code, table = await tollgate_command(tollgate, "reconcile")
     assert (code, table.splitlines()[-1]) == (0, "no differences"), table
 
 

@@ -117,7 +117,7 @@ RequestEvent = RequestOpened | RequestClosed | EdgeHeartbeat
 
 class TokensUsed(StampedEvent, frozen=True, kw_only=True, tag="tokens_used"):
     """What a request used and what it costs. The edge rates it once; the ledger, the charges and the usage reports all
-    take `amount_nano` as it stands here, and the auditor rates it again from `price_version` and `plan_version`."""
+    take `amount_nano` as it stands here, and the reconciler rates it again from `price_version` and `plan_version`."""
 
     request: RequestDimensions
     tokens: TokenCounts

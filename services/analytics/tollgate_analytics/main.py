@@ -2,11 +2,11 @@
 
 from tollgate_analytics import operator_api, rollup
 from tollgate_analytics.api import build_app
-from tollgate_analytics.audit import RequestReconciliationSource, add_routes
 from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live import LiveTail
 from tollgate_analytics.operator_views import Balances
 from tollgate_analytics.price_book import PriceBook
+from tollgate_analytics.reconciliation.source import RequestReconciliationSource, add_routes
 from tollgate_analytics.retention import Retention, keep_knowing
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_analytics.store import Store

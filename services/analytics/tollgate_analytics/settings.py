@@ -11,7 +11,7 @@ MIN_RAW_DAYS = 60
 class AnalyticsSettings(ConsumerSettings):
     clickhouse_url: SecretStr = Field(min_length=8, description="http://user:password@host:port/database")
     internal_token: SecretStr | None = Field(
-        None, min_length=32, description="the secret that the auditor shows; without it nobody can audit"
+        None, min_length=32, description="the secret that the reconciler shows; without it nobody can reconcile"
     )
     operator_token: SecretStr | None = Field(
         None,

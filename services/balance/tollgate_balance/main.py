@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from tollgate_balance.api import accounts as accounts_api
-from tollgate_balance.api import audit as audit_api
 from tollgate_balance.api import idempotency as idempotency_api
 from tollgate_balance.api import internal as internal_api
 from tollgate_balance.api import leases as leases_api
+from tollgate_balance.api import reconciliation as reconciliation_api
 from tollgate_balance.consumers.credits import CreditsConsumer
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.expirer import Expirer
 from tollgate_balance.gauges import Gauges
 from tollgate_balance.settings import BalanceSettings
-from tollgate_balance.store.audit import LedgerReconciliationSource
+from tollgate_balance.store.reconciliation import LedgerReconciliationSource
 from tollgate_balance.sweeper import Sweeper
 from tollgate_common import cli
 from tollgate_common.auth.access_tokens import Verifier
@@ -69,7 +69,7 @@ async def serve(settings: BalanceSettings) -> None:
     internal_api.add_routes(app, pool, token, tokens)
     leases_api.add_routes(app, pool, token, settings.lease, tokens)
     idempotency_api.add_routes(app, pool, token, tokens)
-    audit_api.add_routes(app, LedgerReconciliationSource(pool, prefix), token, tokens)
+    reconciliation_api.add_routes(app, LedgerReconciliationSource(pool, prefix), token, tokens)
     workers = [
         usage.run(),
         credit.run(),

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import httpx
 
 URL_VARIABLE, TOKEN_VARIABLE = "TOLLGATE_BILLING_URL", "TOLLGATE_OPERATOR_TOKEN"
-# An audit of everything reads every row there is.
+# A reconciliation of everything reads every row there is.
 TIMEOUT_S = 600.0
 CLEAN, DIFFERENCES, FAILED = 0, 1, 2
 

@@ -1,7 +1,7 @@
 """`tollgate`: what an operator types. It asks a running billing service.
 
 It does not read the stores itself, so it needs one address and one secret instead of the credentials of three stores
-and the internal token, it runs from a laptop, and what it prints is what the continuous audit would say.
+and the internal token, it runs from a laptop, and what it prints is what the continuous reconciliation would say.
 """
 
 import argparse
@@ -24,10 +24,12 @@ def main() -> None:
     sys.exit(arguments.run(client, arguments))
 
 
-def audit(client: Client, arguments: argparse.Namespace) -> int:
+def reconcile(client: Client, arguments: argparse.Namespace) -> int:
     query = {"from": arguments.start, "to": arguments.end}
-    report = client.ask("POST", "/v1/audits", {name: moment for name, moment in query.items() if moment is not None})
-    sys.stdout.write(tables.audit(report))
+    report = client.ask(
+        "POST", "/v1/reconciliations", {name: moment for name, moment in query.items() if moment is not None}
+    )
+    sys.stdout.write(tables.reconciliation(report))
     return CLEAN if report["is_clean"] else DIFFERENCES
 
 
@@ -63,10 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tollgate", description=about)
     commands = parser.add_subparsers(metavar="command", required=True)
     help_text = "prove that ledger, charges and reports agree; exit 1 if they differ, 2 if it could not be done"
-    command = commands.add_parser("audit", help=help_text)
+    command = commands.add_parser("reconcile", help=help_text)
     command.add_argument("--from", dest="start", type=moment, help="what was sent at this time or later; default all")
     command.add_argument("--to", dest="end", type=moment, help="what was sent before this time; default now")
-    command.set_defaults(run=audit)
+    command.set_defaults(run=reconcile)
     letters = commands.add_parser("dead-letters", help="messages that a consumer gave up")
     actions = letters.add_subparsers(metavar="action", required=True)
     listing = actions.add_parser("list", help="the newest of them")

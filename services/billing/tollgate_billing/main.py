@@ -10,18 +10,18 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_billing import handlers
 from tollgate_billing.api import build_app
-from tollgate_billing.auditor import api as audit_api
-from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
-from tollgate_billing.auditor.event_log import EventLog
-from tollgate_billing.auditor.peers import RemoteReconciliationSource
-from tollgate_billing.auditor.worker import AuditWorker
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
 from tollgate_billing.dead_letters import api as dead_letters_api
 from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.reconciliation import api as reconciliation_api
+from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
+from tollgate_billing.reconciliation.event_log import EventLog
+from tollgate_billing.reconciliation.reconciler import Reconciler
+from tollgate_billing.reconciliation.remote_source import RemoteReconciliationSource
+from tollgate_billing.reconciliation.worker import ReconciliationWorker
 from tollgate_billing.settings import BillingSettings
 from tollgate_billing.store import Charges
 from tollgate_common import cli
@@ -79,15 +79,15 @@ async def serve(settings: BillingSettings) -> None:
         credential = create_credential(settings)
         if credential is not None:
             stack.push_async_callback(credential.aclose)
-        auditor = create_auditor(
+        reconciler = create_reconciler(
             settings, pool=pool, charges=client, http=http, credential=credential, group=consumer.group
         )
         worker = None
-        if auditor is not None:
-            window = timedelta(days=settings.audit_days)
-            worker = AuditWorker(auditor, every_s=settings.audit_every_s, window=window)
+        if reconciler is not None:
+            window = timedelta(days=settings.reconciliation_days)
+            worker = ReconciliationWorker(reconciler, every_s=settings.reconciliation_interval_s, window=window)
             workers.append(worker.run())
-        audit_api.add_routes(app, auditor, worker, settings.operator_token, tokens)
+        reconciliation_api.add_routes(app, reconciler, worker, settings.operator_token, tokens)
         await run_service(app, settings.host, settings.port, *workers)
 
 
@@ -98,7 +98,7 @@ def create_credential(settings: BillingSettings) -> ServiceCredential | None:
     return ServiceCredential("billing", settings.internal_token.get_secret_value(), settings.accounts_url)
 
 
-def create_auditor(
+def create_reconciler(
     settings: BillingSettings,
     *,
     pool: Pool,
@@ -106,22 +106,22 @@ def create_auditor(
     http: httpx.AsyncClient,
     credential: ServiceCredential | None,
     group: str,
-) -> Auditor | None:
-    """None where the settings do not say how to reach those who are to be audited."""
+) -> Reconciler | None:
+    """None where the settings do not say how to reach those who are to be reconciled."""
     if credential is None or settings.balance_url is None or settings.analytics_url is None:
         log.warning(
-            "nothing is audited: %s", "set TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL"
+            "nothing is reconciled: %s", "set TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL"
         )
         return None
     brokers, prefix = settings.brokers, settings.topic_prefix
-    return Auditor(
+    return Reconciler(
         pool=pool,
         event_log=EventLog(brokers),
         prefix=prefix,
         charges=ChargeReconciliationSource(charges, pool, brokers, prefix, group),
         balance=RemoteReconciliationSource(http, settings.balance_url, credential),
         analytics=RemoteReconciliationSource(http, settings.analytics_url, credential),
-        unclosed_after=timedelta(seconds=settings.unclosed_after_s),
+        abandoned_after=timedelta(seconds=settings.abandoned_after_s),
     )
 
 

@@ -13,15 +13,19 @@ class BillingSettings(ConsumerSettings):
         None, min_length=16, description="bearer secret of those who set prices; without it nobody can"
     )
     internal_token: SecretStr | None = Field(
-        None, min_length=32, description="the secret that the auditor shows to other services; without it none is made"
+        None,
+        min_length=32,
+        description="the secret that the reconciler shows to other services; without it none is made",
     )
     balance_url: str | None = Field(
-        None, pattern="^https?://", description="where the auditor finds the balance service"
+        None, pattern="^https?://", description="where the reconciler finds the balance service"
     )
     analytics_url: str | None = Field(None, pattern="^https?://", description="where it finds the analytics service")
-    audit_every_s: float = Field(30, ge=1, le=86_400, description="from the end of one audit to the next one's begin")
-    audit_days: float = Field(1, gt=0, le=3650, description="how far back the continuous audit looks")
-    unclosed_after_s: float = Field(
+    reconciliation_interval_s: float = Field(
+        30, ge=1, le=86_400, description="from the end of one reconciliation to the next one's begin"
+    )
+    reconciliation_days: float = Field(1, gt=0, le=3650, description="how far back the continuous reconciliation looks")
+    abandoned_after_s: float = Field(
         900, ge=0, description="a request that is open for longer is listed as never closed"
     )
     price_providers: str = Field(

@@ -26,13 +26,13 @@ LISTS = {
 }
 
 
-def audit(report: Json) -> str:
+def reconciliation(report: Json) -> str:
     """The checks with their values, then a line for each difference, naming its requests."""
     totals = report["totals"]
     start = report["start"] or "the beginning"
-    lines = [f"audit of {start} to {report['end']}: {report['compared_events']} events of usage compared"]
+    lines = [f"reconciliation of {start} to {report['end']}: {report['compared_events']} events of usage compared"]
     if report.get("expired_before"):
-        lines.append(f"nothing before {report['expired_before']} was audited: usage rows of then are no longer kept")
+        lines.append(f"nothing before {report['expired_before']} was reconciled: usage rows of then are no longer kept")
     lines.append("")
     lines += _table(
         [("", name, str(totals[key]), "ok" if not totals[key] else "DIFFERS") for key, name in CHECKS.items()]

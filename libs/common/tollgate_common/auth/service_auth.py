@@ -1,7 +1,7 @@
 """Who may call `/internal/v1/...`: the deployment's own processes.
 
 A process shows a service's token, which accounts signs, or the secret that all of them share. The secret is what gets a
-process its first token; it is accepted here too, because leases must be granted and books be audited while accounts is
+process its first token; it is accepted here too, because leases and reconciliation must work while accounts is
 away.
 """
 

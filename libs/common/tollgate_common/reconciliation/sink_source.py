@@ -1,6 +1,6 @@
-"""The auditor's view of a table that a `Sink` fills: read from its rows alone, by the columns that each has.
+"""The reconciler's view of a table that a `Sink` fills: read from its rows alone, by the columns that each has.
 
-A table that is audited also has `request_id`, `account_id`, `amount_nano` and the tokens by class.
+A table that is reconciled also has `request_id`, `account_id`, `amount_nano` and the tokens by class.
 """
 
 from collections import defaultdict
@@ -34,7 +34,7 @@ PartitionBoot = tuple[int, str]
 
 
 class SinkReconciliationSource:
-    """The part of `audit.ReconciliationSource` that all sinks' tables share."""
+    """The part of `source.ReconciliationSource` that all sinks' tables share."""
 
     def __init__(self, clickhouse: AsyncClient, table: str, brokers: Brokers, prefix: str, group: str) -> None:
         self._clickhouse = clickhouse
@@ -59,7 +59,7 @@ class SinkReconciliationSource:
         ]
 
     async def boots(self, topic: Topic, since: datetime) -> Sequence[Boot]:
-        found = await self._query("audit_boots", topic, floor=id_floor(since))
+        found = await self._query("reconciliation_boots", topic, floor=id_floor(since))
         odd = [row for row in found if not _is_dense(*row[2:])]
         gaps, doubles = await self._look_into(topic, sorted({row[1] for row in odd}))
         return [
@@ -74,15 +74,17 @@ class SinkReconciliationSource:
         doubles: dict[PartitionBoot, list[Double]] = defaultdict(list)
         if not boot_ids:
             return gaps, doubles
-        for partition, boot_id, start, end in await self._query("audit_gaps", topic, boot_ids=boot_ids):
+        for partition, boot_id, start, end in await self._query("reconciliation_gaps", topic, boot_ids=boot_ids):
             gaps[partition, boot_id].append((start, end))
-        for partition, boot_id, seq, copies, request_id in await self._query("audit_doubles", topic, boot_ids=boot_ids):
+        for partition, boot_id, seq, copies, request_id in await self._query(
+            "reconciliation_doubles", topic, boot_ids=boot_ids
+        ):
             doubles[partition, boot_id].append(Double(seq=seq, copies=copies, request_id=request_id))
         return gaps, doubles
 
     async def digests(self, topic: Topic, ranges: Sequence[Range]) -> Sequence[Digest]:
         found = await self._query(
-            "audit_digests",
+            "reconciliation_digests",
             topic,
             partitions=[part.partition for part in ranges],
             starts=[part.start for part in ranges],
@@ -92,7 +94,9 @@ class SinkReconciliationSource:
         return [Digest(**dict(zip(Digest.model_fields, row, strict=True))) for row in found]
 
     async def rows(self, topic: Topic, partition: int, start: int, end: int) -> Sequence[Row]:
-        found = await self._query("audit_rows", topic, partition=partition, start=start, end=end, limit=MAX_ROWS)
+        found = await self._query(
+            "reconciliation_rows", topic, partition=partition, start=start, end=end, limit=MAX_ROWS
+        )
         return [Row(**dict(zip(Row.model_fields, row, strict=True))) for row in found]
 
     async def _query(self, statement: str, topic: Topic, **parameters: Any) -> Sequence[Sequence[Any]]:
@@ -141,7 +145,7 @@ async def drifts_between(
     """Where stored sums do not say what their rows say.
 
     The two cannot be read in one snapshot, so the stored sums are asked for before and after the rows: a group that has
-    moved meanwhile is left to the next audit.
+    moved meanwhile is left to the next reconciliation.
 
     Args:
         stored: the sums that are stored: a group and its sums in each row.

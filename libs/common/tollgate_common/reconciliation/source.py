@@ -1,6 +1,6 @@
-"""What each consumer of stamped events tells the auditor about its own store, and the HTTP routes that carry it.
+"""What each consumer of stamped events tells the reconciler about its own store, and the HTTP routes that carry it.
 
-No service reads another's tables, so the auditor asks: how far have you come, what do you know of each boot, what do
+No service reads another's tables, so the reconciler asks: how far have you come, what do you know of each boot, what do
 your amounts of these offsets add up to? Where two answers differ, it asks for halves, and in the end for rows.
 """
 
@@ -15,8 +15,8 @@ from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.service_auth import internal_callers
 from tollgate_common.topics import Topic
 
-PATH = "/internal/v1/audit"
-# More rows than this are not listed: the auditor halves its question instead.
+PATH = "/internal/v1/reconciliation"
+# More rows than this are not listed: the reconciler halves its question instead.
 MAX_ROWS = 5_000
 # A boot with more gaps or doubles than this is broken, and the first ones tell how.
 MAX_LISTED = 100
@@ -147,7 +147,7 @@ class KeptFrom(Answer):
 
 
 class ReconciliationSource(Protocol):
-    """One service's store, as the auditor sees it."""
+    """One service's store, as the reconciler sees it."""
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
         """How far each partition that has been begun is consumed."""
@@ -166,13 +166,13 @@ class ReconciliationSource(Protocol):
 
 
 def create_router(token: str | None, tokens: Verifier | None = None) -> APIRouter:
-    """The router of the audit's routes, for callers who show a service's token or the secret `token`."""
-    check = internal_callers(token, "reconciliation_not_configured", "no auditor is trusted", tokens)
+    """The router of the reconciliation's routes, for callers who show a service's token or the secret `token`."""
+    check = internal_callers(token, "reconciliation_not_configured", "no reconciler is trusted", tokens)
     return APIRouter(prefix=PATH, dependencies=[Depends(check)])
 
 
 def add_routes(app: FastAPI, books: ReconciliationSource, token: str | None, tokens: Verifier | None = None) -> None:
-    """Serve `books` to auditors."""
+    """Serve `books` to reconcilers."""
     router = create_router(token, tokens)
 
     @router.get("/positions")

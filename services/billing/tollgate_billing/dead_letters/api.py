@@ -100,7 +100,7 @@ def add_routes(
 
     @router.post("/{source}/discard")
     async def discard_dead_letter(source: str, discard: Discard) -> DeadLetterDetails:
-        """Decide that the message stays out. Its gap stays in every audit, labelled with this decision."""
+        """Decide that the message stays out. Its gap stays in every reconciliation, labelled with this decision."""
         await desk.discard(source, discard.reason)
         return _details(*await desk.read(source))
 

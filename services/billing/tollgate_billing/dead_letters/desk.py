@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from psycopg.rows import DictRow
 
-from tollgate_billing.auditor.report import State
 from tollgate_billing.dead_letters import store
 from tollgate_billing.dead_letters.store import Source
+from tollgate_billing.reconciliation.report import State
 from tollgate_common.errors import Problem
 from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.postgres.connection import Connection, Pool

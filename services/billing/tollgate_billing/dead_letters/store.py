@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import DictRow
 
-from tollgate_billing.auditor.report import State
+from tollgate_billing.reconciliation.report import State
 from tollgate_billing.store import SQL
 from tollgate_common.postgres.connection import Connection
 
-# An audit that needs more than these to explain its gaps has other worries.
+# A reconciliation that needs more than these to explain its gaps has other worries.
 MAX_EXPLAINING = 20_000
 
 
@@ -54,7 +54,7 @@ class Letter(NamedTuple):
 
 
 class ExplainingLetter(NamedTuple):
-    """What an audit needs of a letter. `service` and `source_topic` are names without the deployment's prefix."""
+    """The part of a letter that reconciliation needs. `service` and `source_topic` carry no topic prefix."""
 
     service: str
     source_topic: str | None
@@ -109,7 +109,7 @@ async def decide(connection: Connection, text: str, decision: State, reason: str
 
 async def explaining(connection: Connection, prefix: str, since: datetime) -> list[ExplainingLetter]:
     """The letters since a moment, newest first."""
-    rows = await _rows(connection, "letters_for_audit", since=since, limit=MAX_EXPLAINING)
+    rows = await _rows(connection, "letters_for_reconciliation", since=since, limit=MAX_EXPLAINING)
     return [
         ExplainingLetter(
             service=row["consumer"].removeprefix(f"{prefix}.").split(".")[0],

@@ -1,21 +1,21 @@
-"""An audit of a time whose usage rows have been dropped says so, and takes nothing of it for a loss."""
+"""A reconciliation of a time whose usage rows have been dropped says so, and takes nothing of it for a loss."""
 
 from datetime import timedelta
 
 import pytest
 
-from audit.world import World
+from reconciliation.world import World
 from tollgate_analytics.kept import after
 from tollgate_billing import tables
-from tollgate_billing.auditor.audit import BOOTS_BEFORE
+from tollgate_billing.reconciliation.reconciler import BOOTS_BEFORE
 from tollgate_common.clock import utc_now
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def test_an_audit_begins_where_rows_are_kept(world: World) -> None:
+async def test_an_reconciliation_begins_where_rows_are_kept(world: World) -> None:
     await world.traffic(6)
-    whole = await world.audit()
+    whole = await world.reconcile()
     assert (whole.is_clean, whole.start, whole.expired_before) == (True, None, None)
 
     month = utc_now().year * 100 + utc_now().month
@@ -23,9 +23,9 @@ async def test_an_audit_begins_where_rows_are_kept(world: World) -> None:
     await world.click("TRUNCATE TABLE request_events")
 
     first = after(month) + BOOTS_BEFORE
-    report = await world.auditor.run(None, None)
+    report = await world.reconciler.run(None, None)
     assert (report.start, report.expired_before) == (first, first)
     assert (report.is_clean, report.compared_events) == (True, 0)
-    assert "nothing before" in tables.audit(report.model_dump(mode="json"))
-    later = await world.auditor.run(first + timedelta(days=1), None)
+    assert "nothing before" in tables.reconciliation(report.model_dump(mode="json"))
+    later = await world.reconciler.run(first + timedelta(days=1), None)
     assert later.expired_before is None

@@ -1,8 +1,8 @@
-"""Each kind of damage, planted on real stores, is found by the auditor, and the request is named."""
+"""Each kind of damage, planted on real stores, is found by the reconciler, and the request is named."""
 
 import pytest
 
-from audit.world import Edge, World, differences, request_of
+from reconciliation.world import Edge, World, differences, request_of
 from tollgate_common.events import TokensUsed
 from tollgate_common.topics import Topic
 
@@ -16,7 +16,7 @@ COLUMNS = (
 
 async def test_a_clean_run_is_all_zeros(world: World) -> None:
     used = await world.traffic(30)
-    report = await world.audit()
+    report = await world.reconcile()
     assert differences(report) == {}
     assert report.is_clean
     assert report.is_complete
@@ -228,11 +228,11 @@ async def test_what_no_credit_covered_is_listed(world: World) -> None:
 
 async def test_a_time_without_damage_is_clean(world: World) -> None:
     name = (await world.traffic(6))[0].request.request_id
-    report = await world.audit()
+    report = await world.reconcile()
     await world.click(f"ALTER TABLE charges UPDATE amount_nano = amount_nano + 1 WHERE request_id = '{name}'")
-    later = await world.auditor.run(report.finished_at, None)
+    later = await world.reconciler.run(report.finished_at, None)
     assert (later.mismatches, later.misrated, later.compared_events) == ((), (), 0)
-    earlier = await world.auditor.run(None, report.started_at)
+    earlier = await world.reconciler.run(None, report.started_at)
     assert name in {charge.request_id for charge in earlier.misrated}
 
 

@@ -1,4 +1,4 @@
-"""The ledger as the auditor sees it: `tollgate_common.reconciliation.source.ReconciliationSource`."""
+"""The ledger as the reconciler sees it: `tollgate_common.reconciliation.source.ReconciliationSource`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,10 +32,12 @@ class LedgerReconciliationSource:
         self._prefix = prefix
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
-        return [Position(**row) for row in await self._query("audit_positions", topic=topic.named(self._prefix))]
+        return [
+            Position(**row) for row in await self._query("reconciliation_positions", topic=topic.named(self._prefix))
+        ]
 
     async def boots(self, topic: Topic, since: datetime) -> Sequence[Boot]:
-        rows = await self._query("audit_boots", topic=topic.named(self._prefix), floor=id_floor(since))
+        rows = await self._query("reconciliation_boots", topic=topic.named(self._prefix), floor=id_floor(since))
         return [_boot(row) for row in rows]
 
     async def digests(self, topic: Topic, ranges: Sequence[Range]) -> Sequence[Digest]:
@@ -43,7 +45,7 @@ class LedgerReconciliationSource:
         if topic is not Topic.USAGE:
             return []
         rows = await self._query(
-            "audit_digests",
+            "reconciliation_digests",
             partitions=[part.partition for part in ranges],
             starts=[part.start for part in ranges],
             ends=[part.end for part in ranges],
@@ -54,7 +56,7 @@ class LedgerReconciliationSource:
     async def rows(self, topic: Topic, partition: int, start: int, end: int) -> Sequence[Row]:
         if topic is not Topic.USAGE:
             return []
-        rows = await self._query("audit_rows", partition=partition, start=start, end=end, limit=MAX_ROWS)
+        rows = await self._query("reconciliation_rows", partition=partition, start=start, end=end, limit=MAX_ROWS)
         return [Row(**row) for row in rows]
 
     async def drifts(self, since: datetime) -> Sequence[Drift]:  # noqa: ARG002 - a balance has no beginning but the first
@@ -65,12 +67,12 @@ class LedgerReconciliationSource:
                 stored=int(row["stored"]),
                 rows=int(row["rows"]),
             )
-            for row in await self._query("audit_drifts", limit=MAX_LISTED)
+            for row in await self._query("reconciliation_drifts", limit=MAX_LISTED)
         ]
 
     async def write_offs(self, start: datetime, end: datetime) -> WriteOffs:
-        [total] = await self._query("audit_write_offs_sum", start=start, end=end)
-        listed = await self._query("audit_write_offs", start=start, end=end, limit=MAX_LISTED)
+        [total] = await self._query("reconciliation_write_offs_sum", start=start, end=end)
+        listed = await self._query("reconciliation_write_offs", start=start, end=end, limit=MAX_LISTED)
         return WriteOffs(
             count=total["count"],
             amount_nano=int(total["amount_nano"]),

@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from msgspec.structs import replace
 
-from audit.test_dead_letters import given_up
-from audit.world import World, request_of
+from reconciliation.test_dead_letters import given_up
+from reconciliation.world import World, request_of
 from tollgate_billing import handlers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import encode
@@ -44,7 +44,7 @@ async def test_usage_that_cannot_be_rated_stops_its_model_until_an_operator_lift
     wrong = replace(used, tokens=replace(used.tokens, images=1))
     source = await given_up(world, encode(wrong), 1, wrong.stamp.partition)
     await until_quarantined(world, edge, REASON)
-    report = await world.audit()
+    report = await world.reconcile()
     [found] = report.quarantined
     assert (found.model, found.reason, found.dead_letter) == ("gpt-4o", REASON, source)
     assert report.totals.quarantined == 1
@@ -56,7 +56,7 @@ async def test_usage_that_cannot_be_rated_stops_its_model_until_an_operator_lift
     await until_quarantined(world, edge, REASON)
     await handlers.lift_quarantine(world.catalogue, "gpt-4o", "the test is over", utc_now())
     await until_quarantined(world, edge, "")
-    assert (await world.audit()).quarantined == ()
+    assert (await world.reconcile()).quarantined == ()
 
 
 async def test_what_is_no_usage_stops_no_model(world: World, edge: EdgeCatalogue) -> None:

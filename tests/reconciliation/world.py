@@ -1,4 +1,4 @@
-"""All three consumers in this process on real stores, an edge's events, and the auditor that judges them."""
+"""All three consumers in this process on real stores, an edge's events, and the reconciler that judges them."""
 
 import asyncio
 from collections import defaultdict
@@ -9,9 +9,9 @@ from typing import Any, LiteralString
 import httpx
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.report import Report
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.reconciliation.reconciler import Reconciler
+from tollgate_billing.reconciliation.report import Report
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     EdgeHeartbeat,
@@ -100,7 +100,7 @@ def request_of(account_id: str) -> RequestDimensions:
 
 @dataclass
 class Planted:
-    """What an audit finds after some damage that the one before it did not."""
+    """What a reconciliation finds after some damage that the one before it did not."""
 
     before: Report
     after: Report
@@ -123,7 +123,7 @@ class World:
     ledger: Pool
     catalogue: Pool
     clickhouse: AsyncClient
-    auditor: Auditor
+    reconciler: Reconciler
     desk: DeadLetterDesk
     http: httpx.AsyncClient
     edge: Edge
@@ -150,18 +150,18 @@ class World:
         await self.send(self.edge.void("acc-a"), self.edge.heartbeat())
         return used
 
-    async def audit(self) -> Report:
+    async def reconcile(self) -> Report:
         """Once everyone has consumed everything; whoever ended in an error is heard."""
         self.check()
-        report = await self.auditor.run(None, None)
+        report = await self.reconciler.run(None, None)
         assert report.lag == ()
         return report
 
     async def plant(self, *damages: Awaitable[None]) -> Planted:
-        before = await self.audit()
+        before = await self.reconcile()
         for damage in damages:
             await damage
-        return Planted(before, await self.audit())
+        return Planted(before, await self.reconcile())
 
     def check(self) -> None:
         for worker in self.workers:

@@ -1,4 +1,4 @@
-"""What an audit found. Every difference names the request where anyone knows it."""
+"""What a reconciliation found. Every difference names the request where anyone knows it."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -140,12 +140,13 @@ class Totals(Part):
 
 
 class Report(Part):
-    """One audit of the records of `[start, end)`, by the time at which they were sent."""
+    """One reconciliation of the records of `[start, end)`, by the time at which they were sent."""
 
     is_clean: bool
     start: datetime | None = Field(description="null is the first record there ever was")
     expired_before: datetime | None = Field(
-        None, description="the audit was to begin earlier, but usage rows of before have been dropped; it begins here"
+        None,
+        description="the start of the reconciliation, if usage rows from before it have been dropped",
     )
     end: datetime
     started_at: datetime

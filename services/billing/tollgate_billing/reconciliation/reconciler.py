@@ -1,4 +1,4 @@
-"""One audit, from the first question to the report.
+"""One reconciliation, from the first question to the report.
 
 What makes its answers comparable: everything is compared up to the lowest offset that all consumers have passed, so one
 that lags is no alarm. Tails are judged by heartbeats that were asked for *before* the ends of the topics were read:
@@ -12,14 +12,24 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tollgate_billing import store
-from tollgate_billing.auditor import gaps
-from tollgate_billing.auditor.charge_books import ChargeReconciliationSource, RatedAgain
-from tollgate_billing.auditor.comparison import Comparison, Party, compare
-from tollgate_billing.auditor.event_log import Ends, EventLog
-from tollgate_billing.auditor.peers import RemoteReconciliationSource
-from tollgate_billing.auditor.report import Doubled, Gap, Lag, Mismatch, Quarantined, Report, StaleSum, State, Totals
 from tollgate_billing.dead_letters import store as letter_store
 from tollgate_billing.dead_letters.store import ExplainingLetter
+from tollgate_billing.reconciliation import gaps
+from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource, RatedAgain
+from tollgate_billing.reconciliation.comparison import Comparison, Party, compare
+from tollgate_billing.reconciliation.event_log import Ends, EventLog
+from tollgate_billing.reconciliation.remote_source import RemoteReconciliationSource
+from tollgate_billing.reconciliation.report import (
+    Doubled,
+    Gap,
+    Lag,
+    Mismatch,
+    Quarantined,
+    Report,
+    StaleSum,
+    State,
+    Totals,
+)
 from tollgate_common.clock import utc_now
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.reconciliation.source import Range, ReconciliationSource, Sent, UnclosedRequests, WriteOffs
@@ -27,11 +37,11 @@ from tollgate_common.sequence import BOOT_HORIZON
 from tollgate_common.topics import WITH_DEAD_LETTERS, Topic
 
 BALANCE, BILLING, ANALYTICS = "balance", "billing", "analytics"
-# How long an audit waits for consumers to come to the ends that it has read.
+# How long a reconciliation waits for consumers to come to the ends that it has read.
 CATCH_UP_S = 10.0
 POLL_S = 0.25
 CLOCK_SKEW = timedelta(minutes=1)
-# Boots that began this long before the audited time may have events in it.
+# Boots that began this long before the reconciled time may have events in it.
 BOOTS_BEFORE = BOOT_HORIZON + timedelta(days=1)
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -39,8 +49,8 @@ Positions = Mapping[tuple[str, Topic, int], int]
 """By service, topic and partition, the next offset to consume."""
 
 
-class Scene(NamedTuple):
-    """What an audit starts from, in the order in which it was asked for."""
+class ReconciliationInputs(NamedTuple):
+    """What a reconciliation starts from, in the order in which it was asked for."""
 
     sent: Sequence[Sent]
     ends: Ends
@@ -66,7 +76,7 @@ class Findings(NamedTuple):
     quarantined: list[Quarantined]
 
 
-class Auditor:
+class Reconciler:
     def __init__(
         self,
         *,
@@ -76,7 +86,7 @@ class Auditor:
         charges: ChargeReconciliationSource,
         balance: RemoteReconciliationSource,
         analytics: RemoteReconciliationSource,
-        unclosed_after: timedelta,
+        abandoned_after: timedelta,
     ) -> None:
         self._pool = pool
         self._log = event_log
@@ -84,7 +94,7 @@ class Auditor:
         self._charges = charges
         self._balance = balance
         self._analytics = analytics
-        self._unclosed_after = unclosed_after
+        self._abandoned_after = abandoned_after
         self._busy = asyncio.Lock()
 
     @property
@@ -96,7 +106,7 @@ class Auditor:
         )
 
     async def run(self, start: datetime | None, end: datetime | None) -> Report:
-        """Audit what was sent in `[start, end)`; None is the first record there ever was, and now. One at a time.
+        """Reconcile what was sent in `[start, end)`; None is the first record there ever was, and now. One at a time.
 
         Raises:
             Retryable: a service, Kafka or a store does not answer.
@@ -108,8 +118,8 @@ class Auditor:
         started_at = utc_now()
         expired_before = await self._expired_before(start)
         start = expired_before or start
-        scene = await self._scene(start or EPOCH)
-        found = await self._find(start, end, scene, started_at)
+        inputs = await self._inputs(start or EPOCH)
+        found = await self._find(start, end, inputs, started_at)
         totals = _totals(found)
         return Report(
             is_clean=not any(totals.differences.values()),
@@ -120,7 +130,7 @@ class Auditor:
             finished_at=utc_now(),
             compared_events=found.compared.events,
             totals=totals,
-            lag=tuple(self._lag(scene.ends, scene.positions)),
+            lag=tuple(self._lag(inputs.ends, inputs.positions)),
             gaps=tuple(found.sequences.gaps),
             doubled=(*found.sequences.doubled, *_doubled_postings(found.mismatches)),
             mismatches=tuple(found.mismatches),
@@ -133,7 +143,7 @@ class Auditor:
         )
 
     async def _expired_before(self, start: datetime | None) -> datetime | None:
-        """Where an audit begins if it was to begin at a time whose usage rows have been dropped.
+        """Where a reconciliation begins if it was to begin at a time whose usage rows have been dropped.
 
         A boot that began before has lost rows as well, and would seem to have gaps.
         """
@@ -141,9 +151,11 @@ class Auditor:
         first = kept.rows_from + BOOTS_BEFORE
         return first if kept.rows_from > EPOCH and (start or EPOCH) < first else None
 
-    async def _find(self, start: datetime | None, end: datetime | None, scene: Scene, started_at: datetime) -> Findings:
+    async def _find(
+        self, start: datetime | None, end: datetime | None, inputs: ReconciliationInputs, started_at: datetime
+    ) -> Findings:
         since, until = start or EPOCH, end or started_at
-        spans = await self._spans(start, end, scene)
+        spans = await self._spans(start, end, inputs)
         parties = (
             Party(BALANCE, self._balance, has_every_row=False),
             Party(BILLING, self._charges, has_every_row=True),
@@ -152,23 +164,23 @@ class Auditor:
         compared = await compare(parties, Topic.USAGE, spans)
         return Findings(
             compared,
-            [_explained(mismatch, scene.letters) for mismatch in compared.mismatches],
-            await self._sequences(boots_since(since), scene, compared),
+            [_explained(mismatch, inputs.letters) for mismatch in compared.mismatches],
+            await self._sequences(boots_since(since), inputs, compared),
             await self._charges.rate_again(spans),
             await self._stale_sums(since),
-            await self._unclosed(since, min(until, started_at - self._unclosed_after), scene),
-            # What was consumed while this audit waited counts, and the ledger's clock may be ahead of ours.
+            await self._unclosed(since, min(until, started_at - self._abandoned_after), inputs),
+            # What was consumed while this reconciliation waited counts, and the ledger's clock may be ahead of ours.
             await self._balance.write_offs(since, end or utc_now() + CLOCK_SKEW),
             await self._quarantined(),
         )
 
-    async def _scene(self, since: datetime) -> Scene:
+    async def _inputs(self, since: datetime) -> ReconciliationInputs:
         # Once before, too, so that the heartbeats are the newest that there are.
         await self._caught_up(await self._ends())
         sent = await self._analytics.sent(boots_since(since))
         ends = await self._ends()
         letters = await self._letters(since)
-        return Scene(sent, ends, letters, await self._caught_up(ends))
+        return ReconciliationInputs(sent, ends, letters, await self._caught_up(ends))
 
     async def _ends(self) -> Ends:
         return await self._log.ends(*(topic.named(self._prefix) for topic in (Topic.USAGE, Topic.REQUESTS)))
@@ -201,15 +213,17 @@ class Auditor:
                     if position < end:
                         yield Lag(service=service, topic=topic.value, partition=partition, next=position, end=end)
 
-    async def _spans(self, start: datetime | None, end: datetime | None, scene: Scene) -> list[Range]:
-        """Of usage.v1, the offsets of the audited time that everyone has consumed."""
+    async def _spans(self, start: datetime | None, end: datetime | None, inputs: ReconciliationInputs) -> list[Range]:
+        """Of usage.v1, the offsets of the reconciled time that everyone has consumed."""
         topic = Topic.USAGE.named(self._prefix)
-        ends = scene.ends[topic]
+        ends = inputs.ends[topic]
         first = dict.fromkeys(ends, 0) if start is None else await self._log.at(start, ends, topic)
         last = None if end is None else await self._log.at(end, ends, topic)
         spans = []
         for partition in sorted(ends):
-            safe = min(scene.positions.get((name, Topic.USAGE, partition), 0) for name in (BALANCE, BILLING, ANALYTICS))
+            safe = min(
+                inputs.positions.get((name, Topic.USAGE, partition), 0) for name in (BALANCE, BILLING, ANALYTICS)
+            )
             stop = safe if last is None else min(safe, last[partition])
             if first[partition] < stop:
                 step = stop - first[partition]
@@ -218,7 +232,7 @@ class Auditor:
 
     # --- sequence numbers ---------------------------------------------------------------------------------------------
 
-    async def _sequences(self, since: datetime, scene: Scene, compared: Comparison) -> Sequences:
+    async def _sequences(self, since: datetime, inputs: ReconciliationInputs, compared: Comparison) -> Sequences:
         found: list[Gap] = []
         doubled: list[Doubled] = []
         unlisted = duplicated = 0
@@ -227,15 +241,15 @@ class Auditor:
                 boots = await books.boots(topic, since)
 
                 def is_caught_up(partition: int, service: str = service, topic: Topic = topic) -> bool:
-                    end = scene.ends[topic.named(self._prefix)].get(partition)
-                    return end is not None and scene.positions.get((service, topic, partition), 0) >= end
+                    end = inputs.ends[topic.named(self._prefix)].get(partition)
+                    return end is not None and inputs.positions.get((service, topic, partition), 0) >= end
 
                 found += gaps.find_gaps(service, topic, boots)
-                found += gaps.find_tails(service, topic, boots, scene.sent, is_caught_up)
+                found += gaps.find_tails(service, topic, boots, inputs.sent, is_caught_up)
                 doubled += gaps.find_doubled(service, topic, boots)
                 duplicated += sum(boot.duplicated for boot in boots)
                 unlisted += sum(boot.missing - sum(last - first for first, last in boot.gaps) for boot in boots)
-        return Sequences(gaps.explain(found, scene.letters, compared.requests), doubled, unlisted, duplicated)
+        return Sequences(gaps.explain(found, inputs.letters, compared.requests), doubled, unlisted, duplicated)
 
     # --- dead letters -------------------------------------------------------------------------------------------------
 
@@ -273,12 +287,12 @@ class Auditor:
             for each in found
         ]
 
-    async def _unclosed(self, since: datetime, until: datetime, scene: Scene) -> UnclosedRequests:
+    async def _unclosed(self, since: datetime, until: datetime, inputs: ReconciliationInputs) -> UnclosedRequests:
         """Of the partitions of requests.v1 that are consumed to their ends: elsewhere a close may only be late."""
         partitions = [
             partition
-            for partition, end in scene.ends[Topic.REQUESTS.named(self._prefix)].items()
-            if scene.positions.get((ANALYTICS, Topic.REQUESTS, partition), 0) >= end
+            for partition, end in inputs.ends[Topic.REQUESTS.named(self._prefix)].items()
+            if inputs.positions.get((ANALYTICS, Topic.REQUESTS, partition), 0) >= end
         ]
         if since >= until or not partitions:
             return UnclosedRequests(count=0)

@@ -1,4 +1,4 @@
-"""The charges as the auditor sees them: billing's own table, and its own catalogue to rate it again."""
+"""The charges as the reconciler sees them: billing's own table, and its own catalogue to rate it again."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_billing import store
-from tollgate_billing.auditor.report import Misrated
+from tollgate_billing.reconciliation.report import Misrated
 from tollgate_billing.store import SQL
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres.connection import Pool
@@ -17,7 +17,7 @@ from tollgate_common.reconciliation.source import MAX_LISTED, Drift, Range
 from tollgate_common.topics import Topic
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# As audit_misrated.sql knows a unit that has no price.
+# As reconciliation_misrated.sql knows a unit that has no price.
 UNPRICED = -1
 
 
@@ -39,7 +39,9 @@ class ChargeReconciliationSource(SinkReconciliationSource):
     async def drifts(self, since: datetime) -> Sequence[Drift]:
         async def days(settings: Mapping[str, int]) -> Sequence[Sequence[int]]:
             parameters = {"since_s": (since - EPOCH).days * 86_400}
-            result = await self._clickhouse.query(SQL["audit_days"], parameters=parameters, settings=dict(settings))
+            result = await self._clickhouse.query(
+                SQL["reconciliation_days"], parameters=parameters, settings=dict(settings)
+            )
             return result.result_rows
 
         return await projection_drifts(days, "charges by day", ("rows", "amount_nano"))
@@ -52,12 +54,12 @@ class ChargeReconciliationSource(SinkReconciliationSource):
             "starts": [part.start for part in ranges],
             "ends": [part.end for part in ranges],
         }
-        named = await self._clickhouse.query(SQL["audit_versions"], parameters=places)
+        named = await self._clickhouse.query(SQL["reconciliation_versions"], parameters=places)
         catalogue = await self._catalogue(
             {price for price, _ in named.result_rows}, {plan for _, plan in named.result_rows}
         )
         found = await self._clickhouse.query(
-            SQL["audit_misrated"], parameters=places | catalogue | {"limit": MAX_LISTED}
+            SQL["reconciliation_misrated"], parameters=places | catalogue | {"limit": MAX_LISTED}
         )
         rows = list(found.named_results())
         if not rows:

@@ -1,4 +1,4 @@
-"""The table of request events as the auditor sees it."""
+"""The table of request events as the reconciler sees it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from tollgate_analytics.rollup import find_rolled_up
 from tollgate_analytics.slots import SQL
 from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.kafka.brokers import Brokers
-from tollgate_common.reconciliation import source as audit
+from tollgate_common.reconciliation import source
 from tollgate_common.reconciliation.sink_source import SinkReconciliationSource, drifts_between
 from tollgate_common.reconciliation.source import MAX_LISTED, Drift, KeptFrom, Sent, Unclosed, UnclosedRequests
 
@@ -71,14 +71,16 @@ class RequestReconciliationSource(SinkReconciliationSource):
             return (await self._clickhouse.query(SQL[statement], parameters=parameters)).result_rows
 
         names = ("closed requests", "charged requests", "amount_nano")
-        return await drifts_between(lambda: ask("audit_hours"), lambda: ask("audit_rows"), "usage_hours", names)
+        return await drifts_between(
+            lambda: ask("reconciliation_hours"), lambda: ask("reconciliation_rows"), "usage_hours", names
+        )
 
 
 def add_routes(
     app: FastAPI, books: RequestReconciliationSource, token: str | None, tokens: Verifier | None = None
 ) -> None:
-    """Serve auditors that show a service's token or the secret `token`."""
-    router = audit.create_router(token, tokens)
+    """Serve reconcilers that show a service's token or the secret `token`."""
+    router = source.create_router(token, tokens)
 
     @router.get("/sent")
     async def sent(since: AwareDatetime) -> Sequence[Sent]:
@@ -93,4 +95,4 @@ def add_routes(
         return await books.unclosed(start, end, partitions)
 
     app.include_router(router)
-    audit.add_routes(app, books, token, tokens)
+    source.add_routes(app, books, token, tokens)

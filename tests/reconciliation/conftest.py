@@ -8,28 +8,28 @@ import pytest_asyncio
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-from audit.world import ACCOUNTS, PARTITIONS, Edge, World
 from engines.stores import clickhouse_database, delete_topics, postgres_database, unique_name
-from tollgate_analytics import audit as analytics_audit
+from reconciliation.world import ACCOUNTS, PARTITIONS, Edge, World
 from tollgate_analytics.consumers import create_consumer as create_analytics_consumer
 from tollgate_analytics.consumers import create_sink
-from tollgate_balance.api import audit as balance_audit
+from tollgate_analytics.reconciliation import source as analytics_reconciliation
+from tollgate_balance.api import reconciliation as balance_reconciliation
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.handlers.credits import grant_credit
-from tollgate_balance.store.audit import LedgerReconciliationSource
+from tollgate_balance.store.reconciliation import LedgerReconciliationSource
 from tollgate_billing import handlers
-from tollgate_billing.auditor import api as audit_api
-from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
-from tollgate_billing.auditor.event_log import EventLog
-from tollgate_billing.auditor.peers import RemoteReconciliationSource
-from tollgate_billing.auditor.worker import AuditWorker
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
 from tollgate_billing.dead_letters import api as dead_letters_api
 from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.reconciliation import api as reconciliation_api
+from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
+from tollgate_billing.reconciliation.event_log import EventLog
+from tollgate_billing.reconciliation.reconciler import Reconciler
+from tollgate_billing.reconciliation.remote_source import RemoteReconciliationSource
+from tollgate_billing.reconciliation.worker import ReconciliationWorker
 from tollgate_billing.store import models
 from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.clickhouse import client as clickhouse
@@ -72,7 +72,7 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         producer = await stack.enter_async_context(create_producer(brokers))
         await prepare(ledger, catalogue)
 
-        # Balance and analytics as services that answer over HTTP, billing as the auditor's own.
+        # Balance and analytics as services that answer over HTTP, billing as the reconciler's own.
         balance = Consumer(brokers, f"{prefix}.balance", [Topic.USAGE.named(prefix)])
         usage = UsageConsumer(balance, ledger, DeadLetters(producer, prefix, f"{prefix}.balance"))
         billing = create_consumer(brokers, prefix)
@@ -82,26 +82,26 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         sink = create_sink(brokers, prefix, analytics, client, producer)
         given_up = create_letters_consumer(brokers, prefix)
         balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
-        balance_audit.add_routes(balance_app, LedgerReconciliationSource(ledger, prefix), INTERNAL_TOKEN)
-        books = analytics_audit.RequestReconciliationSource(client, brokers, prefix, analytics.group)
-        analytics_audit.add_routes(analytics_app, books, INTERNAL_TOKEN)
+        balance_reconciliation.add_routes(balance_app, LedgerReconciliationSource(ledger, prefix), INTERNAL_TOKEN)
+        books = analytics_reconciliation.RequestReconciliationSource(client, brokers, prefix, analytics.group)
+        analytics_reconciliation.add_routes(analytics_app, books, INTERNAL_TOKEN)
         peers = await stack.enter_async_context(
             httpx.AsyncClient(mounts={"http://b": served(balance_app), "http://a": served(analytics_app)})
         )
         credential = ServiceCredential("billing", INTERNAL_TOKEN, accounts_url=None)
         stack.push_async_callback(credential.aclose)
-        auditor = Auditor(
+        reconciler = Reconciler(
             pool=catalogue,
             event_log=EventLog(brokers),
             prefix=prefix,
             charges=ChargeReconciliationSource(client, catalogue, brokers, prefix, billing.group),
             balance=RemoteReconciliationSource(peers, "http://b", credential),
             analytics=RemoteReconciliationSource(peers, "http://a", credential),
-            unclosed_after=timedelta(0),
+            abandoned_after=timedelta(0),
         )
         desk = DeadLetterDesk(catalogue, producer, prefix)
-        worker = AuditWorker(auditor, every_s=3600, window=timedelta(days=7))
-        audit_api.add_routes(app, auditor, worker, SecretStr(OPERATOR_TOKEN))
+        worker = ReconciliationWorker(reconciler, every_s=3600, window=timedelta(days=7))
+        reconciliation_api.add_routes(app, reconciler, worker, SecretStr(OPERATOR_TOKEN))
         dead_letters_api.add_routes(app, desk, SecretStr(OPERATOR_TOKEN))
         http = await stack.enter_async_context(
             httpx.AsyncClient(
@@ -119,7 +119,7 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         )
         workers = [asyncio.create_task(one) for one in work]
         edge = await first_edge(catalogue)
-        yield World(brokers, prefix, producer, ledger, catalogue, client, auditor, desk, http, edge, workers)
+        yield World(brokers, prefix, producer, ledger, catalogue, client, reconciler, desk, http, edge, workers)
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)

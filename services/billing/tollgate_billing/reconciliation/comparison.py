@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tollgate_billing.auditor.report import Mismatch
+from tollgate_billing.reconciliation.report import Mismatch
 from tollgate_common.reconciliation.source import Digest, Range, ReconciliationSource, Row
 from tollgate_common.topics import Topic
 

@@ -1,4 +1,4 @@
-"""The audit over a whole system: the operator's command, the page of the worker, and the metrics."""
+"""The reconciliation over a whole system: the operator's command, the page of the worker, and the metrics."""
 
 import asyncio
 import os
@@ -32,18 +32,18 @@ async def tollgate_command(tollgate: Tollgate, *arguments: str) -> tuple[int, st
 
 async def metrics(tollgate: Tollgate) -> dict[str, float]:
     text = (await tollgate.http.get(f"{tollgate.system.url('billing')}/metrics")).text
-    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("tollgate_audit_")]
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("tollgate_reconciliation_")]
     return {name: float(value) for name, value in lines}
 
 
-async def test_the_audit_of_a_system_at_work(tollgate: Tollgate) -> None:
+async def test_the_reconciliation_of_a_system_at_work(tollgate: Tollgate) -> None:
     customer = await tollgate.sign_up()
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4}
     url = f"{tollgate.base_url}/chat/completions"
     answers = await asyncio.gather(*(tollgate.http.post(url, json=body, headers=customer.with_key) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {200}
 
-    code, table = await tollgate_command(tollgate, "audit")
+    code, table = await tollgate_command(tollgate, "reconcile")
     assert (code, table.splitlines()[-1]) == (0, "no differences"), table
 
     client = await clickhouse.connect(tollgate.clickhouse_url("billing"))
@@ -57,18 +57,18 @@ async def test_the_audit_of_a_system_at_work(tollgate: Tollgate) -> None:
         )
     finally:
         await client.close()
-    code, table = await tollgate_command(tollgate, "audit", "--from", "2026-01-01")
+    code, table = await tollgate_command(tollgate, "reconcile", "--from", "2026-01-01")
     assert code == 1, table
     assert f"differs: request {request_id}" in table
     assert f"misrated: request {request_id}" in table
 
-    code, table = await tollgate_command(tollgate, "audit", "--from", "yesterday")
+    code, table = await tollgate_command(tollgate, "reconcile", "--from", "yesterday")
     assert (code, "no time such as" in table) == (2, True)
 
 
 async def test_the_worker_publishes_what_it_finds(tollgate: Tollgate) -> None:
     operator = {"Authorization": f"Bearer {tollgate.system.secret('operator-token')}"}
-    page = f"{tollgate.system.url('billing')}/v1/audit"
+    page = f"{tollgate.system.url('billing')}/v1/reconciliation"
 
     async def has_found() -> bool:
         answer = await tollgate.http.get(page, headers=operator)
@@ -78,7 +78,7 @@ async def test_the_worker_publishes_what_it_finds(tollgate: Tollgate) -> None:
     report = (await tollgate.http.get(page, headers=operator)).json()
     shown = await metrics(tollgate)
     for name, value in report["totals"].items():
-        assert shown[f"tollgate_audit_{name}"] == value
+        assert shown[f"tollgate_reconciliation_{name}"] == value
     assert shown["tollgate_reconciliation_charges_minus_rated_nano"] == 7
     assert shown["tollgate_reconciliation_last_run_timestamp_seconds"] > 0
     assert (await tollgate.http.get(page)).status_code == 401

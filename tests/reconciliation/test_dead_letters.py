@@ -1,10 +1,10 @@
-"""Dead letters on real Kafka: found, explained in the audit, sent again or discarded."""
+"""Dead letters on real Kafka: found, explained in the reconciliation, sent again or discarded."""
 
 import msgspec
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from audit.world import World, differences, request_of
+from reconciliation.world import World, differences, request_of
 from tollgate_common.events import TokensUsed, encode
 from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.topics import Topic
@@ -46,7 +46,7 @@ async def test_a_dead_letter_is_listed_read_and_explains_its_gap(world: World) -
     assert details["given_up"][0]["reason"] == "price version 'gpt-4o@2035-01-01.1' is not in the catalogue"
     assert (details["text"].encode(), details["key"]) == (encode(event), "the key of it")
 
-    report = await world.audit()
+    report = await world.reconcile()
     assert differences(report) == {
         "dead_lettered": 1,
         "ledger_minus_charges_nano": event.amount_nano,
@@ -60,15 +60,15 @@ async def test_a_dead_letter_is_listed_read_and_explains_its_gap(world: World) -
     # Discarded, it is a gap that somebody has answered for, and no difference any more.
     answer = await world.http.post(f"/v1/dead-letters/{source}/discard", json={"reason": "a test of the price list"})
     assert (answer.json()["state"], answer.json()["decision_reason"]) == ("discarded", "a test of the price list")
-    report = await world.audit()
+    report = await world.reconcile()
     assert differences(report) == {}
     assert (report.totals.discarded, [gap.state for gap in report.gaps]) == (1, ["discarded"])
 
 
 async def test_a_retry_closes_the_gap(world: World) -> None:
-    before = await world.audit()
+    before = await world.reconcile()
     event, source = await unpriced(world)
-    assert (await world.audit()).totals.dead_lettered == 1
+    assert (await world.reconcile()).totals.dead_lettered == 1
     # The operator adds the version that was missing; ids of versions cannot be chosen through the API.
     async with world.catalogue.connection() as connection:
         await connection.execute(
@@ -82,7 +82,7 @@ async def test_a_retry_closes_the_gap(world: World) -> None:
     last = await newest_record(world, event.stamp.partition)
     assert (last.key, last.value) == (b"the key of it", encode(event))
 
-    report = await world.audit()
+    report = await world.reconcile()
     assert differences(report) == {}
     assert len(report.gaps) == len(before.gaps)
     rows = await world.clickhouse.query(
@@ -91,7 +91,7 @@ async def test_a_retry_closes_the_gap(world: World) -> None:
     assert rows.result_rows[0][0] == 1
     # Once more does no harm: everyone has seen it.
     assert (await world.http.post(f"/v1/dead-letters/{source}/retry")).status_code == 200
-    assert differences(await world.audit()) == {}
+    assert differences(await world.reconcile()) == {}
     refused = await world.http.post(f"/v1/dead-letters/{source}/discard", json={"reason": "too late"})
     assert (refused.status_code, refused.json()["code"]) == (409, "already_retried")
 
@@ -107,13 +107,13 @@ async def test_a_retry_that_fails_again_is_a_new_dead_letter(world: World) -> No
         return bool(newest) and newest[0]["source"] != source and newest[0]["request_id"] == event.request.request_id
 
     await world.until(is_back)
-    report = await world.audit()
+    report = await world.reconcile()
     assert report.totals.dead_lettered == 1
     [open_gap] = [gap for gap in report.gaps if gap.state == "dead_lettered"]
     assert open_gap.request_ids == (event.request.request_id,)
     [again] = (await world.http.get("/v1/dead-letters", params={"state": "open"})).json()["data"]
     await world.http.post(f"/v1/dead-letters/{again['source']}/discard", json={"reason": "it has no price"})
-    assert (await world.audit()).is_clean
+    assert (await world.reconcile()).is_clean
 
 
 async def test_what_is_no_event_is_kept_as_it_came(world: World) -> None:
@@ -139,7 +139,7 @@ async def test_names_that_no_column_can_hold_are_kept_without(world: World) -> N
     await world.send(world.edge.heartbeat())
     assert (await world.http.get(f"/v1/dead-letters/{source}")).json()["request_id"] == "a\ufffdb"
     await world.http.post(f"/v1/dead-letters/{source}/discard", json={"reason": "a broken edge"})
-    report = await world.audit()
+    report = await world.reconcile()
     assert report.is_clean
     place = (event.stamp.partition, event.stamp.seq)
     discarded = {gap.service for gap in report.gaps if (gap.partition, gap.start) == place}
@@ -185,13 +185,13 @@ async def test_bad_calls_are_refused_with_a_reason(world: World) -> None:
         ("POST", "/v1/dead-letters/nothing:0:1/discard", {}, 422),
         ("GET", "/v1/dead-letters?state=gone", None, 422),
         ("GET", "/v1/dead-letters?limit=0", None, 422),
-        ("POST", "/v1/audits?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", None, 422),
-        ("POST", "/v1/audits?from=yesterday", None, 422),
+        ("POST", "/v1/reconciliations?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", None, 422),
+        ("POST", "/v1/reconciliations?from=yesterday", None, 422),
     ):
         answer = await world.http.request(method, path, json=body)
         assert answer.status_code == status, (path, answer.text)
         assert answer.json()["detail"]
-    for path in ("/v1/dead-letters", "/v1/audit"):
+    for path in ("/v1/dead-letters", "/v1/reconciliation"):
         assert (await world.http.get(path, headers={"Authorization": "Bearer wrong"})).status_code == 401
 
 

@@ -1,4 +1,4 @@
--- What the pieces of some ranges of offsets add up to, from the index alone. The checksum is that of `audit.Digest`.
+-- What the pieces of some ranges of offsets add up to, from the index alone. The checksum is that of `source.Digest`.
 -- LATERAL, so that a range is added up in one pass of a hash table: joined, all rows of all ranges would be sorted first.
 SELECT r.partition, r.first + pieces.piece * r.step AS start, pieces.charges, pieces.amount_nano, pieces.checksum
 FROM unnest(%(partitions)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[], %(steps)s::bigint[])

@@ -1,4 +1,4 @@
-"""The engine's arithmetic of `audit_misrated.sql` is that of `rating.rate`, to the last nano-unit."""
+"""The engine's arithmetic of `reconciliation_misrated.sql` is that of `rating.rate`, to the last nano-unit."""
 
 import random
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from engines.stores import ClickHouseDatabase
 from tollgate_billing import handlers, store
-from tollgate_billing.auditor.charge_books import ChargeReconciliationSource
+from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
 from tollgate_billing.store import NewPrice
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now

@@ -1,4 +1,4 @@
-"""The audit that never ends: again and again, its newest report kept, its totals as metrics."""
+"""The reconciliation that never ends: again and again, its newest report kept, its totals as metrics."""
 
 import asyncio
 import logging
@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from prometheus_client import Counter, Gauge
 
-from tollgate_billing.auditor.audit import Auditor
-from tollgate_billing.auditor.report import Report, Totals
+from tollgate_billing.reconciliation.reconciler import Reconciler
+from tollgate_billing.reconciliation.report import Report, Totals
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Retryable
 
@@ -19,23 +19,28 @@ log = logging.getLogger(__name__)
 UNANSWERED = (Retryable, psycopg.OperationalError, KafkaError, ClickHouseError, OSError)
 
 GAUGES = {
-    name: Gauge(f"tollgate_audit_{name}", f"{field.description or name.replace('_', ' ')}, in the newest audit.")
+    name: Gauge(
+        f"tollgate_reconciliation_{name}",
+        f"{field.description or name.replace('_', ' ')}, in the newest reconciliation.",
+    )
     for name, field in Totals.model_fields.items()
 }
-LAST_RUN = Gauge("tollgate_reconciliation_last_run_timestamp_seconds", "When the newest audit ended.")
+LAST_RUN = Gauge("tollgate_reconciliation_last_run_timestamp_seconds", "When the newest reconciliation ended.")
 LAG = Gauge(
-    "tollgate_reconciliation_lag_events", "Events that a service had not consumed at the newest audit.", ["service"]
+    "tollgate_reconciliation_lag_events",
+    "Events that a service had not consumed at the newest reconciliation.",
+    ["service"],
 )
 FAILURES = Counter(
-    "tollgate_reconciliation_failures", "Audits that could not be made, because a service or store was away."
+    "tollgate_reconciliation_failures", "Reconciliations that could not be made, because a service or store was away."
 )
 
 
-class AuditWorker:
-    """Audits a sliding window. A store that is away costs an audit, never the process."""
+class ReconciliationWorker:
+    """Reconciliations a sliding window. A store that is away costs a reconciliation, never the process."""
 
-    def __init__(self, auditor: Auditor, *, every_s: float, window: timedelta) -> None:
-        self._auditor = auditor
+    def __init__(self, reconciler: Reconciler, *, every_s: float, window: timedelta) -> None:
+        self._reconciler = reconciler
         self._every_s = every_s
         self._window = window
         self.newest: Report | None = None
@@ -43,10 +48,10 @@ class AuditWorker:
     async def run(self) -> None:
         while True:
             try:
-                self._publish(await self._auditor.run(utc_now() - self._window, None))
+                self._publish(await self._reconciler.run(utc_now() - self._window, None))
             except UNANSWERED as error:
                 FAILURES.inc()
-                log.warning("no audit: %s", error)
+                log.warning("no reconciliation: %s", error)
             await asyncio.sleep(self._every_s)
 
     def _publish(self, report: Report) -> None:
@@ -58,4 +63,4 @@ class AuditWorker:
         LAST_RUN.set(report.finished_at.timestamp())
         if not report.is_clean:
             differences = {name: value for name, value in report.totals.differences.items() if value}
-            log.error("the audit found differences: %s; GET /v1/audit names them", differences)
+            log.error("the reconciliation found differences: %s; GET /v1/reconciliation names them", differences)

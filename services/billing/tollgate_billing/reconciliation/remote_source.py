@@ -90,4 +90,4 @@ class RemoteReconciliationSource:
             answer.raise_for_status()
             return shape.validate_json(answer.content)
         except (httpx.HTTPError, ValidationError) as error:
-            raise Retryable(f"{url} cannot be audited: {error}") from error
+            raise Retryable(f"{url} cannot be reconciled: {error}") from error

@@ -1,0 +1,1 @@
+"""The request events as reconciliation reads them."""
