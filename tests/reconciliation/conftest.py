@@ -21,7 +21,6 @@ from tollgate_billing import handlers
 from tollgate_billing.catalogue import Catalogue
 from tollgate_billing.consumers import create_consumer, create_handler
 from tollgate_billing.dead_letters import api as dead_letters_api
-from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.desk import DeadLetterDesk
 from tollgate_billing.reconciliation import api as reconciliation_api
@@ -80,7 +79,7 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         charges = create_handler(brokers, billing, client, letters, Catalogue(catalogue))
         analytics = create_analytics_consumer(brokers, prefix)
         sink = create_sink(brokers, prefix, analytics, client, producer)
-        given_up = create_letters_consumer(brokers, prefix)
+        given_up = create_letters_consumer(brokers, prefix, catalogue, billing.group)
         balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
         balance_reconciliation.add_routes(balance_app, LedgerReconciliationSource(ledger, prefix), INTERNAL_TOKEN)
         books = analytics_reconciliation.RequestReconciliationSource(client, brokers, prefix, analytics.group)
@@ -114,7 +113,7 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
             usage.run(),
             billing.run(charges),
             sink.run(),
-            given_up.run(LetterHandler(given_up, catalogue, billing.group)),
+            given_up.run(),
             Publisher(brokers, catalogue_dsn, prefix, "billing").run(),
         )
         workers = [asyncio.create_task(one) for one in work]

@@ -7,7 +7,7 @@ from tollgate_balance.api import idempotency as idempotency_api
 from tollgate_balance.api import internal as internal_api
 from tollgate_balance.api import leases as leases_api
 from tollgate_balance.api import reconciliation as reconciliation_api
-from tollgate_balance.consumers.credits import CreditsConsumer
+from tollgate_balance.consumers.credits import create_consumer as create_credits_consumer
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.expirer import Expirer
 from tollgate_balance.gauges import Gauges
@@ -52,7 +52,7 @@ async def serve(settings: BalanceSettings) -> None:
     )
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A group of its own: a rebalance of one topic is no business of the other.
-    credit = CreditsConsumer(
+    credit = create_credits_consumer(
         brokers,
         f"{group}.credits",
         Topic.CREDITS.named(prefix),
