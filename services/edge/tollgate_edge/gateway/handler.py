@@ -32,7 +32,7 @@ from tollgate_edge.http.request_context import Receive, RequestContext, Scope, S
 from tollgate_edge.idempotency.claims import Claim, Claims
 from tollgate_edge.idempotency.encryption import StoredResponse
 from tollgate_edge.observability.metrics import EdgeCounts
-from tollgate_edge.pricing.catalog import Catalogue, Tariff
+from tollgate_edge.pricing.catalog import Catalog, Tariff
 from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
 from tollgate_edge.routing.retries import Attempts
 from tollgate_edge.routing.router import Router
@@ -47,7 +47,7 @@ class ModelCalls:
     def __init__(
         self,
         keys: KeyDirectory,
-        catalogue: Catalogue,
+        catalogue: Catalog,
         admission: Admission,
         writer: RotatingEventWriter,
         *,
@@ -87,7 +87,7 @@ class ModelCalls:
         self._counts.arrived()
         try:
             key = authenticate(self._keys, credentials(context.headers), context.arrived_at)
-            with self._rate_limiter.enter(key, context) as permit:
+            with self._rate_limiter.admit(key, context) as permit:
                 await self._serve(context, key, permit)
         except ClientGone:
             log.debug("request %s: the client left", context.request_id)
@@ -139,15 +139,15 @@ class ModelCalls:
         request = ENDPOINTS[context.path].parse(body, context.headers)
         model, targets = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, context.arrived_at, ())
-        if tariff is None or not tariff.sells(request.uses(tariff.price.prices)):
+        if tariff is None or not tariff.has_prices(request.required_prices(tariff.price.prices)):
             raise model_not_priced(request.model)
         refusal = self._writer.refusal()
         if refusal is not None:
             raise cannot_record(refusal)
         size = request.size(model.context_tokens).within(model.max_output_tokens)
-        permit.take_tokens(size.likely_tokens)
+        permit.reserve_tokens(size.likely_tokens)
         dimensions = _dimensions(context, key, request, model)
-        grows = request.grows and not _hides_tokens(model, tariff)
+        grows = request.reserves_incrementally and not _hides_tokens(model, tariff)
         allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets), grows=grows)
         # Nothing is awaited from here on: the call is the one to settle the reservation.
         try:
@@ -175,7 +175,7 @@ class ModelCalls:
         first = self._first_output_tokens
         if request.stream and grows:
             return await reserve_stream(self._admission, payer, tariff, size, first)
-        step = first * size.choices if request.stream and request.grows else 0
+        step = first * size.choices if request.stream and request.reserves_incrementally else 0
         return await reserve_whole(self._admission, payer, tariff, size, first, step_tokens=step)
 
     def _find(self, request: ModelRequest, key: KeyRecord) -> tuple[ModelRecord, Sequence[Target]]:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 from tollgate_common.events import Outcome
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.credit.reservation import OutputReservation
-from tollgate_edge.endpoints.base import AnswerStream, ModelRequest, Reading
+from tollgate_edge.endpoints.base import ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.event_log.request_events import RequestMeter, RequestOutcome
 from tollgate_edge.event_log.writer import Batch
 from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, internal_error
 from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.idempotency.claims import Claim
-from tollgate_edge.providers.base import AnswerChunks, ProviderRequest
+from tollgate_edge.providers.base import ProviderRequest, ResponseChunks
 from tollgate_edge.routing.retries import Attempts
 from tollgate_edge.streaming.chat_stream import CUT_OFF_REASON
 
@@ -65,7 +65,7 @@ async def relay_whole(context: RequestContext, call: Call) -> None:
     try:
         answer = await call.provider.complete(call.upstream)
         outcome = Outcome.CANCELLED if context.has_client_left() else Outcome.COMPLETED
-        ending = _whole_ending(call.request.read(answer.body), outcome)
+        ending = _whole_ending(call.request.parse_response(answer.body), outcome)
         context.content_type = answer.content_type.encode("latin-1")
         await (await _close(call, ending, answer.body)).durable()
     except ApiError as known:
@@ -77,7 +77,7 @@ async def relay_whole(context: RequestContext, call: Call) -> None:
     await context.answer(HTTPStatus.OK, answer.body, answer.content_type.encode("latin-1"))
 
 
-def _whole_ending(reading: Reading, outcome: Outcome) -> RequestOutcome:
+def _whole_ending(reading: ParsedResponse, outcome: Outcome) -> RequestOutcome:
     return RequestOutcome(
         outcome,
         HTTPStatus.OK,
@@ -122,7 +122,7 @@ async def relay_stream(context: RequestContext, call: Call) -> None:
             await (await _close(call, ending, context.error_event(error or internal_error()))).durable()
 
 
-async def _hand_on(context: RequestContext, upstream: AnswerChunks, stream: AnswerStream, call: Call) -> None:
+async def _hand_on(context: RequestContext, upstream: ResponseChunks, stream: ResponseStream, call: Call) -> None:
     """Pass events on until the stream is over; an answer's start waits for its first event, so that a provider that
     fails before it still gets a status of its own.
 
@@ -144,28 +144,28 @@ async def _hand_on(context: RequestContext, upstream: AnswerChunks, stream: Answ
             await context.write(events)
 
 
-async def _extend(context: RequestContext, stream: AnswerStream, allowance: OutputReservation, events: bytes) -> None:
+async def _extend(context: RequestContext, stream: ResponseStream, allowance: OutputReservation, events: bytes) -> None:
     """Have the events paid for, or end the answer with those that are."""
     try:
         await allowance.extend(partial(_count, stream))
     except ApiError as error:
-        await context.write(allowance.covered_part(events) + stream.cut_event(allowance.size.choices))
+        await context.write(allowance.covered_part(events) + stream.truncation_event(allowance.size.choices))
         raise CutOff(error) from error
 
 
-def _paid_ending(call: Call, stream: AnswerStream, outcome: Outcome) -> RequestOutcome:
+def _paid_ending(call: Call, stream: ResponseStream, outcome: Outcome) -> RequestOutcome:
     """The provider's own count; without one, the prompt's and the delivered text's tokens."""
     tokens = stream.tokens or call.request.estimate(stream.delivered_tokens())
     return _stream_ending(stream, outcome, tokens)
 
 
-def _count(stream: AnswerStream) -> int:
+def _count(stream: ResponseStream) -> int:
     """Tokens generated so far: as many as were delivered, and more if the provider has said so."""
     told = 0 if stream.tokens is None else stream.tokens.completion
     return max(told, stream.delivered_tokens())
 
 
-def _raised_ending(context: RequestContext, call: Call, stream: AnswerStream, error: ApiError) -> RequestOutcome:
+def _raised_ending(context: RequestContext, call: Call, stream: ResponseStream, error: ApiError) -> RequestOutcome:
     """Whatever else goes wrong: what was begun is closed."""
     try:
         if isinstance(error, CutOff):
@@ -176,7 +176,7 @@ def _raised_ending(context: RequestContext, call: Call, stream: AnswerStream, er
         return RequestOutcome(Outcome.BROKEN, HTTPStatus.OK, error_code=error.code)
 
 
-def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> RequestOutcome:
+def _cut_ending(call: Call, stream: ResponseStream, error: CutOff) -> RequestOutcome:
     """As for a client that left, but never more than was reserved: what nobody pays was not handed on."""
     output = min(_count(stream), call.allowance.covered_tokens)
     return RequestOutcome(
@@ -190,7 +190,7 @@ def _cut_ending(call: Call, stream: AnswerStream, error: CutOff) -> RequestOutco
     )
 
 
-def _failed_ending(context: RequestContext, stream: AnswerStream, error: ApiError) -> RequestOutcome:
+def _failed_ending(context: RequestContext, stream: ResponseStream, error: ApiError) -> RequestOutcome:
     """What was delivered is charged, the prompt is not: the client has not got what it asked for."""
     if not context.started:
         return _refused_ending(error)
@@ -204,7 +204,7 @@ def _refused_ending(error: ApiError) -> RequestOutcome:
 
 
 def _stream_ending(
-    stream: AnswerStream, outcome: Outcome, tokens: TokenCounts | None, error_code: str = ""
+    stream: ResponseStream, outcome: Outcome, tokens: TokenCounts | None, error_code: str = ""
 ) -> RequestOutcome:
     return RequestOutcome(
         outcome,

@@ -18,7 +18,7 @@ _OWN_WORDS = frozenset({"annotations", "arguments", "citations", "input"})
 _decoder = msgspec.json.Decoder[Any]()
 
 
-def not_kept(param: str, hint: str = "") -> ApiError:
+def unsupported_reference(param: str, hint: str = "") -> ApiError:
     return unsupported_value(param, f"nothing is kept at the provider for you; send what it stands for{hint}")
 
 
@@ -39,7 +39,7 @@ def check_messages(body: bytes, messages: list[msgspec.Raw]) -> None:
         if not isinstance(message, dict):
             continue
         if message.get("audio") is not None or _names_file(message.get("content")):
-            raise not_kept("messages")
+            raise unsupported_reference("messages")
 
 
 def check_input(body: bytes, given: msgspec.Raw) -> None:
@@ -49,7 +49,7 @@ def check_input(body: bytes, given: msgspec.Raw) -> None:
         ApiError: 400.
     """
     if given and _may_refer(body) and _names_file(decode(_decoder, given)):
-        raise not_kept("input")
+        raise unsupported_reference("input")
 
 
 def _may_refer(body: bytes) -> bool:
