@@ -1,18 +1,18 @@
-"""What a call about organisations and their members is refused for."""
+"""What a call about organizations and their members is refused for."""
 
 from http import HTTPStatus
 
 from tollgate_common.errors import Problem
 
 
-def organisation_unknown() -> Problem:
+def organization_unknown() -> Problem:
     """The same for one that does not exist and for one that the caller is no member of."""
-    detail = "you are a member of no such organisation; GET /v1/organisations lists yours"
+    detail = "you are a member of no such organization; GET /v1/organizations lists yours"
     return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail, field="account_id")
 
 
 def member_not_found() -> Problem:
-    detail = "this organisation has no such member"
+    detail = "this organization has no such member"
     return Problem(HTTPStatus.NOT_FOUND, "member_not_found", detail, field="person_id")
 
 
@@ -22,7 +22,7 @@ def owners_only() -> Problem:
 
 
 def last_owner() -> Problem:
-    detail = "an organisation keeps an owner; make another member one first"
+    detail = "an organization keeps an owner; make another member one first"
     return Problem(HTTPStatus.CONFLICT, "last_owner", detail, field="role")
 
 
@@ -32,12 +32,12 @@ def already_member() -> Problem:
 
 
 def already_joined() -> Problem:
-    detail = "you are a member of this organisation already, and stay what you are there"
+    detail = "you are a member of this organization already, and stay what you are there"
     return Problem(HTTPStatus.CONFLICT, "already_joined", detail, field="token")
 
 
 def invitation_not_found() -> Problem:
-    detail = "this organisation has no such open invitation"
+    detail = "this organization has no such open invitation"
     return Problem(HTTPStatus.NOT_FOUND, "invitation_not_found", detail, field="invitation_id")
 
 
@@ -46,6 +46,6 @@ def invitation_invalid() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "invalid_invitation", detail, field="token")
 
 
-def too_many_organisations(most: int) -> Problem:
-    detail = f"a person may found {most} organisations"
+def too_many_organizations(most: int) -> Problem:
+    detail = f"a person may found {most} organizations"
     return Problem(HTTPStatus.CONFLICT, "too_many_organizations", detail)

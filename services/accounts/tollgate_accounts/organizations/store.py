@@ -10,24 +10,24 @@ from tollgate_accounts.emails import fold
 from tollgate_common.postgres.connection import Connection
 from tollgate_common.statements import Statements
 
-SQL = Statements("tollgate_accounts.organisations")
+SQL = Statements("tollgate_accounts.organizations")
 
 
-class Organisation(NamedTuple):
+class Organization(NamedTuple):
     id: str
     name: str
     created_at: datetime
 
 
-class OrganisationOfPerson(NamedTuple):
+class OrganizationOfPerson(NamedTuple):
     id: str
     name: str
     role: str
     created_at: datetime
 
 
-async def insert_organisation(connection: Connection, account_id: str, name: str, founded_by: str) -> None:
-    await connection.execute(SQL["insert_organisation"], {"id": account_id, "name": name, "founded_by": founded_by})
+async def insert_organization(connection: Connection, account_id: str, name: str, founded_by: str) -> None:
+    await connection.execute(SQL["insert_organization"], {"id": account_id, "name": name, "founded_by": founded_by})
 
 
 async def count_founded(connection: Connection, person_id: str) -> int:
@@ -44,14 +44,14 @@ async def insert_membership(connection: Connection, account_id: str, person_id: 
     return row is not None
 
 
-async def find_organisation(connection: Connection, account_id: str) -> Organisation | None:
-    row = await rows.one(connection, SQL["find_organisation"], id=account_id)
-    return Organisation(**row) if row else None
+async def find_organization(connection: Connection, account_id: str) -> Organization | None:
+    row = await rows.one(connection, SQL["find_organization"], id=account_id)
+    return Organization(**row) if row else None
 
 
-async def list_organisations(connection: Connection, person_id: str) -> list[OrganisationOfPerson]:
-    found = await rows.every(connection, SQL["list_organisations"], person_id=person_id)
-    return [OrganisationOfPerson(**row) for row in found]
+async def list_organizations(connection: Connection, person_id: str) -> list[OrganizationOfPerson]:
+    found = await rows.every(connection, SQL["list_organizations"], person_id=person_id)
+    return [OrganizationOfPerson(**row) for row in found]
 
 
 class Member(NamedTuple):
@@ -79,8 +79,8 @@ class Accepted(NamedTuple):
     role: str
 
 
-async def rename_organisation(connection: Connection, account_id: str, name: str) -> None:
-    await connection.execute(SQL["rename_organisation"], {"id": account_id, "name": name})
+async def rename_organization(connection: Connection, account_id: str, name: str) -> None:
+    await connection.execute(SQL["rename_organization"], {"id": account_id, "name": name})
 
 
 async def switch_session(connection: Connection, session_id: str, account_id: str) -> bool:
@@ -100,7 +100,7 @@ async def lock_members(connection: Connection, account_id: str) -> dict[str, Rol
 
 
 async def share_role(connection: Connection, account_id: str, person_id: str) -> Role | None:
-    """What a person is in an organisation, which stays so until the transaction ends; None if they are no member."""
+    """What a person is in an organization, which stays so until the transaction ends; None if they are no member."""
     row = await rows.one(connection, SQL["share_role"], account_id=account_id, person_id=person_id)
     return Role(row["role"]) if row else None
 
@@ -114,12 +114,12 @@ async def delete_membership(connection: Connection, account_id: str, person_id: 
 
 
 async def move_sessions(connection: Connection, account_id: str, person_id: str) -> None:
-    """Let no session of the person be about an organisation that they have left."""
+    """Let no session of the person be about an organization that they have left."""
     await connection.execute(SQL["move_sessions"], {"account_id": account_id, "person_id": person_id})
 
 
 async def settle_sessions(connection: Connection, account_id: str, person_id: str) -> None:
-    """Let the person's sessions that are about none be about this organisation."""
+    """Let the person's sessions that are about none be about this organization."""
     await connection.execute(SQL["settle_sessions"], {"account_id": account_id, "person_id": person_id})
 
 
@@ -161,13 +161,13 @@ async def delete_invitation(connection: Connection, account_id: str, invitation_
 
 
 async def list_founded(connection: Connection, person_id: str) -> dict[str, Role]:
-    """The organisations that a person has founded and is a member of, and as what."""
+    """The organizations that a person has founded and is a member of, and as what."""
     found = await rows.every(connection, SQL["list_founded"], person_id=person_id)
     return {row["id"]: Role(row["role"]) for row in found}
 
 
 async def delete_invitations(connection: Connection, account_id: str) -> list[Withdrawn]:
-    """End all of an organisation's."""
+    """End all of an organization's."""
     return [Withdrawn(**row) for row in await rows.every(connection, SQL["delete_invitations"], account_id=account_id)]
 
 

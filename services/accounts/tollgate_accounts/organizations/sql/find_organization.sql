@@ -1,2 +1,2 @@
--- One organisation, for a caller who is known to be its member.
+-- One organization, for a caller who is known to be its member.
 SELECT id::text AS id, name, created_at FROM organisations WHERE id = %(id)s

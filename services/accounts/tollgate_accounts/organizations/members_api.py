@@ -10,8 +10,8 @@ from tollgate_accounts.access import limits
 from tollgate_accounts.access import problems as access_problems
 from tollgate_accounts.access.permissions import Access, Member, Person
 from tollgate_accounts.access.roles import Role
-from tollgate_accounts.organisations import members, problems
-from tollgate_accounts.organisations.schemas import (
+from tollgate_accounts.organizations import members, problems
+from tollgate_accounts.organizations.schemas import (
     Acceptance,
     AcceptedView,
     InvitationList,

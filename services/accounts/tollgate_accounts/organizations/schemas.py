@@ -1,4 +1,4 @@
-"""Organisations over HTTP."""
+"""Organizations over HTTP."""
 
 from uuid import UUID
 
@@ -9,32 +9,32 @@ from tollgate_accounts.schemas import Email, Name, Request, UtcTime
 
 
 class AccountView(BaseModel):
-    """Who calls, and in which organisation."""
+    """Who calls, and in which organization."""
 
-    account_id: str = Field(description="the organisation's id")
+    account_id: str = Field(description="the organization's id")
     name: str
     email: str = Field(description="the caller's own")
     role: Role
     created_at: UtcTime
 
 
-class OrganisationView(BaseModel):
+class OrganizationView(BaseModel):
     account_id: str
     name: str
     role: Role = Field(description="the caller's own")
     created_at: UtcTime
 
 
-class OrganisationList(BaseModel):
-    organisations: list[OrganisationView] = Field(description="the one that the caller joined first comes first")
+class OrganizationList(BaseModel):
+    organizations: list[OrganizationView] = Field(description="the one that the caller joined first comes first")
 
 
-class OrganisationRequest(Request):
+class OrganizationRequest(Request):
     name: Name
 
 
 class Switch(Request):
-    account_id: UUID = Field(description="of an organisation that the caller is a member of")
+    account_id: UUID = Field(description="of an organization that the caller is a member of")
 
 
 class MemberView(BaseModel):

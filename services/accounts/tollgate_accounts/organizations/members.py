@@ -11,8 +11,8 @@ from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.emails import fold
 from tollgate_accounts.mails import store as mails
 from tollgate_accounts.mails.kinds import MailKind
-from tollgate_accounts.organisations import problems, store
-from tollgate_accounts.organisations.store import Invitation, Member, Withdrawn
+from tollgate_accounts.organizations import problems, store
+from tollgate_accounts.organizations.store import Invitation, Member, Withdrawn
 from tollgate_common.ids import new_id
 from tollgate_common.postgres.connection import Connection, Pool
 
@@ -47,7 +47,7 @@ async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) ->
 
 
 async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
-    """End a membership; everybody may end their own. Sessions that were about it go on in another organisation, and the
+    """End a membership; everybody may end their own. Sessions that were about it go on in another organization, and the
     person's open invitations end.
 
     Raises:
@@ -60,10 +60,10 @@ async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
 
 
 async def reclaim(connection: Connection, actor: Actor) -> list[str]:
-    """Leave the actor alone in the organisations that they have founded and own, without open invitations, and take
+    """Leave the actor alone in the organizations that they have founded and own, without open invitations, and take
     them out of those that they have founded and that are others' now. In the caller's transaction.
 
-    Returns the organisations that are theirs alone.
+    Returns the organizations that are theirs alone.
     """
     founded = await store.list_founded(connection, actor.id)
     own = [account_id for account_id, role in founded.items() if role == Role.OWNER]
@@ -148,8 +148,8 @@ async def invite(pool: Pool, caller: Caller, email: str, role: Role) -> Invitati
         members = await store.list_members(connection, caller.account_id)
         if fold(email) in {fold(member.email) for member in members}:
             raise problems.already_member()
-        organisation = await store.find_organisation(connection, caller.account_id)
-        assert organisation is not None, "the caller is its member"
+        organization = await store.find_organization(connection, caller.account_id)
+        assert organization is not None, "the caller is its member"
         invitation = await store.upsert_invitation(
             connection,
             invitation_id=new_id(),
@@ -161,7 +161,7 @@ async def invite(pool: Pool, caller: Caller, email: str, role: Role) -> Invitati
         )
         details = {
             "invitation_id": invitation.id,
-            "organisation": organisation.name,
+            "organization": organization.name,
             "role": role.value,
             "inviter": caller.email,
         }
@@ -196,7 +196,7 @@ async def withdraw(pool: Pool, caller: Caller, invitation_id: str) -> None:
 
 
 async def accept(pool: Pool, caller: Person, token: str) -> tuple[str, Role]:
-    """Join the organisation whose mail carried this token, and as what.
+    """Join the organization whose mail carried this token, and as what.
 
     Raises:
         Problem: the token does not work for this person, or they are a member already.
