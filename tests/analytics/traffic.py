@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from aiokafka import AIOKafkaProducer
 
-from tollgate_analytics.rows import AnyEvent
+from tollgate_analytics.ingest.rows import AnyEvent
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     EdgeHeartbeat,

@@ -10,9 +10,9 @@ from pydantic import SecretStr
 
 from audit.world import ACCOUNTS, PARTITIONS, Edge, World
 from engines.stores import clickhouse_database, delete_topics, postgres_database, unique_name
-from tollgate_analytics import audit as analytics_audit
-from tollgate_analytics.consumers import create_consumer as create_analytics_consumer
-from tollgate_analytics.consumers import create_sink
+from tollgate_analytics.ingest.consumer import create_consumer as create_analytics_consumer
+from tollgate_analytics.ingest.consumer import create_sink
+from tollgate_analytics.reconciliation import source as analytics_audit
 from tollgate_balance.api import audit as balance_audit
 from tollgate_balance.consumers.usage import UsageConsumer
 from tollgate_balance.handlers.credits import grant_credit
