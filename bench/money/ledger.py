@@ -66,9 +66,7 @@ async def _fill(pool: Pool, entries: int) -> None:
     filled_s = time.perf_counter() - began_s
     drifts = await LedgerReconciliationSource(pool, "").drifts(OLDEST)
     assert not drifts, f"the ledger is filled wrongly: {drifts[0]}"
-    print(
-        f"{entries:,} entries in {filled_s:.0f} s; reconciled in {time.perf_counter() - began_s - filled_s:.0f}"
-    )
+    print(f"{entries:,} entries in {filled_s:.0f} s; reconciled in {time.perf_counter() - began_s - filled_s:.0f}")
 
 
 @asynccontextmanager

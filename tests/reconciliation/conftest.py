@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from engines.stores import clickhouse_database, delete_topics, postgres_database, unique_name
 from reconciliation.world import ACCOUNTS, PARTITIONS, Edge, World
-from tollgate_analytics.consumers import create_consumer as create_analytics_consumer
-from tollgate_analytics.consumers import create_sink
+from tollgate_analytics.ingest.consumer import create_consumer as create_analytics_consumer
+from tollgate_analytics.ingest.consumer import create_sink
 from tollgate_analytics.reconciliation import source as analytics_reconciliation
 from tollgate_balance.api import reconciliation as balance_reconciliation
 from tollgate_balance.consumers.usage import UsageConsumer
