@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, IMAGE_TOKENS
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, IMAGE_TOKENS
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest, ResponseStream
 from tollgate_edge.endpoints.messages import MessagesStream

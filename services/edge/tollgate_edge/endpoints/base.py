@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import BYTES_PER_TOKEN, Size
+from tollgate_edge.credit.cost_bounds import BYTES_PER_TOKEN, Size
 from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ErrorFormat, ProviderFailed
 from tollgate_edge.pricing.catalog import TEXT_CLASSES
 from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest

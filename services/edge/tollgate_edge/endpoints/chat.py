@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tollgate_edge.credit.reservation import Size, size_of
+from tollgate_edge.credit.cost_bounds import Size, size_of
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.endpoints.choices_response import parse_choices_response
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache

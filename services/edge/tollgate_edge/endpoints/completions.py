@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.endpoints.choices_response import parse_choices_response
 from tollgate_edge.http.json_body import (

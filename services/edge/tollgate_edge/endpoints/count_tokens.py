@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 
 from tollgate_common.rating import Prices
-from tollgate_edge.credit.reservation import Size
+from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.endpoints.messages import MESSAGES
 from tollgate_edge.endpoints.validation.metered_features import forwarded_headers

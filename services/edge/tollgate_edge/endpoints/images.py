@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
+from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation

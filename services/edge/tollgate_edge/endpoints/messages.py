@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.endpoints.validation.metered_features import RestrictedFields, check_tool, forwarded_headers
 from tollgate_edge.endpoints.validation.references import check_messages, unsupported_reference

@@ -3,7 +3,7 @@
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
+from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.http.json_body import ModelName, decode, replaced
 from tollgate_edge.providers.base import Operation

@@ -4,7 +4,7 @@ token where a model has no price for searches."""
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
+from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.http.errors import missing_parameter
 from tollgate_edge.http.json_body import ModelName, decode, required

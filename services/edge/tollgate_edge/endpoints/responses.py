@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.validation.references import check_input, unsupported_reference

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
+from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.http.errors import ApiError, ErrorFormat
 from tollgate_edge.http.json_body import ModelName, decode, required

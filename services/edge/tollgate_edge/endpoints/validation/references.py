@@ -1,7 +1,8 @@
 """What a body only names and the provider keeps: an answer, a conversation, a file, a container.
 
 All accounts share the operator's key there, so that whatever one of them had the provider keep, another could name. So
-nothing is kept, as far as that can be asked for, and every name is refused: docs/decisions/0018-store-nothing-at-providers.md.
+nothing is kept, as far as that can be asked for, and every name is refused:
+docs/decisions/0018-store-nothing-at-providers.md.
 """
 
 from typing import Any
