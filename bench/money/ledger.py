@@ -19,10 +19,10 @@ from bench.money.ledger_fill import ACCOUNTS, DAYS, account_id
 from bench.money.place import Place, kept_database, own_place
 from pydantic import SecretStr
 
-from tollgate_balance.api import accounts as api
-from tollgate_balance.store.pages import NEWEST, OLDEST
-from tollgate_balance.store.reconciliation import LedgerReconciliationSource
-from tollgate_balance.store.rows import SQL
+from tollgate_balance.accounts import api
+from tollgate_balance.accounts.store import NEWEST, OLDEST
+from tollgate_balance.database.statements import SQL
+from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
@@ -66,9 +66,7 @@ async def _fill(pool: Pool, entries: int) -> None:
     filled_s = time.perf_counter() - began_s
     drifts = await LedgerReconciliationSource(pool, "").drifts(OLDEST)
     assert not drifts, f"the ledger is filled wrongly: {drifts[0]}"
-    print(
-        f"{entries:,} entries in {filled_s:.0f} s; reconciled in {time.perf_counter() - began_s - filled_s:.0f}"
-    )
+    print(f"{entries:,} entries in {filled_s:.0f} s; reconciled in {time.perf_counter() - began_s - filled_s:.0f}")
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ import psycopg
 from aiokafka import TopicPartition
 
 from tollgate_billing.dead_letters import store
+from tollgate_billing.dead_letters.quarantine import quarantine_unrateable
 from tollgate_billing.dead_letters.store import Letter, Source
-from tollgate_billing.handlers.quarantine import quarantine_unrateable
 from tollgate_common.clock import utc_now
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Batches, Consumer
@@ -71,7 +71,7 @@ class LetterHandler:
 
         Args:
             consumer: of the dead-letter topics.
-            pool: of the catalogue's database.
+            pool: of the catalog's database.
             rating_group: the consumer group of those who rate: a model whose usage they give up is quarantined.
         """
         self._consumer = consumer
