@@ -18,7 +18,7 @@ from bench.money.figures import Figure, percentile
 from bench.money.place import Place, own_place
 from bench.money.usage import Edge
 
-from tollgate_balance.handlers.credits import grant_credit
+from tollgate_balance.credits.handlers import grant_credit
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CreditGranted, TokensUsed, encode
 from tollgate_common.ids import new_id
@@ -48,15 +48,15 @@ class WatchedBalances(Balances):
         """When the edge knew that the account has no more."""
         came: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[account_id].append((nano, came))
-        self._tell(account_id)
+        self._publish(account_id)
         async with asyncio.timeout(60):
             return await came
 
     def _apply(self, account_id: str, value: bytes | None) -> None:
         super()._apply(account_id, value)
-        self._tell(account_id)
+        self._publish(account_id)
 
-    def _tell(self, account_id: str) -> None:
+    def _publish(self, account_id: str) -> None:
         available_nano = self.available_nano(account_id)
         for waiting in self._waiting[account_id][:]:
             nano, came = waiting

@@ -11,9 +11,9 @@ from bench.money.figures import Figure
 from bench.money.place import Place, own_place
 from bench.money.usage import Edge
 
-from tollgate_balance.consumers.usage import UsageConsumer
-from tollgate_balance.handlers.credits import grant_credit
+from tollgate_balance.credits.handlers import grant_credit
 from tollgate_balance.main import BATCH_RECORDS, CONNECTIONS
+from tollgate_balance.usage.consumer import UsageConsumer
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CreditGranted, encode
 from tollgate_common.ids import new_id

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from bench.money.figures import Figure, percentile
 from bench.money.place import own_place
 
-from tollgate_balance.combiner import Combiner
-from tollgate_balance.handlers.boots import renew
-from tollgate_balance.handlers.credits import grant_credit
-from tollgate_balance.handlers.leases import answer_calls
-from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, Outcome
+from tollgate_balance.credits.handlers import grant_credit
+from tollgate_balance.leases.boots import renew
+from tollgate_balance.leases.handlers import answer_calls
+from tollgate_balance.leases.micro_batcher import MicroBatcher
+from tollgate_balance.leases.rules import Answer, Authorise, Grant, LeaseCall, Outcome
 from tollgate_balance.main import CONNECTIONS
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
@@ -28,7 +28,7 @@ BUDGETS = tuple(
     Budget(budget_id="key:k", period=period, amount_nano=10**15) for period in (BudgetPeriod.DAY, BudgetPeriod.MONTH)
 )
 
-Desk = Combiner[LeaseCall, Answer | Problem]
+AccountUnitOfWork = MicroBatcher[LeaseCall, Answer | Problem]
 
 
 class Load(NamedTuple):
@@ -54,15 +54,15 @@ async def measure() -> list[Figure]:
             await grant_credit(pool, grant)
         await renew(pool, "boot", "edge", None)
         for load in LOADS:
-            desk: Desk = Combiner(partial(answer_calls, pool))
+            unit: AccountUnitOfWork = MicroBatcher(partial(answer_calls, pool))
             until_s, waited_s = time.perf_counter() + LASTS_S, list[float]()
-            await asyncio.gather(*(_ask(desk, load, number, until_s, waited_s) for number in range(ASKERS)))
+            await asyncio.gather(*(_ask(unit, load, number, until_s, waited_s) for number in range(ASKERS)))
             note = f"p99 {percentile(waited_s, 99) * 1000:.0f} ms with {ASKERS} at once"
             figures.append(Figure(f"lease calls {load.what}", len(waited_s) / LASTS_S, "a second", note=note))
     return figures
 
 
-async def _ask(desk: Desk, load: Load, number: int, until_s: float, waited_s: list[float]) -> None:
+async def _ask(unit: AccountUnitOfWork, load: Load, number: int, until_s: float, waited_s: list[float]) -> None:
     """Grant, extend and close leases, one after another."""
     account_id = f"account-{number % load.accounts}"
     while time.perf_counter() < until_s:
@@ -73,7 +73,7 @@ async def _ask(desk: Desk, load: Load, number: int, until_s: float, waited_s: li
             Authorise(lease_id, account_id, "boot", 0, 0, close=True, rev=3),
         ):
             began_s = time.perf_counter()
-            answer = await desk.ask(account_id, call)
+            answer = await unit.ask(account_id, call)
             assert isinstance(answer, Answer)
             assert answer.outcome is Outcome.DONE
             waited_s.append(time.perf_counter() - began_s)

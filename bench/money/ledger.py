@@ -19,10 +19,10 @@ from bench.money.ledger_fill import ACCOUNTS, DAYS, account_id
 from bench.money.place import Place, kept_database, own_place
 from pydantic import SecretStr
 
-from tollgate_balance.api import accounts as api
-from tollgate_balance.store.pages import NEWEST, OLDEST
-from tollgate_balance.store.reconciliation import LedgerReconciliationSource
-from tollgate_balance.store.rows import SQL
+from tollgate_balance.accounts import api
+from tollgate_balance.accounts.store import NEWEST, OLDEST
+from tollgate_balance.database.statements import SQL
+from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now

@@ -18,9 +18,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from billing.traffic import PARTITIONS, Edge
 from engines.run import find_engines
 from engines.stores import delete_topics, postgres_database, unique_name
-from tollgate_billing import handlers, store
-from tollgate_billing.catalogue import Catalogue
-from tollgate_billing.consumers import charges_table
+from tollgate_billing.catalog import handlers, store
+from tollgate_billing.catalog.rating import Catalog
+from tollgate_billing.charges.consumer import charges_table
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import ModelRecord, PriceVersion, TokensUsed, encode
@@ -105,7 +105,7 @@ async def measure() -> list[Figure]:
         costs = await sinks.costs(
             brokers=world.brokers,
             topics=[Topic.USAGE.named(world.prefix)],
-            table=charges_table(Catalogue(world.pool)),
+            table=charges_table(Catalog(world.pool)),
             client=world.client,
             engine=world.engine,
             producer=world.producer,

@@ -2,7 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from balance.world import PARTITIONS, ReconciliationSource, World, open_pool
+from balance.world import PARTITIONS, BalanceDatabase, World, open_pool
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres.connection import Pool
@@ -18,8 +18,8 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def books(postgres_dsn: str, pool: Pool) -> ReconciliationSource:
-    return ReconciliationSource(postgres_dsn, pool)
+def books(postgres_dsn: str, pool: Pool) -> BalanceDatabase:
+    return BalanceDatabase(postgres_dsn, pool)
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from balance.world import USD, ReconciliationSource, World, adjusted, running
-from tollgate_balance.api import accounts as api
-from tollgate_balance.api import internal
-from tollgate_balance.grants import burn, open_purse
-from tollgate_balance.handlers.credits import adjust_credit
-from tollgate_balance.leases import Grant
-from tollgate_balance.store import grants as grant_store
-from tollgate_balance.store import ledger as ledger_store
-from tollgate_balance.store import pages
+from balance.world import USD, BalanceDatabase, World, adjusted, running
+from tollgate_balance.accounts import api
+from tollgate_balance.accounts import internal_api as internal
+from tollgate_balance.accounts import store as pages
+from tollgate_balance.credits import store as grant_store
+from tollgate_balance.credits.handlers import adjust_credit
+from tollgate_balance.credits.portfolio import burn, open_portfolio
+from tollgate_balance.leases.rules import Grant
+from tollgate_balance.ledger import store as ledger_store
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clock import utc_now
@@ -300,7 +300,7 @@ async def test_a_key_of_a_narrower_scope_does_not_read_the_whole_account(
     assert len((await client.get("/v1/budgets", headers=headers)).json()["budgets"]) == 1
 
 
-async def test_the_query_burns_as_the_rules_do(books: ReconciliationSource) -> None:
+async def test_the_query_burns_as_the_rules_do(books: BalanceDatabase) -> None:
     now = utc_now()
     for seed in range(20):
         chance, account_id = random.Random(seed), f"account-{seed}"
@@ -317,7 +317,7 @@ async def test_the_query_burns_as_the_rules_do(books: ReconciliationSource) -> N
             account = await ledger_store.read_account(connection, account_id)
             stored = (await grant_store.read_open(connection, [account_id]))[account_id]
         assert account is not None
-        burned = burn(open_purse(account, stored)).grants
+        burned = burn(open_portfolio(account, stored)).grants
         assert {row["grant_id"]: row["remaining_nano"] for row in rows} == {
             one.grant_id: one.remaining_nano for one in burned
         }, f"seed {seed}"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from balance.world import Boot, ReconciliationSource, World
-from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_boots
-from tollgate_balance.leases import Answer, Authorise, Grant, Lease, Outcome
-from tollgate_balance.store.reconciliation import LedgerReconciliationSource
+from balance.world import BalanceDatabase, Boot, World
+from tollgate_balance.leases.boots import fence_silent_boots, release_drained_boots
+from tollgate_balance.leases.rules import Answer, Authorise, Grant, Lease, Outcome
+from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.ids import new_id
@@ -23,21 +23,19 @@ MONTH = Budget(budget_id="key:k1", period=BudgetPeriod.MONTH, amount_nano=150)
 PROJECT = Budget(budget_id="project:p1", period=BudgetPeriod.TOTAL, amount_nano=120)
 
 
-async def ask(
-    books: ReconciliationSource, boot_id: str, needed_nano: int, *budgets: Budget, wanted_nano: int = 0
-) -> Answer:
+async def ask(books: BalanceDatabase, boot_id: str, needed_nano: int, *budgets: Budget, wanted_nano: int = 0) -> Answer:
     [answer] = await books.ask(Grant(new_id(), "a", boot_id, needed_nano, wanted_nano, budgets))
     assert isinstance(answer, Answer)
     return answer
 
 
-async def lease_of(books: ReconciliationSource, boot_id: str, nano: int, *budgets: Budget) -> Lease:
+async def lease_of(books: BalanceDatabase, boot_id: str, nano: int, *budgets: Budget) -> Lease:
     answer = await ask(books, boot_id, nano, *budgets)
     assert answer.lease is not None, answer
     return answer.lease
 
 
-async def allotted(books: ReconciliationSource) -> dict[tuple[str, str], tuple[int, int, int]]:
+async def allotted(books: BalanceDatabase) -> dict[tuple[str, str], tuple[int, int, int]]:
     """Amount, spent and held of each."""
     rows = await books.query("SELECT * FROM allotments ORDER BY allotment_id")
     return {
@@ -45,12 +43,12 @@ async def allotted(books: ReconciliationSource) -> dict[tuple[str, str], tuple[i
     }
 
 
-async def check(books: ReconciliationSource) -> None:
+async def check(books: BalanceDatabase) -> None:
     await books.check_books()
     assert await LedgerReconciliationSource(books.pool, "").drifts(utc_now()) == []
 
 
-async def test_two_edges_at_once_never_hold_more_than_a_budget(books: ReconciliationSource) -> None:
+async def test_two_edges_at_once_never_hold_more_than_a_budget(books: BalanceDatabase) -> None:
     await books.credit("a", 10_000)
     edges = [new_id(), new_id()]
     for boot_id in edges:
@@ -62,7 +60,7 @@ async def test_two_edges_at_once_never_hold_more_than_a_budget(books: Reconcilia
     await check(books)
 
 
-async def test_keys_share_their_projects_budget(books: ReconciliationSource) -> None:
+async def test_keys_share_their_projects_budget(books: BalanceDatabase) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     other = Budget(budget_id="key:k2", period=BudgetPeriod.DAY, amount_nano=100)
@@ -107,19 +105,19 @@ async def test_a_dead_edges_holds_come_back_to_the_budget(world: World) -> None:
 
 
 async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in_its_own(
-    books: ReconciliationSource,
+    books: BalanceDatabase,
 ) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     old = await ask(books, "edge", 100, DAY)
     assert old.lease is not None
-    [allotment] = old.allotments
-    assert allotment.ends_at is not None
-    assert allotment.ends_at.utcoffset() == timedelta()
-    assert allotment.ends_at.time() == datetime.min.time()
-    assert 0 <= (allotment.ends_in_ms or 0) <= 86_400_000
+    [window] = old.windows
+    assert window.ends_at is not None
+    assert window.ends_at.utcoffset() == timedelta()
+    assert window.ends_at.time() == datetime.min.time()
+    assert 0 <= (window.ends_in_ms or 0) <= 86_400_000
     await books.execute(
-        "UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
+        "UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
     )
     assert (await ask(books, "edge", 100, DAY)).outcome is Outcome.DONE
     [extended] = await books.ask(Authorise(old.lease.lease_id, "a", "edge", 101, 0, close=False, rev=2))
@@ -130,7 +128,7 @@ async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in
     await check(books)
 
 
-async def test_the_newest_grant_tells_the_budgets_amount(books: ReconciliationSource) -> None:
+async def test_the_newest_grant_tells_the_budgets_amount(books: BalanceDatabase) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     await lease_of(books, "edge", 90, DAY)
@@ -141,7 +139,7 @@ async def test_the_newest_grant_tells_the_budgets_amount(books: ReconciliationSo
     assert await allotted(books) == {("key:k1", "day"): (200, 0, 200)}
 
 
-async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: ReconciliationSource) -> None:
+async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: BalanceDatabase) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     under, _ = await lease_of(books, "edge", 90, DAY), await lease_of(books, "edge", 90)
@@ -149,7 +147,7 @@ async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: Reconcil
     assert (await books.renew("edge")).shrink == [under.lease_id]
 
 
-async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now(books: ReconciliationSource) -> None:
+async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now(books: BalanceDatabase) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     call = Grant(new_id(), "a", "edge", 100, 0, (DAY,))
@@ -163,11 +161,11 @@ async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now
 
 
 @pytest.mark.parametrize("column", ["spent_nano", "held_nano"])
-async def test_the_reconciler_sees_a_budget_that_counts_wrong(books: ReconciliationSource, column: str) -> None:
+async def test_the_reconciler_sees_a_budget_that_counts_wrong(books: BalanceDatabase, column: str) -> None:
     await books.credit("a", 10_000)
     await books.renew("edge")
     await lease_of(books, "edge", 60, DAY)
-    damage: Any = f"UPDATE allotments SET {column} = {column} + 1"  # noqa: S608 - one of two names
+    damage: Any = f"UPDATE windows SET {column} = {column} + 1"  # noqa: S608 - one of two names
     await books.execute(damage)
     [drift] = await LedgerReconciliationSource(books.pool, "").drifts(utc_now())
     assert (drift.what, drift.stored - drift.rows) == (f"{column} of budgets", 1)

@@ -8,10 +8,10 @@ import msgspec
 import psycopg
 import pytest
 
-from balance.world import USD, Boot, ReconciliationSource, World, adjusted, granted
-from tollgate_balance.consumers import credits as credits_consumer
-from tollgate_balance.handlers.credits import adjust_credit
-from tollgate_balance.leases import Authorise
+from balance.world import USD, BalanceDatabase, Boot, World, adjusted, granted
+from tollgate_balance.credits import consumer as credits_consumer
+from tollgate_balance.credits.handlers import adjust_credit
+from tollgate_balance.leases.rules import Authorise
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditGranted
 from tollgate_common.postgres.connection import Pool
@@ -123,7 +123,7 @@ async def test_an_error_that_nobody_expected_ends_the_consumer_before_it_commits
         await until(lambda: has_posted(world, "a", 11))
 
 
-async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(books: ReconciliationSource) -> None:
+async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot", "a", 60)
     first, second = adjusted("a", -70), adjusted("a", -10)
@@ -145,7 +145,7 @@ async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(
     await books.check_books()
 
 
-async def test_an_adjustment_is_not_another_under_the_same_id(books: ReconciliationSource) -> None:
+async def test_an_adjustment_is_not_another_under_the_same_id(books: BalanceDatabase) -> None:
     known = adjusted("a", 5)
     await adjust_credit(books.pool, known)
     with pytest.raises(Poison, match="is known with another"):
@@ -155,7 +155,7 @@ async def test_an_adjustment_is_not_another_under_the_same_id(books: Reconciliat
     assert (await books.account("a"))["posted_nano"] == 5
 
 
-async def test_more_credit_than_an_account_can_hold_is_refused(books: ReconciliationSource) -> None:
+async def test_more_credit_than_an_account_can_hold_is_refused(books: BalanceDatabase) -> None:
     for _ in range(9):
         await books.credit("a", 10**18)
     with pytest.raises(Poison, match="cannot be stored"):

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from balance.world import Boot, ReconciliationSource, World, adjusted, granted
-from tollgate_balance.handlers.boots import fence_silent_boots, release_drained_boots
-from tollgate_balance.handlers.credits import adjust_credit
-from tollgate_balance.handlers.expiry import expire_credit
-from tollgate_balance.leases import Authorise
-from tollgate_balance.store.reconciliation import LedgerReconciliationSource
+from balance.world import BalanceDatabase, Boot, World, adjusted, granted
+from tollgate_balance.credits.handlers import adjust_credit
+from tollgate_balance.expiry.handlers import expire_credit
+from tollgate_balance.leases.boots import fence_silent_boots, release_drained_boots
+from tollgate_balance.leases.rules import Authorise
+from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Poison
 from waiting import until
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.engines
 SOON = timedelta(hours=1)
 
 
-async def expired_to(books: ReconciliationSource) -> dict[str, int]:
+async def expired_to(books: BalanceDatabase) -> dict[str, int]:
     rows = await books.query(
         "SELECT credit::text AS account, sum(amount_nano)::bigint AS sum FROM postings WHERE kind = 'expiry' GROUP BY 1"
     )
     return {row["account"]: row["sum"] for row in rows}
 
 
-async def test_what_is_left_expires_once_and_goes_back_to_where_it_came_from(books: ReconciliationSource) -> None:
+async def test_what_is_left_expires_once_and_goes_back_to_where_it_came_from(books: BalanceDatabase) -> None:
     expires = [
         await books.credit("a", 10, source=source, expires_at=utc_now() + SOON)
         for source in ("promo", "payment", "manual")
@@ -97,7 +97,7 @@ async def test_what_a_dead_boot_held_expires_with_its_release(world: World) -> N
     await world.check_books()
 
 
-async def test_credit_that_comes_after_its_expiry_is_posted_and_expires(books: ReconciliationSource) -> None:
+async def test_credit_that_comes_after_its_expiry_is_posted_and_expires(books: BalanceDatabase) -> None:
     grant = await books.credit("a", 10, expires_at=utc_now() + timedelta(milliseconds=1))
     await asyncio.sleep(0.01)
     await expire_credit(books.pool)
@@ -105,7 +105,7 @@ async def test_credit_that_comes_after_its_expiry_is_posted_and_expires(books: R
     assert await books.remaining("a") == {grant: 0}
 
 
-async def test_a_refund_after_the_expiry_does_not_expire(books: ReconciliationSource) -> None:
+async def test_a_refund_after_the_expiry_does_not_expire(books: BalanceDatabase) -> None:
     promo = await books.credit("a", 10, expires_at=utc_now() + SOON)
     await adjust_credit(books.pool, adjusted("a", -4))
     await books.pass_expiry(promo)
@@ -121,7 +121,7 @@ async def test_a_refund_after_the_expiry_does_not_expire(books: ReconciliationSo
     await books.check_books()
 
 
-async def test_an_adjustment_is_no_grant_of_the_same_id(books: ReconciliationSource) -> None:
+async def test_an_adjustment_is_no_grant_of_the_same_id(books: BalanceDatabase) -> None:
     grant_id = await books.credit("a", 10)
     with pytest.raises(Poison, match="is the id of a grant"):
         await adjust_credit(books.pool, adjusted("a", 10, grant_id))
@@ -129,7 +129,7 @@ async def test_an_adjustment_is_no_grant_of_the_same_id(books: ReconciliationSou
 
 
 @pytest.mark.parametrize("run", range(3))
-async def test_any_interleaving_keeps_every_stored_sum(books: ReconciliationSource, run: int) -> None:
+async def test_any_interleaving_keeps_every_stored_sum(books: BalanceDatabase, run: int) -> None:
     """Transactions of several accounts at once, in a random order; the reconciler finds every sum right."""
     # Drawn here: workers of one run must agree on the tests' names.
     seed = random.randrange(10**6)
@@ -165,7 +165,7 @@ async def test_any_interleaving_keeps_every_stored_sum(books: ReconciliationSour
     await books.check_books()
 
 
-async def test_a_grant_may_come_again_after_it_has_burned(books: ReconciliationSource) -> None:
+async def test_a_grant_may_come_again_after_it_has_burned(books: BalanceDatabase) -> None:
     grant = granted("a", 10)
     for _ in range(2):
         await books.credit("a", 10, grant_id=grant.grant_id)

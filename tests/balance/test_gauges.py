@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from prometheus_client import REGISTRY
 
-from balance.world import ReconciliationSource, adjusted
-from tollgate_balance.gauges import GAUGES, Gauges
-from tollgate_balance.handlers.credits import adjust_credit
-from tollgate_balance.leases import Answer, Authorise, Grant
+from balance.world import BalanceDatabase, adjusted
+from tollgate_balance.credits.handlers import adjust_credit
+from tollgate_balance.leases.rules import Answer, Authorise, Grant
+from tollgate_balance.workers.gauges import GAUGES, Gauges
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.ids import new_id
@@ -16,18 +16,18 @@ from tollgate_common.ids import new_id
 pytestmark = pytest.mark.engines
 
 
-async def told(books: ReconciliationSource) -> dict[str, float]:
+async def told(books: BalanceDatabase) -> dict[str, float]:
     """All that is not zero."""
     await Gauges(books.pool).read()
     values = {name: REGISTRY.get_sample_value(f"tollgate_balance_{name}") for name in GAUGES}
     return {name: value for name, value in values.items() if value}
 
 
-async def test_an_empty_ledger_has_nothing_open(books: ReconciliationSource) -> None:
+async def test_an_empty_ledger_has_nothing_open(books: BalanceDatabase) -> None:
     assert await told(books) == {}
 
 
-async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: ReconciliationSource) -> None:
+async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: BalanceDatabase) -> None:
     await books.credit("a", 1_000)
     boot_id = new_id()
     lease = await books.lease(boot_id, "a", 300)
@@ -46,11 +46,11 @@ async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: Re
     await books.ask(Authorise(lease.lease_id, "a", boot_id, 0, 0, close=True, rev=2))
     assert (await told(books))["leases_open"] == 1
 
-    await books.execute("UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = now()")
+    await books.execute("UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = now()")
     assert "budgets_current" not in await told(books)
 
 
-async def test_debts_and_credit_that_ends_are_counted(books: ReconciliationSource) -> None:
+async def test_debts_and_credit_that_ends_are_counted(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     await books.credit("a", 20, expires_at=utc_now() + timedelta(hours=3))
     await books.credit("b", 7, expires_at=utc_now() + timedelta(days=2))

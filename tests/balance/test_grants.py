@@ -7,8 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollgate_balance.grants import Collected, CreditGrant, Purse, add, burn, collect_all, expire, open_purse, take
-from tollgate_balance.ledger import Account, charge
+from tollgate_balance.credits.portfolio import (
+    Collected,
+    CreditGrant,
+    CreditPortfolio,
+    add,
+    burn,
+    collect_all,
+    expire,
+    open_portfolio,
+    take,
+)
+from tollgate_balance.ledger.accounts import Account, charge
 from tollgate_common.errors import Damaged
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,13 +31,13 @@ def grant(
     return CreditGrant(name, "a", "promo", remaining_nano, priority, BEGINNING + timedelta(days=day), expires_at)
 
 
-def purse(*grants: CreditGrant, held_nano: int = 0, unburned_nano: int = 0) -> Purse:
+def portfolio(*grants: CreditGrant, held_nano: int = 0, unburned_nano: int = 0) -> CreditPortfolio:
     posted_nano = sum(one.remaining_nano for one in grants) - unburned_nano
-    return open_purse(Account("a", posted_nano, held_nano, unburned_nano=unburned_nano), grants)
+    return open_portfolio(Account("a", posted_nano, held_nano, unburned_nano=unburned_nano), grants)
 
 
-def remaining(purse: Purse) -> dict[str, int]:
-    return {one.grant_id: one.remaining_nano for one in purse.grants}
+def remaining(portfolio: CreditPortfolio) -> dict[str, int]:
+    return {one.grant_id: one.remaining_nano for one in portfolio.grants}
 
 
 def test_priority_then_expiry_then_age_then_id() -> None:
@@ -40,23 +50,23 @@ def test_priority_then_expiry_then_age_then_id() -> None:
         grant("b", 1, day=2),
         grant("last", 1, priority=200, expires_day=1),
     ]
-    assert list(purse(*reversed(ordered)).grants) == ordered
+    assert list(portfolio(*reversed(ordered)).grants) == ordered
 
 
 def test_what_was_taken_burns_in_order() -> None:
-    burned = burn(purse(grant("a", 5, expires_day=1), grant("b", 5), grant("c", 5, priority=200), unburned_nano=7))
+    burned = burn(portfolio(grant("a", 5, expires_day=1), grant("b", 5), grant("c", 5, priority=200), unburned_nano=7))
     assert remaining(burned) == {"a": 0, "b": 3, "c": 5}
     assert burned.account == Account("a", 8, 0)
 
 
 def test_a_new_grant_does_not_burn_for_what_was_taken_before_it() -> None:
-    added = add(purse(grant("b", 5), unburned_nano=3), grant("a", 4, priority=1))
+    added = add(portfolio(grant("b", 5), unburned_nano=3), grant("a", 4, priority=1))
     assert remaining(added) == {"a": 4, "b": 2}
     assert added.account == Account("a", 6, 0)
 
 
 def test_expiry_takes_what_has_not_burned() -> None:
-    before = purse(grant("a", 5, expires_day=1), grant("b", 5), unburned_nano=3)
+    before = portfolio(grant("a", 5, expires_day=1), grant("b", 5), unburned_nano=3)
     after, taken_nano = collect_all(expire(before, {"a"}))
     assert (remaining(after), taken_nano) == ({"a": 0, "b": 5}, 0)
     assert after.account == Account("a", 5, 0)
@@ -64,12 +74,12 @@ def test_expiry_takes_what_has_not_burned() -> None:
 
 
 def test_a_grant_that_has_burned_out_does_not_expire() -> None:
-    after = expire(purse(grant("a", 5, expires_day=1), grant("b", 5), unburned_nano=5), {"a"})
+    after = expire(portfolio(grant("a", 5, expires_day=1), grant("b", 5), unburned_nano=5), {"a"})
     assert not any(one.is_expired for one in after.grants)
 
 
 def test_what_leases_hold_expires_as_it_comes_back_unless_usage_burns_it_before() -> None:
-    held, _ = collect_all(expire(purse(grant("a", 10, expires_day=1), held_nano=8), {"a"}))
+    held, _ = collect_all(expire(portfolio(grant("a", 10, expires_day=1), held_nano=8), {"a"}))
     assert held.account == Account("a", 8, 8, expiring_nano=8)
 
     used = held._replace(account=charge(held.account, 5, 5).account)
@@ -82,7 +92,7 @@ def test_what_leases_hold_expires_as_it_comes_back_unless_usage_burns_it_before(
 
 
 def test_what_is_given_back_after_the_expiry_stays() -> None:
-    spent, _ = collect_all(expire(purse(grant("a", 10, expires_day=1), unburned_nano=4), {"a"}))
+    spent, _ = collect_all(expire(portfolio(grant("a", 10, expires_day=1), unburned_nano=4), {"a"}))
     refunded, _ = collect_all(add(spent, grant("refund", 4)))
     assert remaining(refunded) == {"a": 0, "refund": 4}
     assert refunded.account.posted_nano == 4
@@ -90,14 +100,14 @@ def test_what_is_given_back_after_the_expiry_stays() -> None:
 
 def test_new_credit_lets_the_rest_expire_although_it_is_held() -> None:
     """Holds name no grant: what was held of the expired credit is then held of the new."""
-    held, _ = collect_all(expire(purse(grant("a", 10, expires_day=1), held_nano=8), {"a"}))
+    held, _ = collect_all(expire(portfolio(grant("a", 10, expires_day=1), held_nano=8), {"a"}))
     after, _ = collect_all(add(held, grant("b", 20)))
     assert remaining(after) == {"a": 0, "b": 20}
     assert after.account == Account("a", 20, 8)
 
 
 def test_a_reduction_burns_what_has_expired_before_that_is_taken() -> None:
-    held, _ = collect_all(expire(purse(grant("a", 10, expires_day=1), grant("b", 5), held_nano=15), {"a"}))
+    held, _ = collect_all(expire(portfolio(grant("a", 10, expires_day=1), grant("b", 5), held_nano=15), {"a"}))
     due = held.account._replace(due_nano=6, held_nano=5)
     after, taken_nano = collect_all(held._replace(account=due))
     assert (remaining(after), taken_nano) == ({"a": 0, "b": 5}, 6)
@@ -106,7 +116,7 @@ def test_a_reduction_burns_what_has_expired_before_that_is_taken() -> None:
 
 def test_more_taken_than_was_granted_is_damage() -> None:
     with pytest.raises(Damaged, match="2 more than was granted"):
-        burn(purse(grant("a", 5), unburned_nano=5)._replace(account=Account("a", 0, 0, unburned_nano=7)))
+        burn(portfolio(grant("a", 5), unburned_nano=5)._replace(account=Account("a", 0, 0, unburned_nano=7)))
 
 
 # --- any interleaving -------------------------------------------------------------------------------------------------
@@ -117,21 +127,21 @@ class World:
     """An account through any steps, as the handlers take them, or with each taking burned at once."""
 
     burns_at_once: bool
-    purse: Purse = field(default_factory=purse)
+    portfolio: CreditPortfolio = field(default_factory=portfolio)
     granted_nano: int = 0
     used_nano: int = 0
     reduced_nano: int = 0
 
     def step(self, name: str, amount_nano: int, priority: int, expires_day: int | None) -> None:
-        account = self.purse.account
+        account = self.portfolio.account
         match name:
             case "grant":
                 new = grant(f"g{self.granted_nano}", amount_nano, priority=priority, expires_day=expires_day)
                 self.granted_nano += amount_nano
-                self._keep(collect_all(add(self.purse, new)))
+                self._keep(collect_all(add(self.portfolio, new)))
             case "expire":
-                ids = {one.grant_id for one in self.purse.grants if one.expires_at is not None and amount_nano % 2}
-                self._keep(collect_all(expire(self.purse, ids)))
+                ids = {one.grant_id for one in self.portfolio.grants if one.expires_at is not None and amount_nano % 2}
+                self._keep(collect_all(expire(self.portfolio, ids)))
             case "hold":
                 held_nano = account.held_nano + min(amount_nano, account.available_nano)
                 self._change(account._replace(held_nano=held_nano))
@@ -145,15 +155,15 @@ class World:
                 self._change(account._replace(due_nano=account.due_nano + amount_nano))
 
     def _change(self, account: Account) -> None:
-        changed = self.purse._replace(account=account)
+        changed = self.portfolio._replace(account=account)
         self._keep(collect_all(changed) if self.burns_at_once else take(changed))
 
     def _keep(self, collected: Collected) -> None:
-        self.purse = collected.purse
+        self.portfolio = collected.portfolio
         self.reduced_nano += collected.taken_nano
 
     def check(self) -> None:
-        account, grants = self.purse
+        account, grants = self.portfolio
         assert account.posted_nano >= account.held_nano >= 0
         assert account.posted_nano == sum(one.remaining_nano for one in grants) - account.unburned_nano
         assert account.expiring_nano == sum(one.remaining_nano for one in grants if one.is_expired)
@@ -180,4 +190,4 @@ def test_any_interleaving_keeps_the_sums_and_burning_later_burns_the_same(
         for one in (world, eager):
             one.step(*step)
             one.check()
-        assert burn(world.purse) == burn(eager.purse)
+        assert burn(world.portfolio) == burn(eager.portfolio)

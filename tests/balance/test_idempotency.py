@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from balance.world import ReconciliationSource
-from tollgate_balance.api import idempotency
+from balance.world import BalanceDatabase
+from tollgate_balance.idempotency import api as idempotency
 from tollgate_common.http import create_app
 
 pytestmark = pytest.mark.engines
@@ -19,7 +19,7 @@ ANSWER = base64.b64encode(b"\x00sealed\xff").decode()
 
 
 @pytest.fixture
-async def client(books: ReconciliationSource) -> AsyncIterator[httpx.AsyncClient]:
+async def client(books: BalanceDatabase) -> AsyncIterator[httpx.AsyncClient]:
     service = create_app("balance", ready=lambda: None)
     idempotency.add_routes(service, books.pool, TOKEN)
     async with httpx.AsyncClient(
@@ -42,7 +42,7 @@ async def keep(client: httpx.AsyncClient, token: str) -> bool:
 
 
 async def test_one_of_many_serves_and_the_others_get_its_answer(
-    books: ReconciliationSource, client: httpx.AsyncClient
+    books: BalanceDatabase, client: httpx.AsyncClient
 ) -> None:
     await books.renew("boot-1")
     await books.renew("boot-2")
@@ -58,7 +58,7 @@ async def test_one_of_many_serves_and_the_others_get_its_answer(
 
 
 async def test_a_claim_that_is_released_is_free_and_an_answer_stays(
-    books: ReconciliationSource, client: httpx.AsyncClient
+    books: BalanceDatabase, client: httpx.AsyncClient
 ) -> None:
     await books.renew("boot-1")
     await claim(client, "first")
@@ -73,7 +73,7 @@ async def test_a_claim_that_is_released_is_free_and_an_answer_stays(
 
 
 async def test_only_a_fenced_edge_loses_its_claim_and_then_keeps_nothing(
-    books: ReconciliationSource, client: httpx.AsyncClient
+    books: BalanceDatabase, client: httpx.AsyncClient
 ) -> None:
     await books.renew("boot-1")
     await books.renew("boot-2")
@@ -87,9 +87,7 @@ async def test_only_a_fenced_edge_loses_its_claim_and_then_keeps_nothing(
     assert await keep(client, "second")
 
 
-async def test_what_a_fenced_edge_has_kept_is_the_answer(
-    books: ReconciliationSource, client: httpx.AsyncClient
-) -> None:
+async def test_what_a_fenced_edge_has_kept_is_the_answer(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.renew("boot-1")
     await books.renew("boot-2")
     await claim(client, "first")
@@ -98,7 +96,7 @@ async def test_what_a_fenced_edge_has_kept_is_the_answer(
     assert (await claim(client, "second", boot="boot-2"))["state"] == "answered"
 
 
-async def test_after_a_day_a_key_is_new(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
+async def test_after_a_day_a_key_is_new(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.renew("boot-1")
     await claim(client, "first")
     await keep(client, "first")
@@ -106,6 +104,6 @@ async def test_after_a_day_a_key_is_new(books: ReconciliationSource, client: htt
     assert (await claim(client, "second", asks="g"))["state"] == "claimed"
 
 
-async def test_an_unknown_boot_claims_nothing(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
+async def test_an_unknown_boot_claims_nothing(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     response = await client.put("/key", json={"boot_id": "nobody", "token": "r", "fingerprint": "f"})
     assert (response.status_code, response.json()["code"]) == (409, "boot_not_found")

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from balance.world import ReconciliationSource
-from tollgate_balance.api import accounts, leases
+from balance.world import BalanceDatabase
+from tollgate_balance.accounts import api as accounts
+from tollgate_balance.leases import api as leases
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
@@ -22,21 +23,21 @@ AUTHORIZATION = {"Authorization": f"Bearer {TOKEN}"}
 BOOT = "/internal/v1/boots/boot-1"
 
 
-def app(books: ReconciliationSource, token: str | None) -> FastAPI:
+def app(books: BalanceDatabase, token: str | None) -> FastAPI:
     service = create_app("balance", ready=lambda: None)
     accounts.add_routes(service, books.pool, KeyDirectory(Brokers("unused:1"), "unused"))
     leases.add_routes(service, books.pool, token, timedelta(seconds=30))
     return service
 
 
-def connect(books: ReconciliationSource, token: str | None = TOKEN) -> httpx.AsyncClient:
+def connect(books: BalanceDatabase, token: str | None = TOKEN) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         transport=httpx.ASGITransport(app(books, token)), base_url="http://balance", headers=AUTHORIZATION
     )
 
 
 @pytest.fixture
-async def client(books: ReconciliationSource) -> AsyncIterator[httpx.AsyncClient]:
+async def client(books: BalanceDatabase) -> AsyncIterator[httpx.AsyncClient]:
     async with connect(books) as client:
         yield client
 
@@ -45,7 +46,7 @@ def wanting(needed_nano: Any, wanted_nano: int = 0, **more: Any) -> dict[str, An
     return {"boot_id": "boot-1", "account_id": "a", "needed_nano": needed_nano, "wanted_nano": wanted_nano} | more
 
 
-async def test_the_life_of_a_lease(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
+async def test_the_life_of_a_lease(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.credit("a", 100)
     lease_id = new_id()
     lease = f"/internal/v1/leases/{lease_id}"
@@ -87,7 +88,7 @@ async def test_the_life_of_a_lease(books: ReconciliationSource, client: httpx.As
 
 
 async def test_refusals_say_whether_the_credit_is_spent_or_held(
-    books: ReconciliationSource, client: httpx.AsyncClient
+    books: BalanceDatabase, client: httpx.AsyncClient
 ) -> None:
     await books.credit("a", 100)
     await books.lease("boot-1", "a", 90)
@@ -100,9 +101,7 @@ async def test_refusals_say_whether_the_credit_is_spent_or_held(
     assert answers == {50: ("retry", 250), 101: ("insufficient", None)}
 
 
-async def test_a_renewal_tells_orphans_and_a_fenced_boot(
-    books: ReconciliationSource, client: httpx.AsyncClient
-) -> None:
+async def test_a_renewal_tells_orphans_and_a_fenced_boot(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot-1", "a", 10)
     renewed = await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
@@ -112,9 +111,7 @@ async def test_a_renewal_tells_orphans_and_a_fenced_boot(
     assert (refused.status_code, refused.json()["code"]) == (409, "boot_fenced")
 
 
-async def test_a_lease_that_was_never_granted_is_not_found(
-    books: ReconciliationSource, client: httpx.AsyncClient
-) -> None:
+async def test_a_lease_that_was_never_granted_is_not_found(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.renew("boot-1")
     body = {"boot_id": "boot-1", "account_id": "a", "authorised_nano": 0, "close": True, "rev": 2}
     answer = await client.post(f"/internal/v1/leases/{new_id()}/authorised", json=body)
@@ -140,7 +137,7 @@ async def test_a_wrong_input_is_named(client: httpx.AsyncClient, body: dict[str,
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "invalid_input", field)
 
 
-async def test_only_who_knows_the_token_is_answered(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
+async def test_only_who_knows_the_token_is_answered(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     for authorization in ("", TOKEN, f"Bearer {TOKEN}x", "Bearer é", f"bearer {TOKEN}"):
         answer = await client.post(
             f"{BOOT}/renew", json={"edge": "e"}, headers={b"Authorization": authorization.encode()}
@@ -152,13 +149,13 @@ async def test_only_who_knows_the_token_is_answered(books: ReconciliationSource,
     assert await books.query("SELECT FROM boots") == []
 
 
-async def test_a_database_that_is_away_asks_to_repeat(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
+async def test_a_database_that_is_away_asks_to_repeat(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.pool.close()
     answer = await client.put(f"/internal/v1/leases/{new_id()}", json=wanting(1))
     assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
 
 
-async def test_a_lease_under_budgets(books: ReconciliationSource, client: httpx.AsyncClient) -> None:
+async def test_a_lease_under_budgets(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.credit("a", 1_000)
     await client.post(f"{BOOT}/renew", json={"edge": "edge-1", "leases": []})
     budgets = [

@@ -8,11 +8,11 @@ from functools import partial
 import psycopg
 import pytest
 
-from balance.world import ReconciliationSource
-from tollgate_balance.combiner import Combiner
-from tollgate_balance.handlers.boots import Renewal
-from tollgate_balance.handlers.leases import answer_calls
-from tollgate_balance.leases import Answer, Authorise, Grant, LeaseCall, Outcome
+from balance.world import BalanceDatabase
+from tollgate_balance.leases.boots import Renewal
+from tollgate_balance.leases.handlers import answer_calls
+from tollgate_balance.leases.micro_batcher import MicroBatcher
+from tollgate_balance.leases.rules import Answer, Authorise, Grant, LeaseCall, Outcome
 from tollgate_common.errors import Problem
 from tollgate_common.ids import new_id
 from tollgate_common.postgres.connection import Pool
@@ -25,7 +25,7 @@ def outcome(answer: Answer | Problem) -> str:
     return answer.outcome if isinstance(answer, Answer) else answer.code
 
 
-async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: ReconciliationSource) -> None:
+async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
     grants = [Grant(new_id(), "a", "boot", 7, 0) for _ in range(50)]
@@ -40,12 +40,12 @@ async def test_fifty_grants_at_once_never_exceed_what_is_posted(books: Reconcili
     await books.check_books()
 
 
-async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books: ReconciliationSource) -> None:
+async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
-    combiner: Combiner[LeaseCall, Answer | Problem] = Combiner(partial(answer_calls, books.pool))
+    batcher: MicroBatcher[LeaseCall, Answer | Problem] = MicroBatcher(partial(answer_calls, books.pool))
     grants = [Grant(new_id(), "a", "boot", 7, 0) for _ in range(50)]
-    answers = await asyncio.gather(*(combiner.ask("a", call) for call in grants))
+    answers = await asyncio.gather(*(batcher.ask("a", call) for call in grants))
 
     assert [outcome(answer) for answer in answers] == ["done"] * 14 + ["retry"] * 36
     assert (await books.account("a"))["held_nano"] == 98
@@ -53,7 +53,7 @@ async def test_calls_that_wait_together_are_answered_as_if_each_were_alone(books
     await books.check_books()
 
 
-async def test_calls_of_many_accounts_together_are_each_decided_on_their_own(books: ReconciliationSource) -> None:
+async def test_calls_of_many_accounts_together_are_each_decided_on_their_own(books: BalanceDatabase) -> None:
     for number in range(10):
         await books.credit(f"a{number}", 10 * number + 1)
     await books.renew("boot")
@@ -76,10 +76,10 @@ async def test_an_error_reaches_everyone_who_asked_and_the_next_call_is_answered
             raise psycopg.OperationalError("away")
         return [f"answer to {call}" for call in calls]
 
-    combiner: Combiner[int, str] = Combiner(answer)
-    results = await asyncio.gather(*(combiner.ask("a", number) for number in range(3)), return_exceptions=True)
+    batcher: MicroBatcher[int, str] = MicroBatcher(answer)
+    results = await asyncio.gather(*(batcher.ask("a", number) for number in range(3)), return_exceptions=True)
     assert [str(result) for result in results] == ["away"] * 3
-    assert await combiner.ask("a", 7) == "answer to 7"
+    assert await batcher.ask("a", 7) == "answer to 7"
     assert asked == [[0, 1, 2], [7]]
 
 
@@ -88,14 +88,14 @@ async def test_a_caller_that_has_gone_away_does_not_stop_the_others() -> None:
         await asyncio.sleep(0)
         return list(calls)
 
-    combiner: Combiner[int, int] = Combiner(answer)
-    gone, stays = (asyncio.create_task(combiner.ask("a", number)) for number in range(2))
+    batcher: MicroBatcher[int, int] = MicroBatcher(answer)
+    gone, stays = (asyncio.create_task(batcher.ask("a", number)) for number in range(2))
     await asyncio.sleep(0)
     gone.cancel()
     assert await stays == 1
 
 
-async def test_extend_shrink_close_and_their_repetitions(books: ReconciliationSource) -> None:
+async def test_extend_shrink_close_and_their_repetitions(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot", "a", 10)
     calls = [
@@ -115,7 +115,7 @@ async def test_extend_shrink_close_and_their_repetitions(books: ReconciliationSo
     await books.check_books()
 
 
-async def test_what_is_at_fault_is_told(books: ReconciliationSource) -> None:
+async def test_what_is_at_fault_is_told(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     await books.renew("boot")
     await books.renew("other")
@@ -133,7 +133,7 @@ async def test_what_is_at_fault_is_told(books: ReconciliationSource) -> None:
     await books.check_books()
 
 
-async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: ReconciliationSource) -> None:
+async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     lease = await books.lease("boot", "a", 50)
     await books.execute("UPDATE boots SET fenced_at = now()")
@@ -151,9 +151,7 @@ async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: Reconcil
     await books.check_books()
 
 
-async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(
-    books: ReconciliationSource, pool: Pool
-) -> None:
+async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(books: BalanceDatabase, pool: Pool) -> None:
     await books.renew("boot")
     async with pool.connection() as grant:
         await grant.execute("SELECT FROM boots WHERE boot_id = 'boot' FOR KEY SHARE")
@@ -165,7 +163,7 @@ async def test_the_fence_waits_for_a_grant_in_flight_and_renewals_do_not(
             await fence.rollback()
 
 
-async def test_a_shortage_asks_the_others_to_shrink(books: ReconciliationSource) -> None:
+async def test_a_shortage_asks_the_others_to_shrink(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     await books.credit("b", 100)
     idle, elsewhere = await books.lease("idle", "a", 90), await books.lease("idle", "b", 90)
@@ -181,7 +179,7 @@ async def test_a_shortage_asks_the_others_to_shrink(books: ReconciliationSource)
     assert outcome(granted) == "done"
 
 
-async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: ReconciliationSource) -> None:
+async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: BalanceDatabase) -> None:
     await books.credit("a", 100)
     known, orphan = await books.lease("boot", "a", 1), await books.lease("boot", "a", 2)
     assert await books.renew("boot", [known.lease_id]) == Renewal([], [orphan.lease_id], edges=1)
@@ -190,23 +188,23 @@ async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: R
     assert await books.renew("boot", [known.lease_id]) == Renewal([], [], edges=1)
 
 
-async def test_random_calls_from_many_boots_keep_the_books(books: ReconciliationSource) -> None:
+async def test_random_calls_from_many_boots_keep_the_books(books: BalanceDatabase) -> None:
     """Every kind of call at once, over several accounts and instances; the constraints and the sums hold throughout."""
     dice = random.Random(20)
     for account_id in ("a", "b"):
         await books.credit(account_id, 500)
     for boot in range(3):
         await books.renew(f"boot-{boot}")
-    combiners: list[Combiner[LeaseCall, Answer | Problem]] = [
-        Combiner(partial(answer_calls, books.pool)) for _ in range(2)
+    combiners: list[MicroBatcher[LeaseCall, Answer | Problem]] = [
+        MicroBatcher(partial(answer_calls, books.pool)) for _ in range(2)
     ]
 
     async def edge(number: int) -> None:
         boot_id = f"boot-{number}"
         for _ in range(12):
             account_id, lease_id = dice.choice("ab"), new_id()
-            combiner = dice.choice(combiners)
-            answer = await combiner.ask(account_id, Grant(lease_id, account_id, boot_id, dice.randrange(60), 200))
+            batcher = dice.choice(combiners)
+            answer = await batcher.ask(account_id, Grant(lease_id, account_id, boot_id, dice.randrange(60), 200))
             rev = 1
             while isinstance(answer, Answer) and answer.lease is not None and answer.outcome is not Outcome.CONFLICT:
                 rev = answer.lease.rev + 1

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tollgate_balance.budgets import Allotment, ends_in_ms
-from tollgate_balance.leases import (
+from tollgate_balance.budgets.windows import BudgetWindow, ends_in_ms
+from tollgate_balance.leases.rules import (
     Answer,
     Authorise,
     Grant,
@@ -16,7 +16,7 @@ from tollgate_balance.leases import (
     settle,
     size,
 )
-from tollgate_balance.ledger import Account
+from tollgate_balance.ledger.accounts import Account
 
 
 def account(posted_nano: int, held_nano: int = 0, *, unburned_nano: int = 0) -> Account:
@@ -126,20 +126,20 @@ def test_usage_after_the_release_finds_no_hold() -> None:
     assert settled.settled_nano == 50
 
 
-def allotment(
+def window(
     amount_nano: int, spent_nano: int = 0, held_nano: int = 0, *, number: int = 1, ends_in_ms: int | None = None
-) -> Allotment:
-    return Allotment(number, "a", f"key:{number}", "day", amount_nano, spent_nano, held_nano, None, ends_in_ms)
+) -> BudgetWindow:
+    return BudgetWindow(number, "a", f"key:{number}", "day", amount_nano, spent_nano, held_nano, None, ends_in_ms)
 
 
 def test_a_grant_has_room_in_each_of_its_budgets_and_counts_there() -> None:
-    under = (allotment(50, 10, 10), allotment(100, 80, 5, number=2))
+    under = (window(50, 10, 10), window(100, 80, 5, number=2))
     answer = grant(account(100), None, wanting(10, 90), 1, under)
     # Of the second 15 are left, and half of them are another edge's share; the request needs more.
-    assert answer.allotments == (allotment(50, 10, 20), allotment(100, 80, 15, number=2))
+    assert answer.windows == (window(50, 10, 20), window(100, 80, 15, number=2))
     assert answer.lease is not None
     assert (answer.account, answer.lease.authorised_nano) == (account(100, 10), 10)
-    assert answer.lease.allotment_ids == (1, 2)
+    assert answer.lease.window_ids == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -157,36 +157,36 @@ def test_a_grant_has_room_in_each_of_its_budgets_and_counts_there() -> None:
 def test_which_refuses_the_account_or_a_budget(
     posted: int, held: int, needed: int, expected: Outcome, refused_by: int | None
 ) -> None:
-    under = (allotment(50, 10), allotment(100, 80, 5, number=2))
+    under = (window(50, 10), window(100, 80, 5, number=2))
     answer = grant(account(posted, held), None, wanting(needed), 1, under)
     assert answer.outcome is expected
-    assert (answer.refused_by and answer.refused_by.allotment_id) == refused_by
+    assert (answer.refused_by and answer.refused_by.window_id) == refused_by
 
 
 def test_extending_needs_room_in_the_budget_and_closing_does_not() -> None:
-    under = (allotment(50, 10, 30),)
-    one = lease(30)._replace(allotment_ids=(1,))
+    under = (window(50, 10, 30),)
+    one = lease(30)._replace(window_ids=(1,))
     grown = authorise(account(100, 30), one, setting(40), 1, under)
-    assert (grown.outcome, grown.allotments) == (Outcome.DONE, (allotment(50, 10, 40),))
+    assert (grown.outcome, grown.windows) == (Outcome.DONE, (window(50, 10, 40),))
     assert authorise(account(100, 30), one, setting(41), 1, under).outcome is Outcome.BUDGET_EXCEEDED
     shrunk = authorise(account(100, 30), one, setting(5), 1, under)
-    assert (shrunk.outcome, shrunk.allotments) == (Outcome.DONE, (allotment(50, 10, 5),))
+    assert (shrunk.outcome, shrunk.windows) == (Outcome.DONE, (window(50, 10, 5),))
     closed = authorise(account(100, 30), one, setting(60, close=True), 1, under)
-    assert (closed.outcome, closed.allotments) == (Outcome.DONE, (allotment(50, 10, 60),))
+    assert (closed.outcome, closed.windows) == (Outcome.DONE, (window(50, 10, 60),))
 
 
 def test_usage_and_release_count_where_the_lease_was_granted() -> None:
-    under = {1: allotment(50, 0, 30), 2: allotment(90, 0, 30, number=2), 3: allotment(7, number=3)}
-    one = lease(30)._replace(allotment_ids=(1, 2))
+    under = {1: window(50, 0, 30), 2: window(90, 0, 30, number=2), 3: window(7, number=3)}
+    one = lease(30)._replace(window_ids=(1, 2))
     charged, [settled], counted = settle(account(100, 30), {"l": one}, {"l": 20, None: 5}, under)
-    assert counted == [allotment(50, 20, 10), allotment(90, 20, 10, number=2)]
-    _, _, counted = release(charged.account, [settled], under | {one.allotment_id: one for one in counted})
-    assert counted == [allotment(50, 20), allotment(90, 20, number=2)]
+    assert counted == [window(50, 20, 10), window(90, 20, 10, number=2)]
+    _, _, counted = release(charged.account, [settled], under | {one.window_id: one for one in counted})
+    assert counted == [window(50, 20), window(90, 20, number=2)]
     # What comes late is counted in full.
     _, _, counted = settle(account(100), {"l": settled._replace(state=LeaseState.RELEASED)}, {"l": 60}, under)
     assert [(one.spent_nano, one.held_nano) for one in counted] == [(60, 30), (60, 30)]
 
 
 def test_the_first_period_that_ends_is_told() -> None:
-    assert ends_in_ms((allotment(1), allotment(1, ends_in_ms=9), allotment(1, ends_in_ms=5))) == 5
-    assert ends_in_ms((allotment(1),)) is None
+    assert ends_in_ms((window(1), window(1, ends_in_ms=9), window(1, ends_in_ms=5))) == 5
+    assert ends_in_ms((window(1),)) is None

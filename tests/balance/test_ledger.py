@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tollgate_balance.ledger import Account, charge, collect
+from tollgate_balance.ledger.accounts import Account, charge, collect
 from tollgate_common.postgres.connection import Pool
 
 amounts = st.integers(0, 1_000)

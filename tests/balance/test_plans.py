@@ -5,9 +5,9 @@ from typing import Any, LiteralString
 
 import pytest
 
-from balance.world import ReconciliationSource
-from tollgate_balance.store.pages import LAST_ID, NEWEST, OLDEST
-from tollgate_balance.store.rows import SQL
+from balance.world import BalanceDatabase
+from tollgate_balance.accounts.store import LAST_ID, NEWEST, OLDEST
+from tollgate_balance.database.statements import SQL
 
 pytestmark = pytest.mark.engines
 
@@ -38,12 +38,12 @@ FILL: tuple[LiteralString, ...] = (
         " FROM generate_series(1, 3000) AS n"
     ),
     (
-        "INSERT INTO allotments (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
+        "INSERT INTO windows (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
         " SELECT 'a' || n %% 5000, 'key:' || n, 'day', date_trunc('day', now(), 'UTC'),"
         "  date_trunc('day', now(), 'UTC') + interval '1 day', 5 FROM generate_series(1, 10000) AS n"
     ),
     (
-        "INSERT INTO allotments (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
+        "INSERT INTO windows (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
         " SELECT 'a' || n %% 5000, 'key:' || n, 'day', date_trunc('day', now(), 'UTC') - interval '9 days',"
         "  date_trunc('day', now(), 'UTC') - interval '8 days', 5 FROM generate_series(1, 90000) AS n"
     ),
@@ -93,7 +93,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "an account's budgets": ("read_current_budgets", {"account_id": "a0", "limit": 100}),
     "the lock of a batch": ("lock_accounts", {"account_ids": [f"a{n}" for n in range(20)]}),
     "the leases of a batch": ("read_leases", {"lease_ids": [f"l{n}" for n in range(20)]}),
-    "its budgets": ("read_allotments", {"allotment_ids": list(range(20))}),
+    "its budgets": ("read_windows", {"window_ids": list(range(20))}),
     "what burns": ("read_open_grants", {"account_ids": ["a0", "a1"]}),
     "what expires": ("read_accounts_to_expire", {"limit": 200}),
     "what stands open in all accounts": ("read_totals", {}),
@@ -118,7 +118,7 @@ INDEXES = {
 }
 
 
-async def test_no_page_and_no_lock_reads_a_whole_table(books: ReconciliationSource) -> None:
+async def test_no_page_and_no_lock_reads_a_whole_table(books: BalanceDatabase) -> None:
     for statement in FILL:
         await books.execute(statement)
     scans, indexes = {}, {}

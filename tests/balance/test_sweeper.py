@@ -8,9 +8,9 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from balance.world import PARTITIONS, Boot, World, adjusted, running
-from tollgate_balance import sweeper as module
-from tollgate_balance.handlers.credits import adjust_credit
-from tollgate_balance.sweeper import Sweeper, read_ends
+from tollgate_balance.credits.handlers import adjust_credit
+from tollgate_balance.workers import sweeper as module
+from tollgate_balance.workers.sweeper import Sweeper, read_ends
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.topics import partition_for
 from waiting import until

@@ -7,10 +7,10 @@ import psycopg
 import pytest
 from aiokafka import TopicPartition
 
-from balance.world import USD, Boot, ReconciliationSource, World
-from tollgate_balance.handlers.usage import UsageBatch, Used, post_usage
-from tollgate_balance.store import positions
-from tollgate_balance.store.positions import Position
+from balance.world import USD, BalanceDatabase, Boot, World
+from tollgate_balance.usage import store as positions
+from tollgate_balance.usage.handlers import UsageBatch, Used, post_usage
+from tollgate_balance.usage.store import Position
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.events import LeaseClosed, Void, encode
@@ -159,15 +159,15 @@ class TestFence:
         usage = [Used(3, Boot(boot_id).used("a", 7))]
         return UsageBatch(self.partition, position, end, usage, {boot_id: BootSequence(1)})
 
-    async def take_over(self, books: ReconciliationSource) -> Position:
+    async def take_over(self, books: BalanceDatabase) -> Position:
         async with books.pool.connection() as connection:
             return await positions.take_over(connection, self.partition, 3)
 
-    async def test_the_first_start_is_at_the_beginning(self, books: ReconciliationSource) -> None:
+    async def test_the_first_start_is_at_the_beginning(self, books: BalanceDatabase) -> None:
         assert await self.take_over(books) == Position(3, 1)
         assert await self.take_over(books) == Position(3, 2)
 
-    async def test_of_two_the_older_is_fenced_and_changes_nothing(self, books: ReconciliationSource) -> None:
+    async def test_of_two_the_older_is_fenced_and_changes_nothing(self, books: BalanceDatabase) -> None:
         await books.credit("a", 100)
         older = await self.take_over(books)
         newer = await self.take_over(books)
@@ -183,14 +183,14 @@ class TestFence:
         assert await books.posted("usage", "a") == -7
         await books.check_books()
 
-    async def test_a_batch_whose_answer_got_lost_is_found_in(self, books: ReconciliationSource) -> None:
+    async def test_a_batch_whose_answer_got_lost_is_found_in(self, books: BalanceDatabase) -> None:
         await books.credit("a", 100)
         batch = self.batch(await self.take_over(books))
         first = await post_usage(books.pool, batch)
         assert await post_usage(books.pool, batch) == first == Position(10, 1)
         assert await books.posted("usage", "a") == -7
 
-    async def test_taking_over_waits_for_the_transaction_in_flight(self, books: ReconciliationSource) -> None:
+    async def test_taking_over_waits_for_the_transaction_in_flight(self, books: BalanceDatabase) -> None:
         await self.take_over(books)
         async with await psycopg.AsyncConnection.connect(books.dsn) as other:
             await other.execute("UPDATE consumer_offsets SET next = 5")

@@ -8,13 +8,13 @@ from typing import Any, LiteralString
 
 from aiokafka import TopicPartition
 
-from tollgate_balance.consumers.credits import create_consumer as create_credits_consumer
-from tollgate_balance.consumers.usage import UsageConsumer
-from tollgate_balance.handlers.boots import Renewal, renew
-from tollgate_balance.handlers.credits import grant_credit
-from tollgate_balance.handlers.expiry import expire_credit
-from tollgate_balance.handlers.leases import answer_calls
-from tollgate_balance.leases import Answer, Grant, Lease, LeaseCall
+from tollgate_balance.credits.consumer import create_consumer as create_credits_consumer
+from tollgate_balance.credits.handlers import grant_credit
+from tollgate_balance.expiry.handlers import expire_credit
+from tollgate_balance.leases.boots import Renewal, renew
+from tollgate_balance.leases.handlers import answer_calls
+from tollgate_balance.leases.rules import Answer, Grant, Lease, LeaseCall
+from tollgate_balance.usage.consumer import UsageConsumer
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import (
@@ -71,7 +71,7 @@ class Boot:
 
 
 @dataclass
-class ReconciliationSource:
+class BalanceDatabase:
     """A migrated database, and what it must say."""
 
     dsn: str
@@ -165,7 +165,7 @@ class ReconciliationSource:
 
 
 @dataclass
-class World(ReconciliationSource):
+class World(BalanceDatabase):
     """The same, and topics."""
 
     brokers: Brokers

@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from billing.traffic import PARTITIONS, Edge
 from engines.stores import ClickHouseDatabase
-from tollgate_billing import handlers
-from tollgate_billing.api import build_app
-from tollgate_billing.catalogue import Catalogue
-from tollgate_billing.consumers import create_consumer, create_handler
-from tollgate_billing.store import Charges
+from tollgate_billing.app import build_app
+from tollgate_billing.catalog import handlers
+from tollgate_billing.catalog.rating import Catalog
+from tollgate_billing.charges.consumer import create_consumer, create_handler
+from tollgate_billing.charges.store import Charges
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
@@ -47,7 +47,7 @@ class Billing:
     clickhouse: AsyncClient
     producer: KafkaProducer
     keys: KeyDirectory
-    catalogue: dict[str, CatalogueRecord]
+    catalog: dict[str, CatalogueRecord]
     """catalogue.v1 as an edge knows it, by key."""
     edge: Edge
     workers: Sequence[asyncio.Task[None]]
@@ -82,17 +82,17 @@ class Billing:
         """A model's record once it is published."""
 
         async def is_published() -> bool:
-            return f"model:{name}" in self.catalogue
+            return f"model:{name}" in self.catalog
 
         await self.until(is_published)
-        record = self.catalogue[f"model:{name}"]
+        record = self.catalog[f"model:{name}"]
         assert isinstance(record, ModelRecord)
         return record
 
 
 @pytest.fixture
 async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    """A migrated, empty catalogue."""
+    """A migrated, empty catalog."""
     await postgres.migrate(postgres_dsn, "tollgate_common", "tollgate_billing")
     async with postgres.create_pool(postgres_dsn) as opened:
         yield opened
@@ -111,15 +111,15 @@ async def billing(
     keys = KeyDirectory(brokers, topic_prefix)
     consumer = create_consumer(brokers, topic_prefix)
     dead_letters = DeadLetters(producer, topic_prefix, consumer.group)
-    handler = create_handler(brokers, consumer, client, dead_letters, Catalogue(pool))
-    catalogue: dict[str, CatalogueRecord] = {}
+    handler = create_handler(brokers, consumer, client, dead_letters, Catalog(pool))
+    catalog: dict[str, CatalogueRecord] = {}
     workers = [
         asyncio.create_task(worker)
         for worker in (
             consumer.run(handler),
             keys.topic.run(),
             Publisher(brokers, postgres_dsn, topic_prefix, "billing").run(),
-            follow(brokers, topic_prefix, catalogue).run(),
+            follow(brokers, topic_prefix, catalog).run(),
         )
     ]
     app = build_app(
@@ -131,7 +131,7 @@ async def billing(
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://billing") as http:
         edge = Edge(producer, topic_prefix)
-        world = Billing(http, brokers, topic_prefix, pool, client, producer, keys, catalogue, edge, workers)
+        world = Billing(http, brokers, topic_prefix, pool, client, producer, keys, catalog, edge, workers)
 
         async def is_ready() -> bool:
             return (await http.get("/readyz")).status_code == 200

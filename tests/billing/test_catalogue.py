@@ -1,4 +1,4 @@
-"""The catalogue: filled once, added to and never edited, published as it stands."""
+"""The catalog: filled once, added to and never edited, published as it stands."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -9,9 +9,9 @@ from psycopg.errors import CheckViolation, RestrictViolation
 from psycopg.sql import SQL, Identifier
 
 from billing.conftest import Billing
-from tollgate_billing import free, genai, handlers, store
-from tollgate_billing.facts import Facts, facts_of
-from tollgate_billing.handlers import PUBLISHED_FOR, PriceCommand, imports
+from tollgate_billing.catalog import free_models, genai_prices, handlers, store
+from tollgate_billing.catalog.handlers import PUBLISHED_FOR, PriceCommand, imports
+from tollgate_billing.catalog.model_metadata import ModelMetadata, metadata_of
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CatalogueRecord, ModelRecord, PlanRecord, decode_catalogue
 from tollgate_common.postgres.connection import Pool
@@ -23,13 +23,13 @@ NOW = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 23, tzinfo=UTC)
 
 
-def offer(model: str, *versions: tuple[datetime, Prices], provider: str = "openai") -> genai.Offer:
-    return genai.Offer(model, provider, 1_000, versions)
+def offer(model: str, *versions: tuple[datetime, Prices], provider: str = "openai") -> genai_prices.Offer:
+    return genai_prices.Offer(model, provider, 1_000, versions)
 
 
-def offered(monkeypatch: pytest.MonkeyPatch, *offers: genai.Offer) -> None:
+def offered(monkeypatch: pytest.MonkeyPatch, *offers: genai_prices.Offer) -> None:
     """The prices of a package of tomorrow."""
-    monkeypatch.setattr(genai, "read_offers", lambda _providers, _now: genai.Offers(list(offers), {}))
+    monkeypatch.setattr(genai_prices, "read_offers", lambda _providers, _now: genai_prices.Offers(list(offers), {}))
 
 
 def setting(model: str, valid_from: datetime | None, price: int) -> PriceCommand:
@@ -91,7 +91,7 @@ async def test_an_import_tells_what_is_published_of_a_model_where_nothing_is_kno
     prices = NOW, Prices(input=1, output=2)
     names = ("gpt-5", "gpt-4o", "gpt-4.1", "of-nobody")
     with monkeypatch.context() as before:
-        before.setattr(imports, "facts_of", lambda _provider, _model: None)
+        before.setattr(imports, "metadata_of", lambda _provider, _model: None)
         offered(before, *(offer(name, prices) for name in names))
         await handlers.import_prices(pool, [], NOW)
         await handlers.describe_model(pool, "gpt-4.1", {"max_output_tokens": 7}, NOW)
@@ -117,25 +117,25 @@ async def test_an_import_tells_what_is_published_of_a_model_where_nothing_is_kno
 @pytest.mark.parametrize(
     ("provider", "model", "expected"),
     [
-        ("openai", "gpt-5.1-codex-mini", Facts(128_000, ("reasoning",))),
-        ("openai", "gpt-5-pro-2025-10-06", Facts(272_000, ("reasoning",))),
-        ("openai", "gpt-6-of-tomorrow", Facts(None, ("reasoning",))),
+        ("openai", "gpt-5.1-codex-mini", ModelMetadata(128_000, ("reasoning",))),
+        ("openai", "gpt-5-pro-2025-10-06", ModelMetadata(272_000, ("reasoning",))),
+        ("openai", "gpt-6-of-tomorrow", ModelMetadata(None, ("reasoning",))),
         ("openai", "gpt-5-image", None),
-        ("openai", "gpt-4o-mini-2024-07-18", Facts(16_384)),
+        ("openai", "gpt-4o-mini-2024-07-18", ModelMetadata(16_384)),
         ("openai", "gpt-4o-audio-preview", None),
-        ("google", "gemini-2.5-flash-preview-09-2025", Facts(65_536, ("reasoning",))),
-        ("google", "gemini-flash-latest", Facts(None, ("reasoning",))),
+        ("google", "gemini-2.5-flash-preview-09-2025", ModelMetadata(65_536, ("reasoning",))),
+        ("google", "gemini-flash-latest", ModelMetadata(None, ("reasoning",))),
         ("google", "gemini-2.5-flash-preview-tts", None),
-        ("google", "claude-opus-4-5", Facts(64_000, ("reasoning",))),
-        ("anthropic", "claude-haiku-5-5", Facts(128_000, ("reasoning",))),
+        ("google", "claude-opus-4-5", ModelMetadata(64_000, ("reasoning",))),
+        ("anthropic", "claude-haiku-5-5", ModelMetadata(128_000, ("reasoning",))),
         ("anthropic", "claude-3-5-haiku-latest", None),
-        ("x-ai", "grok-4-fast-reasoning", Facts(None, ("reasoning",))),
+        ("x-ai", "grok-4-fast-reasoning", ModelMetadata(None, ("reasoning",))),
         ("x-ai", "grok-4-fast-non-reasoning", None),
         ("nobody", "gpt-5", None),
     ],
 )
-def test_a_family_is_told_by_its_names(provider: str, model: str, expected: Facts | None) -> None:
-    assert facts_of(provider, model) == expected
+def test_a_family_is_told_by_its_names(provider: str, model: str, expected: ModelMetadata | None) -> None:
+    assert metadata_of(provider, model) == expected
 
 
 async def test_a_moderation_is_free_and_so_has_a_price(pool: Pool) -> None:
@@ -143,7 +143,7 @@ async def test_a_moderation_is_free_and_so_has_a_price(pool: Pool) -> None:
     seeded = await handlers.seed(pool, ["anthropic", "openai"], NOW)
     assert seeded is not None
     (moderation,) = (price for price in seeded.added if price.model == "omni-moderation-latest")
-    assert (moderation.prices, moderation.source) == (Prices(input=0, output=0), free.SOURCE)
+    assert (moderation.prices, moderation.source) == (Prices(input=0, output=0), free_models.SOURCE)
     assert (await handlers.import_prices(pool, ["anthropic"], NOW)).added == []
 
 
@@ -169,7 +169,7 @@ async def test_an_import_adds_what_has_changed_and_nothing_else(pool: Pool, monk
     # And back again is a third version, not the first.
     offered(monkeypatch, offer("a", (much_later, cheap)), offer("b", (much_later, dear)))
     (back,) = (await handlers.import_prices(pool, [], much_later)).added
-    assert (back.price_version, back.source) == ("a@2026-12-04.1", genai.SOURCE)
+    assert (back.price_version, back.source) == ("a@2026-12-04.1", genai_prices.SOURCE)
 
 
 async def test_versions_of_one_day_are_numbered(pool: Pool) -> None:
@@ -230,7 +230,7 @@ async def test_records_carry_versions_for_forty_days_after_they_end(pool: Pool) 
 async def test_the_topic_tells_what_the_catalogue_holds(billing: Billing) -> None:
     async def is_all_there() -> bool:
         async with billing.pool.connection() as connection:
-            return len(billing.catalogue) == len(await store.providers_by_model(connection)) + 1
+            return len(billing.catalog) == len(await store.providers_by_model(connection)) + 1
 
     await billing.until(is_all_there)
     async with billing.pool.connection() as connection:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tollgate_billing import client, command
+from tollgate_billing.cli import client
+from tollgate_billing.cli import main as command
 
 AT = "2026-11-23T05:00:00Z"
 VERSION = {

@@ -1,4 +1,4 @@
-"""From events in Kafka to charges: each exactly once, rated as the catalogue says, seen by its account alone."""
+"""From events in Kafka to charges: each exactly once, rated as the catalog says, seen by its account alone."""
 
 import asyncio
 from datetime import timedelta
@@ -9,8 +9,8 @@ from aiokafka import TopicPartition
 
 from billing.conftest import Billing
 from billing.traffic import PARTITIONS, charged
-from tollgate_billing import handlers
-from tollgate_billing.handlers import PriceCommand
+from tollgate_billing.catalog import handlers
+from tollgate_billing.catalog.handlers import PriceCommand
 from tollgate_common.clock import utc_now
 from tollgate_common.events import TokensUsed, UsageEvent
 from tollgate_common.kafka.clients import KafkaConsumer
@@ -123,8 +123,8 @@ async def test_what_the_catalogue_contradicts_is_a_dead_letter(billing: Billing)
         f"request {wrong.request.request_id} came with {wrong.amount_nano} nano-units, but {wrong.price_version} and "
         f"standard@1 make it {wrong.amount_nano - 1}"
     )
-    assert reasons[1] == "price version 'gpt-4o@2020-01-01.1' is not in the catalogue"
-    assert reasons[2] == "plan version 'gold@1' is not in the catalogue"
+    assert reasons[1] == "price version 'gpt-4o@2020-01-01.1' is not in the catalog"
+    assert reasons[2] == "plan version 'gold@1' is not in the catalog"
     assert reasons[3] == f"input is -1; expected 0 to {(1 << 63) - 1}"
     assert reasons[4] == f"cached_input is {1 << 70}; expected 0 to {(1 << 63) - 1}"
     assert reasons[5].startswith("at is ")

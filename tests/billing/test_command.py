@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from tollgate_billing import client, command, tables
-from tollgate_billing.reconciliation.report import Gap, Lag, Mismatch, Report, State, Totals
+from tollgate_billing.cli import client, tables
+from tollgate_billing.cli import main as command
+from tollgate_billing.dead_letters.state import State
+from tollgate_billing.reconciliation.report import Gap, Lag, Mismatch, Report, Totals
 
 AT = datetime(2026, 11, 23, 5, tzinfo=UTC)
 NOTHING = dict.fromkeys(Totals.model_fields, 0)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from billing.test_catalogue import NOW, outbox_records
-from tollgate_billing import genai, handlers, store
-from tollgate_billing.handlers import PlanCommand, PriceCommand
-from tollgate_billing.handlers.prices import TierCommand
+from tollgate_billing.catalog import genai_prices, handlers, store
+from tollgate_billing.catalog.handlers import PlanCommand, PriceCommand
+from tollgate_billing.catalog.handlers.prices import TierCommand
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion
@@ -99,8 +99,11 @@ async def test_a_dry_run_tells_what_an_import_would_do_and_does_nothing(
     await handlers.seed(pool, ["openai"], utc_now())
     old = await outbox_records(pool)
     dearer = Prices(input=9, output=9)
-    offers = [genai.Offer(MODEL, "openai", 1, ((utc_now(), dearer),)), genai.Offer("a", "openai", 1, ((NOW, dearer),))]
-    monkeypatch.setattr(genai, "read_offers", lambda _providers, _now: genai.Offers(offers, {"b": "why"}))
+    offers = [
+        genai_prices.Offer(MODEL, "openai", 1, ((utc_now(), dearer),)),
+        genai_prices.Offer("a", "openai", 1, ((NOW, dearer),)),
+    ]
+    monkeypatch.setattr(genai_prices, "read_offers", lambda _providers, _now: genai_prices.Offers(offers, {"b": "why"}))
     told = await handlers.import_prices(pool, ["openai"], utc_now(), dry_run=True)
     assert [(price.model, price.prices) for price in told.added] == [(MODEL, dearer), ("a", dearer)]
     assert told.before[MODEL].input == 2_500_000_000

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from tollgate_billing.dead_letters.state import State
 from tollgate_billing.dead_letters.store import ExplainingLetter, Source
 from tollgate_billing.reconciliation.gaps import explain, find_gaps, find_tails
-from tollgate_billing.reconciliation.report import Gap, State
+from tollgate_billing.reconciliation.report import Gap
 from tollgate_common.reconciliation.source import Boot, Sent
 from tollgate_common.topics import Topic
 

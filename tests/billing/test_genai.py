@@ -20,7 +20,7 @@ from genai_prices.types import (
     Tier as PackageTier,
 )
 
-from tollgate_billing import genai
+from tollgate_billing.catalog import genai_prices
 from tollgate_common.money import NANO_PER_UNIT
 from tollgate_common.rating import Prices, Tier, TokenCounts, rate
 
@@ -33,21 +33,21 @@ SHORT = TokenCounts(input=30_003, cached_input=7_001, output=500_009)
 LONG = TokenCounts(input=1_000_003, cached_input=70_001, output=500_009)
 
 
-def offers(*provider_ids: str) -> dict[str, genai.Offer]:
-    return {offer.model: offer for offer in genai.read_offers(provider_ids, NOW).offers}
+def offers(*provider_ids: str) -> dict[str, genai_prices.Offer]:
+    return {offer.model: offer for offer in genai_prices.read_offers(provider_ids, NOW).offers}
 
 
 @pytest.fixture
 def seller(monkeypatch: pytest.MonkeyPatch) -> Provider:
     """A provider of its own, for prices that the bundled data may no longer have tomorrow."""
     provider = Provider(id="acme", name="Acme", api_pattern="")
-    monkeypatch.setattr(genai, "_bundled", lambda: [provider])
+    monkeypatch.setattr(genai_prices, "_bundled", lambda: [provider])
     return provider
 
 
-def sells(provider: Provider, prices: ModelPrice | list[ConditionalPrice], name: str = "acme-1") -> genai.Offers:
+def sells(provider: Provider, prices: ModelPrice | list[ConditionalPrice], name: str = "acme-1") -> genai_prices.Offers:
     provider.models = [ModelInfo(id=name, match=ClauseEquals(name), prices=prices)]
-    return genai.read_offers(["acme"], NOW)
+    return genai_prices.read_offers(["acme"], NOW)
 
 
 def usd(amount: str, **more: str) -> ModelPrice:
@@ -122,7 +122,7 @@ def test_every_offer_costs_what_the_package_itself_calculates() -> None:
 def test_most_of_what_the_great_three_sell_is_priced() -> None:
     """At least so many, and for the others a reason that a person can judge."""
     for provider, priced, left_out in (("openai", 140, 60), ("anthropic", 30, 3), ("google", 65, 25)):
-        found = genai.read_offers([provider], NOW)
+        found = genai_prices.read_offers([provider], NOW)
         assert len(found.offers) >= priced
         assert len(found.left_out) <= left_out
     openai = offers("openai")
@@ -140,7 +140,7 @@ def test_most_of_what_the_great_three_sell_is_priced() -> None:
 
 
 def test_names_are_those_that_a_client_sends() -> None:
-    openai = genai.read_offers(["openai"], NOW)
+    openai = genai_prices.read_offers(["openai"], NOW)
     names = [offer.model for offer in openai.offers]
     assert {"gpt-4o", "gpt-4o-2024-11-20", "gpt-5.1", "gpt-4.1-nano", "o4-mini"} <= set(names)
     assert len(names) == len(set(names))
@@ -153,13 +153,13 @@ def test_names_are_those_that_a_client_sends() -> None:
 
 
 def test_a_model_is_its_makers_whoever_else_sells_it() -> None:
-    found = genai.read_offers(["anthropic", "google"], NOW)
+    found = genai_prices.read_offers(["anthropic", "google"], NOW)
     assert not [offer for offer in found.offers if offer.provider == "google" and offer.model.startswith("claude")]
 
 
 def test_an_unknown_provider_is_an_error() -> None:
     with pytest.raises(KeyError, match="acme"):
-        genai.read_offers(["acme"], NOW)
+        genai_prices.read_offers(["acme"], NOW)
 
 
 @pytest.mark.parametrize(

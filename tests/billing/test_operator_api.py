@@ -95,8 +95,8 @@ async def test_only_operators_are_let_in(billing: Billing) -> None:
 
 async def test_what_a_model_can_is_told_to_everyone(billing: Billing) -> None:
     before = await billing.model("gpt-4o-mini")
-    for facts in ({"max_output_tokens": 16_384, "capabilities": ["tools", "vision"]}, {"context_tokens": 100_000}):
-        body = {"model": "gpt-4o-mini", **facts}
+    for metadata in ({"max_output_tokens": 16_384, "capabilities": ["tools", "vision"]}, {"context_tokens": 100_000}):
+        body = {"model": "gpt-4o-mini", **metadata}
         answer = await billing.http.post("/v1/models/describe", json=body, headers=AS_OPERATOR)
         assert answer.status_code == 200, answer.text
 

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from billing.conftest import AS_OPERATOR, OPERATOR_TOKEN, Billing
-from tollgate_billing.api import build_app
-from tollgate_billing.store import Charges
+from tollgate_billing.app import build_app
+from tollgate_billing.charges.store import Charges
 from tollgate_common.clock import utc_now
 from tollgate_common.postgres import connection as postgres
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_billing.catalogue import MAX_AMOUNT_NANO, Versions, check_rating
-from tollgate_billing.rows import check_fits, rows
+from tollgate_billing.catalog.rating import MAX_AMOUNT_NANO, Versions, check_rating
+from tollgate_billing.charges.rows import check_fits, rows
 from tollgate_common.errors import Poison
 from tollgate_common.events import LeaseClosed, Outcome, RequestDimensions, TokensUsed, UsageEvent, Void
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, Tier, TokenCounts, Unpriced, rate
@@ -39,7 +39,7 @@ def prices(draw: st.DrawFn, *, tiered: bool = True) -> Prices:
 
 
 @dataclasses.dataclass
-class Catalogue:
+class Catalog:
     prices: dict[str, Prices]
     multipliers: dict[str, int]
 
@@ -49,18 +49,16 @@ class Catalogue:
 
 
 CATALOGUES = st.builds(
-    Catalogue,
+    Catalog,
     st.fixed_dictionaries({"p1": prices(), "p2": prices(tiered=False), "p3": prices()}),
     st.fixed_dictionaries({"standard@1": st.just(10_000), "other@1": st.integers(0, 100_000)}),
 )
 
 
-def used(
-    catalogue: Catalogue, price_version: str, plan_version: str, tokens: TokenCounts, **changes: Any
-) -> TokensUsed:
+def used(catalog: Catalog, price_version: str, plan_version: str, tokens: TokenCounts, **changes: Any) -> TokensUsed:
     """With the right amount, where there is one."""
     try:
-        amount_nano = rate(tokens, catalogue.prices[price_version], catalogue.multipliers[plan_version]).amount_nano
+        amount_nano = rate(tokens, catalog.prices[price_version], catalog.multipliers[plan_version]).amount_nano
     except (Unpriced, ValueError, KeyError):
         amount_nano = 0
     event = TokensUsed(
@@ -95,8 +93,8 @@ RARELY = st.integers(0, 19).map(lambda number: number == 0)
 
 
 @st.composite
-def blocks(draw: st.DrawFn) -> tuple[Catalogue, list[UsageEvent]]:
-    catalogue = draw(CATALOGUES)
+def blocks(draw: st.DrawFn) -> tuple[Catalog, list[UsageEvent]]:
+    catalog = draw(CATALOGUES)
     events: list[UsageEvent] = []
     for _ in range(draw(st.integers(1, 8))):
         kind = draw(st.integers(0, 5))
@@ -111,18 +109,18 @@ def blocks(draw: st.DrawFn) -> tuple[Catalogue, list[UsageEvent]]:
             price, plan = draw(st.sampled_from(["p1", "p2", "p3"])), draw(st.sampled_from(["standard@1", "other@1"]))
             cost = {"provider_cost_nano": draw(st.none() | st.integers(0, 1 << 62))}
             changes = draw(CHANGES) if draw(RARELY) else {}
-            event = used(catalogue, price, plan, TokenCounts(**counts), **cost)
+            event = used(catalog, price, plan, TokenCounts(**counts), **cost)
             events.append(msgspec.structs.replace(event, **changes))
-    return catalogue, events
+    return catalog, events
 
 
-def check(event: UsageEvent, catalogue: Catalogue) -> dict[str, Any]:
+def check(event: UsageEvent, catalog: Catalog) -> dict[str, Any]:
     """What its row says, event by event: only what is not its kind's default."""
     check_fits(event)
     if not isinstance(event, TokensUsed):
         kind, lease_id = ("lease_closed", event.lease_id) if isinstance(event, LeaseClosed) else ("void", None)
         return {"kind": kind, "account_id": event.account_id, "lease_id": lease_id}
-    rating = check_rating(event, *catalogue.versions)
+    rating = check_rating(event, *catalog.versions)
     return {
         "kind": "charge",
         "account_id": "a",
@@ -145,15 +143,15 @@ def check(event: UsageEvent, catalogue: Catalogue) -> dict[str, Any]:
 
 @untimed
 @given(blocks())
-def test_a_block_says_what_its_events_say_one_by_one(block: tuple[Catalogue, list[UsageEvent]]) -> None:
-    catalogue, events = block
+def test_a_block_says_what_its_events_say_one_by_one(block: tuple[Catalog, list[UsageEvent]]) -> None:
+    catalog, events = block
     try:
-        expected = [check(event, catalogue) for event in events]
+        expected = [check(event, catalog) for event in events]
     except Poison:
         with pytest.raises(Poison):
-            rows(events, catalogue.versions)
+            rows(events, catalog.versions)
         return
-    for row, event, should in zip(rows(events, catalogue.versions).to_pylist(), events, expected, strict=True):
+    for row, event, should in zip(rows(events, catalog.versions).to_pylist(), events, expected, strict=True):
         assert row["at"] == event.at.replace(microsecond=123_000)
         assert {name: row.get(name) for name in should} == should
         quantities = {name for name in QUANTITY_COLUMNS.values() if row.get(name)}
@@ -161,19 +159,19 @@ def test_a_block_says_what_its_events_say_one_by_one(block: tuple[Catalogue, lis
 
 
 def test_an_amount_that_int64_cannot_hold_on_the_way_is_exact() -> None:
-    catalogue = Catalogue({"p1": Prices(input=(1 << 62) + 1, output=1)}, {"standard@1": 10_000})
-    event = used(catalogue, "p1", "standard@1", TokenCounts(input=1_999_999))
+    catalog = Catalog({"p1": Prices(input=(1 << 62) + 1, output=1)}, {"standard@1": 10_000})
+    event = used(catalog, "p1", "standard@1", TokenCounts(input=1_999_999))
     assert 1 << 62 < event.amount_nano < MAX_AMOUNT_NANO
-    assert rows([event], catalogue.versions).to_pylist()[0]["amount_nano"] == event.amount_nano
+    assert rows([event], catalog.versions).to_pylist()[0]["amount_nano"] == event.amount_nano
     with pytest.raises(Poison):
-        rows([msgspec.structs.replace(event, amount_nano=event.amount_nano + 1)], catalogue.versions)
+        rows([msgspec.structs.replace(event, amount_nano=event.amount_nano + 1)], catalog.versions)
 
 
 def test_the_tier_begins_above_its_bound() -> None:
     tiers = (Tier(100, Prices(input=3, output=0)), Tier(200, Prices(input=5, output=0)))
-    catalogue = Catalogue({"p1": Prices(input=2, output=0, tiers=tiers)}, {"standard@1": 10_000})
-    events = [used(catalogue, "p1", "standard@1", TokenCounts(input=count)) for count in (100, 101, 200, 201)]
-    found = rows(events, catalogue.versions).to_pylist()
+    catalog = Catalog({"p1": Prices(input=2, output=0, tiers=tiers)}, {"standard@1": 10_000})
+    events = [used(catalog, "p1", "standard@1", TokenCounts(input=count)) for count in (100, 101, 200, 201)]
+    found = rows(events, catalog.versions).to_pylist()
     assert [(row["tier_above_tokens"], row["lines.price"]) for row in found] == [
         (0, [2]),
         (100, [3]),

@@ -15,9 +15,9 @@ TEXT = (ROOT / "docs/operations.md").read_text()
 MEASURE = (
     "tollgate_analytics.ingest.consumer",
     "tollgate_analytics.retention.worker",
-    "tollgate_balance.gauges",
-    "tollgate_balance.handlers.boots",
-    "tollgate_balance.handlers.usage",
+    "tollgate_balance.workers.gauges",
+    "tollgate_balance.leases.boots",
+    "tollgate_balance.usage.handlers",
     "tollgate_billing.reconciliation.worker",
     "tollgate_edge.event_log.spool",
 )

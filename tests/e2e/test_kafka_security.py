@@ -15,7 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from engines.secured_kafka import SecuredKafka, environment_of
 from engines.stores import unique_name
-from tollgate_balance.consumers.credits import create_consumer as create_credits_consumer
+from tollgate_balance.credits.consumer import create_consumer as create_credits_consumer
 from tollgate_common.errors import CommandError
 from tollgate_common.kafka.access import check_access
 from tollgate_common.kafka.brokers import Brokers, Tls

@@ -20,7 +20,7 @@ async def tollgate_command(tollgate: Tollgate, *arguments: str) -> tuple[int, st
         "TOLLGATE_OPERATOR_TOKEN": tollgate.system.secret("operator-token"),
     }
     process = await asyncio.create_subprocess_exec(
-        *python("tollgate_billing.command", *arguments),
+        *python("tollgate_billing.cli.main", *arguments),
         env=os.environ | billing,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -9,8 +9,8 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from balance.world import ReconciliationSource, open_pool, running
-from tollgate_balance.api import leases as leases_api
+from balance.world import BalanceDatabase, open_pool, running
+from tollgate_balance.leases import api as leases_api
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
@@ -126,14 +126,14 @@ async def test_a_key_with_budgets_is_never_let_in_without_the_balance_service() 
 
 
 @pytest.fixture
-async def books(postgres_dsn: str) -> AsyncIterator[ReconciliationSource]:
+async def books(postgres_dsn: str) -> AsyncIterator[BalanceDatabase]:
     pool = await open_pool(postgres_dsn)
-    yield ReconciliationSource(postgres_dsn, pool)
+    yield BalanceDatabase(postgres_dsn, pool)
     await pool.close()
 
 
 @asynccontextmanager
-async def edge(books: ReconciliationSource, credit_wait_s: float = 1) -> AsyncIterator[LeaseManager]:
+async def edge(books: BalanceDatabase, credit_wait_s: float = 1) -> AsyncIterator[LeaseManager]:
     app = create_app("balance", ready=lambda: None)
     leases_api.add_routes(app, books.pool, TOKEN, timedelta(seconds=30))
     client = LeaseClient("http://balance", TOKEN, edge="edge")
@@ -168,7 +168,7 @@ async def spend(manager: LeaseManager, payer: Payer, nano: int, spent: list[int]
 
 @pytest.mark.engines
 async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_of_it(
-    books: ReconciliationSource,
+    books: BalanceDatabase,
 ) -> None:
     await books.credit("a", 10**9)
     other = Payer("a", (Budget(budget_id="key:k2", period=BudgetPeriod.DAY, amount_nano=700), TOTAL))
@@ -197,7 +197,7 @@ async def test_two_edges_at_once_never_overspend_a_budget_and_spend_nearly_all_o
 
 @pytest.mark.engines
 async def test_a_request_that_nobody_could_pay_is_refused_and_takes_no_other_with_it(
-    books: ReconciliationSource,
+    books: BalanceDatabase,
 ) -> None:
     await books.credit("a", 10**9)
     async with edge(books, credit_wait_s=5) as manager:
@@ -213,14 +213,14 @@ async def test_a_request_that_nobody_could_pay_is_refused_and_takes_no_other_wit
 
 
 @pytest.mark.engines
-async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: ReconciliationSource) -> None:
+async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: BalanceDatabase) -> None:
     await books.credit("a", 10**9)
     spent: list[int] = []
     async with edge(books) as manager:
         under_way = await manager.reserve(PAYER, 600, 600)
         # As if midnight had come, for the balance service and for the edge.
         await books.execute(
-            "UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
+            "UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
             " WHERE period = 'day'"
         )
         old = under_way.lease
@@ -230,7 +230,7 @@ async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: Re
         assert await spend(manager, PAYER, 900, spent) == "served"
         assert under_way.lease is old
         under_way.settle(500)
-    rows = await books.query("SELECT period, held_nano FROM allotments WHERE period = 'day' ORDER BY begins_at")
+    rows = await books.query("SELECT period, held_nano FROM windows WHERE period = 'day' ORDER BY begins_at")
     assert [row["held_nano"] for row in rows] == [500, 900]
     states = await books.query("SELECT state, count(*) AS count FROM leases GROUP BY state")
     assert states == [{"state": "closed", "count": 2}]

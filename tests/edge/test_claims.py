@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from balance.world import ReconciliationSource, open_pool
-from tollgate_balance.api import idempotency
+from balance.world import BalanceDatabase, open_pool
+from tollgate_balance.idempotency import api as idempotency
 from tollgate_common.http import create_app
 from tollgate_common.ids import new_id
 from tollgate_edge.credit.leases.client import LeaseClient, NoAnswer
@@ -32,7 +32,7 @@ LATEST_S = 0.02
 class World:
     """What happened to one key: `charged` and `replayed` are ids of the requests whose answers they were."""
 
-    books: ReconciliationSource
+    books: BalanceDatabase
     chance: random.Random
     key: bytes = field(default_factory=lambda: new_id().encode())
     charged: list[str] = field(default_factory=list)
@@ -148,9 +148,9 @@ async def attempt(world: World, edge: Edge, *, leaves: bool = False, is_refused:
 
 
 @pytest.fixture
-async def books(postgres_dsn: str) -> AsyncIterator[ReconciliationSource]:
+async def books(postgres_dsn: str) -> AsyncIterator[BalanceDatabase]:
     pool = await open_pool(postgres_dsn)
-    yield ReconciliationSource(postgres_dsn, pool)
+    yield BalanceDatabase(postgres_dsn, pool)
     await pool.close()
 
 
@@ -167,7 +167,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(claims, name, seconds)
 
 
-async def test_of_an_answer_that_never_began_nothing_is_kept(books: ReconciliationSource) -> None:
+async def test_of_an_answer_that_never_began_nothing_is_kept(books: BalanceDatabase) -> None:
     world = World(books, random.Random(0), is_calm=True)
     edge = Edge(world)
     await books.renew(edge.boot_id)
@@ -180,7 +180,7 @@ async def test_of_an_answer_that_never_began_nothing_is_kept(books: Reconciliati
     await edge.aclose()
 
 
-async def play(books: ReconciliationSource, seed: int) -> World:
+async def play(books: BalanceDatabase, seed: int) -> World:
     """Eight requests with one key at three edges, of which one may die, then two when all is well again."""
     world = World(books, random.Random(seed))
     edges = [Edge(world) for _ in range(3)]
@@ -208,7 +208,7 @@ async def play(books: ReconciliationSource, seed: int) -> World:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_one_request_at_most_is_charged_whatever_fails(books: ReconciliationSource) -> None:
+async def test_one_request_at_most_is_charged_whatever_fails(books: BalanceDatabase) -> None:
     played = [await play(books, seed) for seed in range(RUNS)]
     for seed, world in enumerate(played):
         assert len(world.charged) <= 1, seed

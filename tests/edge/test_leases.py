@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tollgate_balance import leases as books
-from tollgate_balance.ledger import Account
+from tollgate_balance.leases import rules as books
+from tollgate_balance.ledger.accounts import Account
 from tollgate_edge.credit.leases.state import (
     IDLE_TICKS,
     Answer,

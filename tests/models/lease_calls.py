@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from models.explorer import Exploration, explore
-from tollgate_balance.leases import Answer, Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant
-from tollgate_balance.ledger import Account
+from tollgate_balance.leases.rules import Answer, Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant
+from tollgate_balance.ledger.accounts import Account
 
 CREDIT = 3
 LEASE, ACCOUNT, BOOT = "lease", "account", "boot"

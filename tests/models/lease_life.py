@@ -11,10 +11,30 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from models.explorer import Exploration, explore
-from tollgate_balance.budgets import Allotment
-from tollgate_balance.grants import Collected, CreditGrant, Purse, add, burn, collect_all, expire, open_purse, take
-from tollgate_balance.leases import Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant, release, settle
-from tollgate_balance.ledger import Account, collect
+from tollgate_balance.budgets.windows import BudgetWindow
+from tollgate_balance.credits.portfolio import (
+    Collected,
+    CreditGrant,
+    CreditPortfolio,
+    add,
+    burn,
+    collect_all,
+    expire,
+    open_portfolio,
+    take,
+)
+from tollgate_balance.leases.rules import (
+    Authorise,
+    Grant,
+    Lease,
+    LeaseState,
+    Outcome,
+    authorise,
+    grant,
+    release,
+    settle,
+)
+from tollgate_balance.ledger.accounts import Account, collect
 
 ACCOUNT = "account"
 # The grant that may expire burns first: it is the one with an end.
@@ -96,8 +116,8 @@ class Edge(NamedTuple):
 
 
 class State(NamedTuple):
-    purse: Purse
-    allotments: tuple[Allotment, ...]
+    portfolio: CreditPortfolio
+    windows: tuple[BudgetWindow, ...]
     leases: tuple[Lease | None, ...]
     boots: tuple[Boot, ...]
     edges: tuple[Edge, ...]
@@ -117,18 +137,18 @@ class State(NamedTuple):
 
     @property
     def account(self) -> Account:
-        return self.purse.account
+        return self.portfolio.account
 
     def with_account(self, account: Account) -> "State":
-        return self._replace(purse=self.purse._replace(account=account))
+        return self._replace(portfolio=self.portfolio._replace(account=account))
 
 
 def explore_life(rules: LifeRules, bounds: Bounds, max_states: int = 200_000) -> Exploration[State]:
     """Every interleaving within the bounds."""
     edges = tuple(Edge(boot, requests) for boot, requests in enumerate(bounds.requests))
     initial = State(
-        purse=_credited(bounds),
-        allotments=() if bounds.budget is None else (Allotment(0, ACCOUNT, "budget", "total", bounds.budget),),
+        portfolio=_credited(bounds),
+        windows=() if bounds.budget is None else (BudgetWindow(0, ACCOUNT, "budget", "total", bounds.budget),),
         leases=(None,) * bounds.leases,
         boots=(Boot(),) * len(edges),
         edges=edges,
@@ -192,8 +212,8 @@ class LeaseLife:
             yield f"edge {number} learns that it is fenced", self._begin_anew(state, number)
             return
         call = Grant(str(lease), ACCOUNT, str(edge.boot), 1, 0)
-        answer = grant(state.account, state.leases[lease], call, 1, self._allotments(state))
-        after = self._count(state.with_account(answer.account), answer.allotments)
+        answer = grant(state.account, state.leases[lease], call, 1, self._windows(state))
+        after = self._count(state.with_account(answer.account), answer.windows)
         if answer.lease is not None:
             after = _put_lease(after, lease, answer.lease)
         if answer.outcome is Outcome.DONE:
@@ -230,9 +250,9 @@ class LeaseLife:
         lease = state.leases[edge.lease]
         assert lease is not None
         call = Authorise(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
-        answer = authorise(state.account, lease, call, 1, state.allotments)
+        answer = authorise(state.account, lease, call, 1, state.windows)
         assert answer.lease is not None
-        state = self._count(state, answer.allotments)
+        state = self._count(state, answer.windows)
         account, closed = answer.account, answer.lease
         if not self._rules.hold_after_close:
             account = account._replace(held_nano=account.held_nano - closed.hold_nano)
@@ -263,16 +283,16 @@ class LeaseLife:
             return state
         lease = state.leases[usage.lease]
         assert lease is not None
-        before = dict(enumerate(state.allotments))
-        charged, settled, allotments = settle(state.account, {lease.lease_id: lease}, {lease.lease_id: 1}, before)
+        before = dict(enumerate(state.windows))
+        charged, settled, windows = settle(state.account, {lease.lease_id: lease}, {lease.lease_id: 1}, before)
         if not self._rules.write_off and charged.written_off_nano:
             charged = charged._replace(account=charged.account._replace(posted_nano=state.account.posted_nano - 1))
-        state = self._count(state, tuple(allotments))
+        state = self._count(state, tuple(windows))
         state = _put_lease(state.with_account(charged.account), usage.lease, settled[0])._replace(
             seen=state.seen | {usage}, written_off=state.written_off + charged.written_off_nano
         )
         if state.account.expiring_nano and self._rules.burn_while_expiring:
-            return self._collect(state, take(state.purse))
+            return self._collect(state, take(state.portfolio))
         return state
 
     def _boot_steps(self, state: State, number: int) -> Iterator[tuple[str, State]]:
@@ -296,26 +316,26 @@ class LeaseLife:
             for lease in state.leases
             if lease is not None and lease.boot_id == str(number) and lease.state is not LeaseState.RELEASED
         ]
-        account, released, allotments = release(state.account, own, dict(enumerate(state.allotments)))
+        account, released, windows = release(state.account, own, dict(enumerate(state.windows)))
         state = self._give_back(state, account)
         if self._rules.release_in_budgets:
-            state = self._count(state, tuple(allotments))
+            state = self._count(state, tuple(windows))
         for lease in released:
             state = _put_lease(state, int(lease.lease_id), lease)
         return _put_boot(state, number, state.boots[number]._replace(is_released=True))
 
-    def _allotments(self, state: State) -> tuple[Allotment, ...]:
+    def _windows(self, state: State) -> tuple[BudgetWindow, ...]:
         if self._rules.look_at_budgets:
-            return state.allotments
-        return tuple(one._replace(amount_nano=self._bounds.credit + one.amount_nano) for one in state.allotments)
+            return state.windows
+        return tuple(one._replace(amount_nano=self._bounds.credit + one.amount_nano) for one in state.windows)
 
-    def _count(self, state: State, allotments: tuple[Allotment, ...]) -> State:
-        if not allotments:
+    def _count(self, state: State, windows: tuple[BudgetWindow, ...]) -> State:
+        if not windows:
             return state
-        [before], [after] = state.allotments, allotments
+        [before], [after] = state.windows, windows
         held_nano = after.held_nano if self._rules.hold_in_budgets else before.held_nano
         counted = after._replace(amount_nano=before.amount_nano, held_nano=held_nano)
-        return state._replace(allotments=(counted,))
+        return state._replace(windows=(counted,))
 
     def _reduce(self, state: State) -> State:
         account = state.account._replace(due_nano=state.reduction)
@@ -323,23 +343,23 @@ class LeaseLife:
             left_nano, unburned_nano = account.posted_nano - state.reduction, account.unburned_nano + state.reduction
             account = account._replace(posted_nano=left_nano, unburned_nano=unburned_nano, due_nano=0)
             return state.with_account(account)._replace(reduced=state.reduction, reduction=0)
-        return self._collect(state, take(state.purse._replace(account=account)))._replace(reduction=0)
+        return self._collect(state, take(state.portfolio._replace(account=account)))._replace(reduction=0)
 
     def _expire(self, state: State) -> State:
-        purse = state.purse
+        portfolio = state.portfolio
         if not self._rules.burn_before_expiry:
             # As if nothing had been taken since.
-            purse = purse._replace(account=purse.account._replace(unburned_nano=0))
-        purse = expire(purse, {PROMO})
+            portfolio = portfolio._replace(account=portfolio.account._replace(unburned_nano=0))
+        portfolio = expire(portfolio, {PROMO})
         if not self._rules.expire_only_available:
-            left_nano = purse.account.expiring_nano
-            account = purse.account._replace(posted_nano=purse.account.posted_nano - left_nano, expiring_nano=0)
+            left_nano = portfolio.account.expiring_nano
+            account = portfolio.account._replace(posted_nano=portfolio.account.posted_nano - left_nano, expiring_nano=0)
             grants = (
                 one._replace(remaining_nano=0, expired_nano=one.remaining_nano) if one.is_expired else one
-                for one in purse.grants
+                for one in portfolio.grants
             )
-            return state._replace(purse=open_purse(account, grants), may_expire=False)
-        return self._collect(state, collect_all(purse))._replace(may_expire=False)
+            return state._replace(portfolio=open_portfolio(account, grants), may_expire=False)
+        return self._collect(state, collect_all(portfolio))._replace(may_expire=False)
 
     def _give_back(self, state: State, account: Account) -> State:
         if not self._rules.collect_what_is_due:
@@ -347,10 +367,10 @@ class LeaseLife:
         if not self._rules.expire_what_comes_back:
             account, taken = collect(account)
             return state.with_account(account)._replace(reduced=state.reduced + taken)
-        return self._collect(state, take(state.purse._replace(account=account)))
+        return self._collect(state, take(state.portfolio._replace(account=account)))
 
     def _collect(self, state: State, collected: Collected) -> State:
-        return state._replace(purse=collected.purse, reduced=state.reduced + collected.taken_nano)
+        return state._replace(portfolio=collected.portfolio, reduced=state.reduced + collected.taken_nano)
 
     # --- what must hold -----------------------------------------------------------------------------------------------
 
@@ -361,11 +381,11 @@ class LeaseLife:
             return f"{account} with holds of {holds}"
         if account.due_nano and account.available_nano:
             return f"{account.available_nano} are available while {account.due_nano} are due"
-        expired = sum(grant.expired_nano for grant in state.purse.grants)
+        expired = sum(grant.expired_nano for grant in state.portfolio.grants)
         posted = self._bounds.credit - len(state.seen) + state.written_off - state.reduced - expired
         if account.posted_nano != posted:
             return f"{account.posted_nano} posted, expected {posted}"
-        return _wrong_grants(state.purse) or _wrong_budget(state, holds) or self._wrong_write_off(state)
+        return _wrong_grants(state.portfolio) or _wrong_budget(state, holds) or self._wrong_write_off(state)
 
     def _wrong_write_off(self, state: State) -> str | None:
         if state.written_off > state.uncovered:
@@ -377,21 +397,21 @@ class LeaseLife:
         return not state.log and not any(state.spools) and state.account.held_nano == 0
 
 
-def _wrong_grants(purse: Purse) -> str | None:
-    account = purse.account
-    remaining = sum(grant.remaining_nano for grant in purse.grants) - account.unburned_nano
+def _wrong_grants(portfolio: CreditPortfolio) -> str | None:
+    account = portfolio.account
+    remaining = sum(grant.remaining_nano for grant in portfolio.grants) - account.unburned_nano
     if account.posted_nano != remaining:
         return f"{account.posted_nano} posted, {remaining} remain of the grants"
     if account.expiring_nano and account.available_nano:
         return f"{account.available_nano} are available while {account.expiring_nano} are expiring"
-    expiring_nano = burn(purse).account.expiring_nano
+    expiring_nano = burn(portfolio).account.expiring_nano
     if account.expiring_nano != expiring_nano:
         return f"{account.expiring_nano} count as expiring, {expiring_nano} remain"
     return None
 
 
 def _wrong_budget(state: State, holds: int) -> str | None:
-    for one in state.allotments:
+    for one in state.windows:
         if one.spent_nano + one.held_nano > one.amount_nano + state.uncovered:
             return f"{one.spent_nano} spent and {one.held_nano} held of a budget of {one.amount_nano}"
         if (one.spent_nano, one.held_nano) != (len(state.seen), holds):
@@ -399,14 +419,16 @@ def _wrong_budget(state: State, holds: int) -> str | None:
     return None
 
 
-def _credited(bounds: Bounds) -> Purse:
+def _credited(bounds: Bounds) -> CreditPortfolio:
     """The account with its credit, of which the promo is a part."""
-    purse = open_purse(Account(ACCOUNT, 0, 0), ())
+    portfolio = open_portfolio(Account(ACCOUNT, 0, 0), ())
     if bounds.promo:
-        purse = add(purse, CreditGrant(PROMO, ACCOUNT, PROMO, bounds.promo, 100, BEGINNING, BEGINNING))
+        portfolio = add(portfolio, CreditGrant(PROMO, ACCOUNT, PROMO, bounds.promo, 100, BEGINNING, BEGINNING))
     if bounds.credit > bounds.promo:
-        purse = add(purse, CreditGrant("paid", ACCOUNT, "payment", bounds.credit - bounds.promo, 100, BEGINNING))
-    return purse
+        portfolio = add(
+            portfolio, CreditGrant("paid", ACCOUNT, "payment", bounds.credit - bounds.promo, 100, BEGINNING)
+        )
+    return portfolio
 
 
 def _unused(state: State) -> int | None:

@@ -12,9 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tollgate_balance import leases as balance
-from tollgate_balance.budgets import Allotment, Allotments
-from tollgate_balance.ledger import Account
+from tollgate_balance.budgets.windows import BudgetWindow, BudgetWindows
+from tollgate_balance.leases import rules as balance
+from tollgate_balance.ledger.accounts import Account
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_edge.credit.leases import state as edge
 
@@ -41,7 +41,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.credited_nano = credit
         self.account = Account(ACCOUNT, credit, 0)
         self.leases: dict[str, balance.Lease] = {}
-        self.allotments: Allotments = () if budget is None else (Allotment(0, ACCOUNT, "budget", "total", budget),)
+        self.windows: BudgetWindows = () if budget is None else (BudgetWindow(0, ACCOUNT, "budget", "total", budget),)
         self.budgets = (
             () if budget is None else (Budget(budget_id="budget", period=BudgetPeriod.TOTAL, amount_nano=budget),)
         )
@@ -161,7 +161,7 @@ class LeaseMachine(RuleBasedStateMachine):
             asked = balance.Grant(
                 call.lease_id, ACCOUNT, call.boot_id, call.needed_nano, call.wanted_nano, call.budgets
             )
-            answer = balance.grant(self.account, lease, asked, EDGES, self.allotments)
+            answer = balance.grant(self.account, lease, asked, EDGES, self.windows)
         else:
             assert lease is not None
             asked_for = balance.Authorise(
@@ -169,8 +169,8 @@ class LeaseMachine(RuleBasedStateMachine):
             )
             if is_fenced and balance.is_extension(lease, asked_for):
                 return None
-            answer = balance.authorise(self.account, lease, asked_for, EDGES, self.allotments)
-        self.account, self.allotments = answer.account, tuple(answer.allotments)
+            answer = balance.authorise(self.account, lease, asked_for, EDGES, self.windows)
+        self.account, self.windows = answer.account, tuple(answer.windows)
         view = None
         if answer.lease is not None:
             self.leases[call.lease_id] = answer.lease
@@ -210,10 +210,10 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule()
     def consume(self) -> None:
         lease_id, used = self.log.pop(0)
-        before = dict(enumerate(self.allotments))
+        before = dict(enumerate(self.windows))
         settled = balance.settle(self.account, self.leases, {lease_id: used}, before)
         self.account = settled.charged.account
-        self.allotments = tuple(settled.allotments) or self.allotments
+        self.windows = tuple(settled.windows) or self.windows
         self.leases |= {lease.lease_id: lease for lease in settled.leases}
         self.settled_nano += used
         self.written_off_nano += settled.charged.written_off_nano
@@ -235,8 +235,8 @@ class LeaseMachine(RuleBasedStateMachine):
         drained = [lease for lease in own if lease.boot_id in boots]
         if not drained:
             return
-        self.account, released, allotments = balance.release(self.account, drained, dict(enumerate(self.allotments)))
-        self.allotments = tuple(allotments) or self.allotments
+        self.account, released, windows = balance.release(self.account, drained, dict(enumerate(self.windows)))
+        self.windows = tuple(windows) or self.windows
         self.leases |= {lease.lease_id: lease for lease in released}
 
     # --- what must hold -----------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def budgets_hold(self) -> None:
-        for one in self.allotments:
+        for one in self.windows:
             assert one.spent_nano + one.held_nano <= one.amount_nano + self.uncovered_nano
             assert one.spent_nano == self.settled_nano
             assert one.held_nano == self.account.held_nano

@@ -13,23 +13,23 @@ from reconciliation.world import ACCOUNTS, PARTITIONS, Edge, World
 from tollgate_analytics.ingest.consumer import create_consumer as create_analytics_consumer
 from tollgate_analytics.ingest.consumer import create_sink
 from tollgate_analytics.reconciliation import source as analytics_reconciliation
-from tollgate_balance.api import reconciliation as balance_reconciliation
-from tollgate_balance.consumers.usage import UsageConsumer
-from tollgate_balance.handlers.credits import grant_credit
-from tollgate_balance.store.reconciliation import LedgerReconciliationSource
-from tollgate_billing import handlers
-from tollgate_billing.catalogue import Catalogue
-from tollgate_billing.consumers import create_consumer, create_handler
+from tollgate_balance.credits.handlers import grant_credit
+from tollgate_balance.reconciliation import api as balance_reconciliation
+from tollgate_balance.reconciliation.source import LedgerReconciliationSource
+from tollgate_balance.usage.consumer import UsageConsumer
+from tollgate_billing.catalog import handlers
+from tollgate_billing.catalog.rating import Catalog
+from tollgate_billing.catalog.store import models
+from tollgate_billing.charges.consumer import create_consumer, create_handler
 from tollgate_billing.dead_letters import api as dead_letters_api
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
-from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.dead_letters.service import DeadLetterService
 from tollgate_billing.reconciliation import api as reconciliation_api
 from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
 from tollgate_billing.reconciliation.event_log import EventLog
 from tollgate_billing.reconciliation.reconciler import Reconciler
 from tollgate_billing.reconciliation.remote_source import RemoteReconciliationSource
 from tollgate_billing.reconciliation.worker import ReconciliationWorker
-from tollgate_billing.store import models
 from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
@@ -65,21 +65,21 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         await postgres.migrate(ledger_dsn, "tollgate_common", "tollgate_balance")
         await postgres.migrate(catalogue_dsn, "tollgate_common", "tollgate_billing")
         ledger = await stack.enter_async_context(postgres.create_pool(ledger_dsn))
-        catalogue = await stack.enter_async_context(postgres.create_pool(catalogue_dsn))
+        catalog = await stack.enter_async_context(postgres.create_pool(catalogue_dsn))
         client = await clickhouse.connect(clickhouse_url)
         stack.push_async_callback(client.close)
         producer = await stack.enter_async_context(create_producer(brokers))
-        await prepare(ledger, catalogue)
+        await prepare(ledger, catalog)
 
         # Balance and analytics as services that answer over HTTP, billing as the reconciler's own.
         balance = Consumer(brokers, f"{prefix}.balance", [Topic.USAGE.named(prefix)])
         usage = UsageConsumer(balance, ledger, DeadLetters(producer, prefix, f"{prefix}.balance"))
         billing = create_consumer(brokers, prefix)
         letters = DeadLetters(producer, prefix, billing.group)
-        charges = create_handler(brokers, billing, client, letters, Catalogue(catalogue))
+        charges = create_handler(brokers, billing, client, letters, Catalog(catalog))
         analytics = create_analytics_consumer(brokers, prefix)
         sink = create_sink(brokers, prefix, analytics, client, producer)
-        given_up = create_letters_consumer(brokers, prefix, catalogue, billing.group)
+        given_up = create_letters_consumer(brokers, prefix, catalog, billing.group)
         balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
         balance_reconciliation.add_routes(balance_app, LedgerReconciliationSource(ledger, prefix), INTERNAL_TOKEN)
         books = analytics_reconciliation.RequestReconciliationSource(client, brokers, prefix, analytics.group)
@@ -90,18 +90,18 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         credential = ServiceCredential("billing", INTERNAL_TOKEN, accounts_url=None)
         stack.push_async_callback(credential.aclose)
         reconciler = Reconciler(
-            pool=catalogue,
+            pool=catalog,
             event_log=EventLog(brokers),
             prefix=prefix,
-            charges=ChargeReconciliationSource(client, catalogue, brokers, prefix, billing.group),
+            charges=ChargeReconciliationSource(client, catalog, brokers, prefix, billing.group),
             balance=RemoteReconciliationSource(peers, "http://b", credential),
             analytics=RemoteReconciliationSource(peers, "http://a", credential),
             abandoned_after=timedelta(0),
         )
-        desk = DeadLetterDesk(catalogue, producer, prefix)
-        worker = ReconciliationWorker(reconciler, every_s=3600, window=timedelta(days=7))
+        service = DeadLetterService(catalog, producer, prefix)
+        worker = ReconciliationWorker(reconciler, interval_s=3600, window=timedelta(days=7))
         reconciliation_api.add_routes(app, reconciler, worker, SecretStr(OPERATOR_TOKEN))
-        dead_letters_api.add_routes(app, desk, SecretStr(OPERATOR_TOKEN))
+        dead_letters_api.add_routes(app, service, SecretStr(OPERATOR_TOKEN))
         http = await stack.enter_async_context(
             httpx.AsyncClient(
                 transport=served(app),
@@ -117,8 +117,8 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
             Publisher(brokers, catalogue_dsn, prefix, "billing").run(),
         )
         workers = [asyncio.create_task(one) for one in work]
-        edge = await first_edge(catalogue)
-        yield World(brokers, prefix, producer, ledger, catalogue, client, reconciler, desk, http, edge, workers)
+        edge = await first_edge(catalog)
+        yield World(brokers, prefix, producer, ledger, catalog, client, reconciler, service, http, edge, workers)
         for task in workers:
             task.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
@@ -128,8 +128,8 @@ def served(app: FastAPI) -> httpx.ASGITransport:
     return httpx.ASGITransport(app)
 
 
-async def prepare(ledger: Pool, catalogue: Pool) -> None:
-    await handlers.seed(catalogue, ["openai"], utc_now())
+async def prepare(ledger: Pool, catalog: Pool) -> None:
+    await handlers.seed(catalog, ["openai"], utc_now())
     for account_id in ACCOUNTS:
         grant = CreditGranted(
             grant_id=account_id, account_id=account_id, at=utc_now(), amount_nano=CREDIT_NANO, source="promo"
@@ -137,7 +137,7 @@ async def prepare(ledger: Pool, catalogue: Pool) -> None:
         await grant_credit(ledger, grant)
 
 
-async def first_edge(catalogue: Pool) -> Edge:
-    async with catalogue.connection() as connection:
+async def first_edge(catalog: Pool) -> Edge:
+    async with catalog.connection() as connection:
         version = (await models(connection, "gpt-4o"))["gpt-4o"].versions[0]
     return Edge(version.price_version, version.prices)

@@ -43,7 +43,7 @@ async def test_a_dead_letter_is_listed_read_and_explains_its_gap(world: World) -
     details = (await world.http.get(f"/v1/dead-letters/{source}")).json()
     assert (details["request_id"], details["seq"]) == (event.request.request_id, event.stamp.seq)
     assert details["given_up"][0]["consumer"] == f"{world.prefix}.billing"
-    assert details["given_up"][0]["reason"] == "price version 'gpt-4o@2035-01-01.1' is not in the catalogue"
+    assert details["given_up"][0]["reason"] == "price version 'gpt-4o@2035-01-01.1' is not in the catalog"
     assert (details["text"].encode(), details["key"]) == (encode(event), "the key of it")
 
     report = await world.reconcile()
@@ -70,7 +70,7 @@ async def test_a_retry_closes_the_gap(world: World) -> None:
     event, source = await unpriced(world)
     assert (await world.reconcile()).totals.dead_lettered == 1
     # The operator adds the version that was missing; ids of versions cannot be chosen through the API.
-    async with world.catalogue.connection() as connection:
+    async with world.catalog.connection() as connection:
         await connection.execute(
             "INSERT INTO price_versions SELECT 'gpt-4o@2035-01-01.1', model, '2035-01-01', now(), source, input,"
             " output, cached_input, cache_write, audio_input, image_input, reasoning, audio_output, request_nano"

@@ -6,7 +6,7 @@ import pytest
 
 from reconciliation.world import World
 from tollgate_analytics.retention.floor import end_of_month
-from tollgate_billing import tables
+from tollgate_billing.cli import tables
 from tollgate_billing.reconciliation.reconciler import BOOTS_BEFORE
 from tollgate_common.clock import utc_now
 

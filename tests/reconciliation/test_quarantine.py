@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from reconciliation.test_dead_letters import given_up
 from reconciliation.world import World, request_of
-from tollgate_billing import handlers
+from tollgate_billing.catalog import handlers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import encode
 from tollgate_edge.pricing.catalog import Catalog as EdgeCatalogue
@@ -21,7 +21,7 @@ REASON = "images have no price"
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def edge(world: World) -> AsyncIterator[EdgeCatalogue]:
-    """The catalogue as an edge knows it, from Kafka."""
+    """The catalog as an edge knows it, from Kafka."""
     known = EdgeCatalogue(world.brokers, world.prefix)
     task = asyncio.create_task(known.topic.run())
     yield known
@@ -49,12 +49,12 @@ async def test_usage_that_cannot_be_rated_stops_its_model_until_an_operator_lift
     assert (found.model, found.reason, found.dead_letter) == ("gpt-4o", REASON, source)
     assert report.totals.quarantined == 1
 
-    await handlers.lift_quarantine(world.catalogue, "gpt-4o", "the price is there now", utc_now())
+    await handlers.lift_quarantine(world.catalog, "gpt-4o", "the price is there now", utc_now())
     await until_quarantined(world, edge, "")
     # The same event again is the same refusal, and a new one of its model.
-    await world.desk.retry(source)
+    await world.service.retry(source)
     await until_quarantined(world, edge, REASON)
-    await handlers.lift_quarantine(world.catalogue, "gpt-4o", "the test is over", utc_now())
+    await handlers.lift_quarantine(world.catalog, "gpt-4o", "the test is over", utc_now())
     await until_quarantined(world, edge, "")
     assert (await world.reconcile()).quarantined == ()
 
@@ -65,4 +65,4 @@ async def test_what_is_no_usage_stops_no_model(world: World, edge: EdgeCatalogue
     unknown = world.edge.used(request_of("acc-a"), 5, price_version="unknown@1")
     unknown = replace(unknown, request=replace(unknown.request, model="a-model-of-nobody"))
     await given_up(world, encode(unknown), 1, unknown.stamp.partition)
-    assert await handlers.list_quarantines(world.catalogue) == []
+    assert await handlers.list_quarantines(world.catalog) == []

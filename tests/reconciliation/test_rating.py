@@ -8,9 +8,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from msgspec.structs import replace
 
 from engines.stores import ClickHouseDatabase
-from tollgate_billing import handlers, store
+from tollgate_billing.catalog import handlers, store
+from tollgate_billing.catalog.store import NewPrice
 from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
-from tollgate_billing.store import NewPrice
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.kafka.brokers import Brokers
@@ -40,7 +40,7 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
         yield opened
 
 
-async def catalogue(pool: Pool, chance: random.Random) -> dict[str, Prices]:
+async def catalog(pool: Pool, chance: random.Random) -> dict[str, Prices]:
     """Models with prices of every kind: free, with and without prices of single classes, one for the request, tiers."""
     await handlers.seed(pool, ["openai"], utc_now())
     async with pool.connection() as connection, connection.transaction():
@@ -65,7 +65,7 @@ async def test_the_engine_rates_as_the_function_does(client: AsyncClient, pool: 
     seed = random.randrange(2**32)
     print(f"seed {seed}")
     chance = random.Random(seed)
-    prices = await catalogue(pool, chance)
+    prices = await catalog(pool, chance)
     columns = [
         "topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by", "kind", "request_id",
         "price_version", "plan_version", "amount_nano", *(QUANTITY_COLUMNS[name] for name in CLASSES),

@@ -9,7 +9,7 @@ from typing import Any, LiteralString
 import httpx
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.dead_letters.service import DeadLetterService
 from tollgate_billing.reconciliation.reconciler import Reconciler
 from tollgate_billing.reconciliation.report import Report
 from tollgate_common.clock import utc_now
@@ -121,10 +121,10 @@ class World:
     prefix: str
     producer: KafkaProducer
     ledger: Pool
-    catalogue: Pool
+    catalog: Pool
     clickhouse: AsyncClient
     reconciler: Reconciler
-    desk: DeadLetterDesk
+    service: DeadLetterService
     http: httpx.AsyncClient
     edge: Edge
     workers: Sequence[asyncio.Task[None]]

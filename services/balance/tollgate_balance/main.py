@@ -2,18 +2,18 @@
 
 from collections.abc import Callable
 
-from tollgate_balance.api import accounts as accounts_api
-from tollgate_balance.api import idempotency as idempotency_api
-from tollgate_balance.api import internal as internal_api
-from tollgate_balance.api import leases as leases_api
-from tollgate_balance.api import reconciliation as reconciliation_api
-from tollgate_balance.consumers.credits import create_consumer as create_credits_consumer
-from tollgate_balance.consumers.usage import UsageConsumer
-from tollgate_balance.expirer import Expirer
-from tollgate_balance.gauges import Gauges
+from tollgate_balance.accounts import api as accounts_api
+from tollgate_balance.accounts import internal_api
+from tollgate_balance.credits.consumer import create_consumer as create_credits_consumer
+from tollgate_balance.expiry.worker import Expirer
+from tollgate_balance.idempotency import api as idempotency_api
+from tollgate_balance.leases import api as leases_api
+from tollgate_balance.reconciliation import api as reconciliation_api
+from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_balance.settings import BalanceSettings
-from tollgate_balance.store.reconciliation import LedgerReconciliationSource
-from tollgate_balance.sweeper import Sweeper
+from tollgate_balance.usage.consumer import UsageConsumer
+from tollgate_balance.workers.gauges import Gauges
+from tollgate_balance.workers.sweeper import Sweeper
 from tollgate_common import cli
 from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.key_directory import KeyDirectory

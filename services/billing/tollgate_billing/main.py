@@ -8,13 +8,14 @@ from datetime import timedelta
 import httpx
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_billing import handlers
-from tollgate_billing.api import build_app
-from tollgate_billing.catalogue import Catalogue
-from tollgate_billing.consumers import create_consumer, create_handler
+from tollgate_billing.app import build_app
+from tollgate_billing.catalog import handlers
+from tollgate_billing.catalog.rating import Catalog
+from tollgate_billing.charges.consumer import create_consumer, create_handler
+from tollgate_billing.charges.store import Charges
 from tollgate_billing.dead_letters import api as dead_letters_api
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
-from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.dead_letters.service import DeadLetterService
 from tollgate_billing.reconciliation import api as reconciliation_api
 from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
 from tollgate_billing.reconciliation.event_log import EventLog
@@ -22,7 +23,6 @@ from tollgate_billing.reconciliation.reconciler import Reconciler
 from tollgate_billing.reconciliation.remote_source import RemoteReconciliationSource
 from tollgate_billing.reconciliation.worker import ReconciliationWorker
 from tollgate_billing.settings import BillingSettings
-from tollgate_billing.store import Charges
 from tollgate_common import cli
 from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.key_directory import KeyDirectory
@@ -52,12 +52,12 @@ async def serve(settings: BillingSettings) -> None:
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         seeded = await handlers.seed(pool, settings.price_provider_ids, utc_now())
         if seeded is not None:
-            log.info("the catalogue was empty: %s", summary(seeded))
+            log.info("the catalog was empty: %s", summary(seeded))
         client = await clickhouse.connect(settings.clickhouse_url.get_secret_value())
         stack.push_async_callback(client.close)
         producer = await stack.enter_async_context(create_producer(brokers))
         dead_letters = DeadLetters(producer, prefix, consumer.group)
-        charges = create_handler(brokers, consumer, client, dead_letters, Catalogue(pool))
+        charges = create_handler(brokers, consumer, client, dead_letters, Catalog(pool))
         tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
         app = build_app(
             pool,
@@ -73,7 +73,7 @@ async def serve(settings: BillingSettings) -> None:
             workers.append(tokens.run())
         letters = create_letters_consumer(brokers, prefix, pool, consumer.group, session_timeout_ms=session_timeout_ms)
         workers.append(letters.run())
-        dead_letters_api.add_routes(app, DeadLetterDesk(pool, producer, prefix), settings.operator_token, tokens)
+        dead_letters_api.add_routes(app, DeadLetterService(pool, producer, prefix), settings.operator_token, tokens)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))
         credential = create_credential(settings)
         if credential is not None:
@@ -84,7 +84,7 @@ async def serve(settings: BillingSettings) -> None:
         worker = None
         if reconciler is not None:
             window = timedelta(days=settings.reconciliation_days)
-            worker = ReconciliationWorker(reconciler, every_s=settings.reconciliation_interval_s, window=window)
+            worker = ReconciliationWorker(reconciler, interval_s=settings.reconciliation_interval_s, window=window)
             workers.append(worker.run())
         reconciliation_api.add_routes(app, reconciler, worker, settings.operator_token, tokens)
         await run_service(app, settings.host, settings.port, *workers)
@@ -137,7 +137,7 @@ async def import_prices(settings: BillingSettings, _arguments: argparse.Namespac
     return summary(done) + "".join(kept + left_out)
 
 
-def summary(done: handlers.Import) -> str:
+def summary(done: handlers.PriceImport) -> str:
     return (
         f"{len(done.added)} price versions added, {len(done.unchanged)} models unchanged, "
         f"{len(done.kept)} keep an operator's price, {len(done.left_out)} cannot be priced exactly and are left out"

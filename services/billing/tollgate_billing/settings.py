@@ -2,12 +2,12 @@
 
 from pydantic import Field, SecretStr, field_validator
 
-from tollgate_billing.genai import provider_ids
+from tollgate_billing.catalog.genai_prices import provider_ids
 from tollgate_common.settings import ConsumerSettings
 
 
 class BillingSettings(ConsumerSettings):
-    postgres_dsn: SecretStr = Field(description="the catalogue's database, postgresql://user:password@host:port/name")
+    postgres_dsn: SecretStr = Field(description="the catalog's database, postgresql://user:password@host:port/name")
     clickhouse_url: SecretStr = Field(description="the charges' database, http://user:password@host:port/name")
     operator_token: SecretStr | None = Field(
         None, min_length=16, description="bearer secret of those who set prices; without it nobody can"

@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-
-from tollgate_billing import free, genai
 from tollgate_local.provider.catalogue import known_model, owned_model
+
+from tollgate_billing.catalog import free_models, genai_prices
 from tollgate_local.provider.errors import ApiError
 
 OWNERS = {"openai": "system", "anthropic": "anthropic", "google": "google"}
@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
 def test_every_model_with_a_price_is_known() -> None:
-    offers = [*genai.read_offers(list(OWNERS), NOW).offers, *free.free_offers(list(OWNERS), NOW)]
+    offers = [*genai_prices.read_offers(list(OWNERS), NOW).offers, *free_models.free_offers(list(OWNERS), NOW)]
     owners = {offer.model: model.owner for offer in offers if (model := known_model(offer.model)) is not None}
     assert owners == {offer.model: OWNERS[offer.provider] for offer in offers}
 

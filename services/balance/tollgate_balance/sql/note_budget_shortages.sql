@@ -1,2 +1,2 @@
 -- Renewals ask the leases under them to shrink until then.
-UPDATE allotments SET short_until = now() + %(lasting)s WHERE allotment_id = ANY(%(allotment_ids)b)
+UPDATE allotments SET short_until = now() + %(lasting)s WHERE allotment_id = ANY(%(window_ids)b)

@@ -4,7 +4,7 @@ INSERT INTO leases (lease_id, account_id, boot_id, state, authorised_nano, settl
 SELECT lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids::bigint[]
 FROM unnest(
     %(lease_ids)b::text[], %(account_ids)b::text[], %(boot_ids)b::text[], %(states)b::text[],
-    %(authorised)b::bigint[], %(settled)b::bigint[], %(revs)b::bigint[], %(allotments)b::text[]
+    %(authorised)b::bigint[], %(settled)b::bigint[], %(revs)b::bigint[], %(windows)b::text[]
 ) AS changed (lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids)
 ON CONFLICT (lease_id) DO UPDATE
 SET state = excluded.state, authorised_nano = excluded.authorised_nano, settled_nano = excluded.settled_nano,

@@ -1,15 +1,15 @@
-"""HTTP for operators: parse, call, render."""
+"""Dead letters, for operators: list, read, retry, discard."""
 
 import base64
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from aiokafka.errors import KafkaError
-from fastapi import APIRouter, Depends, FastAPI, Query
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from psycopg.rows import DictRow
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from tollgate_billing.dead_letters.desk import DeadLetterDesk
+from tollgate_billing.dead_letters.service import DeadLetterService
 from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.callers import operators
 from tollgate_common.errors import Problem
@@ -62,49 +62,60 @@ class Discard(BaseModel):
 
 
 def add_routes(
-    app: FastAPI, desk: DeadLetterDesk, operator_token: SecretStr | None, tokens: Verifier | None = None
+    app: FastAPI, service: DeadLetterService, operator_token: SecretStr | None, tokens: Verifier | None = None
 ) -> None:
-    """Serve operators."""
-    router = APIRouter(
-        prefix="/v1/dead-letters",
-        dependencies=[Depends(operators(operator_token, tokens))],
-        responses=problems(401, 403, 404, 409, 422, 503),
-    )
+    """Add the routes of operators."""
+    app.state.dead_letter_service = service
+    app.include_router(router, dependencies=[Depends(operators(operator_token, tokens))])
 
-    @router.get("")
-    async def list_dead_letters(
-        state: Literal["open", "retried", "discarded"] | None = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        before: AwareDatetime | None = None,
-        before_source: Annotated[str, Query(max_length=500)] = "",
-    ) -> DeadLetterPage:
-        """Messages that a consumer gave up, newest first."""
-        page = await desk.page(state, None if before is None else (before, before_source), limit)
-        moment, source = page.next or (None, None)
-        data = [DeadLetter.model_validate(row) for row in page.messages]
-        return DeadLetterPage(data=data, next_before=moment, next_before_source=source)
 
-    @router.get("/{source}")
-    async def read_dead_letter(source: str) -> DeadLetterDetails:
-        """A message with everything that is known of it. Events contain no prompts and no answers."""
-        return _details(*await desk.read(source))
+def dead_letter_service(request: Request) -> DeadLetterService:
+    service: DeadLetterService = request.app.state.dead_letter_service
+    return service
 
-    @router.post("/{source}/retry")
-    async def retry_dead_letter(source: str) -> DeadLetterDetails:
-        """Send the message again as it was, to the topic and partition that it came from."""
-        try:
-            await desk.retry(source)
-        except KafkaError as error:
-            raise Problem(503, "not_sent", f"{source} could not be sent again: {error!r}; it is as it was") from error
-        return _details(*await desk.read(source))
 
-    @router.post("/{source}/discard")
-    async def discard_dead_letter(source: str, discard: Discard) -> DeadLetterDetails:
-        """Decide that the message stays out. Its gap stays in every reconciliation, labelled with this decision."""
-        await desk.discard(source, discard.reason)
-        return _details(*await desk.read(source))
+Service = Annotated[DeadLetterService, Depends(dead_letter_service)]
 
-    app.include_router(router)
+router = APIRouter(prefix="/v1/dead-letters", responses=problems(401, 403, 404, 409, 422, 503))
+
+
+@router.get("")
+async def list_dead_letters(
+    service: Service,
+    state: Literal["open", "retried", "discarded"] | None = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    before: AwareDatetime | None = None,
+    before_source: Annotated[str, Query(max_length=500)] = "",
+) -> DeadLetterPage:
+    """List the messages that a consumer could not process, newest first."""
+    page = await service.page(state, None if before is None else (before, before_source), limit)
+    moment, source = page.next or (None, None)
+    data = [DeadLetter.model_validate(row) for row in page.messages]
+    return DeadLetterPage(data=data, next_before=moment, next_before_source=source)
+
+
+@router.get("/{source}")
+async def read_dead_letter(source: str, service: Service) -> DeadLetterDetails:
+    """Return a message with everything that is known about it. Events contain no prompts and no responses."""
+    return _details(*await service.read(source))
+
+
+@router.post("/{source}/retry")
+async def retry_dead_letter(source: str, service: Service) -> DeadLetterDetails:
+    """Send the message again, unchanged, to the topic and partition that it came from."""
+    try:
+        await service.retry(source)
+    except KafkaError as error:
+        detail = f"{source} could not be sent to Kafka: {error!r}; its state is unchanged, so retry it later"
+        raise Problem(503, "not_sent", detail) from error
+    return _details(*await service.read(source))
+
+
+@router.post("/{source}/discard")
+async def discard_dead_letter(source: str, discard: Discard, service: Service) -> DeadLetterDetails:
+    """Discard the message. Its gap stays in every reconciliation, labeled with this decision."""
+    await service.discard(source, discard.reason)
+    return _details(*await service.read(source))
 
 
 def _details(message: DictRow, letters: list[DictRow]) -> DeadLetterDetails:

@@ -10,8 +10,8 @@ import psycopg
 from aiokafka import TopicPartition
 
 from tollgate_billing.dead_letters import store
+from tollgate_billing.dead_letters.quarantine import quarantine_unrateable
 from tollgate_billing.dead_letters.store import Letter, Source
-from tollgate_billing.handlers.quarantine import quarantine_unrateable
 from tollgate_common.clock import utc_now
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Batches
@@ -75,6 +75,12 @@ class LetterHandler:
     """Stores the records of dead-letter topics; see the module for its guarantee."""
 
     def __init__(self, pool: Pool, rating_group: str) -> None:
+        """Build the handler.
+
+        Args:
+            pool: of the catalog's database.
+            rating_group: the consumer group that rates usage: a model whose usage it dead-letters is quarantined.
+        """
         self._pool = pool
         self._rating_group = rating_group
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from psycopg.rows import DictRow
 
-from tollgate_billing.reconciliation.report import State
-from tollgate_billing.store import SQL
+from tollgate_billing.database import SQL
+from tollgate_billing.dead_letters.state import State
 from tollgate_common.postgres.connection import Connection
 
 # A reconciliation that needs more than these to explain its gaps has other worries.

@@ -1,4 +1,4 @@
-"""The charges as the reconciler sees them: billing's own table, and its own catalogue to rate it again."""
+"""The charges as the reconciler sees them: billing's own table, and its own catalog to rate it again."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_billing import store
+from tollgate_billing.catalog import store
+from tollgate_billing.database import SQL
 from tollgate_billing.reconciliation.report import Misrated
-from tollgate_billing.store import SQL
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import CLASSES, Prices, Unpriced
@@ -22,7 +22,7 @@ UNPRICED = -1
 
 
 class RatedAgain(NamedTuple):
-    """Charges that differ from what the catalogue makes of them: the first of them, how many, and by how much."""
+    """Charges that differ from what the catalog makes of them: the first of them, how many, and by how much."""
 
     listed: tuple[Misrated, ...] = ()
     charges: int = 0
@@ -55,18 +55,18 @@ class ChargeReconciliationSource(SinkReconciliationSource):
             "ends": [part.end for part in ranges],
         }
         named = await self._clickhouse.query(SQL["reconciliation_versions"], parameters=places)
-        catalogue = await self._catalogue(
+        catalog = await self._catalog(
             {price for price, _ in named.result_rows}, {plan for _, plan in named.result_rows}
         )
         found = await self._clickhouse.query(
-            SQL["reconciliation_misrated"], parameters=places | catalogue | {"limit": MAX_LISTED}
+            SQL["reconciliation_misrated"], parameters=places | catalog | {"limit": MAX_LISTED}
         )
         rows = list(found.named_results())
         if not rows:
             return RatedAgain()
         return RatedAgain(tuple(map(_misrated, rows)), rows[0]["found"], rows[0]["difference_nano"])
 
-    async def _catalogue(self, prices: set[str], plans: set[str]) -> dict[str, Any]:
+    async def _catalog(self, prices: set[str], plans: set[str]) -> dict[str, Any]:
         """Of the versions that are named, those that exist, in columns."""
         async with self._pool.connection() as connection:
             known = {name: price for name, price in (await store.all_prices(connection)).items() if name in prices}

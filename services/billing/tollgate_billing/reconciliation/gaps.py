@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from tollgate_billing.dead_letters.state import State
 from tollgate_billing.dead_letters.store import ExplainingLetter
-from tollgate_billing.reconciliation.report import Doubled, Gap, State
+from tollgate_billing.reconciliation.report import Doubled, Gap
 from tollgate_common.reconciliation.source import MAX_LISTED, Boot, Sent
 from tollgate_common.topics import Topic
 

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from tollgate_billing import store
+from tollgate_billing.catalog import store
 from tollgate_billing.dead_letters import store as letter_store
+from tollgate_billing.dead_letters.state import State
 from tollgate_billing.dead_letters.store import ExplainingLetter
 from tollgate_billing.reconciliation import gaps
 from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource, RatedAgain
@@ -27,7 +28,6 @@ from tollgate_billing.reconciliation.report import (
     Quarantined,
     Report,
     StaleSum,
-    State,
     Totals,
 )
 from tollgate_common.clock import utc_now

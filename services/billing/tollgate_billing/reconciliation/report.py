@@ -1,24 +1,11 @@
 """What a reconciliation found. Every difference names the request where anyone knows it."""
 
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tollgate_billing.dead_letters.state import State
 from tollgate_common.reconciliation.source import Drift, Unclosed, WriteOff
-
-
-class State(StrEnum):
-    """What is known of a difference's cause."""
-
-    LOST = "lost"
-    """Nothing: this is what must not be."""
-    DEAD_LETTERED = "dead_lettered"
-    """A consumer gave the event up, and nobody has decided about it yet."""
-    RETRIED = "retried"
-    """It was given up and sent again; it has not arrived yet."""
-    DISCARDED = "discarded"
-    """An operator decided, with a reason, that it stays out."""
 
 
 class Part(BaseModel):
@@ -78,7 +65,7 @@ class Mismatch(Part):
 
 
 class Misrated(Part):
-    """A charge that its own price version makes another amount of; None if the catalogue does not know the versions."""
+    """A charge that its own price version makes another amount of; None if the catalog does not know the versions."""
 
     partition: int
     offset: int

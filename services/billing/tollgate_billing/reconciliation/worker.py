@@ -16,7 +16,7 @@ from tollgate_common.errors import Retryable
 
 log = logging.getLogger(__name__)
 
-UNANSWERED = (Retryable, psycopg.OperationalError, KafkaError, ClickHouseError, OSError)
+UNAVAILABLE = (Retryable, psycopg.OperationalError, KafkaError, ClickHouseError, OSError)
 
 GAUGES = {
     name: Gauge(
@@ -39,9 +39,9 @@ FAILURES = Counter(
 class ReconciliationWorker:
     """Reconciliations a sliding window. A store that is away costs a reconciliation, never the process."""
 
-    def __init__(self, reconciler: Reconciler, *, every_s: float, window: timedelta) -> None:
+    def __init__(self, reconciler: Reconciler, *, interval_s: float, window: timedelta) -> None:
         self._reconciler = reconciler
-        self._every_s = every_s
+        self._interval_s = interval_s
         self._window = window
         self.newest: Report | None = None
 
@@ -49,10 +49,10 @@ class ReconciliationWorker:
         while True:
             try:
                 self._publish(await self._reconciler.run(utc_now() - self._window, None))
-            except UNANSWERED as error:
+            except UNAVAILABLE as error:
                 FAILURES.inc()
                 log.warning("no reconciliation: %s", error)
-            await asyncio.sleep(self._every_s)
+            await asyncio.sleep(self._interval_s)
 
     def _publish(self, report: Report) -> None:
         self.newest = report

@@ -1,6 +1,0 @@
--- Under the locks of their accounts. A shortage that was noted stays until it is over.
-UPDATE allotments
-SET spent_nano = changed.spent_nano, held_nano = changed.held_nano
-FROM unnest(%(allotment_ids)b::bigint[], %(spent)b::bigint[], %(held)b::bigint[])
-    AS changed (allotment_id, spent_nano, held_nano)
-WHERE allotments.allotment_id = changed.allotment_id

@@ -1,0 +1,97 @@
+"""Every price and plan version in memory, to rate again what an edge has rated."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+import psycopg
+
+from tollgate_billing.catalog import store
+from tollgate_common.errors import Poison
+from tollgate_common.events import TokensUsed
+from tollgate_common.postgres.connection import Pool
+from tollgate_common.rating import Line, Prices, rate
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAY_S = 1.0
+MAX_AMOUNT_NANO = (1 << 63) - 1
+# All price versions and all plans' multipliers.
+Versions = tuple[Mapping[str, Prices], Mapping[str, int]]
+
+
+class Rating(NamedTuple):
+    """How a charge comes to its amount."""
+
+    lines: tuple[Line, ...] = ()
+    request_nano: int = 0
+    multiplier_bps: int = 0
+    tier_above_tokens: int = 0
+
+
+class Catalog:
+    """A version never changes, so a known one is never asked for again; an unknown one may be new: `learn` looks."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._prices: dict[str, Prices] = {}
+        self._multipliers: dict[str, int] = {}
+
+    @property
+    def versions(self) -> Versions:
+        """All prices, and all plans' multipliers, by version."""
+        return self._prices, self._multipliers
+
+    async def load(self) -> None:
+        """Read all versions; while PostgreSQL is away, wait for it."""
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    self._prices = await store.all_prices(connection)
+                    self._multipliers = await store.all_multipliers(connection)
+            except psycopg.OperationalError as error:
+                log.warning("the catalog waits for PostgreSQL: %s", error)
+                await asyncio.sleep(RETRY_DELAY_S)
+            else:
+                return
+
+    async def learn(self, versions: AbstractSet[str]) -> None:
+        """Read the catalog again if one of these price and plan versions is not known yet."""
+        if versions - self._prices.keys() - self._multipliers.keys():
+            await self.load()
+
+    def rate(self, event: TokensUsed) -> Rating:
+        """The charge's lines, and proof that the edge has rated it as we do.
+
+        Raises:
+            Poison: a version is unknown, or the amount is not what these versions make of these tokens.
+        """
+        return check_rating(event, self._prices, self._multipliers)
+
+
+def check_rating(event: TokensUsed, prices: Mapping[str, Prices], multipliers: Mapping[str, int]) -> Rating:
+    """Rate an event by the versions that it names, out of all that there are.
+
+    Raises:
+        Poison: as `Catalog.rate`.
+    """
+    priced = prices.get(event.price_version)
+    if priced is None:
+        raise Poison(f"price version {event.price_version!r} is not in the catalog")
+    multiplier_bps = multipliers.get(event.plan_version)
+    if multiplier_bps is None:
+        raise Poison(f"plan version {event.plan_version!r} is not in the catalog")
+    try:
+        rated = rate(event.tokens, priced, multiplier_bps)
+    except ValueError as error:
+        raise Poison(str(error)) from error
+    if rated.amount_nano != event.amount_nano:
+        raise Poison(
+            f"request {event.request.request_id} came with {event.amount_nano} nano-units, but "
+            f"{event.price_version} and {event.plan_version} make it {rated.amount_nano}"
+        )
+    if rated.amount_nano > MAX_AMOUNT_NANO:
+        raise Poison(f"request {event.request.request_id} costs {rated.amount_nano} nano-units: no one can owe that")
+    return Rating(rated.lines, rated.request_nano, multiplier_bps, rated.tier_above_tokens)

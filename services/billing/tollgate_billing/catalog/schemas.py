@@ -1,0 +1,75 @@
+"""What the APIs take and answer."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tollgate_billing.catalog.store import StoredModel, StoredPrice
+from tollgate_common.rating import PRICED, Prices
+
+
+class ResponseBody(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Tier(ResponseBody):
+    above_tokens: int = Field(description="for prompts of more tokens than this, for all their tokens")
+    prices: dict[str, int]
+
+
+class Price(ResponseBody):
+    price_version: str = Field(examples=["gpt-4o@2026-11-23.1"])
+    valid_from: datetime = Field(description="it holds from here to the next version's valid_from")
+    recorded_at: datetime
+    source: str = Field(description="`operator`, or the package and version that it was imported from")
+    prices: dict[str, int] = Field(
+        description="nano-units per million tokens by class, and per request in `request_nano`; a class that is not "
+        "there costs what its parent does: everything sent `input`, everything generated `output`"
+    )
+    tiers: list[Tier] = Field(description="what a longer prompt costs instead, lowest bound first")
+    is_correction: bool = Field(description="what was believed since valid_from, until recorded_at, was wrong")
+
+
+class PricedModel(ResponseBody):
+    model: str
+    provider: str
+    context_tokens: int | None
+    max_output_tokens: int | None
+    capabilities: list[str]
+    versions: list[Price] = Field(description="oldest first, past and coming ones included")
+
+
+class PriceList(ResponseBody):
+    data: list[PricedModel]
+
+
+def named(prices: Prices) -> dict[str, int]:
+    """The prices that are set, by class."""
+    return {name: nano for name in PRICED if (nano := getattr(prices, name)) is not None}
+
+
+def tiers(prices: Prices) -> list[Tier]:
+    return [Tier(above_tokens=tier.above_tokens, prices=named(tier.prices)) for tier in prices.tiers]
+
+
+def price(stored: StoredPrice) -> Price:
+    return Price(
+        price_version=stored.price_version,
+        valid_from=stored.valid_from,
+        recorded_at=stored.recorded_at,
+        source=stored.source,
+        prices=named(stored.prices),
+        tiers=tiers(stored.prices),
+        is_correction=stored.is_correction,
+    )
+
+
+def priced_model(stored: StoredModel) -> PricedModel:
+    return PricedModel(
+        model=stored.model,
+        provider=stored.provider,
+        context_tokens=stored.context_tokens,
+        max_output_tokens=stored.max_output_tokens,
+        capabilities=list(stored.capabilities),
+        versions=[price(version) for version in stored.versions],
+    )
