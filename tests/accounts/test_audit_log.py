@@ -1,4 +1,4 @@
-"""The audit log: written with the act, shown to its organization, changed by nobody."""
+"""The audit log: written with the action, shown to its organization, changed by nobody."""
 
 from typing import Any
 
