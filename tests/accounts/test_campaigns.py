@@ -105,7 +105,7 @@ async def test_a_campaigns_total_holds_over_all_of_its_codes(
     assert await counted(pool) == (20, 20, 20)
 
 
-async def test_a_generated_code_is_good_once_whoever_comes(
+async def test_a_generated_code_is_redeemed_once(
     client: httpx.AsyncClient, many: httpx.AsyncClient, pool: Pool, operator: Headers
 ) -> None:
     (code,) = await generate(client, operator, await create(client, operator), 1)

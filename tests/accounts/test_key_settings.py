@@ -148,7 +148,7 @@ async def test_a_rotation_overlaps_and_shares_the_budget(client: httpx.AsyncClie
     assert_problem(gone, 409, "key_revoked", "key_id")
 
 
-async def test_a_leaked_key_is_ended_by_whoever_found_it(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
+async def test_anyone_can_revoke_a_leaked_key(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
     mailbox = Mailbox(pool)
     await mailbox.fetch()
     created = await create(client, ada)
@@ -205,7 +205,9 @@ async def test_a_projects_budget_travels_with_its_keys(client: httpx.AsyncClient
     assert_problem(late, 404, "project_not_found", "project_id")
 
 
-async def test_all_keys_of_an_organization_are_told_again(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
+async def test_all_keys_of_an_organization_are_published_again(
+    client: httpx.AsyncClient, pool: Pool, ada: Headers
+) -> None:
     """Suspension uses this; a revoked key stays revoked."""
     works, revoked = await create(client, ada), await create(client, ada)
     await client.delete(f"/v1/keys/{revoked['id']}", headers=ada)

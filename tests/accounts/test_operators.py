@@ -310,7 +310,7 @@ async def test_operators_read_all_of_the_audit_log_or_one_accounts(
     assert [page["entries"][0]["id"], following["entries"][0]["id"]] == [entry["id"] for entry in everything[:2]]
 
 
-async def test_who_has_read_no_mail_is_no_operator_whatever_was_granted(
+async def test_an_unverified_person_is_not_an_operator_even_if_granted(
     client: httpx.AsyncClient, pool: Pool, ada: Headers
 ) -> None:
     async with pool.connection() as connection:

@@ -57,7 +57,7 @@ def calls_of(app: FastAPI) -> Iterator[Call]:
                 yield Call(route, method)
 
 
-async def test_every_route_says_who_may_call_it(passwords: Passwords) -> None:
+async def test_every_route_has_one_permission(passwords: Passwords) -> None:
     app = application(postgres.create_pool("postgresql://unused"), passwords)
     calls = list(calls_of(app))
     assert len(calls) > 30
@@ -176,7 +176,7 @@ async def test_the_table_of_endpoints_and_roles(world: World) -> None:
 
 
 @pytest.mark.engines
-async def test_nobody_is_let_in_without_a_session(world: World) -> None:
+async def test_every_route_requires_a_session(world: World) -> None:
     answers = {
         call.name: await world.call(call, {}, {})
         for call in calls_of(world.app)

@@ -69,7 +69,7 @@ async def test_of_one_person_in_many_organizations_one_redeems_even_all_at_once(
     assert outcomes == {"granted": 2, "promo_campaign_limit_reached": 6}
 
 
-async def test_who_has_had_credit_elsewhere_is_not_new(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
+async def test_a_person_with_credit_elsewhere_is_not_new(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
     await campaign(pool, Terms("Welcome", 10), "WELCOME")
     await campaign(pool, Terms("Hello", 10, audience="new"), "HELLO")
     assert (await redeem(client, ada, "WELCOME")).status_code == 201

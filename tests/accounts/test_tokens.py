@@ -202,7 +202,7 @@ async def test_instances_that_rotate_at_once_make_one_key(pool: Pool, issuer: Is
     assert len(await kids(issuer)) == 2
 
 
-async def test_who_waits_for_another_s_rotation_sees_its_key(pool: Pool, issuer: Issuer) -> None:
+async def test_a_concurrent_rotation_sees_the_key_of_the_first(pool: Pool, issuer: Issuer) -> None:
     """Its transaction started earlier and gets the lock later."""
     async with pool.connection() as late:
         await late.execute("SELECT now()")
