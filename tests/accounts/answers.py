@@ -1,4 +1,4 @@
-"""What the tests of the accounts service share."""
+"""Helpers that the tests of the accounts service share."""
 
 import argparse
 from collections.abc import Awaitable, Callable
@@ -13,10 +13,10 @@ from tollgate_accounts.rules import Rules
 PASSWORD = "correct horse battery staple"
 OPERATOR_TOKEN = "the-operator-token"
 CONSOLE = "http://console.example"
-# As `make up` has them: whoever signs up may sign in at once, and all tests come from one address.
+# The settings of `make up`: sign-in needs no verification, and all tests share one client address.
 RULES = Rules(email_must_be_verified=False, console_url=CONSOLE, unlimited=(ip_network("127.0.0.0/8"),))
 
-# An e-mail to the headers that carry its session.
+# Maps an e-mail address to the headers of its session.
 SignedUp = Callable[[str], Awaitable[dict[str, str]]]
 
 

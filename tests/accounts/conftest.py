@@ -1,4 +1,4 @@
-"""The accounts application on a database of its own, called over HTTP without a socket."""
+"""The accounts application on its own database, called over HTTP without a socket."""
 
 from collections.abc import AsyncIterator
 
@@ -24,7 +24,7 @@ async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 def passwords() -> Passwords:
-    """As cheap as argon2id can be: a thousand sign-ups are not to take a minute."""
+    """The cheapest argon2id, so that a thousand sign-ups take less than a minute."""
     return Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
 
 
@@ -38,7 +38,7 @@ async def client(pool: Pool, passwords: Passwords) -> AsyncIterator[httpx.AsyncC
 
 @pytest.fixture
 def signed_up(client: httpx.AsyncClient) -> SignedUp:
-    """Makes an account, signs in, and returns the headers that its calls carry."""
+    """Create an account, sign in, and return the headers of its requests."""
 
     async def sign_up(email: str) -> dict[str, str]:
         credentials = {"email": email, "password": PASSWORD}
@@ -58,5 +58,5 @@ async def ada(signed_up: SignedUp) -> dict[str, str]:
 
 @pytest.fixture
 def operator() -> dict[str, str]:
-    """The headers of whoever knows the operators' secret."""
+    """The headers with the shared operator token."""
     return {"Authorization": f"Bearer {OPERATOR_TOKEN}"}

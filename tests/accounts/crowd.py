@@ -1,4 +1,4 @@
-"""Many signed-in persons at once, made in the database: a thousand sign-ups would take the test's time."""
+"""Many signed-in persons, inserted directly: a thousand sign-ups would take most of the test's time."""
 
 import hashlib
 from typing import Any
@@ -8,7 +8,7 @@ from tollgate_common.postgres.connection import Pool
 
 
 async def signed_in_crowd(pool: Pool, count: int) -> list[dict[str, str]]:
-    """The headers of that many owners, each with an organization of their own."""
+    """Return the headers of that many owners, each with their own organization."""
     tokens = [f"{SESSION_PREFIX}{number}" for number in range(count)]
     statements: list[tuple[Any, list[Any]]] = [
         ("CREATE TEMPORARY TABLE crowd (number int, id uuid DEFAULT gen_random_uuid(), token_hash text)", []),

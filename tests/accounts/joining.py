@@ -1,4 +1,4 @@
-"""Persons who join each other's organizations."""
+"""Helpers with which persons join each other's organizations."""
 
 import httpx
 
@@ -18,7 +18,7 @@ async def account_id(client: httpx.AsyncClient, headers: Headers) -> str:
 
 
 async def joins(client: httpx.AsyncClient, mailbox: Mailbox, host: Headers, guest: Headers, role: str) -> Headers:
-    """Invites a person and lets them accept; the headers of their calls about that organization."""
+    """Invite a person and accept for them. Return the headers of their requests about that organization."""
     email = (await client.get("/v1/person", headers=guest)).json()["email"]
     invited = await client.post("/v1/invitations", json={"email": email, "role": role}, headers=host)
     assert invited.status_code == 201, invited.text

@@ -1,8 +1,7 @@
-"""A stand-in for Stripe, on loopback: it opens checkouts, and signs the events that Stripe would send.
+"""A local stand-in for Stripe: it opens checkouts and signs the events that Stripe would send.
 
-Written after Stripe's public reference (docs.stripe.com/api: checkout/sessions/create, events/types,
-idempotent_requests). There is no network to Stripe where the tests run; the requests come from the official library,
-and so do the signatures.
+Follows Stripe's public reference (docs.stripe.com/api: checkout/sessions/create, events/types, idempotent_requests).
+The tests have no network access to Stripe. The official library makes the requests and the signatures.
 """
 
 import json
@@ -23,7 +22,7 @@ Json = dict[str, Any]
 
 
 class Asked(NamedTuple):
-    """A request as the stand-in got it."""
+    """A request as the stand-in received it."""
 
     path: str
     idempotency_key: str
@@ -31,7 +30,7 @@ class Asked(NamedTuple):
 
 
 class StripeStandIn:
-    """What was asked, and how it answers: with checkouts, or with `failure` (a status) if that is set."""
+    """The received requests, and the response: a checkout, or the status `failure` if that is set."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -47,7 +46,7 @@ class StripeStandIn:
             return 401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}}
         if path != "/v1/checkout/sessions" or form.get("mode") != "payment":
             return 404, {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}}
-        # The same idempotency key gets the first answer again.
+        # A repeated idempotency key gets the first response again.
         session = self._sessions.setdefault(key, self._session(form))
         return 200, session
 
@@ -89,7 +88,7 @@ def running_stripe() -> Iterator[StripeStandIn]:
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         stand_in.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -106,7 +105,7 @@ def running_stripe() -> Iterator[StripeStandIn]:
 
 
 class Story:
-    """The events of one payment of `cents`, each with an id of its own and a second later than the one before."""
+    """The events of one payment of `cents`. Each has its own id and is one second later than the previous one."""
 
     def __init__(self, payment_id: str, cents: int, currency: str = "usd") -> None:
         self.payment_id = payment_id
@@ -163,7 +162,7 @@ class Story:
 
 
 def signed(event: Json, secret: str = WEBHOOK_SECRET, at: float | None = None) -> tuple[bytes, dict[str, str]]:
-    """Body and headers as Stripe sends them; the signature is the official library's own."""
+    """Return body and headers as Stripe sends them, signed by the official library."""
     body = json.dumps(event)
     header = stripe.WebhookSignature.generate_signature_header(body, secret, int(at or time.time()))
     return body.encode(), {"Stripe-Signature": header, "Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""The audit log: written with the act, shown to its organization, changed by nobody."""
+"""The audit log: written with the action, shown to its organization, changed by nobody."""
 
 from typing import Any
 
@@ -21,7 +21,9 @@ async def entries(client: httpx.AsyncClient, headers: dict[str, str], **query: A
     return found
 
 
-async def test_an_act_tells_who_did_what_on_what_and_from_where(client: httpx.AsyncClient, ada: dict[str, str]) -> None:
+async def test_an_entry_records_who_did_what_to_what_and_from_where(
+    client: httpx.AsyncClient, ada: dict[str, str]
+) -> None:
     key = (await client.post("/v1/keys", json={"name": "laptop"}, headers=ada)).json()
     await client.delete(f"/v1/keys/{key['id']}", headers=ada)
     revoked, created, founded = await entries(client, ada)

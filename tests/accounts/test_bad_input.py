@@ -1,4 +1,4 @@
-"""What is refused before any store is asked: the pool of this application is never opened."""
+"""Requests that are rejected before any store is used: this application's pool is never opened."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ async def test_a_body_in_no_known_encoding(client: httpx.AsyncClient) -> None:
         ({}, 401, "session_required"),
         ({"Authorization": "Basic YWRhOnB3"}, 401, "session_required"),
         ({"Authorization": "Bearer tg_an-api-key"}, 401, "invalid_session"),
-        # Only this one must be looked up.
+        # Only a session token requires a query.
         ({"Authorization": "Bearer tgs_unknown"}, 503, "store_unavailable"),
     ],
 )
@@ -102,14 +102,14 @@ def test_readiness_begins_with_waiting() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a b", "--amount-usd", "10"], "'a b' is no promo code"),
+        (["a b", "--amount-usd", "10"], "'a b' is not a promo code"),
         (["WELCOME"], "--amount-usd"),
         (["WELCOME", "--amount-usd", "ten"], "'ten' is no amount of money"),
-        (["WELCOME", "--amount-usd", "0"], "0 is no credit"),
-        (["WELCOME", "--amount-usd", "1000001"], "at most 1000000.00"),
+        (["WELCOME", "--amount-usd", "0"], "$0 is not an allowed credit"),
+        (["WELCOME", "--amount-usd", "1000001"], "at most $1000000.00"),
         (["WELCOME", "--amount-usd", "10", "--max-redemptions", "0"], "'0' is not a whole number from 1"),
-        (["WELCOME", "--amount-usd", "10", "--ends-at", "2027-01-01"], "'2027-01-01' is no time with its zone"),
-        (["WELCOME", "--amount-usd", "10", "--ends-at", "soon"], "'soon' is no time with its zone"),
+        (["WELCOME", "--amount-usd", "10", "--ends-at", "2027-01-01"], "'2027-01-01' is not a time with a time zone"),
+        (["WELCOME", "--amount-usd", "10", "--ends-at", "soon"], "'soon' is not a time with a time zone"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

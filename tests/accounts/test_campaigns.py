@@ -1,4 +1,4 @@
-"""Campaigns: who may redeem how often, whatever comes at once, and what operators do with them."""
+"""Campaigns: limits on redemptions under concurrency, and the operators' API."""
 
 import asyncio
 import csv
@@ -58,7 +58,7 @@ async def redeem(client: httpx.AsyncClient, headers: Headers, code: str) -> http
 
 
 async def counted(pool: Pool) -> tuple[int, int, int]:
-    """Redemptions as the campaign counts them, as rows, and as messages to the balance service."""
+    """The redemptions as the campaign counts them, as rows, and as messages to the balance service."""
     async with pool.connection() as connection:
         row = await (
             await connection.execute(
@@ -76,7 +76,7 @@ async def counted(pool: Pool) -> tuple[int, int, int]:
 
 @pytest.fixture
 async def many(pool: Pool, postgres_dsn: str, passwords: Passwords) -> AsyncIterator[httpx.AsyncClient]:
-    """The service with many connections to the database, so that many transactions run at once."""
+    """The service with many database connections, so that many transactions run concurrently."""
     async with postgres.create_pool(postgres_dsn, max_size=CONNECTIONS) as wide:
         transport = httpx.ASGITransport(build_app(wide, passwords, lambda: None, rules=RULES))
         async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
@@ -105,7 +105,7 @@ async def test_a_campaigns_total_holds_over_all_of_its_codes(
     assert await counted(pool) == (20, 20, 20)
 
 
-async def test_a_generated_code_is_good_once_whoever_comes(
+async def test_a_generated_code_is_redeemed_once(
     client: httpx.AsyncClient, many: httpx.AsyncClient, pool: Pool, operator: Headers
 ) -> None:
     (code,) = await generate(client, operator, await create(client, operator), 1)
@@ -251,7 +251,7 @@ OTHER = "019dafc2-0000-7000-8000-000000000002"
 
 
 async def test_codes_from_before_campaigns_become_campaigns(postgres_dsn: str) -> None:
-    """The migration, over the rows of a deployment that had codes and redemptions before it."""
+    """The migration on the rows of a deployment that had codes and redemptions before it."""
     before = [name for name in sorted(MIGRATIONS) if name < "0005"]
     async with await postgres.connect(postgres_dsn) as connection:
         await connection.execute("CREATE TABLE migrations (name text PRIMARY KEY, digest text NOT NULL)")

@@ -1,4 +1,4 @@
-"""The service as operators run it: its own processes, its migrations, its outbox, and what others learn from it."""
+"""The service as operators run it: its own processes, its migrations, its outbox, and the topics that others read."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ WITHIN_S = 60
 
 
 class Service:
-    """`python -m tollgate_accounts.main`, with a log that tells everything."""
+    """Run `python -m tollgate_accounts.main` with a debug log."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
         self.url = f"http://127.0.0.1:{environment['TOLLGATE_PORT']}"
@@ -56,7 +56,7 @@ class Service:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """Runs the service; it must end in good order when it is asked to."""
+        """Run the service, and require that it exits cleanly."""
         argv = [sys.executable, "-m", "tollgate_accounts.main"]
         with self.log.open("wb") as log, subprocess.Popen(argv, env=self._environment, stderr=log) as process:
             try:
@@ -67,7 +67,7 @@ class Service:
                 process.kill()
 
     async def readiness(self, client: httpx.AsyncClient) -> Any:
-        """What `/readyz` says; None while nothing listens."""
+        """Return the response of `/readyz`, or None while nothing listens."""
         try:
             return (await client.get("/readyz")).json()
         except httpx.TransportError:
@@ -95,7 +95,7 @@ async def service(
 
 @asynccontextmanager
 async def directory(brokers: Brokers, prefix: str) -> AsyncIterator[KeyDirectory]:
-    """The keys as an edge knows them."""
+    """Return the keys as an edge knows them."""
     keys = KeyDirectory(brokers, prefix)
     task = asyncio.create_task(keys.topic.run())
     try:
@@ -116,7 +116,7 @@ async def until_answer(wanted: object, ask: Callable[[], Awaitable[object]]) -> 
 async def read_messages(
     brokers: Brokers, topic: str, partition: int, count: int
 ) -> list[tuple[str, int, bytes | None]]:
-    """The first messages of a partition: key, version, value."""
+    """Return the first messages of a partition: key, version, value."""
     consumer = KafkaConsumer(**brokers.options, isolation_level="read_committed")
     await consumer.start()
     try:
@@ -211,13 +211,13 @@ async def test_what_an_operator_does_reaches_edges_and_ledger(
 
 
 def shows(keys: KeyDirectory, key: str, is_suspended: bool) -> bool:
-    """Whether edges know the key as suspended, or as not."""
+    """Return whether edges know the key as suspended."""
     record = keys.find(key)
     return record is not None and record.suspended is is_suspended
 
 
 async def starts(service: Service, client: httpx.AsyncClient) -> None:
-    """The service waits for its migrations, and goes to work when they have run."""
+    """The service waits for its migrations and starts its work when they have run."""
     names = sorted(
         file.name.removesuffix(".sql")
         for package in PACKAGES
@@ -230,7 +230,7 @@ async def starts(service: Service, client: httpx.AsyncClient) -> None:
     assert migrated.stdout == f"accounts: {len(names)} migrations ran, {', '.join(names)}\n", migrated.stderr
     await until_answer({"status": "ready"}, lambda: service.readiness(client))
     made = await asyncio.to_thread(service.command, "create-promo-code", "WELCOME", "--amount-usd", "10")
-    assert (made.returncode, made.stdout) == (0, "accounts: promo code WELCOME gives 10.00 USD\n"), made.stderr
+    assert (made.returncode, made.stdout) == (0, "accounts: promo code WELCOME grants $10.00\n"), made.stderr
 
 
 async def test_a_command_that_cannot_be_done_says_why(service: Service, pool: Pool) -> None:

@@ -1,4 +1,4 @@
-"""What a key may do, how it is changed, replaced and ended, and what the edges learn of each."""
+"""Key settings: how keys are changed, replaced and revoked, and the records that edges read of each."""
 
 import asyncio
 from collections import Counter
@@ -47,7 +47,7 @@ async def create(client: httpx.AsyncClient, headers: Headers, **body: Any) -> di
 
 
 async def told(pool: Pool, text: str) -> list[tuple[int, KeyRecord | None]]:
-    """Every version of a key that the edges learn."""
+    """Return every version of a key that was published to the edges."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT version, payload FROM outbox WHERE topic = 'keys.v1' AND key = %s ORDER BY id",
@@ -148,7 +148,7 @@ async def test_a_rotation_overlaps_and_shares_the_budget(client: httpx.AsyncClie
     assert_problem(gone, 409, "key_revoked", "key_id")
 
 
-async def test_a_leaked_key_is_ended_by_whoever_found_it(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
+async def test_anyone_can_revoke_a_leaked_key(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
     mailbox = Mailbox(pool)
     await mailbox.fetch()
     created = await create(client, ada)
@@ -158,7 +158,7 @@ async def test_a_leaked_key_is_ended_by_whoever_found_it(client: httpx.AsyncClie
     ]
     assert {(answer.status_code, answer.content) for answer in answers} == {(202, answers[0].content)}
     assert (await told(pool, created["key"]))[-1] == (2, None)
-    assert await mailbox.fetch() == [("ada@example.com", "An API key has leaked and was revoked")]
+    assert await mailbox.fetch() == [("ada@example.com", "We revoked a leaked API key")]
     assert created["key"] not in mailbox.mails[-1].get_content()
     entries = (await client.get("/v1/audit-log", headers=ada)).json()["entries"]
     assert (entries[0]["action"], entries[0]["actor"]["kind"]) == ("key.leaked", "anonymous")
@@ -181,7 +181,7 @@ async def test_a_projects_budget_travels_with_its_keys(client: httpx.AsyncClient
         Budget(budget_id=budget_id, period=BudgetPeriod.DAY, amount_nano=DOLLAR),
     )
     month = [{"period": "month", "amount_nano": 5 * DOLLAR}]
-    # Whatever the order of a change and of keys that come at the same moment: all end with the new budget.
+    # In whatever order a change and concurrent key creations run, all keys end with the new budget.
     answers = await asyncio.gather(
         client.patch(f"/v1/projects/{project['id']}", json={"budgets": month}, headers=ada),
         *(client.post("/v1/keys", json={"name": "n", "project_id": project["id"]}, headers=ada) for _ in range(6)),
@@ -205,8 +205,10 @@ async def test_a_projects_budget_travels_with_its_keys(client: httpx.AsyncClient
     assert_problem(late, 404, "project_not_found", "project_id")
 
 
-async def test_all_keys_of_an_organization_are_told_again(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    """What suspends an organization uses this; a revoked key stays revoked."""
+async def test_all_keys_of_an_organization_are_published_again(
+    client: httpx.AsyncClient, pool: Pool, ada: Headers
+) -> None:
+    """Suspension uses this; a revoked key stays revoked."""
     works, revoked = await create(client, ada), await create(client, ada)
     await client.delete(f"/v1/keys/{revoked['id']}", headers=ada)
     account_id = (await client.get("/v1/account", headers=ada)).json()["account_id"]

@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked; each account sees its own."""
+"""API keys: created, listed and revoked; each account sees only its own."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

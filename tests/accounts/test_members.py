@@ -132,7 +132,7 @@ async def test_a_removed_members_keys_go_on_and_are_found(
     assert rotated.json()["created_by"] == "ada@example.com", "who has its text"
 
 
-async def test_a_session_goes_on_where_its_person_is_still_a_member(
+async def test_a_session_switches_to_a_remaining_organization(
     client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
 ) -> None:
     bob = await signed_up("bob@example.com")
@@ -162,7 +162,7 @@ async def test_a_session_goes_on_where_its_person_is_still_a_member(
 async def invite(
     client: httpx.AsyncClient, mailbox: Mailbox, host: Headers, guest: str, role: str
 ) -> tuple[str, dict[str, str]]:
-    """What invites whom to what, and the body that accepts it."""
+    """Invite a person, and return the body that accepts the invitation."""
     body = {"email": f"{guest}@example.com", "role": role}
     assert (await client.post("/v1/invitations", json=body, headers=host)).status_code == 201
     return f"{guest} {role}", {"token": await mailbox.token(body["email"])}

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the service does."""
+"""The OpenAPI document matches the service."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from tollgate_common.postgres import connection as postgres
 
 @pytest.fixture
 def document() -> dict[str, Any]:
-    """Made without a database: the pool is never opened."""
+    """Built without a database: the pool is never opened."""
     passwords = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
     return build_app(postgres.create_pool("postgresql://unused"), passwords, lambda: None, rules=RULES).openapi()
 
@@ -108,7 +108,7 @@ def test_every_error_is_a_problem_and_its_examples_fit(document: dict[str, Any])
                 assert (example["value"]["code"], example["value"]["status"]) == (code, int(status))
 
 
-def test_only_the_entrance_is_open(document: dict[str, Any]) -> None:
+def test_only_these_routes_are_public(document: dict[str, Any]) -> None:
     open_routes = {name for name, operation in operations(document).items() if "security" not in operation}
     assert open_routes == {
         "POST /v1/accounts",

@@ -1,4 +1,4 @@
-"""Operators: who is one, what they find, and what they change, each change in the audit log."""
+"""Operators: who is one, what they can find, and what they can change. The audit log records each change."""
 
 import argparse
 import asyncio
@@ -30,7 +30,7 @@ SERVICE_TOKEN = "a-services-token"
 
 
 def balance_service() -> FastAPI:
-    """Answers as the balance service does; tests/balance tests that it does so."""
+    """Responds like the balance service; tests/balance checks the real responses."""
     app = FastAPI()
 
     @app.get("/internal/v1/accounts/{account_id}/balance")
@@ -247,7 +247,7 @@ async def test_suspending_tells_the_edges_of_every_key(
 
 
 async def records_of_keys(pool: Pool) -> list[tuple[str, int, bool]]:
-    """What edges are told of keys, tombstones left out: hash, version, whether suspended."""
+    """Return the published key records without tombstones: hash, version, whether suspended."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT * FROM outbox WHERE topic = 'keys.v1' AND payload IS NOT NULL ORDER BY id"
@@ -310,7 +310,7 @@ async def test_operators_read_all_of_the_audit_log_or_one_accounts(
     assert [page["entries"][0]["id"], following["entries"][0]["id"]] == [entry["id"] for entry in everything[:2]]
 
 
-async def test_who_has_read_no_mail_is_no_operator_whatever_was_granted(
+async def test_an_unverified_person_is_not_an_operator_even_if_granted(
     client: httpx.AsyncClient, pool: Pool, ada: Headers
 ) -> None:
     async with pool.connection() as connection:
@@ -328,12 +328,12 @@ async def test_the_first_operator_is_made_at_the_command_line(
     for _ in range(2):
         assert "is an operator" in await command.grant(settings, argparse.Namespace(email="ada@example.com"))
     assert (await client.get("/v1/operator/operators", headers=ada)).status_code == 200
-    with pytest.raises(CommandError, match="nobody has signed up"):
+    with pytest.raises(CommandError, match="no person has this verified"):
         await command.grant(settings, argparse.Namespace(email="eve@example.com"))
 
 
 async def test_no_members_role_makes_an_operator(client: httpx.AsyncClient, ada: Headers) -> None:
-    """Of every operator's route, as the document lists them."""
+    """List every operator route of the OpenAPI document."""
     document = (await client.get("/openapi.json")).json()
     routes = [
         (method, path)

@@ -1,4 +1,4 @@
-"""Payments: begun at a stand-in of Stripe, credited by signed events in any order, and given by operators."""
+"""Payments: started at a stand-in for Stripe, credited by signed events in any order, and granted by operators."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from accounts.stripe_stand_in import API_KEY, WEBHOOK_SECRET, Json, Story, Strip
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.payments import store
-from tollgate_accounts.payments.handlers import take_event
+from tollgate_accounts.payments.handlers import apply_event
 from tollgate_accounts.payments.methods import Order
 from tollgate_accounts.payments.store import NewPayment
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
@@ -29,7 +29,7 @@ from tollgate_common.postgres.connection import Pool
 
 pytestmark = [
     pytest.mark.engines,
-    # Stripe's library hands httpx a form as text.
+    # Stripe's library passes a form to httpx as text.
     pytest.mark.filterwarnings("ignore:Use 'content=<...>' to upload:DeprecationWarning"),
 ]
 
@@ -62,11 +62,11 @@ async def client(pool: Pool, passwords: Passwords, checkout: StripeCheckout) -> 
         yield client
 
 
-async def begin(client: httpx.AsyncClient, headers: Headers, amount_nano: int = 25 * USD) -> dict[str, Any]:
+async def start(client: httpx.AsyncClient, headers: Headers, amount_nano: int = 25 * USD) -> dict[str, Any]:
     answer = await client.post("/v1/payments", json={"amount_nano": amount_nano}, headers=headers)
     assert answer.status_code == 201, answer.text
-    begun: dict[str, Any] = answer.json()
-    return begun
+    started: dict[str, Any] = answer.json()
+    return started
 
 
 async def deliver(client: httpx.AsyncClient, event: Json) -> None:
@@ -76,7 +76,7 @@ async def deliver(client: httpx.AsyncClient, event: Json) -> None:
 
 
 async def credits(pool: Pool, account_id: str) -> list[CreditEvent]:  # noqa: A001 - the topic's name
-    """What the ledger is told of an account, in its order."""
+    """Return the credit events of an account, in order."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT payload FROM outbox WHERE topic = 'credits.v1' AND key = %s ORDER BY id", [account_id]
@@ -100,34 +100,34 @@ async def payment_of(client: httpx.AsyncClient, headers: Headers) -> dict[str, A
 async def test_a_payment_from_begin_to_credit(
     client: httpx.AsyncClient, pool: Pool, ada: Headers, stripe: StripeStandIn
 ) -> None:
-    begun = await begin(client, ada)
+    started = await start(client, ada)
     account_id = await account_of(client, ada)
-    assert (begun["state"], begun["credited_nano"]) == ("pending", 0)
-    assert begun["pay_at"].startswith("https://checkout.stripe.com/")
+    assert (started["state"], started["credited_nano"]) == ("pending", 0)
+    assert started["pay_at"].startswith("https://checkout.stripe.com/")
     (asked,) = stripe.asked
-    assert asked.idempotency_key == begun["id"]
+    assert asked.idempotency_key == started["id"]
     assert asked.form == {
         "mode": "payment",
         "line_items[0][quantity]": "1",
         "line_items[0][price_data][currency]": "usd",
         "line_items[0][price_data][unit_amount]": "2500",
         "line_items[0][price_data][product_data][name]": "Credit",
-        "client_reference_id": begun["id"],
-        "metadata[payment_id]": begun["id"],
+        "client_reference_id": started["id"],
+        "metadata[payment_id]": started["id"],
         "metadata[account_id]": account_id,
-        "payment_intent_data[metadata][payment_id]": begun["id"],
+        "payment_intent_data[metadata][payment_id]": started["id"],
         "payment_intent_data[metadata][account_id]": account_id,
-        "success_url": f"http://console/payments?payment={begun['id']}",
-        "cancel_url": f"http://console/payments?payment={begun['id']}&canceled=1",
+        "success_url": f"http://console/payments?payment={started['id']}",
+        "cancel_url": f"http://console/payments?payment={started['id']}&canceled=1",
         "customer_email": "ada@example.com",
     }
     assert await credits(pool, account_id) == []
 
-    await deliver(client, Story(begun["id"], 2500).completed())
+    await deliver(client, Story(started["id"], 2500).completed())
 
     (grant,) = await credits(pool, account_id)
     assert isinstance(grant, CreditGranted)
-    assert (grant.grant_id, grant.amount_nano, grant.source) == (begun["id"], 25 * USD, "payment")
+    assert (grant.grant_id, grant.amount_nano, grant.source) == (started["id"], 25 * USD, "payment")
     payment = await payment_of(client, ada)
     assert (payment["state"], payment["amount"], payment["credited_nano"]) == ("paid", "25.00", 25 * USD)
     assert payment["paid_at"] is not None
@@ -159,8 +159,8 @@ async def test_stripe_that_does_not_answer(client: httpx.AsyncClient, ada: Heade
 
 async def test_an_order_that_is_repeated_opens_one_checkout(checkout: StripeCheckout) -> None:
     order = Order(new_id(), "a", 5 * USD, "USD", None)
-    first = await checkout.begin(order)
-    assert await checkout.begin(order) == first
+    first = await checkout.start(order)
+    assert await checkout.start(order) == first
 
 
 async def test_without_stripe(pool: Pool, passwords: Passwords, ada: Headers) -> None:
@@ -177,7 +177,7 @@ async def test_without_stripe(pool: Pool, passwords: Passwords, ada: Headers) ->
 async def test_an_organization_sees_its_own_payments(
     client: httpx.AsyncClient, ada: Headers, signed_up: SignedUp
 ) -> None:
-    await begin(client, ada)
+    await start(client, ada)
     bob = await signed_up("bob@example.com")
     assert (await client.get("/v1/payments", headers=bob)).json() == {
         "payments": [],
@@ -190,7 +190,7 @@ async def test_an_organization_sees_its_own_payments(
 
 
 async def test_only_what_stripe_signed_is_taken(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    story = Story((await begin(client, ada))["id"], 2500)
+    story = Story((await start(client, ada))["id"], 2500)
     body, good = signed(story.completed())
     _, of_another = signed(story.completed(), "whsec_of_someone_else")
     _, stale = signed(json.loads(body), at=time.time() - 3600)
@@ -208,7 +208,7 @@ async def test_only_what_stripe_signed_is_taken(client: httpx.AsyncClient, pool:
 
 
 async def test_events_that_are_not_ours_or_not_understood(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    story = Story((await begin(client, ada))["id"], 2500)
+    story = Story((await start(client, ada))["id"], 2500)
     await deliver(client, story.event("customer.created", {"id": "cus_1"}))
     await deliver(client, Story(new_id(), 2500).completed())
     foreign = story.completed()
@@ -230,7 +230,7 @@ async def test_events_that_are_not_ours_or_not_understood(client: httpx.AsyncCli
 
 
 async def test_another_currency_is_refused_and_says_why(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    story = Story((await begin(client, ada))["id"], 2500, currency="eur")
+    story = Story((await start(client, ada))["id"], 2500, currency="eur")
     body, headers = signed(story.completed())
     problem = assert_problem(
         await client.post("/v1/stripe/events", content=body, headers=headers), 422, "unsupported_currency", "currency"
@@ -240,13 +240,13 @@ async def test_another_currency_is_refused_and_says_why(client: httpx.AsyncClien
 
 
 async def test_one_event_ten_times_at_once_credits_once(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    event = Story((await begin(client, ada))["id"], 2500).completed()
+    event = Story((await start(client, ada))["id"], 2500).completed()
     await asyncio.gather(*(deliver(client, event) for _ in range(10)))
     assert [told.amount_nano for told in await credits(pool, await account_of(client, ada))] == [25 * USD]
 
 
 async def test_a_slow_method_credits_when_it_is_paid(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    story = Story((await begin(client, ada))["id"], 2500)
+    story = Story((await start(client, ada))["id"], 2500)
     await deliver(client, story.completed("unpaid"))
     assert (await payment_of(client, ada))["state"] == "pending"
     await deliver(client, story.paid_later())
@@ -256,7 +256,7 @@ async def test_a_slow_method_credits_when_it_is_paid(client: httpx.AsyncClient, 
 
 @pytest.mark.parametrize(("end", "state"), [("failed_later", "failed"), ("expired", "expired")])
 async def test_a_payment_that_nobody_made(client: httpx.AsyncClient, ada: Headers, end: str, state: str) -> None:
-    story = Story((await begin(client, ada))["id"], 2500)
+    story = Story((await start(client, ada))["id"], 2500)
     await deliver(client, getattr(story, end)())
     assert (await payment_of(client, ada))["state"] == state
     await deliver(client, story.completed())
@@ -265,7 +265,7 @@ async def test_a_payment_that_nobody_made(client: httpx.AsyncClient, ada: Header
 
 
 async def test_refunds_and_disputes_step_by_step(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    story = Story((await begin(client, ada))["id"], 2500)
+    story = Story((await start(client, ada))["id"], 2500)
     account_id = await account_of(client, ada)
     steps: list[tuple[Json, int]] = [
         (story.completed(), 2500),
@@ -288,17 +288,17 @@ async def test_refunds_and_disputes_step_by_step(client: httpx.AsyncClient, pool
 
 
 async def test_a_lost_dispute_takes_its_credit_for_good(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    story = Story((await begin(client, ada))["id"], 2500)
+    story = Story((await start(client, ada))["id"], 2500)
     await deliver(client, story.completed())
     await deliver(client, story.refund("a", 1000, "succeeded"))
-    # A bank may dispute all of a charge that was refunded in part: no more than all of it is taken.
+    # A bank may dispute the full amount of a partly refunded charge. No more than the full amount is taken.
     await deliver(client, story.dispute(2500, "lost", "charge.dispute.closed"))
     told = await credits(pool, await account_of(client, ada))
     assert [one.amount_nano for one in told] == [25 * USD, -10 * USD, -15 * USD]
 
 
 async def recorded(pool: Pool, account_id: str) -> str:
-    """A payment of 25.00 that has been begun."""
+    """A started payment of $25.00."""
     payment_id = new_id()
     async with pool.connection() as connection:
         new = NewPayment(payment_id, account_id, "stripe", None, 25 * USD, "USD", "")
@@ -307,7 +307,7 @@ async def recorded(pool: Pool, account_id: str) -> str:
 
 
 def whole_story(payment_id: str) -> list[Json]:
-    """A payment, two refunds of which one fails, and a dispute that is won: 20.00 are left."""
+    """A payment, two refunds of which one fails, and a won dispute: $20.00 remain."""
     story = Story(payment_id, 2500)
     return [
         story.completed(),
@@ -334,10 +334,10 @@ async def test_in_any_order_and_twice_each_the_same_credit_is_left(
         body, headers = signed(told)
         events.append(checkout.read(body, headers["Stripe-Signature"]))
     if at_once:
-        await asyncio.gather(*(take_event(pool, checkout, events[number]) for number in order))
+        await asyncio.gather(*(apply_event(pool, checkout, events[number]) for number in order))
     else:
         for number in order:
-            await take_event(pool, checkout, events[number])
+            await apply_event(pool, checkout, events[number])
     credit = await credits(pool, account_id)
     after_each = list(accumulate(one.amount_nano for one in credit))
     assert after_each[-1] == 20 * USD

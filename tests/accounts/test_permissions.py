@@ -1,5 +1,6 @@
-"""Every endpoint × role × foreign organization, drawn from the application's own routes: a new route is in the table by
-itself, and one that does not say who may call it fails here.
+"""Every endpoint × role × foreign organization, derived from the application's own routes.
+
+A new route is in the table automatically, and a route without a permission fails.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -12,8 +13,8 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import SecretStr
 
 from accounts.answers import PASSWORD, RULES
-from tollgate_accounts.access.operators import OfOperators, OfServices
-from tollgate_accounts.access.permissions import InOrganization, Permission, Public, SignedIn, token_hash
+from tollgate_accounts.access.operators import OperatorsOnly, ServicesOnly
+from tollgate_accounts.access.permissions import MembersOnly, Permission, Public, SignedIn, token_hash
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
@@ -22,12 +23,12 @@ from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
 
 SECRET = "s" * 32
-# What a call needs in its body to get as far as looking for what its path names.
+# The bodies that a request needs to reach the check of the objects in its path.
 BODIES = {"PATCH /v1/members/{person_id}": {"role": "viewer"}}
 
 
 class Call:
-    """One method of one route, and who may use it."""
+    """One method of one route, and its permission."""
 
     def __init__(self, route: APIRoute, method: str) -> None:
         self.path = route.path
@@ -56,17 +57,17 @@ def calls_of(app: FastAPI) -> Iterator[Call]:
                 yield Call(route, method)
 
 
-async def test_every_route_says_who_may_call_it(passwords: Passwords) -> None:
+async def test_every_route_has_one_permission(passwords: Passwords) -> None:
     app = application(postgres.create_pool("postgresql://unused"), passwords)
     calls = list(calls_of(app))
     assert len(calls) > 30
     assert [call.name for call in calls if len(call.permissions) != 1] == []
-    known = (Public, SignedIn, InOrganization, OfOperators, OfServices)
+    known = (Public, SignedIn, MembersOnly, OperatorsOnly, ServicesOnly)
     assert [call.name for call in calls if not isinstance(call.permission, known)] == []
 
 
 class World:
-    """An organization with a member of each role and one of everything that it can own, and a stranger's."""
+    """An organization with a member of each role and one of each object it can own, and a stranger's organization."""
 
     def __init__(self, pool: Pool, app: FastAPI) -> None:
         self.pool = pool
@@ -105,7 +106,7 @@ class World:
         }
 
     async def restore(self) -> None:
-        """Everybody is what they were, whatever a call has done."""
+        """Restore every role that a request has changed."""
         async with self.pool.connection() as connection:
             for role in Role:
                 await connection.execute(
@@ -115,7 +116,7 @@ class World:
                 )
 
     async def session(self, name: str) -> dict[str, str]:
-        """A fresh session of a person, in this organization if they are a member."""
+        """Return a new session of a person, in this organization if they are a member."""
         token = f"tgs_{new_id()}"
         async with self.pool.connection() as connection:
             await connection.execute(
@@ -128,7 +129,7 @@ class World:
         return {"Authorization": f"Bearer {token}"}
 
     async def call(self, call: Call, headers: dict[str, str], ids: dict[str, str]) -> tuple[int, str]:
-        """Status and code of the answer."""
+        """Return the status and the code of the response."""
         path = call.path
         for parameter in call.parameters:
             path = path.replace(f"{{{parameter}}}", ids.get(parameter) or new_id())
@@ -148,7 +149,7 @@ async def world(pool: Pool, passwords: Passwords) -> AsyncIterator[World]:
 
 @pytest.mark.engines
 async def test_the_table_of_endpoints_and_roles(world: World) -> None:
-    """Who is let in, and who is not, is what the route declares; what a call then does is other tests' business."""
+    """Access matches the route's declared permission. Other tests check what the request then does."""
     wrong: list[Any] = []
     seen = 0
     for call in calls_of(world.app):
@@ -159,11 +160,11 @@ async def test_the_table_of_endpoints_and_roles(world: World) -> None:
             if status >= 500 and code != "tokens_not_configured":
                 wrong.append((call.name, role, status, code))
             permission = call.permission
-            if isinstance(permission, InOrganization):
+            if isinstance(permission, MembersOnly):
                 expected = "insufficient_role" if role not in permission.roles else None
-            elif isinstance(permission, OfOperators):
+            elif isinstance(permission, OperatorsOnly):
                 expected = "operators_only"
-            elif isinstance(permission, OfServices):
+            elif isinstance(permission, ServicesOnly):
                 expected = "unknown_service"
             else:
                 expected = None
@@ -175,7 +176,7 @@ async def test_the_table_of_endpoints_and_roles(world: World) -> None:
 
 
 @pytest.mark.engines
-async def test_nobody_is_let_in_without_a_session(world: World) -> None:
+async def test_every_route_requires_a_session(world: World) -> None:
     answers = {
         call.name: await world.call(call, {}, {})
         for call in calls_of(world.app)
@@ -186,12 +187,12 @@ async def test_nobody_is_let_in_without_a_session(world: World) -> None:
 
 @pytest.mark.engines
 async def test_a_foreign_organization_is_none(world: World) -> None:
-    """An owner elsewhere names the organization in the header, or what it owns in the path: both are not there."""
+    """An owner elsewhere gets 404 for the organization in the header and for its objects in the path."""
     stranger = await world.session("stranger")
     named = stranger | {"Tollgate-Organization": world.account_id}
     wrong: list[Any] = []
     for call in calls_of(world.app):
-        if not isinstance(call.permission, InOrganization):
+        if not isinstance(call.permission, MembersOnly):
             continue
         if await world.call(call, named, world.ids) != (404, "organization_not_found"):
             wrong.append(("by the header", call.name))

@@ -1,4 +1,4 @@
-"""Promo codes: redemption, and the command that makes them."""
+"""Promo codes: redemption, and the command that creates them."""
 
 import asyncio
 from collections import Counter
@@ -33,7 +33,7 @@ async def insert(pool: Pool, promo_code: PromoCode) -> None:
 
 
 async def grants(pool: Pool) -> list[CreditGranted]:
-    """What the outbox would tell the balance service; the key is the account."""
+    """Return the outbox messages to the balance service. Their key is the account."""
     async with pool.connection() as connection:
         cursor = await connection.execute("SELECT key, payload FROM outbox WHERE topic = 'credits.v1' ORDER BY id")
         found = [(row["key"], decode_credit(row["payload"])) for row in await cursor.fetchall()]
@@ -117,7 +117,7 @@ async def test_a_used_up_code(client: httpx.AsyncClient, pool: Pool, ada: dict[s
 
 
 async def people(pool: Pool, count: int) -> list[str]:
-    """Ids of new accounts that nobody signed up for."""
+    """Return the ids of new accounts without persons."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             "INSERT INTO organisations (id, name) "
@@ -170,7 +170,7 @@ async def test_the_command_may_run_again(settings: AccountsSettings, pool: Pool)
         "welcome", "--amount-usd", "10", "--max-redemptions", "5", "--ends-at", "2099-01-01T00:00:00Z"
     )
     for _ in range(2):
-        assert await command.create(settings, arguments) == "promo code WELCOME gives 10.00 USD"
+        assert await command.create(settings, arguments) == "promo code WELCOME grants $10.00"
     async with pool.connection() as connection:
         found = await store.find_promo_code(connection, "WELCOME")
     assert found is not None

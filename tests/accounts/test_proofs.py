@@ -1,4 +1,4 @@
-"""E-mail verification, password reset, and sessions that a person can see and end."""
+"""E-mail verification, password reset, and sessions that a person can list and end."""
 
 import dataclasses
 from email.message import EmailMessage
@@ -11,7 +11,7 @@ from accounts.joining import joins, person_id
 from accounts.mailbox import Mailbox
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
-from tollgate_accounts.mails.courier import Courier
+from tollgate_accounts.mails.mailer import Mailer
 from tollgate_accounts.promo import store as promo
 from tollgate_accounts.promo.store import PromoCode
 from tollgate_common.errors import Retryable
@@ -33,7 +33,7 @@ def mailbox(pool: Pool) -> Mailbox:
 
 @pytest.fixture
 def strict(pool: Pool, passwords: Passwords) -> httpx.AsyncClient:
-    """Where an e-mail must be verified before anybody signs in with it."""
+    """A deployment in which an e-mail address must be verified before sign-in."""
     app = build_app(pool, passwords, lambda: None, rules=dataclasses.replace(RULES, email_must_be_verified=True))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://accounts")
 
@@ -138,7 +138,7 @@ async def test_a_strangers_sign_up_is_not_confirmed_by_whose_email_it_is(
 async def test_nothing_of_a_strangers_survives_the_first_proof_of_the_email(
     client: httpx.AsyncClient, mailbox: Mailbox, ada: dict[str, str], signed_up: SignedUp
 ) -> None:
-    """`ada` is the stranger, who signs in without having read a mail, as a deployment may let them."""
+    """`ada` is a stranger who signs in without having read a mail, as a deployment may allow."""
     mallory, bob = await signed_up("mallory@example.com"), await signed_up("bob@example.com")
     key = (await client.post("/v1/keys", json={"name": "stranger's"}, headers=ada)).json()
     await joins(client, mailbox, ada, mallory, "owner")
@@ -249,9 +249,9 @@ async def test_a_mail_waits_for_the_mail_server(pool: Pool, ada: dict[str, str])
     async def busy(_: EmailMessage) -> None:
         raise Retryable("busy")
 
-    courier = Courier(pool, busy, "Tollgate <no-reply@example.com>", None)
-    assert await courier.send_one()
-    assert not await courier.send_one(), "it waits now"
+    mailer = Mailer(pool, busy, "Tollgate <no-reply@example.com>", None)
+    assert await mailer.send_one()
+    assert not await mailer.send_one(), "it waits now"
     assert await counted(pool, "mails") == 1
     async with pool.connection() as connection:
         await connection.execute("UPDATE mails SET next_try_at = now()")
@@ -270,7 +270,7 @@ async def test_a_link_works_whose_sender_died_before_it_was_done(
         raise OSError("the process ends here")
 
     with pytest.raises(OSError, match="the process ends here"):
-        await Courier(pool, dying, "Tollgate <no-reply@example.com>", CONSOLE).send_one()
+        await Mailer(pool, dying, "Tollgate <no-reply@example.com>", CONSOLE).send_one()
     mailbox = Mailbox(pool)
     again = await mailbox.token("ada@example.com")
     mailbox.mails = sent

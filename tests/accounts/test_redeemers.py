@@ -1,4 +1,4 @@
-"""What a person may have once, over all the organizations that they found, pass on and are members of."""
+"""Limits per person, over all the organizations that the person founds, passes on and belongs to."""
 
 import asyncio
 from collections import Counter
@@ -29,7 +29,7 @@ async def redeem(client: httpx.AsyncClient, headers: Headers, code: str) -> http
 
 
 async def found(client: httpx.AsyncClient, headers: Headers, name: str) -> Headers:
-    """Founds an organization; the headers of calls about it."""
+    """Found an organization and return the headers of requests about it."""
     answer = await client.post("/v1/organizations", json={"name": name}, headers=headers)
     assert answer.status_code == 201, answer.text
     return headers | {"Tollgate-Organization": answer.json()["account_id"]}
@@ -69,7 +69,7 @@ async def test_of_one_person_in_many_organizations_one_redeems_even_all_at_once(
     assert outcomes == {"granted": 2, "promo_campaign_limit_reached": 6}
 
 
-async def test_who_has_had_credit_elsewhere_is_not_new(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
+async def test_a_person_with_credit_elsewhere_is_not_new(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
     await campaign(pool, Terms("Welcome", 10), "WELCOME")
     await campaign(pool, Terms("Hello", 10, audience="new"), "HELLO")
     assert (await redeem(client, ada, "WELCOME")).status_code == 201

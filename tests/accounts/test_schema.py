@@ -1,4 +1,4 @@
-"""Schemathesis calls the running service with whatever its OpenAPI document allows, and with much that it does not."""
+"""Schemathesis calls the running service with what its OpenAPI document allows, and with much that it does not."""
 
 import asyncio
 import os
@@ -28,14 +28,14 @@ CHECKS = (
     "response_headers_conformance",
     "response_schema_conformance",
 )
-# What ends the session that all the other calls need.
+# Excluded, because these end the session that all other requests need.
 LEFT_OUT = "^/v1/(sessions/current|password)$"
 SECRETS = {f"TOLLGATE_{name}": name[0] * 40 for name in ("SIGNING_SECRET", "INTERNAL_TOKEN", "OPERATOR_TOKEN")}
 
 
 @pytest.fixture
 def url(postgres_dsn: str, brokers: Brokers, topic_prefix: str, unused_tcp_port: int, tmp_path: Path) -> Iterator[str]:
-    """The service, in a process of its own."""
+    """Run the service in its own process."""
     environment = os.environ | SECRETS
     environment |= {
         "TOLLGATE_POSTGRES_DSN": postgres_dsn,

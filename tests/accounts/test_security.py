@@ -1,4 +1,4 @@
-"""What an attacker tries at the entrance: to find out who has an account, to plant or steal a session, to guess."""
+"""Attacks on sign-up and sign-in: finding out who has an account, planting or stealing a session, guessing."""
 
 import asyncio
 import re
@@ -36,7 +36,7 @@ async def test_a_sign_up_does_not_tell_whether_the_email_is_taken(
     assert (taken.status_code, taken.text.replace("ada@", "eve@")) == (fresh.status_code, fresh.text)
     assert taken.headers.keys() == fresh.headers.keys()
     assert sorted(await mailbox.fetch()) == [
-        ("ada@example.com", "You have an account already"),
+        ("ada@example.com", "You already have an account"),
         ("eve@example.com", "Confirm your e-mail"),
     ]
     assert (await client.post("/v1/sessions", json=ADA)).status_code == 201, "the account is as it was"

@@ -1,4 +1,4 @@
-"""Access tokens: who gets one, what it says, and how the keys that sign it come and go."""
+"""Access tokens: who gets one, what it contains, and the rotation of signing keys."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.settings import AccountsSettings
 from tollgate_accounts.tokens import command, store
-from tollgate_accounts.tokens.handlers import KEPT_FOR, PUBLISHED_BEFORE, SIGNS_FOR, Issuer
+from tollgate_accounts.tokens.handlers import KEY_LIFETIME, PUBLISH_AHEAD, RETENTION, Issuer
 from tollgate_accounts.tokens.seal import Seal
 from tollgate_common.auth.access_tokens import JWKS_PATH, Role, Verifier
 from tollgate_common.auth.service_auth import ServiceCredential
@@ -57,7 +57,7 @@ async def client(transport: httpx.ASGITransport) -> AsyncIterator[httpx.AsyncCli
 
 @pytest.fixture
 def verifier(transport: httpx.ASGITransport) -> Verifier:
-    """As another service has it."""
+    """A verifier as another service has it."""
     return Verifier("http://accounts", transport)
 
 
@@ -175,7 +175,7 @@ async def test_a_key_is_published_before_it_signs_and_kept_until_its_tokens_are_
 ) -> None:
     text, _ = await issuer.for_service("a")
     first = signed_by(text)
-    await pass_time(pool, SIGNS_FOR - PUBLISHED_BEFORE - timedelta(minutes=1))
+    await pass_time(pool, KEY_LIFETIME - PUBLISH_AHEAD - timedelta(minutes=1))
     await issuer.rotate()
     assert await kids(issuer) == [first]
 
@@ -184,12 +184,12 @@ async def test_a_key_is_published_before_it_signs_and_kept_until_its_tokens_are_
     (second,) = set(await issuer.published()) - {first}
     assert signed_by((await issuer.for_service("a"))[0]) == first, "the new key is published and does not sign yet"
 
-    await pass_time(pool, PUBLISHED_BEFORE)
+    await pass_time(pool, PUBLISH_AHEAD)
     await issuer.rotate()
     assert await kids(issuer) == sorted([first, second])
     assert signed_by((await issuer.for_service("a"))[0]) == second
 
-    await pass_time(pool, KEPT_FOR)
+    await pass_time(pool, RETENTION)
     await issuer.rotate()
     assert await kids(issuer) == [second]
 
@@ -197,13 +197,13 @@ async def test_a_key_is_published_before_it_signs_and_kept_until_its_tokens_are_
 async def test_instances_that_rotate_at_once_make_one_key(pool: Pool, issuer: Issuer) -> None:
     await asyncio.gather(*(Issuer(pool, Seal(SIGNING_SECRET)).rotate() for _ in range(8)))
     assert len(await kids(issuer)) == 1
-    await pass_time(pool, SIGNS_FOR)
+    await pass_time(pool, KEY_LIFETIME)
     await asyncio.gather(*(Issuer(pool, Seal(SIGNING_SECRET)).rotate() for _ in range(8)))
     assert len(await kids(issuer)) == 2
 
 
-async def test_who_waits_for_another_s_rotation_sees_its_key(pool: Pool, issuer: Issuer) -> None:
-    """Its transaction is the older one, and has the lock later."""
+async def test_a_concurrent_rotation_sees_the_key_of_the_first(pool: Pool, issuer: Issuer) -> None:
+    """Its transaction started earlier and gets the lock later."""
     async with pool.connection() as late:
         await late.execute("SELECT now()")
         await issuer.rotate()

@@ -1,4 +1,4 @@
-"""The HTTP API, put together from its topics."""
+"""Builds the HTTP application from the routers of its topics."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,14 @@ from fastapi.middleware.cors import CORSMiddleware
 from pydantic import SecretStr
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from tollgate_accounts.access.operators import OfOperators, OfServices
-from tollgate_accounts.access.permissions import Access
 from tollgate_accounts.audit import api as audit
 from tollgate_accounts.identity import api as identity
 from tollgate_accounts.identity import proofs_api
-from tollgate_accounts.identity.handlers import Entrance
+from tollgate_accounts.identity.handlers import IdentityContext
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys import api as keys
 from tollgate_accounts.keys import projects_api
-from tollgate_accounts.operators import api as operators_desk
+from tollgate_accounts.operators import api as operators
 from tollgate_accounts.operators.balance_client import BalanceClient
 from tollgate_accounts.organizations import api as organizations
 from tollgate_accounts.organizations import members_api
@@ -44,43 +42,50 @@ def build_app(
     stripe: StripeCheckout | None = None,
     balance: BalanceClient | None = None,
 ) -> FastAPI:
-    """Put it together.
+    """Build the application.
 
     Args:
-        pool: of the database.
-        passwords: hashes them.
-        ready: None when the service can work, otherwise what it waits for.
-        rules: what the operator has decided about the entrance.
-        issuer: signs access tokens; without it none are given.
-        internal_token: the secret of services; without it none is let in.
-        operator_token: the secret of operators; without it only persons who are operators are let in.
-        stripe: takes payments by card; without it none are.
-        balance: asks for the balances that operators look at; without it they see none.
+        pool: connections to the accounts database.
+        passwords: hashes and verifies passwords.
+        ready: returns None when the service is ready, otherwise what it is waiting for.
+        rules: the deployment's settings for sign-up, sign-in and limits.
+        issuer: signs access tokens. Without it, the service issues none.
+        internal_token: the secret that services share. Without it, the service rejects every service.
+        operator_token: the shared secret of operators. Without it, only persons who are operators have access.
+        stripe: takes card payments. Without it, card payments are disabled.
+        balance: reads balances for operators. Without it, balances are unavailable.
     """
     app = create_app("Tollgate accounts", ready=ready)
     expect_stores_away(app, psycopg.OperationalError)
+    _add_middleware(app, rules)
+    app.state.pool = pool
     app.state.rules = rules
-    _let_browsers_in(app, rules)
-    access = Access(pool)
-    entrance = Entrance(pool, passwords, rules)
-    app.include_router(identity.routes(entrance, access))
-    app.include_router(proofs_api.routes(entrance, access))
-    app.include_router(organizations.routes(pool, access))
-    app.include_router(members_api.routes(pool, rules, access))
-    app.include_router(keys.routes(pool, rules, access))
-    app.include_router(projects_api.routes(pool, access))
-    app.include_router(promo.routes(pool, rules, access))
-    app.include_router(audit.routes(pool, access))
-    operators = OfOperators(pool, operator_token)
-    app.include_router(tokens.routes(issuer or Issuer(pool, None), access, OfServices(internal_token), operators))
-    app.include_router(campaigns.routes(pool, operators))
-    app.include_router(payments.routes(pool, access, stripe))
-    app.include_router(operators_desk.routes(pool, operators, balance))
+    app.state.identity = IdentityContext(pool, passwords, rules)
+    app.state.issuer = issuer or Issuer(pool, None)
+    app.state.internal_token = internal_token
+    app.state.operator_token = operator_token
+    app.state.stripe = stripe
+    app.state.balance = balance
+    for topic in (
+        identity,
+        proofs_api,
+        organizations,
+        members_api,
+        keys,
+        projects_api,
+        promo,
+        audit,
+        tokens,
+        campaigns,
+        payments,
+        operators,
+    ):
+        app.include_router(topic.router)
     return app
 
 
-def _let_browsers_in(app: FastAPI, rules: Rules) -> None:
-    """Addresses from proxies that are trusted, and the console's pages, whose origin may be another than ours."""
+def _add_middleware(app: FastAPI, rules: Rules) -> None:
+    """Trust the configured proxies' client addresses, and allow requests from the console's origin."""
     if rules.console_origin is not None:
         app.add_middleware(
             CORSMiddleware,

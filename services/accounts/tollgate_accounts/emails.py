@@ -1,6 +1,6 @@
-"""What makes two e-mails one."""
+"""Comparison of e-mail addresses."""
 
 
 def fold(email: str) -> str:
-    """What is the same for two spellings of one e-mail. No provider in use tells capitals apart."""
+    """Return the form in which two spellings of one address are equal. No common provider distinguishes case."""
     return email.lower()

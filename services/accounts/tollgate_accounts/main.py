@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.keys.consumers import LastUse
-from tollgate_accounts.mails.courier import Courier
+from tollgate_accounts.mails.mailer import Mailer
 from tollgate_accounts.mails.smtp import Smtp
 from tollgate_accounts.operators import command as operators_command
 from tollgate_accounts.operators.balance_client import BalanceClient
@@ -50,12 +50,12 @@ async def serve(settings: AccountsSettings) -> None:
             stripe=stripe,
             balance=balance,
         )
-        courier = Courier(pool, Smtp(settings).send, settings.mail_from, settings.console_url)
+        mailer = Mailer(pool, Smtp(settings).send, settings.mail_from, settings.console_url)
         workers = (
             readiness.run(),
             _after(readiness, publisher.run),
             _after(readiness, issuer.run),
-            _after(readiness, courier.run),
+            _after(readiness, mailer.run),
             _after(readiness, LastUse(settings.brokers, settings.topic_prefix, pool).run),
         )
         await run_service(app, settings.host, settings.port, *workers)
@@ -73,7 +73,10 @@ def open_stripe(settings: AccountsSettings) -> StripeCheckout | None:
 
 
 def open_balance(settings: AccountsSettings, issuer: Issuer) -> BalanceClient | None:
-    """Accounts shows the balance service a token that it signs itself, or the shared secret where it signs none."""
+    """Build the client of the balance service.
+
+    It authenticates with a token that this service signs, or with the shared secret if signing is not configured.
+    """
     url, secret = settings.balance_url, settings.internal_token
     if url is None or secret is None:
         return None
@@ -88,8 +91,8 @@ def open_balance(settings: AccountsSettings, issuer: Issuer) -> BalanceClient | 
 
 
 async def _after(readiness: Readiness, work: Callable[[], Awaitable[None]]) -> None:
-    """Work once the tables are there."""
-    await readiness.once()
+    """Start the work once the service is ready."""
+    await readiness.wait_until_ready()
     await work()
 
 

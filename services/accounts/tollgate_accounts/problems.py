@@ -1,7 +1,7 @@
-"""The errors of every route, and how the OpenAPI document tells of them; each topic has more of its own.
+"""The errors of every route and their OpenAPI documentation. Each topic has more of its own.
 
-The name of an error's function is its `code`. `invalid_input` and `bad_request` (a body that is no UTF-8) are found by
-the framework and stand here for the document alone.
+An error's function is named for its `code`. The framework raises `invalid_input` and `bad_request` (a body that is not
+UTF-8); here they only document the routes.
 """
 
 import json
@@ -24,7 +24,7 @@ def bad_request() -> Problem:
 
 
 class ProblemDetails(BaseModel):
-    """RFC 9457; `code` is stable, `field` names the input that was wrong."""
+    """RFC 9457 problem details. `code` is stable; `field` names the invalid input."""
 
     type: str
     title: str
@@ -35,12 +35,12 @@ class ProblemDetails(BaseModel):
     field: str | None = None
 
 
-# Asked for by every answer of every route, and dear to make.
+# Every response of every route refers to it, and generating it is slow.
 SCHEMA = ProblemDetails.model_json_schema()
 
 
 def documented(path: str, *problems: Problem) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers with these problems, each an example under its status."""
+    """Return the `responses` of a route that may return these problems: one example for each, grouped by status."""
     by_status: dict[int, list[Problem]] = defaultdict(list)
     for problem in (*problems, store_unavailable()):
         by_status[problem.status].append(problem)

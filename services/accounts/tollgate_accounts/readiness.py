@@ -1,4 +1,4 @@
-"""Whether the service can work: its database answers and has all the tables."""
+"""Readiness: the database responds and all its migrations have run."""
 
 import asyncio
 from importlib.resources import files
@@ -12,17 +12,17 @@ from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts")
 
-LOOK_EVERY_S = 1.0
-ANSWER_WITHIN_S = 2.0
+POLL_INTERVAL_S = 1.0
+TIMEOUT_S = 2.0
 
 
 class Readiness:
     def __init__(self, pool: Pool, *packages: str) -> None:
-        """Build it; `run` looks.
+        """Build it; `run` starts the checks.
 
         Args:
-            pool: of the database.
-            packages: whose migrations must have run.
+            pool: connections to the accounts database.
+            packages: the packages whose migrations must have run.
         """
         self._pool = pool
         self._needed = {
@@ -37,22 +37,22 @@ class Readiness:
     def waiting_for(self) -> str | None:
         return self._waiting_for
 
-    async def once(self) -> None:
-        """Wait until the service has been ready for the first time."""
+    async def wait_until_ready(self) -> None:
+        """Wait until the service has been ready once."""
         await self._was_ready.wait()
 
     async def run(self) -> None:
-        """Look again and again, until cancelled."""
+        """Check repeatedly until canceled."""
         while True:
             self._waiting_for = await self._look()
             if self._waiting_for is None:
                 self._was_ready.set()
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _look(self) -> str | None:
         try:
-            async with asyncio.timeout(ANSWER_WITHIN_S), self._pool.connection() as connection:
-                ran = await rows.every(connection, SQL["migrations_run"])
+            async with asyncio.timeout(TIMEOUT_S), self._pool.connection() as connection:
+                ran = await rows.fetch_all(connection, SQL["migrations_run"])
         except (psycopg.OperationalError, TimeoutError):
             return "the database"
         except UndefinedTable:

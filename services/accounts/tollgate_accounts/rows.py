@@ -1,4 +1,4 @@
-"""What every store does with its statements."""
+"""Helpers that run a statement and fetch its rows."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ from psycopg.rows import DictRow
 from tollgate_common.postgres.connection import Connection
 
 
-async def one(connection: Connection, statement: Any, **parameters: Any) -> DictRow | None:
-    """The only row that the statement gives, if it gives one."""
+async def fetch_one(connection: Connection, statement: Any, **parameters: Any) -> DictRow | None:
+    """Return the statement's only row, or None."""
     return await (await connection.execute(statement, parameters)).fetchone()
 
 
-async def every(connection: Connection, statement: Any, **parameters: Any) -> list[DictRow]:
+async def fetch_all(connection: Connection, statement: Any, **parameters: Any) -> list[DictRow]:
     return await (await connection.execute(statement, parameters)).fetchall()

@@ -1,4 +1,4 @@
-"""What an operator decides about the entrance: read from the settings once, and handed to whoever needs it."""
+"""The deployment's settings for sign-up, sign-in and limits, read once from the environment."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,16 +10,16 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 @dataclass(frozen=True)
 class Limit:
-    """At most so many attempts of `action` by one e-mail, person or address, or one of both, in a window of time."""
+    """At most `max_attempts` of `action` in a window, by e-mail address, person, client address or a pair of these."""
 
     action: str
-    most: int
+    max_attempts: int
     window: timedelta
 
 
 @dataclass(frozen=True)
 class Limits:
-    """One person's slips pass, a program's guesses do not. An address may stand for an office full of people."""
+    """The limits tolerate a person's slips and stop a program's guesses. An address may be shared by a whole office."""
 
     sign_in: Limit = Limit("sign_in", 10, timedelta(minutes=15))
     sign_in_email: Limit = Limit("sign_in_email", 100, timedelta(minutes=15))
@@ -38,13 +38,13 @@ class Limits:
 @dataclass(frozen=True)
 class Rules:
     email_must_be_verified: bool = True
-    """Whether nobody signs in before they have opened the link in the mail."""
+    """Whether a person must verify their e-mail address before they can sign in."""
     console_url: str | None = None
-    """Where mails link to, and the only place whose pages may use the session cookie."""
+    """The base of links in mails, and the only origin that may use the session cookie."""
     trusted_proxies: tuple[str, ...] = ()
-    """Whose `X-Forwarded-For` is believed."""
+    """The networks whose `X-Forwarded-For` header is trusted."""
     unlimited: Networks = ()
-    """Addresses that no limit by address counts."""
+    """The networks that are exempt from limits by address."""
     limits: Limits = Limits()
 
     @property
@@ -59,7 +59,7 @@ class Rules:
         return self.console_url is not None and self.console_url.startswith("https://")
 
     def counts(self, address: str) -> bool:
-        """Whether limits by address count this one."""
+        """Return whether limits by address apply to this address."""
         try:
             parsed = ip_address(address)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Limits on attempts, by e-mail, person and address. They count whether such an account exists or not."""
+"""Limits on attempts by e-mail, person and address. They apply whether or not such an account exists."""
 
 import math
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -7,15 +7,15 @@ from tollgate_accounts.access import problems, store
 from tollgate_accounts.rules import Limit, Rules
 from tollgate_common.postgres.connection import Pool
 
-Try = tuple[Limit, str]
+Attempt = tuple[Limit, str]
 
 
-# What one customer of a provider has at the least, all of whose addresses are theirs (RFC 6177).
+# The smallest IPv6 network that a provider assigns to one customer (RFC 6177).
 IPV6_PREFIX = 64
 
 
 def subject_of(address: str) -> str:
-    """Whose attempts count together: an address, of IPv6 its network."""
+    """Return the subject whose attempts count together: an IPv4 address, or the network of an IPv6 address."""
     try:
         parsed = ip_address(address)
     except ValueError:
@@ -27,23 +27,23 @@ def subject_of(address: str) -> str:
     return str(IPv6Network((int(parsed), IPV6_PREFIX), strict=False))
 
 
-async def count(pool: Pool, rules: Rules, tries: list[Try], *by_address: Try) -> None:
-    """Count an attempt, in a transaction of its own, before it is looked at.
+async def count_attempt(pool: Pool, rules: Rules, attempts: list[Attempt], *by_address: Attempt) -> None:
+    """Count an attempt before it is processed, in a transaction of its own.
 
     Args:
-        pool: of the database.
-        rules: say which addresses are not limited.
-        tries: the limits that it counts for, each with whose attempt it is.
-        by_address: further ones, whose second part is the address alone.
+        pool: connections to the accounts database.
+        rules: name the addresses that are exempt.
+        attempts: the limits to count against, each with its subject.
+        by_address: further limits, each with the caller's address as its subject.
 
     Raises:
-        Problem: one of the limits is passed.
+        Problem: a limit is exceeded.
     """
-    counted = [*tries, *((limit, subject_of(address)) for limit, address in by_address if rules.counts(address))]
-    most = {limit.action: limit.most for limit, _ in counted}
+    counted = [*attempts, *((limit, subject_of(address)) for limit, address in by_address if rules.counts(address))]
+    allowed = {limit.action: limit.max_attempts for limit, _ in counted}
     async with pool.connection() as connection:
         found = await store.count_attempts(connection, counted)
         await store.purge_attempts(connection)
-    passed = [attempts.ends_in for attempts in found if attempts.attempts > most[attempts.action]]
+    passed = [row.ends_in for row in found if row.attempts > allowed[row.action]]
     if passed:
         raise problems.too_many_attempts(math.ceil(max(passed).total_seconds()))

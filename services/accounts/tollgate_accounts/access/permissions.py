@@ -1,4 +1,4 @@
-"""Who may call a route: a dependency that every route has, and from which the table of the tests is generated."""
+"""Permissions: each route depends on exactly one. The permission tests derive their table from these dependencies."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from fastapi import Depends, Header, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from tollgate_accounts.access import problems, store
+from tollgate_accounts.access.dependencies import PoolDep
 from tollgate_accounts.access.roles import EVERYONE, Role
 from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.rules import Rules
@@ -27,11 +28,13 @@ async def session_credentials(
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     cookie: Annotated[str | None, Depends(_cookie)],
 ) -> HTTPAuthorizationCredentials | None:
-    """What the caller shows, in the header or, from the console's pages alone, in the cookie.
+    """Return the credentials from the header, or from the session cookie.
+
+    A browser sends cookies with requests that any page makes, and always names that page's origin. A cookie therefore
+    authorizes a change only if the request comes from a page of the console.
 
     Raises:
-        Problem: a cookie came with a call that changes something, and not from a page of the console. A browser sends
-            cookies along with what any page asks for, and it always tells which page's origin that was.
+        Problem: a cookie came with a request that changes something, and the request is not from the console.
     """
     if bearer is not None or cookie is None:
         return bearer
@@ -52,7 +55,7 @@ Organization = Annotated[
 
 @dataclass(frozen=True)
 class Person:
-    """A caller who has signed in."""
+    """A signed-in caller."""
 
     person_id: str
     email: str
@@ -62,69 +65,67 @@ class Person:
 
     @property
     def actor(self) -> Actor:
-        """For the audit log."""
+        """The actor for the audit log."""
         return Actor("person", self.person_id, self.address)
 
 
 @dataclass(frozen=True)
 class Member(Person):
-    """A caller in an organization, whose id is the `account_id` of everything that it owns."""
+    """A caller in an organization. The organization's id is the `account_id` of everything it owns."""
 
     account_id: str
     role: Role
 
 
 class Permission:
-    """What every route depends on once, in one of its kinds; a test fails for a route that does not."""
+    """Base class of the permissions. A test fails for a route that does not depend on exactly one."""
 
 
 class Public(Permission):
-    """Anybody may call; `why` says what makes that safe."""
+    """Allow everyone. `why` states why this is safe."""
 
     def __init__(self, why: str) -> None:
         self.why = why
 
     async def __call__(self) -> None:
-        """Lets everybody in."""
+        """Accept every request."""
 
 
 class SignedIn(Permission):
-    """Any person who has signed in; what they see is theirs alone."""
+    """Allow any signed-in person. The route returns only that person's own data."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    async def __call__(self, request: Request, bearer: Bearer) -> Person:
-        """The caller.
+    async def __call__(self, request: Request, pool: PoolDep, bearer: Bearer) -> Person:
+        """Return the caller.
 
         Raises:
-            Problem: there is no session.
+            Problem: there is no valid session.
         """
         address = address_of(request)
-        session = await find_session(self._pool, bearer, None, address)
+        session = await find_session(pool, bearer, None, address)
         return Person(session.person_id, session.email, session.is_verified, session.session_id, address)
 
 
-class InOrganization(Permission):
-    """Members of one of these roles, each in their own organization."""
+class MembersOnly(Permission):
+    """Allow members with one of these roles, each in their own organization."""
 
-    def __init__(self, pool: Pool, roles: tuple[Role, ...]) -> None:
-        self._pool = pool
+    def __init__(self, *roles: Role) -> None:
         self.roles = roles
 
-    async def __call__(self, request: Request, bearer: Bearer, organization: Organization = None) -> Member:
-        """The caller, in the organization that they name or have switched to.
+    async def __call__(
+        self, request: Request, pool: PoolDep, bearer: Bearer, organization: Organization = None
+    ) -> Member:
+        """Return the caller in the organization that the header names, or in the session's organization.
 
         Raises:
-            Problem: there is no session, they are no member, or their role is none of these.
+            Problem: there is no valid session, the caller is not a member, or their role is not one of these.
         """
         address = address_of(request)
-        session = await find_session(self._pool, bearer, str(organization) if organization else None, address)
+        session = await find_session(pool, bearer, str(organization) if organization else None, address)
         if session.account_id is None or session.role is None:
             raise problems.organization_not_found()
         role = Role(session.role)
         if role not in self.roles:
-            raise problems.role_insufficient(*self.roles)
+            raise problems.insufficient_role(*self.roles)
         return Member(
             session.person_id,
             session.email,
@@ -136,57 +137,50 @@ class InOrganization(Permission):
         )
 
 
-class Access:
-    """Makes the permissions of routes."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-
-    def signed_in(self) -> SignedIn:
-        return SignedIn(self._pool)
-
-    def member(self, *roles: Role) -> InOrganization:
-        """Members with one of these roles; without any, all members."""
-        return InOrganization(self._pool, roles or EVERYONE)
+SignedInPerson = Annotated[Person, Depends(SignedIn())]
+AnyMember = Annotated[Member, Depends(MembersOnly(*EVERYONE))]
+AdminMember = Annotated[Member, Depends(MembersOnly(Role.OWNER, Role.ADMIN))]
+DeveloperMember = Annotated[Member, Depends(MembersOnly(Role.OWNER, Role.ADMIN, Role.DEVELOPER))]
+BillingMember = Annotated[Member, Depends(MembersOnly(Role.OWNER, Role.ADMIN, Role.BILLING))]
 
 
 async def find_session(
     pool: Pool, bearer: HTTPAuthorizationCredentials | None, account_id: str | None, address: str
 ) -> store.Session:
-    """The session of a call.
+    """Return the session of a request and record when it was last seen.
 
     Raises:
-        Problem: no token was sent, it is no session's, or the session has ended.
+        Problem: the request has no token, the token is not a session's, or the session has expired.
     """
     if bearer is None:
-        raise problems.session_missing()
+        raise problems.session_required()
     if not bearer.credentials.startswith(SESSION_PREFIX):
-        raise problems.session_invalid()
+        raise problems.invalid_session()
     async with pool.connection() as connection:
         session = await store.find_session(connection, token_hash(bearer.credentials), account_id)
         if session is None:
-            raise problems.session_invalid()
+            raise problems.invalid_session()
         if session.must_be_marked:
             await store.mark_seen(connection, session.session_id, address)
     return session
 
 
 def token_hash(token: str) -> str:
-    """A plain SHA-256: the token is as hard to guess as its 256 random bits."""
+    """Return the plain SHA-256 of a token. A slow hash is unnecessary, because the token has 256 random bits."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def require_console(request: Request) -> None:
-    """Refuse what a page of another origin than the console's asks for.
+    """Require that the request comes from a page of the console.
 
     Raises:
-        Problem: the call comes from elsewhere, or nobody has said where the console is.
+        Problem: the request's origin is not the console's, or the console's URL is not configured.
     """
     rules: Rules = request.app.state.rules
     if rules.console_origin is None or request.headers.get("Origin") != rules.console_origin:
-        raise problems.origin_refused()
+        raise problems.origin_not_allowed()
 
 
 def address_of(request: Request) -> str:
-    # Behind a proxy that is trusted, the application has put the client's own address here.
+    # Behind a trusted proxy, ProxyHeadersMiddleware has put the client's own address here.
     return request.client.host if request.client else ""

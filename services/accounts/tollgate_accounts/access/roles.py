@@ -1,19 +1,19 @@
-"""What a member of an organization may be."""
+"""The roles of an organization's members."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
     OWNER = "owner"
-    """Everything, and who else is an owner."""
+    """May do everything, and alone decides who is an owner."""
     ADMIN = "admin"
-    """Everything but what concerns owners."""
+    """May do everything except change who is an owner."""
     BILLING = "billing"
-    """Credit, payments and invoices."""
+    """Makes payments and redeems promo codes, and reads what a viewer reads."""
     DEVELOPER = "developer"
-    """API keys and projects."""
+    """Creates, changes, rotates and revokes API keys, but not projects, and reads what a viewer reads."""
     VIEWER = "viewer"
-    """Looks, and changes nothing."""
+    """Reads the organization, its members, API keys and projects, and changes nothing."""
 
 
 EVERYONE = tuple(Role)

@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`: who calls."""
+"""Queries about the caller: sessions, operators and attempts."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,8 +10,8 @@ from tollgate_common.postgres.connection import Connection
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts.access")
-# A session's row is written at most this often, however often it is used.
-SEEN_EVERY = timedelta(minutes=1)
+# Update a session's row at most this often, however often the session is used.
+SEEN_INTERVAL = timedelta(minutes=1)
 
 
 class Session(NamedTuple):
@@ -25,9 +25,9 @@ class Session(NamedTuple):
 
 
 async def find_session(connection: Connection, token_hash: str, account_id: str | None) -> Session | None:
-    """Whose session it is, and their role in the organization `account_id`, or without one in the session's own."""
-    row = await rows.one(
-        connection, SQL["find_session"], token_hash=token_hash, account_id=account_id, seen_every=SEEN_EVERY
+    """Return the session and the person's role in `account_id`, or in the session's own organization if it is None."""
+    row = await rows.fetch_one(
+        connection, SQL["find_session"], token_hash=token_hash, account_id=account_id, seen_interval=SEEN_INTERVAL
     )
     return Session(**row) if row else None
 
@@ -37,16 +37,16 @@ async def mark_seen(connection: Connection, session_id: str, address: str) -> No
 
 
 async def lock_person(connection: Connection, person_id: str) -> None:
-    """Have whatever else is counted for the person wait until the transaction ends."""
-    await rows.one(connection, SQL["lock_person"], id=person_id)
+    """Serialize per-person counts: other transactions that lock the person wait until this one ends."""
+    await rows.fetch_one(connection, SQL["lock_person"], id=person_id)
 
 
 async def is_operator(connection: Connection, person_id: str) -> bool:
-    return await rows.one(connection, SQL["find_operator"], person_id=person_id) is not None
+    return await rows.fetch_one(connection, SQL["find_operator"], person_id=person_id) is not None
 
 
 class Attempts(NamedTuple):
-    """Attempts of an action within a window of time, and when that ends."""
+    """The number of attempts at an action within its window, and the time until the window ends."""
 
     action: str
     attempts: int
@@ -54,7 +54,7 @@ class Attempts(NamedTuple):
 
 
 async def count_attempts(connection: Connection, tries: Sequence[tuple[Limit, str]]) -> list[Attempts]:
-    found = await rows.every(
+    found = await rows.fetch_all(
         connection,
         SQL["count_attempts"],
         actions=[limit.action for limit, _ in tries],
@@ -68,5 +68,5 @@ async def purge_attempts(connection: Connection) -> None:
     await connection.execute(SQL["purge_attempts"])
 
 
-async def forget_attempts(connection: Connection, limit: Limit, subject: str) -> None:
-    await connection.execute(SQL["forget_attempts"], {"action": limit.action, "subject": subject})
+async def reset_attempts(connection: Connection, limit: Limit, subject: str) -> None:
+    await connection.execute(SQL["reset_attempts"], {"action": limit.action, "subject": subject})

@@ -1,4 +1,4 @@
-"""The audit log as its organization sees it."""
+"""The audit log as members of its organization see it."""
 
 from pydantic import BaseModel, Field
 
@@ -8,21 +8,21 @@ from tollgate_accounts.schemas import UtcTime
 class ActorView(BaseModel):
     kind: str = Field(description="`person`, `operator`, `service` or `anonymous`")
     id: str
-    email: str | None = Field(description="of a person")
+    email: str | None = Field(description="a person's e-mail address")
 
 
-class EntryView(BaseModel):
+class AuditEntryView(BaseModel):
     id: str
     at: UtcTime
     actor: ActorView
-    address: str = Field(description="from where; empty if it did not come over the network")
+    address: str = Field(description="the client's address; empty for the command line")
     action: str = Field(examples=["key.revoked"])
     target_kind: str = Field(examples=["key"])
     target_id: str
-    target_name: str | None = Field(description="what a key or project is called now, and a person's e-mail")
+    target_name: str | None = Field(description="the current name of a key or project, or a person's e-mail address")
     details: dict[str, str | int | bool | list[str] | None]
 
 
-class EntryPage(BaseModel):
-    entries: list[EntryView] = Field(description="newest first")
+class AuditPage(BaseModel):
+    entries: list[AuditEntryView] = Field(description="newest first")
     next_after: str | None = Field(description="`after` of the next page; null on the last")

@@ -1,4 +1,4 @@
-"""The audit log: who did what, on what, when and from where. It is only ever added to; the database sees to that."""
+"""The audit log: who did what, to what, when and from where. A database trigger makes it append-only."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +17,7 @@ Detail: TypeAlias = str | int | bool | list[str] | None
 
 
 class Actor(NamedTuple):
-    """Who acts, and from where."""
+    """The person, operator or service that acts, and the address they act from."""
 
     kind: str
     """`person`, `operator`, `service` or `anonymous`."""
@@ -25,7 +25,7 @@ class Actor(NamedTuple):
     address: str
 
 
-class Entry(NamedTuple):
+class AuditEntry(NamedTuple):
     id: str
     at: datetime
     actor_kind: str
@@ -48,15 +48,15 @@ async def record(
     account_id: str | None,
     details: Mapping[str, Detail] | None = None,
 ) -> None:
-    """Write an act into the log, in the transaction of the act itself: there is neither without the other.
+    """Record an action in the transaction of the action itself, so that neither commits without the other.
 
     Args:
-        connection: the caller's, in its transaction.
-        actor: who.
-        action: what, as the target's noun and a verb in the past tense: `key.revoked`.
-        target: on what: its kind and its id.
-        account_id: the organization that is shown it, if it concerns one.
-        details: what else a reader needs, such as the values that changed; never a secret.
+        connection: the caller's connection, in its transaction.
+        actor: who acts.
+        action: the target's noun and a verb in the past tense, such as `key.revoked`.
+        target: the kind and the id of the target.
+        account_id: the organization that may read the entry, if it concerns one.
+        details: further facts for the reader, such as the changed values. Never a secret.
     """
     kind, target_id = target
     await connection.execute(
@@ -75,7 +75,7 @@ async def record(
     )
 
 
-async def list_entries(connection: Connection, account_id: str, after: str | None, limit: int) -> list[Entry]:
-    """Newest first."""
-    found = await rows.every(connection, SQL["list_entries"], account_id=account_id, after=after, limit=limit)
-    return [Entry(**row) for row in found]
+async def list_entries(connection: Connection, account_id: str, after: str | None, limit: int) -> list[AuditEntry]:
+    """Return a page of an organization's entries, newest first."""
+    found = await rows.fetch_all(connection, SQL["list_entries"], account_id=account_id, after=after, limit=limit)
+    return [AuditEntry(**row) for row in found]

@@ -1,4 +1,4 @@
-"""What leaves for the ledger: grants and adjustments, in order for each account."""
+"""Publishes credit events to the ledger, in the order of each account's versions."""
 
 from tollgate_accounts import rows
 from tollgate_common.events import CreditEvent, encode
@@ -11,12 +11,12 @@ SQL = Statements("tollgate_accounts.credit")
 
 
 async def next_version(connection: Connection, account_id: str) -> int:
-    """The version of the account's next message; its row is locked until the transaction ends."""
-    row = await rows.one(connection, SQL["next_version"], account_id=account_id)
+    """Return the version of the account's next event. The account's row stays locked until the transaction ends."""
+    row = await rows.fetch_one(connection, SQL["next_version"], account_id=account_id)
     assert row is not None, "the caller knows the account"
     return int(row["credit_version"])
 
 
-async def tell(connection: Connection, version: int, event: CreditEvent) -> None:
-    """Send it to the ledger with the transaction that drew the version."""
+async def publish(connection: Connection, version: int, event: CreditEvent) -> None:
+    """Add the event to the outbox, in the transaction that took the version."""
     await outbox.add(connection, outbox.Message(Topic.CREDITS, event.account_id, version, encode(event)))

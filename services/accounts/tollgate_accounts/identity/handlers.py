@@ -1,4 +1,4 @@
-"""The use cases of sign-up and sign-in, one function each; each is one transaction, unless it says why not."""
+"""Use cases of sign-up and sign-in, one function each. Each is one transaction unless its docstring says otherwise."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -31,8 +31,8 @@ class NewSession(NamedTuple):
     expires_at: datetime
 
 
-class Entrance:
-    """What all of these use cases need."""
+class IdentityContext:
+    """The dependencies of these use cases."""
 
     def __init__(self, pool: Pool, passwords: Passwords, rules: Rules) -> None:
         self.pool = pool
@@ -40,23 +40,23 @@ class Entrance:
         self.rules = rules
 
 
-async def sign_up(entrance: Entrance, *, email: str, password: str, promo_code: str | None, address: str) -> None:
-    """Make a person and their organization, with the credit of a promo code if there is one: all or nothing.
+async def sign_up(context: IdentityContext, *, email: str, password: str, promo_code: str | None, address: str) -> None:
+    """Create a person and their organization, with a promo code's credit if there is one, atomically.
 
-    Whether the e-mail is taken shows neither in what this returns or raises nor in what it does meanwhile: with a taken
-    one, somebody else is made and unmade. Only who reads that e-mail's mails learns of it.
+    The result, the errors and the work are the same if the e-mail address is taken: the function then creates another
+    person and rolls back. Only the mail to that address reveals that it is taken.
 
     Raises:
-        Problem: too many attempts, or the promo code cannot be redeemed.
+        Problem: there were too many attempts, or the promo code cannot be redeemed.
     """
-    rules = entrance.rules
-    await limits.count(
-        entrance.pool, rules, [(rules.limits.sign_up_email, fold(email))], (rules.limits.sign_up_address, address)
+    rules = context.rules
+    await limits.count_attempt(
+        context.pool, rules, [(rules.limits.sign_up_email, fold(email))], (rules.limits.sign_up_address, address)
     )
-    password_hash = await entrance.passwords.hash(password)
+    password_hash = await context.passwords.hash(password)
     person_id = new_id()
     kept_code = promo_code if rules.email_must_be_verified else None
-    async with entrance.pool.connection() as connection:
+    async with context.pool.connection() as connection:
         is_new = await store.insert_person(
             connection, person_id=person_id, email=email, password_hash=password_hash, promo_code=kept_code
         )
@@ -65,35 +65,38 @@ async def sign_up(entrance: Entrance, *, email: str, password: str, promo_code: 
                 await store.insert_person(
                     connection, person_id=person_id, email=person_id, password_hash=password_hash, promo_code=None
                 )
-            await _found(connection, rules, Actor("person", person_id, address), email, promo_code)
+            await _create_organization(connection, rules, Actor("person", person_id, address), email, promo_code)
             if not is_new:
                 raise Rollback
         await mails.add(connection, MailKind.VERIFY_EMAIL if is_new else MailKind.ALREADY_REGISTERED, email)
 
 
-async def _found(connection: Connection, rules: Rules, actor: Actor, email: str, promo_code: str | None) -> None:
+async def _create_organization(
+    connection: Connection, rules: Rules, actor: Actor, email: str, promo_code: str | None
+) -> None:
     account_id = await organizations.create_within(connection, actor, actor.id, email)
     if promo_code is None:
         return
     async with connection.transaction():
         await promo.redeem_within(connection, actor, account_id, promo_code, field="promo_code")
-        # Redeemed to see that it can be; for good when the e-mail is verified.
+        # This only checks that the code is redeemable. Verifying the e-mail address redeems it for good.
         if rules.email_must_be_verified:
             raise Rollback
 
 
-async def sign_in(entrance: Entrance, *, email: str, password: str, address: str, user_agent: str) -> NewSession:
-    """Open a session. Three steps, because no connection is held while the password is hashed.
+async def sign_in(context: IdentityContext, *, email: str, password: str, address: str, user_agent: str) -> NewSession:
+    """Create a session, in three steps: no connection is held while the password is hashed.
 
-    The attempt is counted before the password is looked at, whether the account exists or not: guesses sent all at once
-    are not more than guesses sent one by one. The right password sets the count of this e-mail and address to zero.
+    The attempt is counted before the password is checked, whether or not the account exists, so concurrent guesses gain
+    nothing. The right password resets the count of this e-mail address and client address.
 
     Raises:
-        Problem: too many attempts, or nobody who may sign in has this e-mail and password.
+        Problem: there were too many attempts, or the e-mail address and password are not those of a person who may sign
+            in.
     """
-    rules, pool = entrance.rules, entrance.pool
+    rules, pool = context.rules, context.pool
     pair = f"{fold(email)} {limits.subject_of(address)}"
-    await limits.count(
+    await limits.count_attempt(
         pool,
         rules,
         [(rules.limits.sign_in, pair), (rules.limits.sign_in_email, fold(email))],
@@ -101,15 +104,15 @@ async def sign_in(entrance: Entrance, *, email: str, password: str, address: str
     )
     async with pool.connection() as connection:
         credentials = await store.find_credentials(connection, email)
-    fits = await entrance.passwords.fits(password, credentials.password_hash if credentials else None)
-    if credentials is None or not fits or (rules.email_must_be_verified and not credentials.is_verified):
-        raise problems.credentials_wrong()
+    verify = await context.passwords.verify(password, credentials.password_hash if credentials else None)
+    if credentials is None or not verify or (rules.email_must_be_verified and not credentials.is_verified):
+        raise problems.invalid_credentials()
 
-    # Always a new one: what a client brings along never becomes a session.
+    # Always create a new token, so that a client cannot choose the session it ends up in (session fixation).
     token = SESSION_PREFIX + secrets.token_urlsafe(32)
     session_id = new_id()
     async with pool.connection() as connection:
-        await access_store.forget_attempts(connection, rules.limits.sign_in, pair)
+        await access_store.reset_attempts(connection, rules.limits.sign_in, pair)
         await store.delete_expired_sessions(connection, credentials.person_id)
         expires_at = await store.insert_session(
             connection,
@@ -131,7 +134,7 @@ async def list_sessions(pool: Pool, person_id: str) -> list[SessionOfPerson]:
 
 
 async def end_session(pool: Pool, caller: Person, session_id: str) -> None:
-    """Sign out, here or elsewhere.
+    """End a session of the caller's: the current one or another.
 
     Raises:
         Problem: the person has no such session.

@@ -1,28 +1,30 @@
-"""What the entrance refuses."""
+"""Errors of sign-up, sign-in, sessions and mail tokens."""
 
 from http import HTTPStatus
 
 from tollgate_common.errors import Problem
 
 
-def credentials_wrong() -> Problem:
-    """The same for an unknown e-mail, a wrong password and an unverified e-mail: it must not tell which."""
-    detail = "nobody who may sign in has this e-mail and password; a new account waits for the link in its mail"
+def invalid_credentials() -> Problem:
+    """The response is the same for an unknown address, a wrong password and an unverified address."""
+    detail = "wrong e-mail address or password, or the address is not verified; open the link in the sign-up mail first"
     return Problem(HTTPStatus.UNAUTHORIZED, "invalid_credentials", detail)
 
 
-def password_wrong() -> Problem:
-    detail = "this is not your current password"
+def invalid_password() -> Problem:
+    detail = "current_password is not your current password"
     return Problem(HTTPStatus.FORBIDDEN, "invalid_password", detail, field="current_password")
 
 
-def sign_up_password_wrong() -> Problem:
-    detail = "the account was made with another password; if you do not know it, choose a new one instead"
+def invalid_sign_up_password() -> Problem:
+    detail = (
+        "this is not the password of the sign-up; if you do not know it, set a new one with POST /v1/password-resets"
+    )
     return Problem(HTTPStatus.FORBIDDEN, "invalid_sign_up_password", detail, field="password")
 
 
-def token_invalid() -> Problem:
-    detail = "this token never was, has expired, or was used before; ask for another mail"
+def invalid_token() -> Problem:
+    detail = "this token is invalid, expired or already used; request another mail"
     return Problem(HTTPStatus.NOT_FOUND, "invalid_token", detail, field="token")
 
 

@@ -1,5 +1,6 @@
-"""The use cases of e-mail verification and of passwords, one function each; each is one transaction, unless it says why
-not.
+"""Use cases of e-mail verification and of password changes, one function each.
+
+Each is one transaction unless its docstring says otherwise.
 """
 
 from tollgate_accounts.access import limits
@@ -8,7 +9,7 @@ from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor
 from tollgate_accounts.emails import fold
 from tollgate_accounts.identity import problems, store
-from tollgate_accounts.identity.handlers import Entrance
+from tollgate_accounts.identity.handlers import IdentityContext
 from tollgate_accounts.identity.store import Verified
 from tollgate_accounts.keys import handlers as keys
 from tollgate_accounts.mails import store as mails
@@ -19,60 +20,62 @@ from tollgate_accounts.promo.store import Grant
 from tollgate_common.errors import Problem
 from tollgate_common.postgres.connection import Connection
 
-# What a mail's token is for.
+# The purposes of mail tokens.
 VERIFY, RESET = "verify_email", "reset_password"
 
 
-async def ask_for_mail(entrance: Entrance, kind: MailKind, email: str, address: str) -> None:
-    """Let a mail with a token go to an e-mail, if somebody has it: who asks does not learn whether.
+async def request_mail(context: IdentityContext, kind: MailKind, email: str, address: str) -> None:
+    """Queue a mail with a token if a person has this address. The caller does not learn whether one does.
 
     Raises:
-        Problem: too many attempts.
+        Problem: there were too many attempts.
     """
-    rules = entrance.rules
-    await limits.count(
-        entrance.pool, rules, [(rules.limits.mail_email, fold(email))], (rules.limits.mail_address, address)
+    rules = context.rules
+    await limits.count_attempt(
+        context.pool, rules, [(rules.limits.mail_email, fold(email))], (rules.limits.mail_address, address)
     )
-    async with entrance.pool.connection() as connection:
+    async with context.pool.connection() as connection:
         await mails.add(connection, kind, email)
 
 
-async def verify_email(entrance: Entrance, token: str, password: str, address: str) -> tuple[str, Grant | None]:
-    """Take the token of a mail and the password of the sign-up; the e-mail that the token proves, and the credit of the
-    sign-up's promo code. Three steps, because no connection is held while the password is hashed.
+async def verify_email(context: IdentityContext, token: str, password: str, address: str) -> tuple[str, Grant | None]:
+    """Verify an e-mail address with a mail's token and the sign-up's password.
 
-    The token shows that its mail was read, the password that its reader is who signed up: a stranger's sign-up with
-    their e-mail is not theirs to confirm. With another password the token still works, here and for a new password.
+    Returns the address and the credit of the sign-up's promo code. Three steps, because no connection is held while the
+    password is hashed.
+
+    The token proves that the mail was read. The password proves that its reader signed up, so that nobody confirms a
+    stranger's sign-up with their address. After a wrong password the token still works, here and for a password reset.
 
     Raises:
-        Problem: too many attempts, the token does not work, or the account was made with another password.
+        Problem: there were too many attempts, the token is invalid, or the password is not the sign-up's.
     """
-    await limits.count(entrance.pool, entrance.rules, [], (entrance.rules.limits.token_address, address))
-    async with entrance.pool.connection() as connection:
+    await limits.count_attempt(context.pool, context.rules, [], (context.rules.limits.token_address, address))
+    async with context.pool.connection() as connection:
         password_hash = await store.find_token_password(connection, token_hash(token), VERIFY)
     if password_hash is None:
-        raise problems.token_invalid()
-    if not await entrance.passwords.fits(password, password_hash):
-        raise problems.sign_up_password_wrong()
-    async with entrance.pool.connection() as connection:
+        raise problems.invalid_token()
+    if not await context.passwords.verify(password, password_hash):
+        raise problems.invalid_sign_up_password()
+    async with context.pool.connection() as connection:
         person_id = await _take(connection, token, VERIFY)
         verified, grant = await _mark_verified(connection, Actor("person", person_id, address))
     return verified.email, grant
 
 
-async def reset_password(entrance: Entrance, token: str, password: str, address: str) -> None:
-    """Take the token of a mail and a new password; whoever was signed in is out. Two steps, because no connection is
-    held while the password is hashed. The mail was read, so the e-mail is verified too.
+async def reset_password(context: IdentityContext, token: str, password: str, address: str) -> None:
+    """Set a new password with a mail's token and end every session of the person.
 
-    Until then anybody may have signed up with it: if this verifies it for the first time, nothing that gave access to
-    the person's organizations before gives it any more.
+    Two steps, because no connection is held while the password is hashed. The token also verifies the address. If this
+    is the first verification, a stranger may have signed up with the address: all previous access to the person's
+    organizations is revoked (API keys, other members, invitations).
 
     Raises:
-        Problem: too many attempts, or the token does not work.
+        Problem: there were too many attempts, or the token is invalid.
     """
-    await limits.count(entrance.pool, entrance.rules, [], (entrance.rules.limits.token_address, address))
-    password_hash = await entrance.passwords.hash(password)
-    async with entrance.pool.connection() as connection:
+    await limits.count_attempt(context.pool, context.rules, [], (context.rules.limits.token_address, address))
+    password_hash = await context.passwords.hash(password)
+    async with context.pool.connection() as connection:
         person_id = await _take(connection, token, RESET, VERIFY)
         actor = Actor("person", person_id, address)
         verified, _ = await _mark_verified(connection, actor)
@@ -82,33 +85,35 @@ async def reset_password(entrance: Entrance, token: str, password: str, address:
                 await keys.revoke_all(connection, actor, account_id)
 
 
-async def change_password(entrance: Entrance, caller: Person, current: str, password: str) -> None:
-    """Three steps, because no connection is held while passwords are hashed. Attempts count as those to sign in do:
-    a stolen session must not be a place to guess the password at.
+async def change_password(context: IdentityContext, caller: Person, current: str, password: str) -> None:
+    """Change the password of a signed-in person.
+
+    Three steps, because no connection is held while passwords are hashed. Attempts count like sign-in attempts, so that
+    a stolen session cannot be used to guess the password.
 
     Raises:
-        Problem: too many attempts, or the current password is wrong.
+        Problem: there were too many attempts, or the current password is wrong.
     """
-    rules = entrance.rules
+    rules = context.rules
     email = fold(caller.email)
     tries = [
         (rules.limits.sign_in, f"{email} {limits.subject_of(caller.address)}"),
         (rules.limits.sign_in_email, email),
     ]
-    await limits.count(entrance.pool, rules, tries, (rules.limits.sign_in_address, caller.address))
-    async with entrance.pool.connection() as connection:
+    await limits.count_attempt(context.pool, rules, tries, (rules.limits.sign_in_address, caller.address))
+    async with context.pool.connection() as connection:
         current_hash = await store.find_password(connection, caller.person_id)
-    if not await entrance.passwords.fits(current, current_hash):
-        raise problems.password_wrong()
-    password_hash = await entrance.passwords.hash(password)
-    async with entrance.pool.connection() as connection:
+    if not await context.passwords.verify(current, current_hash):
+        raise problems.invalid_password()
+    password_hash = await context.passwords.hash(password)
+    async with context.pool.connection() as connection:
         await _change_password(connection, caller.actor, password_hash, kept_session=caller.session_id)
 
 
 async def _take(connection: Connection, token: str, *purposes: str) -> str:
     person_id = await store.take_token(connection, token_hash(token), purposes)
     if person_id is None:
-        raise problems.token_invalid()
+        raise problems.invalid_token()
     for purpose in purposes:
         await store.purge_tokens(connection, person_id, purpose)
     return person_id
@@ -124,7 +129,7 @@ async def _mark_verified(connection: Connection, actor: Actor) -> tuple[Verified
         async with connection.transaction():
             grant = await promo.redeem_within(connection, actor, account_id, verified.promo_code, field="promo_code")
     except Problem:
-        # It was valid at the sign-up and is not any more; that is no reason not to let the person in.
+        # The code was valid at sign-up and no longer is. That must not prevent the verification.
         return verified, None
     return verified, grant
 

@@ -19,22 +19,24 @@ class SignUp(Request):
 
 
 class SignedUpView(BaseModel):
-    """The same whether the e-mail was new or not; what is the case stands in the mail."""
+    """The same whether the address is new or taken. The mail states which."""
 
     email: str
-    detail: str = Field(examples=["look into your mails"])
+    detail: str = Field(examples=["we sent you a mail"])
 
 
 class SignIn(Request):
     email: Email
     password: AnyPassword
     cookie: bool = Field(
-        False, description="for pages of the web console: the token goes into a cookie that no script can read"
+        False, description="for the web console: return the token as a cookie that scripts cannot read"
     )
 
 
 class SessionView(BaseModel):
-    token: str | None = Field(description="shown once; send it as `Authorization: Bearer tgs_...`; null for a cookie")
+    token: str | None = Field(
+        description="shown once; send it as `Authorization: Bearer tgs_...`; null if it is in a cookie"
+    )
     expires_at: UtcTime
 
 
@@ -50,12 +52,12 @@ class ListedSessionView(BaseModel):
     user_agent: str
     address: str
     created_at: UtcTime
-    last_seen_at: UtcTime = Field(description="to the minute")
+    last_seen_at: UtcTime = Field(description="accurate to the minute")
     expires_at: UtcTime
 
 
 class SessionList(BaseModel):
-    sessions: list[ListedSessionView] = Field(description="used last first")
+    sessions: list[ListedSessionView] = Field(description="most recently used first")
 
 
 class MailRequest(Request):
@@ -63,17 +65,17 @@ class MailRequest(Request):
 
 
 class MailRequestedView(BaseModel):
-    detail: str = Field(examples=["if this e-mail has an account, a mail is on its way"])
+    detail: str = Field(examples=["if an account with this e-mail address needs such a mail, we sent it"])
 
 
 class EmailProof(Request):
     token: Token
-    password: AnyPassword = Field(description="the one of the sign-up")
+    password: AnyPassword = Field(description="the password chosen at sign-up")
 
 
 class VerifiedView(BaseModel):
     email: str
-    grant: GrantView | None = Field(description="the credit of the promo code that came with the sign-up")
+    grant: GrantView | None = Field(description="the credit of the sign-up's promo code")
 
 
 class PasswordReset(Request):

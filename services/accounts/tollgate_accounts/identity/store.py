@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
+"""Queries about persons, sessions and mail tokens. Each function runs one statement in the caller's transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -32,14 +32,14 @@ class Verified(NamedTuple):
     email: str
     promo_code: str | None
     is_first: bool
-    """Whether the e-mail was not verified before."""
+    """Whether the address was unverified before."""
 
 
 async def insert_person(
     connection: Connection, *, person_id: str, email: str, password_hash: str, promo_code: str | None
 ) -> bool:
-    """False if the e-mail is taken."""
-    row = await rows.one(
+    """Return False if the address is taken."""
+    row = await rows.fetch_one(
         connection,
         SQL["insert_person"],
         id=person_id,
@@ -52,34 +52,34 @@ async def insert_person(
 
 
 async def find_credentials(connection: Connection, email: str) -> Credentials | None:
-    row = await rows.one(connection, SQL["find_credentials"], email_folded=fold(email))
+    row = await rows.fetch_one(connection, SQL["find_credentials"], email_folded=fold(email))
     return Credentials(**row) if row else None
 
 
 async def find_password(connection: Connection, person_id: str) -> str:
-    row = await rows.one(connection, SQL["find_password"], id=person_id)
+    row = await rows.fetch_one(connection, SQL["find_password"], id=person_id)
     assert row is not None, "persons are never deleted"
     password_hash: str = row["password_hash"]
     return password_hash
 
 
 async def set_password(connection: Connection, person_id: str, password_hash: str) -> str:
-    """The person's e-mail."""
-    row = await rows.one(connection, SQL["set_password"], id=person_id, password_hash=password_hash)
+    """Return the person's e-mail address."""
+    row = await rows.fetch_one(connection, SQL["set_password"], id=person_id, password_hash=password_hash)
     assert row is not None, "persons are never deleted"
     email: str = row["email"]
     return email
 
 
 async def find_token_password(connection: Connection, token_hash: str, purpose: str) -> str | None:
-    """The hash of the password of whose token it is; None if it does not work, or not any more."""
-    row = await rows.one(connection, SQL["find_token_password"], token_hash=token_hash, purpose=purpose)
+    """Return the password hash of the token's person, or None if the token is invalid or expired."""
+    row = await rows.fetch_one(connection, SQL["find_token_password"], token_hash=token_hash, purpose=purpose)
     return row["password_hash"] if row else None
 
 
 async def take_token(connection: Connection, token_hash: str, purposes: Sequence[str]) -> str | None:
-    """Whose token it was; None if it does not work, or not any more."""
-    row = await rows.one(connection, SQL["take_token"], token_hash=token_hash, purposes=list(purposes))
+    """Return the token's person and delete the token, or None if the token is invalid or expired."""
+    row = await rows.fetch_one(connection, SQL["take_token"], token_hash=token_hash, purposes=list(purposes))
     return row["person_id"] if row else None
 
 
@@ -88,13 +88,13 @@ async def purge_tokens(connection: Connection, person_id: str, purpose: str) -> 
 
 
 async def verify_email(connection: Connection, person_id: str) -> Verified:
-    row = await rows.one(connection, SQL["verify_email"], id=person_id)
+    row = await rows.fetch_one(connection, SQL["verify_email"], id=person_id)
     assert row is not None, "persons are never deleted"
     return Verified(**row)
 
 
 async def first_organization(connection: Connection, person_id: str) -> str | None:
-    row = await rows.one(connection, SQL["first_organization"], person_id=person_id)
+    row = await rows.fetch_one(connection, SQL["first_organization"], person_id=person_id)
     return row["account_id"] if row else None
 
 
@@ -108,8 +108,8 @@ async def insert_session(
     address: str,
     lifetime: timedelta,
 ) -> datetime:
-    """When the session will end. It begins in the organization that the person joined first."""
-    row = await rows.one(
+    """Return when the session expires. The session starts in the organization that the person joined first."""
+    row = await rows.fetch_one(
         connection,
         SQL["insert_session"],
         id=session_id,
@@ -125,8 +125,8 @@ async def insert_session(
 
 
 async def list_sessions(connection: Connection, person_id: str) -> list[SessionOfPerson]:
-    """Used last first."""
-    found = await rows.every(connection, SQL["list_sessions"], person_id=person_id)
+    """Return the person's sessions, most recently used first."""
+    found = await rows.fetch_all(connection, SQL["list_sessions"], person_id=person_id)
     return [SessionOfPerson(**row) for row in found]
 
 
@@ -139,5 +139,5 @@ async def delete_other_sessions(connection: Connection, person_id: str, kept: st
 
 
 async def delete_session(connection: Connection, person_id: str, session_id: str) -> bool:
-    """False if the person has no such session."""
-    return await rows.one(connection, SQL["delete_session"], person_id=person_id, id=session_id) is not None
+    """Return False if the person has no such session."""
+    return await rows.fetch_one(connection, SQL["delete_session"], person_id=person_id, id=session_id) is not None

@@ -1,7 +1,7 @@
-"""The use cases of API keys, one function each; each is one transaction.
+"""Use cases of API keys, one function each. Each is one transaction.
 
-Each locks the organization first, then a key, then a project, so that none waits for another in a circle; whoever
-changes what all keys of an organization or of a project carry locks the organization for itself alone.
+Each locks the organization first, then a key, then a project, so that there are no deadlocks. A change that affects all
+keys of an organization or a project takes the organization's exclusive lock.
 """
 
 import math
@@ -24,19 +24,19 @@ from tollgate_common.postgres import outbox
 from tollgate_common.postgres.connection import Connection, Pool
 from tollgate_common.topics import Topic
 
-# Who decides what may be spent; developers, who make keys and spend, do not.
+# Budgets bound what developers may spend, so developers do not set them.
 SET_BUDGETS = (Role.OWNER, Role.ADMIN)
 
 
 class NewKey(NamedTuple):
-    """A key, and its text, which is nowhere else."""
+    """A key and its text, which is stored nowhere."""
 
     key: ApiKey
     text: str
 
 
 async def create_key(pool: Pool, caller: Member, settings: KeySettings) -> NewKey:
-    """Make a key.
+    """Create a key.
 
     Raises:
         Problem: the organization has no such project.
@@ -46,13 +46,13 @@ async def create_key(pool: Pool, caller: Member, settings: KeySettings) -> NewKe
 
 
 async def list_keys(pool: Pool, account_id: str, project_id: str | None, after: str | None, limit: int) -> list[ApiKey]:
-    """Newest first, from behind the key `after`."""
+    """Return a page of keys, newest first, starting after the key `after`."""
     async with pool.connection() as connection:
         return await store.list_keys(connection, account_id, project_id, after, limit)
 
 
 async def find_key(pool: Pool, account_id: str, key_id: str) -> ApiKey:
-    """One key.
+    """Return one key.
 
     Raises:
         Problem: the organization has no such key.
@@ -65,11 +65,11 @@ async def find_key(pool: Pool, account_id: str, key_id: str) -> ApiKey:
 
 
 async def change_key(pool: Pool, caller: Member, key_id: str, changes: Mapping[str, Any]) -> ApiKey:
-    """Give some of a key's settings other values.
+    """Change some of a key's settings.
 
     Raises:
-        Problem: the organization has no such key or project, the key has ended, or the caller would spend beyond a
-            budget that is not theirs to set.
+        Problem: the organization has no such key or project, the key is revoked, or the caller's role may not loosen
+            the budget that the change would loosen.
     """
     async with pool.connection() as connection:
         is_suspended = await store.share_account(connection, caller.account_id)
@@ -82,25 +82,25 @@ async def change_key(pool: Pool, caller: Member, key_id: str, changes: Mapping[s
         await outbox.add(
             connection, records.message(caller.account_id, changed, project_budgets, is_suspended=is_suspended)
         )
-        await _audit(connection, caller.actor, caller.account_id, "key.changed", key_id, changed=sorted(changes))
+        await _record(connection, caller.actor, caller.account_id, "key.changed", key_id, changed=sorted(changes))
     return changed
 
 
 async def _guard_budgets(connection: Connection, account_id: str, key: ApiKey, settings: KeySettings) -> None:
-    """Refuse what lets a key spend more than its own budgets allow, or than those of the project that it is in."""
+    """Reject a change that lets the key spend more than its own budgets or its project's budgets allow."""
     leaves = key.project_id if key.project_id != settings.project_id else None
     if leaves is not None and await store.share_project(connection, account_id, leaves):
-        raise problems.budget_not_yours("project_id")
+        raise problems.budget_not_in_account("project_id")
     allowed = {budget["period"]: budget["amount_nano"] for budget in settings.budgets}
     if any(allowed.get(budget["period"], math.inf) > budget["amount_nano"] for budget in key.budgets):
-        raise problems.budget_not_yours("budgets")
+        raise problems.budget_not_in_account("budgets")
 
 
 async def rotate_key(pool: Pool, caller: Member, key_id: str, overlap: timedelta) -> NewKey:
-    """Make a key that takes another's place; the old one works for `overlap` longer, and no longer than before.
+    """Create a key that replaces another. The old key works for `overlap` longer, but not beyond its own expiry.
 
     Raises:
-        Problem: the organization has no such key, or it has ended.
+        Problem: the organization has no such key, or it is revoked.
     """
     async with pool.connection() as connection:
         is_suspended = await store.share_account(connection, caller.account_id)
@@ -118,12 +118,12 @@ async def rotate_key(pool: Pool, caller: Member, key_id: str, overlap: timedelta
                 connection, records.message(caller.account_id, ending, project_budgets, is_suspended=is_suspended)
             )
         details: dict[str, Detail] = {"replaced_by": new.key.id, "overlap_s": int(overlap.total_seconds())}
-        await _audit(connection, caller.actor, caller.account_id, "key.rotated", old.id, **details)
+        await _record(connection, caller.actor, caller.account_id, "key.rotated", old.id, **details)
     return new
 
 
 async def revoke_key(pool: Pool, caller: Member, key_id: str) -> None:
-    """End a key for ever; nothing happens if it has ended before.
+    """Revoke a key permanently. Revoking it again has no effect.
 
     Raises:
         Problem: the organization has no such key.
@@ -137,14 +137,15 @@ async def revoke_key(pool: Pool, caller: Member, key_id: str) -> None:
 
 
 async def revoke_all(connection: Connection, actor: Actor, account_id: str) -> None:
-    """End every key of an organization for ever, in the caller's transaction."""
+    """Revoke every key of an organization permanently, in the caller's transaction."""
     await store.lock_account(connection, account_id)
     for key in await store.lock_keys(connection, account_id, None):
         await _revoke(connection, actor, account_id, key)
 
 
 async def report_leaked(pool: Pool, text: str, address: str) -> None:
-    """End the key that somebody found, and tell its owners. Who reports does not learn whether it was one."""
+    """Revoke a leaked key and mail the organization's owners and admins. The reporter does not learn whether it
+    existed."""
     if not apikey.is_well_formed(text):
         return
     key_hash = apikey.hash_key(text)
@@ -153,8 +154,8 @@ async def report_leaked(pool: Pool, text: str, address: str) -> None:
         if leaked is None:
             return
         await outbox.add(connection, outbox.Message(Topic.KEYS, key_hash, leaked.version, None))
-        await _audit(connection, Actor("anonymous", "", address), leaked.account_id, "key.leaked", leaked.id)
-        for email in await store.list_guardians(connection, leaked.account_id):
+        await _record(connection, Actor("anonymous", "", address), leaked.account_id, "key.leaked", leaked.id)
+        for email in await store.list_admin_emails(connection, leaked.account_id):
             await mails.add(connection, MailKind.KEY_LEAKED, email, {"name": leaked.name, "hint": leaked.hint})
 
 
@@ -175,12 +176,12 @@ async def _create(connection: Connection, caller: Member, settings: KeySettings,
         created_by=caller.person_id,
     )
     await outbox.add(connection, records.message(caller.account_id, key, project_budgets, is_suspended=is_suspended))
-    await _audit(connection, caller.actor, caller.account_id, "key.created", key.id, name=key.name, hint=key.hint)
+    await _record(connection, caller.actor, caller.account_id, "key.created", key.id, name=key.name, hint=key.hint)
     return NewKey(key, text)
 
 
 async def _project_budgets(connection: Connection, account_id: str, project_id: str | None) -> Budgets:
-    """What the project allows, which stays so until the transaction ends."""
+    """Return the project's budgets, which cannot change until the transaction ends."""
     if project_id is None:
         return []
     budgets = await store.share_project(connection, account_id, project_id)
@@ -201,10 +202,10 @@ async def _lock_live(connection: Connection, account_id: str, key_id: str) -> Ap
 async def _revoke(connection: Connection, actor: Actor, account_id: str, key: ApiKey) -> None:
     version = await store.revoke_key(connection, account_id, key.id)
     await outbox.add(connection, outbox.Message(Topic.KEYS, key.key_hash, version, None))
-    await _audit(connection, actor, account_id, "key.revoked", key.id)
+    await _record(connection, actor, account_id, "key.revoked", key.id)
 
 
-async def _audit(
+async def _record(
     connection: Connection, actor: Actor, account_id: str, action: str, key_id: str, **details: Detail
 ) -> None:
     await audit.record(connection, actor, action, ("key", key_id), account_id=account_id, details=details)

@@ -1,4 +1,4 @@
-"""The use cases of projects, one function each; each is one transaction."""
+"""Use cases of projects, one function each. Each is one transaction."""
 
 from tollgate_accounts.access.permissions import Member
 from tollgate_accounts.audit import store as audit
@@ -12,7 +12,7 @@ from tollgate_common.postgres.connection import Connection, Pool
 async def create_project(pool: Pool, caller: Member, name: str, budgets: Budgets) -> Project:
     async with pool.connection() as connection:
         project = await store.insert_project(connection, caller.account_id, new_id(), name, budgets)
-        await _audit(connection, caller, "project.created", project.id, {"name": name})
+        await _record(connection, caller, "project.created", project.id, {"name": name})
     return project
 
 
@@ -24,7 +24,7 @@ async def list_projects(pool: Pool, account_id: str) -> list[Project]:
 async def change_project(
     pool: Pool, caller: Member, project_id: str, name: str | None, budgets: Budgets | None
 ) -> Project:
-    """Rename a project or give it other budgets, which every key of it carries to the edges.
+    """Rename a project or change its budgets. Publishes new records of all its keys, which carry the budgets.
 
     Raises:
         Problem: the organization has no such project.
@@ -37,25 +37,25 @@ async def change_project(
         if budgets is not None:
             await records.publish_all(connection, caller.account_id, is_suspended=is_suspended, project_id=project_id)
         changed = [part for part, value in (("budgets", budgets), ("name", name)) if value is not None]
-        await _audit(connection, caller, "project.changed", project_id, {"changed": changed})
+        await _record(connection, caller, "project.changed", project_id, {"changed": changed})
     return project
 
 
 async def archive_project(pool: Pool, caller: Member, project_id: str) -> None:
-    """End a project whose keys have ended.
+    """Archive a project that has no active keys.
 
     Raises:
-        Problem: the organization has no such project, or it has keys that work.
+        Problem: the organization has no such project, or it has active keys.
     """
     async with pool.connection() as connection:
         if not await store.archive_project(connection, caller.account_id, project_id):
             raise problems.project_not_found()
         if await store.count_keys_of_project(connection, project_id):
             raise problems.project_in_use()
-        await _audit(connection, caller, "project.archived", project_id, {})
+        await _record(connection, caller, "project.archived", project_id, {})
 
 
-async def _audit(
+async def _record(
     connection: Connection, caller: Member, action: str, project_id: str, details: dict[str, Detail]
 ) -> None:
     await audit.record(

@@ -1,4 +1,4 @@
-"""What the edges learn of a key: its record in `keys.v1`, which stands for the key as a whole."""
+"""Key records in `keys.v1`. Edges authorize requests with them; a record holds everything an edge knows of a key."""
 
 from datetime import UTC, datetime
 
@@ -16,17 +16,17 @@ STANDARD_PLAN = "standard"
 async def publish_all(
     connection: Connection, account_id: str, *, is_suspended: bool, project_id: str | None = None
 ) -> int:
-    """Tell again of an organization's keys, or of those of one project, in the caller's transaction.
+    """Publish the records of all keys of an organization, or of one of its projects, in the caller's transaction.
 
-    The row that changed, the organization's or the project's, must have been written before in the same transaction:
-    a key that is being made waits for it then, and takes the new value.
+    Write the changed row (the organization's or the project's) earlier in the same transaction. A concurrent key
+    creation then waits for that row and reads the new value.
 
-    Returns how many keys were told of.
+    Returns the number of published records.
     """
     keys = await store.lock_keys(connection, account_id, project_id)
     if not keys:
         return 0
-    await store.raise_versions(connection, [key.id for key in keys])
+    await store.increment_versions(connection, [key.id for key in keys])
     projects = await store.budgets_of_projects(connection, account_id)
     messages = [
         message(
@@ -52,7 +52,7 @@ def message(account_id: str, key: ApiKey, project_budgets: Budgets, *, is_suspen
         models=tuple(key.models) if key.models is not None else None,
         allowed_ips=tuple(key.allowed_ips) if key.allowed_ips is not None else None,
         limits=KeyLimits(**key.limits),
-        # A key that replaced another goes on in its budget.
+        # A key that replaces another continues in its budget.
         budgets=(
             *_budgets(f"key:{key.first_id}", key.budgets),
             *_budgets(f"project:{key.project_id}", project_budgets),
@@ -71,5 +71,5 @@ def _budgets(budget_id: str, budgets: Budgets) -> list[Budget]:
 
 
 def _utc(at: datetime | None) -> datetime | None:
-    # PostgreSQL gives times in its session's time zone.
+    # PostgreSQL returns times in the session's time zone.
     return at.astimezone(UTC) if at is not None else None

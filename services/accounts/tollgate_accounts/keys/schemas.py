@@ -14,33 +14,34 @@ from tollgate_accounts.schemas import (
     Name,
     Request,
     UtcTime,
-    without_control_characters,
+    reject_control_characters,
 )
 from tollgate_common.events import BudgetPeriod, UsageScope
 
-# What PostgreSQL's bigint and every edge can count to.
+# Fits PostgreSQL's bigint and every edge's counters.
 MAX_NANO = 10**18
 MAX_OVERLAP_S = 30 * 24 * 60 * 60
 
 
 def _network(text: str) -> str:
-    # Host bits are refused, not dropped: 10.1.2.3/8 is more likely a slip than a wish to let 16 million addresses in.
+    # Reject host bits instead of dropping them: 10.1.2.3/8 is more likely a slip than a wish to admit 16 million
+    # addresses.
     try:
         return str(ip_network(text))
     except ValueError as error:
-        raise PydanticCustomError("network", "is no network in CIDR notation such as 192.0.2.0/24") from error
+        raise PydanticCustomError("network", "must be a network in CIDR notation such as 192.0.2.0/24") from error
 
 
 def _one_of_each_period(budgets: "list[BudgetView]") -> "list[BudgetView]":
     if len({budget.period for budget in budgets}) != len(budgets):
-        raise PydanticCustomError("budget_period", "may hold one budget for each period")
+        raise PydanticCustomError("budget_period", "may contain one budget per period")
     return budgets
 
 
 ModelName = Annotated[
     str,
     StringConstraints(min_length=1, max_length=200),
-    AfterValidator(without_control_characters),
+    AfterValidator(reject_control_characters),
     Field(json_schema_extra={"pattern": NO_CONTROL_CHARACTER}),
 ]
 Network = Annotated[
@@ -52,7 +53,7 @@ Networks = Annotated[list[Network], Field(min_length=1, max_length=100)]
 
 
 class BudgetView(Request):
-    period: BudgetPeriod = Field(description="days and months are those of UTC")
+    period: BudgetPeriod = Field(description="days and months are in UTC")
     amount_nano: int = Field(strict=True, ge=0, le=MAX_NANO, description="1 USD = 1,000,000,000")
 
 
@@ -60,7 +61,7 @@ Budgets = Annotated[list[BudgetView], Field(max_length=3), AfterValidator(_one_o
 
 
 class LimitsView(Request):
-    """What the edge refuses beyond; null is no limit but the deployment's."""
+    """The limits that the edge enforces. Null means the deployment's limit."""
 
     requests_per_minute: Limit | None = None
     tokens_per_minute: Limit | None = None
@@ -71,10 +72,10 @@ class LimitsView(Request):
 class KeyRequest(Request):
     name: Name
     project_id: UUID | None = None
-    models: Models | None = Field(None, description="the models that the key may call; null is all")
-    allowed_ips: Networks | None = Field(None, description="networks from which the key may be used; null is all")
+    models: Models | None = Field(None, description="the models that the key may call; null means all")
+    allowed_ips: Networks | None = Field(None, description="the networks that the key may be used from; null means all")
     limits: LimitsView = LimitsView()
-    budgets: Budgets = Field([], description="the most that the key may spend in a period; its successors share it")
+    budgets: Budgets = Field([], description="the maximum that the key and its replacements may spend in a period")
     usage_scope: UsageScope = Field(UsageScope.ACCOUNT, description="whose usage the key may read")
     expires_at: FutureTime | None = None
 
@@ -83,7 +84,7 @@ class KeyRequest(Request):
 
 
 class KeyChange(Request):
-    """What is left out stays as it is; null takes a bound away."""
+    """Omitted fields stay as they are; null removes a restriction."""
 
     name: Name = ""
     project_id: UUID | None = None
@@ -100,16 +101,20 @@ class KeyChange(Request):
 
 class Rotation(Request):
     overlap_s: int = Field(
-        24 * 60 * 60, strict=True, ge=0, le=MAX_OVERLAP_S, description="how long the old key goes on; 0 ends it now"
+        24 * 60 * 60,
+        strict=True,
+        ge=0,
+        le=MAX_OVERLAP_S,
+        description="how long the old key keeps working; 0 revokes it now",
     )
 
 
 class LeakReport(Request):
-    key: str = Field(min_length=1, max_length=200, description="the text that was found")
+    key: str = Field(min_length=1, max_length=200, description="the text that you found")
 
 
 class LeakReportedView(BaseModel):
-    detail: str = Field(examples=["if this is a key that works, it does not any more"])
+    detail: str = Field(examples=["if this was an active key, it is now revoked"])
 
 
 class KeyView(BaseModel):
@@ -123,29 +128,29 @@ class KeyView(BaseModel):
     budgets: list[BudgetView]
     usage_scope: UsageScope
     created_at: UtcTime
-    created_by: str | None = Field(description="the e-mail of whoever made it, a member still or not")
+    created_by: str | None = Field(description="the creator's e-mail address, even if they are no longer a member")
     expires_at: UtcTime | None
     revoked_at: UtcTime | None
-    last_used_at: UtcTime | None = Field(description="to the minute")
-    replaces: str | None = Field(description="the key whose place it took")
+    last_used_at: UtcTime | None = Field(description="accurate to the minute")
+    replaces: str | None = Field(description="the key that it replaces")
 
 
 class NewKeyView(KeyView):
-    key: str = Field(description="the key itself, shown this once")
+    key: str = Field(description="the key itself, shown only once")
 
 
 class KeyPage(BaseModel):
-    keys: list[KeyView] = Field(description="newest first, revoked ones too")
+    keys: list[KeyView] = Field(description="newest first, including revoked keys")
     next_after: str | None = Field(description="`after` of the next page; null on the last")
 
 
 class ProjectRequest(Request):
     name: Name
-    budgets: Budgets = Field([], description="the most that its keys may spend together in a period")
+    budgets: Budgets = Field([], description="the maximum that its keys may spend together in a period")
 
 
 class ProjectChange(Request):
-    """What is left out stays as it is."""
+    """Omitted fields stay as they are."""
 
     name: Name | None = None
     budgets: Budgets | None = None
@@ -159,7 +164,7 @@ class ProjectView(BaseModel):
 
 
 class ProjectList(BaseModel):
-    projects: list[ProjectView] = Field(description="by name")
+    projects: list[ProjectView] = Field(description="ordered by name")
 
 
 def stored_budgets(budgets: list[BudgetView]) -> list[dict[str, Any]]:
@@ -167,7 +172,7 @@ def stored_budgets(budgets: list[BudgetView]) -> list[dict[str, Any]]:
 
 
 def _stored(value: Any) -> Any:
-    """A setting as the database takes it."""
+    """Return a setting as the database stores it."""
     if isinstance(value, LimitsView):
         return value.model_dump(exclude_none=True)
     if isinstance(value, UUID | UsageScope):

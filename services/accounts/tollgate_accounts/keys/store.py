@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
+"""Queries about API keys and projects. Each function runs one statement in the caller's transaction."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,7 +12,7 @@ from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts.keys")
 
-# As they stand in the database: [{"period": "day", "amount_nano": 1}].
+# The stored form: [{"period": "day", "amount_nano": 1}].
 Budgets: TypeAlias = list[dict[str, Any]]
 
 
@@ -35,11 +35,11 @@ class ApiKey(NamedTuple):
     key_hash: str
     version: int
     created_by: str | None
-    """The e-mail of whoever made it."""
+    """The e-mail address of the key's creator."""
 
 
 class KeySettings(NamedTuple):
-    """What whoever makes a key decides, and may change later."""
+    """The settings that a key's creator chooses and may change later."""
 
     name: str
     project_id: str | None
@@ -78,7 +78,7 @@ async def insert_key(
     first_id: str,
     created_by: str,
 ) -> ApiKey:
-    row = await rows.one(
+    row = await rows.fetch_one(
         connection,
         SQL["insert_key"],
         account_id=account_id,
@@ -95,7 +95,7 @@ async def insert_key(
 
 
 async def update_key(connection: Connection, account_id: str, key_id: str, settings: KeySettings) -> ApiKey:
-    row = await rows.one(connection, SQL["update_key"], account_id=account_id, id=key_id, **_columns(settings))
+    row = await rows.fetch_one(connection, SQL["update_key"], account_id=account_id, id=key_id, **_columns(settings))
     assert row is not None, "the row was locked before"
     return ApiKey(**row)
 
@@ -103,79 +103,80 @@ async def update_key(connection: Connection, account_id: str, key_id: str, setti
 async def list_keys(
     connection: Connection, account_id: str, project_id: str | None, after: str | None, limit: int
 ) -> list[ApiKey]:
-    """Newest first."""
-    found = await rows.every(
+    """Return a page of keys, newest first."""
+    found = await rows.fetch_all(
         connection, SQL["list_keys"], account_id=account_id, project_id=project_id, after=after, limit=limit
     )
     return [ApiKey(**row) for row in found]
 
 
 async def find_key(connection: Connection, account_id: str, key_id: str) -> ApiKey | None:
-    row = await rows.one(connection, SQL["find_key"], account_id=account_id, id=key_id)
+    row = await rows.fetch_one(connection, SQL["find_key"], account_id=account_id, id=key_id)
     return ApiKey(**row) if row else None
 
 
 async def lock_key(connection: Connection, account_id: str, key_id: str) -> ApiKey | None:
-    row = await rows.one(connection, SQL["lock_key"], account_id=account_id, id=key_id)
+    row = await rows.fetch_one(connection, SQL["lock_key"], account_id=account_id, id=key_id)
     return ApiKey(**row) if row else None
 
 
 async def lock_keys(connection: Connection, account_id: str, project_id: str | None) -> list[ApiKey]:
-    """Those that have not been revoked."""
-    found = await rows.every(connection, SQL["lock_keys"], account_id=account_id, project_id=project_id)
+    """Lock and return the keys that are not revoked."""
+    found = await rows.fetch_all(connection, SQL["lock_keys"], account_id=account_id, project_id=project_id)
     return [ApiKey(**row) for row in found]
 
 
-async def raise_versions(connection: Connection, key_ids: Sequence[str]) -> None:
-    await connection.execute(SQL["raise_versions"], {"ids": list(key_ids)})
+async def increment_versions(connection: Connection, key_ids: Sequence[str]) -> None:
+    await connection.execute(SQL["increment_versions"], {"ids": list(key_ids)})
 
 
 async def revoke_key(connection: Connection, account_id: str, key_id: str) -> int:
-    """The key's new version."""
-    row = await rows.one(connection, SQL["revoke_key"], account_id=account_id, id=key_id)
+    """Return the key's new version."""
+    row = await rows.fetch_one(connection, SQL["revoke_key"], account_id=account_id, id=key_id)
     assert row is not None, "the row was locked before"
     return int(row["version"])
 
 
 async def revoke_leaked_key(connection: Connection, key_hash: str) -> Leaked | None:
-    row = await rows.one(connection, SQL["revoke_leaked_key"], key_hash=key_hash)
+    row = await rows.fetch_one(connection, SQL["revoke_leaked_key"], key_hash=key_hash)
     return Leaked(**row) if row else None
 
 
-async def list_guardians(connection: Connection, account_id: str) -> list[str]:
-    """The e-mails of the organization's owners and admins."""
-    return [row["email"] for row in await rows.every(connection, SQL["list_guardians"], account_id=account_id)]
+async def list_admin_emails(connection: Connection, account_id: str) -> list[str]:
+    """Return the e-mail addresses of the organization's owners and admins."""
+    return [row["email"] for row in await rows.fetch_all(connection, SQL["list_admin_emails"], account_id=account_id)]
 
 
 async def share_account(connection: Connection, account_id: str) -> bool:
-    """Whether the organization is suspended; it stays so until the transaction ends."""
-    row = await rows.one(connection, SQL["share_account"], id=account_id)
+    """Return whether the organization is suspended. This cannot change until the transaction ends."""
+    row = await rows.fetch_one(connection, SQL["share_account"], id=account_id)
     assert row is not None, "organizations are never deleted"
     return bool(row["is_suspended"])
 
 
 async def lock_account(connection: Connection, account_id: str) -> bool:
-    """Whether the organization is suspended; nobody makes or changes a key of it until the transaction ends."""
-    row = await rows.one(connection, SQL["lock_account"], id=account_id)
+    """Return whether the organization is suspended. Its keys cannot change until the transaction ends."""
+    row = await rows.fetch_one(connection, SQL["lock_account"], id=account_id)
     assert row is not None, "organizations are never deleted"
     return bool(row["is_suspended"])
 
 
 async def share_project(connection: Connection, account_id: str, project_id: str) -> Budgets | None:
-    """Its budgets, which stay so until the transaction ends; None if there is no such project."""
-    row = await rows.one(connection, SQL["share_project"], account_id=account_id, id=project_id)
+    """Return the project's budgets, which cannot change until the transaction ends, or None if there is no such
+    project."""
+    row = await rows.fetch_one(connection, SQL["share_project"], account_id=account_id, id=project_id)
     return row["budgets"] if row else None
 
 
 async def budgets_of_projects(connection: Connection, account_id: str) -> dict[str, Budgets]:
-    found = await rows.every(connection, SQL["budgets_of_projects"], account_id=account_id)
+    found = await rows.fetch_all(connection, SQL["budgets_of_projects"], account_id=account_id)
     return {row["id"]: row["budgets"] for row in found}
 
 
 async def insert_project(
     connection: Connection, account_id: str, project_id: str, name: str, budgets: Budgets
 ) -> Project:
-    row = await rows.one(
+    row = await rows.fetch_one(
         connection, SQL["insert_project"], id=project_id, account_id=account_id, name=name, budgets=Jsonb(budgets)
     )
     assert row is not None, "an insert returns its row"
@@ -183,14 +184,14 @@ async def insert_project(
 
 
 async def list_projects(connection: Connection, account_id: str) -> list[Project]:
-    return [Project(**row) for row in await rows.every(connection, SQL["list_projects"], account_id=account_id)]
+    return [Project(**row) for row in await rows.fetch_all(connection, SQL["list_projects"], account_id=account_id)]
 
 
 async def update_project(
     connection: Connection, account_id: str, project_id: str, name: str | None, budgets: Budgets | None
 ) -> Project | None:
-    """None if there is no such project; a None leaves a value as it is."""
-    row = await rows.one(
+    """Return None if there is no such project. An argument of None leaves its column as it is."""
+    row = await rows.fetch_one(
         connection,
         SQL["update_project"],
         account_id=account_id,
@@ -202,12 +203,12 @@ async def update_project(
 
 
 async def archive_project(connection: Connection, account_id: str, project_id: str) -> bool:
-    """False if there is no such project."""
-    return await rows.one(connection, SQL["archive_project"], account_id=account_id, id=project_id) is not None
+    """Return False if there is no such project."""
+    return await rows.fetch_one(connection, SQL["archive_project"], account_id=account_id, id=project_id) is not None
 
 
 async def count_keys_of_project(connection: Connection, project_id: str) -> int:
-    row = await rows.one(connection, SQL["count_keys_of_project"], project_id=project_id)
+    row = await rows.fetch_one(connection, SQL["count_keys_of_project"], project_id=project_id)
     assert row is not None, "a count returns its row"
     return int(row["keys"])
 

@@ -1,4 +1,4 @@
-"""What mails there are, and what they say. Plain text: it is shown everywhere and hides nothing."""
+"""The kinds of mails and their texts. They are plain text, which every client shows and which cannot hide a link."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -16,53 +16,53 @@ class MailKind(StrEnum):
 
 SUBJECTS = {
     MailKind.VERIFY_EMAIL: "Confirm your e-mail",
-    MailKind.ALREADY_REGISTERED: "You have an account already",
+    MailKind.ALREADY_REGISTERED: "You already have an account",
     MailKind.RESET_PASSWORD: "Choose a new password",
     MailKind.PASSWORD_CHANGED: "Your password was changed",
     MailKind.INVITATION: "You are invited",
-    MailKind.KEY_LEAKED: "An API key has leaked and was revoked",
+    MailKind.KEY_LEAKED: "We revoked a leaked API key",
 }
 
 BODIES = {
-    MailKind.VERIFY_EMAIL: """Somebody, we hope you, signed up to Tollgate with this e-mail. Confirm it within 3 \
-days, with the password that you chose:
+    MailKind.VERIFY_EMAIL: """You (or somebody else) signed up to Tollgate with this e-mail address. To confirm it, \
+open this link within 3 days and enter the password you chose:
 
 {link}
 
-If it was not you, do nothing: without this the account is of no use to anybody. If you want one yourself, choose \
-a password of your own there instead.
+If you did not sign up, ignore this mail: nobody can use the account until the address is confirmed. If you want the \
+account yourself, set your own password there instead.
 """,
-    MailKind.ALREADY_REGISTERED: """Somebody, perhaps you, tried to sign up to Tollgate with this e-mail, which has an \
-account already.
+    MailKind.ALREADY_REGISTERED: """You (or somebody else) tried to sign up to Tollgate with this e-mail address, \
+which already has an account.
 
-Sign in with your password, or ask for a new one if you have forgotten it. If it was not you, do nothing.
+Sign in with your password, or request a new one if you have forgotten it. If it was not you, ignore this mail.
 """,
-    MailKind.RESET_PASSWORD: """Somebody, we hope you, asked for a new password at Tollgate. Choose one within an hour:
+    MailKind.RESET_PASSWORD: """You (or somebody else) requested a new password for Tollgate. Set it within one hour:
 
 {link}
 
-If it was not you, do nothing: your password stays as it is.
+If it was not you, ignore this mail: your password does not change.
 """,
-    MailKind.PASSWORD_CHANGED: """The password of your account at Tollgate was changed from the address {address}, and \
-every other session was ended.
+    MailKind.PASSWORD_CHANGED: """The password of your Tollgate account was changed from the address {address}. All \
+other sessions were signed out.
 
-If it was not you, ask for a new password at once.
+If it was not you, request a new password now.
 """,
-    MailKind.INVITATION: """{inviter} invites you to the organization "{organization}" at Tollgate, as its {role}.
+    MailKind.INVITATION: """{inviter} invites you to the organization "{organization}" at Tollgate with the role {role}.
 
-Accept within 7 days, signed in with this e-mail; sign up with it first if you have no account:
+Sign in with this e-mail address (or sign up first) and accept within 7 days:
 
 {link}
 """,
-    MailKind.KEY_LEAKED: """Somebody found the text of the API key "{name}" ({hint}) and reported it to us.
+    MailKind.KEY_LEAKED: """Somebody found the API key "{name}" ({hint}) and reported it to us.
 
-We have revoked it: it works nowhere any more.
+We revoked it, so requests with it are rejected.
 
-Make a new one, and look for where the old one was written down.
+Create a new key, and remove the old one from where it was published.
 """,
 }
 
-# Where the console takes the token of each mail that carries one.
+# The console page that accepts each mail's token.
 PAGES = {
     MailKind.VERIFY_EMAIL: "verify-email",
     MailKind.RESET_PASSWORD: "reset-password",
@@ -71,7 +71,7 @@ PAGES = {
 
 
 def render(kind: MailKind, details: Mapping[str, Any], token: str | None, console_url: str | None) -> tuple[str, str]:
-    """A mail's subject and text. The token stands behind `#`: a browser does not send that to any server."""
+    """Return a mail's subject and text. The token follows `#`, because a browser sends that part to no server."""
     link = token
     if token is not None and console_url is not None:
         link = f"{console_url}/{PAGES[kind]}#token={token}"

@@ -1,4 +1,4 @@
-"""The mail server, over SMTP."""
+"""Delivery to the mail server over SMTP."""
 
 from email.message import EmailMessage
 
@@ -18,7 +18,7 @@ class Smtp:
         """Hand over one mail.
 
         Raises:
-            Retryable: the mail server does not answer, or does not take it.
+            Retryable: the mail server is unavailable or does not accept the mail.
         """
         settings = self._settings
         if settings.smtp_host is None:
@@ -36,5 +36,5 @@ class Smtp:
                 timeout=TIMEOUT_S,
             )
         except (aiosmtplib.SMTPException, OSError) as error:
-            # Not the error's own text: a server may answer with the recipient, who is nobody's business in a log.
-            raise Retryable(f"the mail server at {settings.smtp_host} answered {type(error).__name__}") from error
+            # Log no error text: a server may repeat the recipient's address in it.
+            raise Retryable(f"the mail server at {settings.smtp_host} failed: {type(error).__name__}") from error

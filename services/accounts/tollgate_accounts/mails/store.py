@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`: mails that wait, and the tokens that they carry."""
+"""Queries about queued mails and their tokens."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -27,16 +27,16 @@ class Mail(NamedTuple):
 async def add(
     connection: Connection, kind: MailKind, recipient: str, details: Mapping[str, str | int] | None = None
 ) -> None:
-    """Let a mail be sent once the caller's transaction is committed."""
+    """Queue a mail. It is sent after the caller's transaction commits."""
     await connection.execute(
         SQL["add_mail"],
         {"id": new_id(), "kind": kind.value, "recipient": recipient, "details": Jsonb(dict(details or {}))},
     )
 
 
-async def take(connection: Connection) -> Mail | None:
-    """The mail that is due longest, locked until the transaction ends."""
-    row = await rows.one(connection, SQL["take_mail"])
+async def claim(connection: Connection) -> Mail | None:
+    """Return the mail that has been due longest, locked until the transaction ends."""
+    row = await rows.fetch_one(connection, SQL["claim_mail"])
     return Mail(**row) if row else None
 
 
@@ -44,15 +44,15 @@ async def delete(connection: Connection, mail_id: str) -> None:
     await connection.execute(SQL["delete_mail"], {"id": mail_id})
 
 
-async def put_off(connection: Connection, mail_id: str, delay: timedelta) -> None:
-    await connection.execute(SQL["put_off_mail"], {"id": mail_id, "delay": delay})
+async def postpone(connection: Connection, mail_id: str, delay: timedelta) -> None:
+    await connection.execute(SQL["postpone_mail"], {"id": mail_id, "delay": delay})
 
 
 async def insert_token(
     connection: Connection, *, token_hash: str, recipient: str, purpose: str, lifetime: timedelta
 ) -> bool:
-    """False if nobody has this e-mail, or nothing is left to prove."""
-    row = await rows.one(
+    """Return False if nobody has this address, or the address is already verified."""
+    row = await rows.fetch_one(
         connection,
         SQL["insert_token"],
         token_hash=token_hash,
@@ -64,6 +64,6 @@ async def insert_token(
 
 
 async def set_invitation_token(connection: Connection, invitation_id: str, token_hash: str) -> bool:
-    """False if the invitation was withdrawn, or another took its place."""
-    row = await rows.one(connection, SQL["set_invitation_token"], id=invitation_id, token_hash=token_hash)
+    """Return False if the invitation was withdrawn or replaced."""
+    row = await rows.fetch_one(connection, SQL["set_invitation_token"], id=invitation_id, token_hash=token_hash)
     return row is not None

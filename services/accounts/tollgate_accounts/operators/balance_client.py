@@ -1,4 +1,4 @@
-"""The balance of an account, as the balance service has it: no service reads another's tables."""
+"""Client of the balance service. No service reads another service's tables."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from tollgate_accounts.operators import problems
 
 log = logging.getLogger(__name__)
 
-ANSWER_WITHIN_S = 5.0
+TIMEOUT_S = 5.0
 
 
 class Balance(BaseModel):
@@ -31,32 +31,30 @@ class BalanceClient:
         authorization: Callable[[], Awaitable[str]],
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Build it; connections are made when they are needed.
+        """Build the client. It connects on first use.
 
         Args:
-            balance_url: of the balance service.
-            authorization: gives what is shown as a bearer, a service's token.
-            transport: replaces the network.
+            balance_url: the base URL of the balance service.
+            authorization: returns the bearer token of this service.
+            transport: replaces the network in tests.
         """
-        self._http = httpx.AsyncClient(
-            base_url=balance_url, timeout=ANSWER_WITHIN_S, trust_env=False, transport=transport
-        )
+        self._http = httpx.AsyncClient(base_url=balance_url, timeout=TIMEOUT_S, trust_env=False, transport=transport)
         self._authorization = authorization
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
     async def read(self, account_id: str) -> Balance:
-        """What the account has; one without credit has nothing.
+        """Return the account's balance, which is zero for an account without credit.
 
         Raises:
-            Problem: the service does not answer, or not as it should.
+            Problem: the balance service is unavailable or its response is invalid.
         """
         headers = {"Authorization": f"Bearer {await self._authorization()}"}
         try:
-            answer = await self._http.get(f"/internal/v1/accounts/{account_id}/balance", headers=headers)
-            answer.raise_for_status()
-            return Balance.model_validate_json(answer.content)
+            response = await self._http.get(f"/internal/v1/accounts/{account_id}/balance", headers=headers)
+            response.raise_for_status()
+            return Balance.model_validate_json(response.content)
         except (httpx.HTTPError, ValidationError) as error:
-            log.warning("the balance of %s cannot be read: %r", account_id, error)
+            log.warning("cannot read the balance of %s: %r", account_id, error)
             raise problems.balance_unavailable() from error

@@ -1,4 +1,4 @@
-"""`grant-operator`: how the first operator becomes one."""
+"""`grant-operator`: creates the first operator."""
 
 import argparse
 
@@ -9,26 +9,26 @@ from tollgate_common.cli import Command
 from tollgate_common.errors import CommandError, Problem
 from tollgate_common.postgres.connection import connect
 
-# Whoever may run commands on the deployment's machines.
-AT_THE_COMMAND_LINE = Actor("operator", "command-line", "")
+# The actor of commands: anyone who may run commands on the deployment's machines.
+COMMAND_LINE_ACTOR = Actor("operator", "command-line", "")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("email", help="of a person who has signed up and confirmed it")
+    parser.add_argument("email", help="a verified e-mail address")
 
 
 async def grant(settings: AccountsSettings, arguments: argparse.Namespace) -> str:
-    """Make the person an operator; again is no error.
+    """Make the person an operator. Repeating this is not an error.
 
     Raises:
-        CommandError: nobody has signed up with this e-mail and confirmed it.
+        CommandError: no person with a verified address of this name exists.
     """
     async with await connect(settings.postgres_dsn.get_secret_value()) as connection, connection.transaction():
         try:
-            person_id = await handlers.grant(connection, AT_THE_COMMAND_LINE, arguments.email)
+            person_id = await handlers.grant(connection, COMMAND_LINE_ACTOR, arguments.email)
         except Problem as problem:
             raise CommandError(problem.detail) from problem
     return f"{arguments.email} (person {person_id}) is an operator"
 
 
-GRANT = Command("grant-operator", "make a person who has signed up an operator", add_arguments, grant)
+GRANT = Command("grant-operator", "make a signed-up person an operator", add_arguments, grant)

@@ -1,8 +1,8 @@
-"""What operators send and see."""
+"""Requests and responses of the operators' API."""
 
 from pydantic import BaseModel, Field
 
-from tollgate_accounts.audit.schemas import EntryView
+from tollgate_accounts.audit.schemas import AuditEntryView
 from tollgate_accounts.payments.schemas import Reason
 from tollgate_accounts.schemas import Email, Request, UtcTime
 
@@ -12,7 +12,7 @@ class ReasonRequest(Request):
 
 
 class OperatorRequest(Request):
-    email: Email = Field(description="of a person who has signed up")
+    email: Email = Field(description="a signed-up person's verified e-mail address")
 
 
 class FoundAccount(BaseModel):
@@ -36,7 +36,7 @@ class AccountDetails(FoundAccount):
     members: list[MemberView]
 
 
-class OperatorsKeyView(BaseModel):
+class OperatorKeyView(BaseModel):
     id: str
     name: str
     hint: str
@@ -45,8 +45,8 @@ class OperatorsKeyView(BaseModel):
     revoked_at: UtcTime | None
 
 
-class OperatorsKeyPage(BaseModel):
-    keys: list[OperatorsKeyView] = Field(description="newest first, revoked ones too")
+class OperatorKeyPage(BaseModel):
+    keys: list[OperatorKeyView] = Field(description="newest first, including revoked keys")
     next_after: str | None = Field(description="`after` of the next page; null on the last")
 
 
@@ -60,10 +60,10 @@ class OperatorList(BaseModel):
     operators: list[OperatorView]
 
 
-class OperatorsEntryView(EntryView):
-    account_id: str | None = Field(description="whose affairs were changed; null where it is no account's")
+class OperatorAuditEntryView(AuditEntryView):
+    account_id: str | None = Field(description="the account that the entry concerns, if any")
 
 
-class OperatorsEntryPage(BaseModel):
-    entries: list[OperatorsEntryView] = Field(description="newest first")
+class OperatorAuditPage(BaseModel):
+    entries: list[OperatorAuditEntryView] = Field(description="newest first")
     next_after: str | None = Field(description="`after` of the next page; null on the last")

@@ -1,4 +1,4 @@
-"""The use cases of organizations, one function each; each is one transaction, or a part of the caller's."""
+"""Use cases of organizations, one function each. Each is one transaction, or part of the caller's."""
 
 from tollgate_accounts.access import store as access_store
 from tollgate_accounts.access.permissions import Member, Person
@@ -10,12 +10,12 @@ from tollgate_accounts.organizations.store import Organization, OrganizationOfPe
 from tollgate_common.ids import new_id
 from tollgate_common.postgres.connection import Connection, Pool
 
-# Each has limits of its own, such as those on requests: a person is not to have them without end.
+# Each organization has its own limits, such as those on requests, so a person may not create arbitrarily many.
 MAX_ORGANIZATIONS = 10
 
 
 async def create_within(connection: Connection, actor: Actor, owner_id: str, name: str) -> str:
-    """A new organization with its first owner, in the caller's transaction; its id is the `account_id` from now on."""
+    """Create an organization and its first owner in the caller's transaction. Return its id, the `account_id`."""
     account_id = new_id()
     await store.insert_organization(connection, account_id, name, owner_id)
     await store.insert_membership(connection, account_id, owner_id, Role.OWNER)
@@ -43,17 +43,17 @@ async def list_of_person(pool: Pool, person_id: str) -> list[OrganizationOfPerso
 
 
 async def create(pool: Pool, caller: Person, name: str) -> Organization:
-    """Another organization, of whom the caller is the owner.
+    """Create another organization that the caller owns.
 
     Raises:
-        Problem: the person has founded enough of them.
+        Problem: the person has founded the maximum number of organizations.
     """
     async with pool.connection() as connection:
         await access_store.lock_person(connection, caller.person_id)
         if await store.count_founded(connection, caller.person_id) >= MAX_ORGANIZATIONS:
             raise problems.too_many_organizations(MAX_ORGANIZATIONS)
         account_id = await create_within(connection, caller.actor, caller.person_id, name)
-        await store.settle_sessions(connection, account_id, caller.person_id)
+        await store.assign_sessions(connection, account_id, caller.person_id)
         organization = await store.find_organization(connection, account_id)
     assert organization is not None, "it was just made"
     return organization
@@ -73,11 +73,11 @@ async def rename(pool: Pool, caller: Member, name: str) -> None:
 
 
 async def switch(pool: Pool, caller: Person, account_id: str) -> None:
-    """Let the session be about another organization.
+    """Switch the session to another organization.
 
     Raises:
-        Problem: the caller is no member there.
+        Problem: the caller is not a member of it.
     """
     async with pool.connection() as connection:
         if not await store.switch_session(connection, caller.session_id, account_id):
-            raise problems.organization_unknown()
+            raise problems.organization_not_found()

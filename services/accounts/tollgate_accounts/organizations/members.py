@@ -1,4 +1,4 @@
-"""The use cases of members and invitations, one function each; each is one transaction."""
+"""Use cases of members and invitations, one function each. Each is one transaction."""
 
 from datetime import timedelta
 
@@ -17,7 +17,7 @@ from tollgate_common.ids import new_id
 from tollgate_common.postgres.connection import Connection, Pool
 
 INVITATION_LIFETIME = timedelta(days=7)
-# Whom each role may invite; the others invite nobody.
+# The roles that each role may invite. Other roles invite nobody.
 INVITES = {Role.OWNER: frozenset(Role), Role.ADMIN: frozenset(Role) - {Role.OWNER}}
 
 
@@ -27,10 +27,10 @@ async def list_members(pool: Pool, account_id: str) -> list[Member]:
 
 
 async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) -> None:
-    """Make a member something else. Their open invitations end, if with the new role they could not send them.
+    """Change a member's role. Withdraws the member's open invitations that the new role could not send.
 
     Raises:
-        Problem: there is no such member, the caller may not decide this, or it would leave no owner.
+        Problem: there is no such member, the caller's role does not allow it, or no owner would remain.
     """
     async with pool.connection() as connection:
         before = await _may_change(connection, caller, person_id, becomes=role)
@@ -47,11 +47,13 @@ async def change_role(pool: Pool, caller: Caller, person_id: str, role: Role) ->
 
 
 async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
-    """End a membership; everybody may end their own. Sessions that were about it go on in another organization, and the
-    person's open invitations end.
+    """End a membership; every member may end their own.
+
+    The person's sessions in this organization switch to another one they belong to, or to none. Their open invitations
+    are withdrawn.
 
     Raises:
-        Problem: there is no such member, the caller may not decide this, or it would leave no owner.
+        Problem: there is no such member, the caller's role does not allow it, or no owner would remain.
     """
     async with pool.connection() as connection:
         role = await _may_change(connection, caller, person_id, becomes=None)
@@ -60,10 +62,12 @@ async def remove(pool: Pool, caller: Caller, person_id: str) -> None:
 
 
 async def reclaim(connection: Connection, actor: Actor) -> list[str]:
-    """Leave the actor alone in the organizations that they have founded and own, without open invitations, and take
-    them out of those that they have founded and that are others' now. In the caller's transaction.
+    """Remove everyone else's access to the organizations that the actor founded, in the caller's transaction.
 
-    Returns the organizations that are theirs alone.
+    Where the actor is an owner, all other members and open invitations are removed. Where the actor is no longer an
+    owner, the actor is removed instead, because the organization is now others'.
+
+    Returns the organizations in which the actor remains.
     """
     founded = await store.list_founded(connection, actor.id)
     own = [account_id for account_id, role in founded.items() if role == Role.OWNER]
@@ -75,7 +79,8 @@ async def reclaim(connection: Connection, actor: Actor) -> list[str]:
 
 
 async def _remove_others(connection: Connection, actor: Actor, account_id: str) -> None:
-    # Nobody invites any more then, and who is just accepting an invitation is a member once that is withdrawn.
+    # With the members locked nobody sends invitations. A person who accepts one concurrently is a member once the
+    # invitations are deleted, so the members are read again after that.
     await store.lock_members(connection, account_id)
     for gone in await store.delete_invitations(connection, account_id):
         await _record_withdrawal(connection, actor, account_id, gone)
@@ -98,7 +103,7 @@ async def _remove(connection: Connection, actor: Actor, account_id: str, person_
 
 
 async def _may_change(connection: Connection, caller: Caller, person_id: str, *, becomes: Role | None) -> Role:
-    """What the member is now. The caller's own role is read again under the lock: it may have just changed."""
+    """Return the member's current role. Reads the caller's role again under the lock, because it may have changed."""
     roles = await store.lock_members(connection, caller.account_id)
     now = roles.get(person_id)
     if now is None:
@@ -133,16 +138,17 @@ async def _record_withdrawal(connection: Connection, actor: Actor, account_id: s
 
 
 async def invite(pool: Pool, caller: Caller, email: str, role: Role) -> Invitation:
-    """Let a mail with a token go to somebody, who need not have an account yet.
+    """Queue an invitation mail. The recipient need not have an account yet.
 
     Raises:
-        Problem: the caller may not make owners, or nobody a member any more, or the e-mail is a member's.
+        Problem: the caller's role may no longer invite or may not invite this role, or the recipient is already a
+            member.
     """
     async with pool.connection() as connection:
-        # Read again: an invitation that is sent while its sender is removed must not outlive that.
+        # Read the role again: an invitation must not outlive the concurrent removal of its sender.
         callers = await store.share_role(connection, caller.account_id, caller.person_id)
         if callers not in INVITES:
-            raise access_problems.role_insufficient(*INVITES)
+            raise access_problems.insufficient_role(*INVITES)
         if role not in INVITES[callers]:
             raise problems.owners_only()
         members = await store.list_members(connection, caller.account_id)
@@ -183,10 +189,10 @@ async def list_invitations(pool: Pool, account_id: str) -> list[Invitation]:
 
 
 async def withdraw(pool: Pool, caller: Caller, invitation_id: str) -> None:
-    """End an invitation that was not accepted.
+    """Withdraw an open invitation.
 
     Raises:
-        Problem: there is none.
+        Problem: there is no such invitation.
     """
     async with pool.connection() as connection:
         email = await store.delete_invitation(connection, caller.account_id, invitation_id)
@@ -196,19 +202,19 @@ async def withdraw(pool: Pool, caller: Caller, invitation_id: str) -> None:
 
 
 async def accept(pool: Pool, caller: Person, token: str) -> tuple[str, Role]:
-    """Join the organization whose mail carried this token, and as what.
+    """Join the organization of an invitation. Return the organization and the role.
 
     Raises:
-        Problem: the token does not work for this person, or they are a member already.
+        Problem: the token is invalid for this person, or they are already a member.
     """
     async with pool.connection() as connection:
         accepted = await store.take_invitation(connection, token_hash(token), caller.email)
         if accepted is None:
-            raise problems.invitation_invalid()
+            raise problems.invalid_invitation()
         role = Role(accepted.role)
         if not await store.insert_membership(connection, accepted.account_id, caller.person_id, role):
             raise problems.already_joined()
-        await store.settle_sessions(connection, accepted.account_id, caller.person_id)
+        await store.assign_sessions(connection, accepted.account_id, caller.person_id)
         await audit.record(
             connection,
             caller.actor,

@@ -1,51 +1,51 @@
-"""What a call about organizations and their members is refused for."""
+"""Errors of organizations, members and invitations."""
 
 from http import HTTPStatus
 
 from tollgate_common.errors import Problem
 
 
-def organization_unknown() -> Problem:
-    """The same for one that does not exist and for one that the caller is no member of."""
-    detail = "you are a member of no such organization; GET /v1/organizations lists yours"
+def organization_not_found() -> Problem:
+    """The response is the same if the organization does not exist, so that it does not reveal which exist."""
+    detail = "you are not a member of this organization; GET /v1/organizations lists yours"
     return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail, field="account_id")
 
 
 def member_not_found() -> Problem:
-    detail = "this organization has no such member"
+    detail = "this organization has no member with this id; GET /v1/members lists them"
     return Problem(HTTPStatus.NOT_FOUND, "member_not_found", detail, field="person_id")
 
 
 def owners_only() -> Problem:
-    detail = "who is an owner, and who stays one, only owners decide"
+    detail = "only owners may grant or remove the role owner"
     return Problem(HTTPStatus.FORBIDDEN, "owners_only", detail, field="role")
 
 
 def last_owner() -> Problem:
-    detail = "an organization keeps an owner; make another member one first"
+    detail = "an organization needs an owner; make another member an owner first"
     return Problem(HTTPStatus.CONFLICT, "last_owner", detail, field="role")
 
 
 def already_member() -> Problem:
-    detail = "who has this e-mail is a member already; change their role instead"
+    detail = "the person with this e-mail address is already a member; change their role instead"
     return Problem(HTTPStatus.CONFLICT, "already_member", detail, field="email")
 
 
 def already_joined() -> Problem:
-    detail = "you are a member of this organization already, and stay what you are there"
+    detail = "you are already a member of this organization and keep your role"
     return Problem(HTTPStatus.CONFLICT, "already_joined", detail, field="token")
 
 
 def invitation_not_found() -> Problem:
-    detail = "this organization has no such open invitation"
+    detail = "this organization has no open invitation with this id; GET /v1/invitations lists them"
     return Problem(HTTPStatus.NOT_FOUND, "invitation_not_found", detail, field="invitation_id")
 
 
-def invitation_invalid() -> Problem:
-    detail = "this token never was, has expired, was used or withdrawn, or was sent to another e-mail than yours"
+def invalid_invitation() -> Problem:
+    detail = "this invitation is invalid, expired, used or withdrawn, or was sent to another e-mail; ask for a new one"
     return Problem(HTTPStatus.NOT_FOUND, "invalid_invitation", detail, field="token")
 
 
-def too_many_organizations(most: int) -> Problem:
-    detail = f"a person may found {most} organizations"
+def too_many_organizations(maximum: int) -> Problem:
+    detail = f"you have founded {maximum} organizations, which is the maximum"
     return Problem(HTTPStatus.CONFLICT, "too_many_organizations", detail)

@@ -9,11 +9,11 @@ from tollgate_accounts.schemas import Email, Name, Request, UtcTime
 
 
 class AccountView(BaseModel):
-    """Who calls, and in which organization."""
+    """The caller and the organization that the request is about."""
 
     account_id: str = Field(description="the organization's id")
     name: str
-    email: str = Field(description="the caller's own")
+    email: str = Field(description="the caller's")
     role: Role
     created_at: UtcTime
 
@@ -21,12 +21,12 @@ class AccountView(BaseModel):
 class OrganizationView(BaseModel):
     account_id: str
     name: str
-    role: Role = Field(description="the caller's own")
+    role: Role = Field(description="the caller's")
     created_at: UtcTime
 
 
 class OrganizationList(BaseModel):
-    organizations: list[OrganizationView] = Field(description="the one that the caller joined first comes first")
+    organizations: list[OrganizationView] = Field(description="in the order in which the caller joined")
 
 
 class OrganizationRequest(Request):
@@ -34,7 +34,7 @@ class OrganizationRequest(Request):
 
 
 class Switch(Request):
-    account_id: UUID = Field(description="of an organization that the caller is a member of")
+    account_id: UUID = Field(description="an organization that the caller belongs to")
 
 
 class MemberView(BaseModel):
@@ -45,7 +45,7 @@ class MemberView(BaseModel):
 
 
 class MemberList(BaseModel):
-    members: list[MemberView] = Field(description="who joined first comes first")
+    members: list[MemberView] = Field(description="in the order in which they joined")
 
 
 class RoleChange(Request):
@@ -66,10 +66,10 @@ class InvitationView(BaseModel):
 
 
 class InvitationList(BaseModel):
-    invitations: list[InvitationView] = Field(description="not accepted yet, oldest first")
+    invitations: list[InvitationView] = Field(description="open invitations, oldest first")
 
 
-class Acceptance(Request):
+class InvitationAcceptance(Request):
     token: str = Field(min_length=1, max_length=200, description="from the mail", examples=["tgm_..."])
 
 

@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
+"""Queries about organizations and members. Each function runs one statement in the caller's transaction."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -31,26 +31,26 @@ async def insert_organization(connection: Connection, account_id: str, name: str
 
 
 async def count_founded(connection: Connection, person_id: str) -> int:
-    row = await rows.one(connection, SQL["count_founded"], person_id=person_id)
+    row = await rows.fetch_one(connection, SQL["count_founded"], person_id=person_id)
     assert row is not None, "a count is a row"
     return int(row["founded"])
 
 
 async def insert_membership(connection: Connection, account_id: str, person_id: str, role: Role) -> bool:
-    """False if the person is a member already."""
-    row = await rows.one(
+    """Return False if the person is already a member."""
+    row = await rows.fetch_one(
         connection, SQL["insert_membership"], account_id=account_id, person_id=person_id, role=role.value
     )
     return row is not None
 
 
 async def find_organization(connection: Connection, account_id: str) -> Organization | None:
-    row = await rows.one(connection, SQL["find_organization"], id=account_id)
+    row = await rows.fetch_one(connection, SQL["find_organization"], id=account_id)
     return Organization(**row) if row else None
 
 
 async def list_organizations(connection: Connection, person_id: str) -> list[OrganizationOfPerson]:
-    found = await rows.every(connection, SQL["list_organizations"], person_id=person_id)
+    found = await rows.fetch_all(connection, SQL["list_organizations"], person_id=person_id)
     return [OrganizationOfPerson(**row) for row in found]
 
 
@@ -84,24 +84,27 @@ async def rename_organization(connection: Connection, account_id: str, name: str
 
 
 async def switch_session(connection: Connection, session_id: str, account_id: str) -> bool:
-    """False if the session's person is no member there."""
-    return await rows.one(connection, SQL["switch_session"], session_id=session_id, account_id=account_id) is not None
+    """Return False if the session's person is not a member of the organization."""
+    return (
+        await rows.fetch_one(connection, SQL["switch_session"], session_id=session_id, account_id=account_id)
+        is not None
+    )
 
 
 async def list_members(connection: Connection, account_id: str) -> list[Member]:
-    """Who joined first comes first."""
-    return [Member(**row) for row in await rows.every(connection, SQL["list_members"], account_id=account_id)]
+    """Return the members, in the order in which they joined."""
+    return [Member(**row) for row in await rows.fetch_all(connection, SQL["list_members"], account_id=account_id)]
 
 
 async def lock_members(connection: Connection, account_id: str) -> dict[str, Role]:
-    """Each person's role, which stays what it is until the transaction ends."""
-    found = await rows.every(connection, SQL["lock_members"], account_id=account_id)
+    """Lock the members and return each person's role, which cannot change until the transaction ends."""
+    found = await rows.fetch_all(connection, SQL["lock_members"], account_id=account_id)
     return {row["person_id"]: Role(row["role"]) for row in found}
 
 
 async def share_role(connection: Connection, account_id: str, person_id: str) -> Role | None:
-    """What a person is in an organization, which stays so until the transaction ends; None if they are no member."""
-    row = await rows.one(connection, SQL["share_role"], account_id=account_id, person_id=person_id)
+    """Return a person's role, which cannot change until the transaction ends, or None if they are not a member."""
+    row = await rows.fetch_one(connection, SQL["share_role"], account_id=account_id, person_id=person_id)
     return Role(row["role"]) if row else None
 
 
@@ -114,13 +117,13 @@ async def delete_membership(connection: Connection, account_id: str, person_id: 
 
 
 async def move_sessions(connection: Connection, account_id: str, person_id: str) -> None:
-    """Let no session of the person be about an organization that they have left."""
+    """Switch the person's sessions in this organization, which they have left, to another one or to none."""
     await connection.execute(SQL["move_sessions"], {"account_id": account_id, "person_id": person_id})
 
 
-async def settle_sessions(connection: Connection, account_id: str, person_id: str) -> None:
-    """Let the person's sessions that are about none be about this organization."""
-    await connection.execute(SQL["settle_sessions"], {"account_id": account_id, "person_id": person_id})
+async def assign_sessions(connection: Connection, account_id: str, person_id: str) -> None:
+    """Switch the person's sessions that have no organization to this one."""
+    await connection.execute(SQL["assign_sessions"], {"account_id": account_id, "person_id": person_id})
 
 
 async def upsert_invitation(
@@ -133,7 +136,7 @@ async def upsert_invitation(
     invited_by: str,
     lifetime: timedelta,
 ) -> Invitation:
-    row = await rows.one(
+    row = await rows.fetch_one(
         connection,
         SQL["upsert_invitation"],
         id=invitation_id,
@@ -149,33 +152,35 @@ async def upsert_invitation(
 
 
 async def list_invitations(connection: Connection, account_id: str) -> list[Invitation]:
-    """Oldest first."""
-    found = await rows.every(connection, SQL["list_invitations"], account_id=account_id)
+    """Return the open invitations, oldest first."""
+    found = await rows.fetch_all(connection, SQL["list_invitations"], account_id=account_id)
     return [Invitation(**row) for row in found]
 
 
 async def delete_invitation(connection: Connection, account_id: str, invitation_id: str) -> str | None:
-    """The e-mail that it was sent to; None if there is no such invitation."""
-    row = await rows.one(connection, SQL["delete_invitation"], account_id=account_id, id=invitation_id)
+    """Return the invitation's e-mail address, or None if there is no such invitation."""
+    row = await rows.fetch_one(connection, SQL["delete_invitation"], account_id=account_id, id=invitation_id)
     return row["email"] if row else None
 
 
 async def list_founded(connection: Connection, person_id: str) -> dict[str, Role]:
-    """The organizations that a person has founded and is a member of, and as what."""
-    found = await rows.every(connection, SQL["list_founded"], person_id=person_id)
+    """Return the organizations that the person founded and belongs to, with their role in each."""
+    found = await rows.fetch_all(connection, SQL["list_founded"], person_id=person_id)
     return {row["id"]: Role(row["role"]) for row in found}
 
 
 async def delete_invitations(connection: Connection, account_id: str) -> list[Withdrawn]:
-    """End all of an organization's."""
-    return [Withdrawn(**row) for row in await rows.every(connection, SQL["delete_invitations"], account_id=account_id)]
+    """Delete all of an organization's invitations."""
+    return [
+        Withdrawn(**row) for row in await rows.fetch_all(connection, SQL["delete_invitations"], account_id=account_id)
+    ]
 
 
 async def delete_invitations_of(
     connection: Connection, account_id: str, person_id: str, kept: Collection[Role]
 ) -> list[Withdrawn]:
-    """End those that the person has sent, but for these roles."""
-    found = await rows.every(
+    """Delete the invitations that the person sent, except those with a role in `kept`."""
+    found = await rows.fetch_all(
         connection,
         SQL["delete_invitations_of"],
         account_id=account_id,
@@ -186,5 +191,5 @@ async def delete_invitations_of(
 
 
 async def take_invitation(connection: Connection, token_hash: str, email: str) -> Accepted | None:
-    row = await rows.one(connection, SQL["take_invitation"], token_hash=token_hash, email_folded=fold(email))
+    row = await rows.fetch_one(connection, SQL["take_invitation"], token_hash=token_hash, email_folded=fold(email))
     return Accepted(**row) if row else None

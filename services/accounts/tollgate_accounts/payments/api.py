@@ -1,4 +1,4 @@
-"""Payments over HTTP: by customers, and what Stripe tells of them."""
+"""Payments over HTTP: the customers' routes and Stripe's webhook."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -7,98 +7,99 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 
 from tollgate_accounts.access import problems as access_problems
-from tollgate_accounts.access.permissions import Access, Member, Public
-from tollgate_accounts.access.roles import Role
+from tollgate_accounts.access.dependencies import PoolDep
+from tollgate_accounts.access.permissions import BillingMember, Public
 from tollgate_accounts.payments import handlers, problems
-from tollgate_accounts.payments.schemas import BegunPaymentView, OwnPaymentPage, PaymentRequest, PaymentView, Received
-from tollgate_accounts.payments.stripe_checkout import StripeCheckout
+from tollgate_accounts.payments.dependencies import StripeDep
+from tollgate_accounts.payments.schemas import OwnPaymentPage, PaymentRequest, PaymentView, Received, StartedPaymentView
 from tollgate_accounts.problems import bad_request, documented, invalid_input
 from tollgate_common.money import CURRENCY
-from tollgate_common.postgres.connection import Pool
 
 PAGE = 100
 MAX_PAGE = 1000
 WEBHOOK = "/v1/stripe/events"
-# Stripe's events are some kilobytes.
+# Stripe's events are a few kilobytes.
 MAX_EVENT_BYTES = 1 << 20
 
+router = APIRouter(tags=["payments"])
 
-def routes(pool: Pool, access: Access, stripe: StripeCheckout | None) -> APIRouter:
-    router = APIRouter(tags=["payments"])
-    payer = access.member(Role.OWNER, Role.ADMIN, Role.BILLING)
 
-    @router.post(
+@router.post(
+    "/v1/payments",
+    status_code=HTTPStatus.CREATED,
+    responses=documented(
         "/v1/payments",
-        status_code=HTTPStatus.CREATED,
-        responses=documented(
-            "/v1/payments",
-            *access_problems.OF_MEMBERS,
-            bad_request(),
-            invalid_input("amount_nano"),
-            problems.amount_out_of_range(handlers.MIN_NANO, handlers.MAX_NANO),
-            problems.currency_not_accepted("EUR", CURRENCY),
-            problems.payments_not_configured(),
-            problems.stripe_unavailable(),
-        ),
+        *access_problems.MEMBER_PROBLEMS,
+        bad_request(),
+        invalid_input("amount_nano"),
+        problems.amount_out_of_range(handlers.MIN_NANO, handlers.MAX_NANO),
+        problems.unsupported_currency("EUR", CURRENCY),
+        problems.payments_not_configured(),
+        problems.stripe_unavailable(),
+    ),
+)
+async def pay(pool: PoolDep, stripe: StripeDep, caller: BillingMember, body: PaymentRequest) -> StartedPaymentView:
+    """Starts a payment with Stripe Checkout. Send the customer to `pay_at`. Stripe's event grants the credit."""
+    if stripe is None:
+        raise problems.payments_not_configured()
+    payment, started = await handlers.pay(
+        pool,
+        stripe,
+        caller.actor,
+        account_id=caller.account_id,
+        amount_nano=body.amount_nano,
+        currency=body.currency,
+        email=caller.email,
     )
-    async def pay(caller: Annotated[Member, Depends(payer)], body: PaymentRequest) -> BegunPaymentView:
-        """Begin a payment with Stripe Checkout: send the customer to `pay_at`. Credit comes when Stripe says so."""
-        if stripe is None:
-            raise problems.payments_not_configured()
-        payment, begun = await handlers.pay(
-            pool,
-            stripe,
-            caller.actor,
-            account_id=caller.account_id,
-            amount_nano=body.amount_nano,
-            currency=body.currency,
-            email=caller.email,
-        )
-        return BegunPaymentView.begun(payment, begun.pay_at)
+    return StartedPaymentView.started(payment, started.pay_at)
 
-    @router.get(
-        "/v1/payments",
-        responses=documented("/v1/payments", *access_problems.OF_MEMBERS, invalid_input("limit")),
+
+@router.get(
+    "/v1/payments",
+    responses=documented("/v1/payments", *access_problems.MEMBER_PROBLEMS, invalid_input("limit")),
+)
+async def list_payments(
+    pool: PoolDep,
+    stripe: StripeDep,
+    caller: BillingMember,
+    after: Annotated[UUID | None, Query(description="`next_after` of the previous page")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
+) -> OwnPaymentPage:
+    found = await handlers.list_payments(pool, caller.account_id, str(after) if after else None, limit)
+    return OwnPaymentPage(
+        payments=[PaymentView.of(payment) for payment in found],
+        next_after=found[-1].id if len(found) == limit else None,
+        methods=[] if stripe is None else [stripe.name],
     )
-    async def list_payments(
-        caller: Annotated[Member, Depends(payer)],
-        after: Annotated[UUID | None, Query(description="`next_after` of the page before")] = None,
-        limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = PAGE,
-    ) -> OwnPaymentPage:
-        found = await handlers.list_payments(pool, caller.account_id, str(after) if after else None, limit)
-        return OwnPaymentPage(
-            payments=[PaymentView.of(payment) for payment in found],
-            next_after=found[-1].id if len(found) == limit else None,
-            methods=[] if stripe is None else [stripe.name],
-        )
 
-    @router.post(
+
+@router.post(
+    WEBHOOK,
+    dependencies=[Depends(Public("requires Stripe's signature"))],
+    responses=documented(
         WEBHOOK,
-        dependencies=[Depends(Public("takes only what Stripe has signed"))],
-        responses=documented(
-            WEBHOOK,
-            problems.signature_wrong(),
-            problems.event_too_large(),
-            problems.event_unreadable("KeyError('data')"),
-            problems.currency_not_accepted("EUR", CURRENCY),
-            problems.payments_not_configured(),
-        ),
-    )
-    async def take_event(
-        request: Request,
-        signature: Annotated[
-            str | None, Header(alias="Stripe-Signature", description="made by Stripe over the body")
-        ] = None,
-    ) -> Received:
-        """An event from Stripe, in any order and any number of times."""
-        if stripe is None:
-            raise problems.payments_not_configured()
-        payload = b""
-        async for chunk in request.stream():
-            payload += chunk
-            if len(payload) > MAX_EVENT_BYTES:
-                raise problems.event_too_large()
-        await handlers.take_event(pool, stripe, stripe.read(payload, signature))
-        return Received()
-
-    return router
+        problems.invalid_signature(),
+        problems.event_too_large(),
+        problems.invalid_event("KeyError('data')"),
+        problems.unsupported_currency("EUR", CURRENCY),
+        problems.payments_not_configured(),
+    ),
+)
+async def apply_event(
+    pool: PoolDep,
+    stripe: StripeDep,
+    request: Request,
+    signature: Annotated[
+        str | None, Header(alias="Stripe-Signature", description="Stripe's signature of the body")
+    ] = None,
+) -> Received:
+    """Accepts Stripe's events, in any order and any number of times."""
+    if stripe is None:
+        raise problems.payments_not_configured()
+    payload = b""
+    async for chunk in request.stream():
+        payload += chunk
+        if len(payload) > MAX_EVENT_BYTES:
+            raise problems.event_too_large()
+    await handlers.apply_event(pool, stripe, stripe.read(payload, signature))
+    return Received()

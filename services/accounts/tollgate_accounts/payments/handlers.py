@@ -1,8 +1,8 @@
-"""The use cases of payments.
+"""Use cases of payments.
 
-A payment's credit follows from facts alone: what was paid, less what refunds and disputes take now. `_settle` compares
-that with what has been posted and posts the difference: the first time a grant, afterwards adjustments. So events may
-come in any order and any number of times; the last of them leaves the same credit.
+A payment's credit is a function of recorded facts: the amount paid, less what refunds and disputes currently take.
+`_settle` compares it with what has been posted and posts the difference: first a grant, then adjustments. Events may
+therefore come in any order and any number of times; after the last one the credit is the same.
 """
 
 import logging
@@ -12,9 +12,9 @@ from tollgate_accounts.audit import store as audit
 from tollgate_accounts.audit.store import Actor, Detail
 from tollgate_accounts.credit import store as credit
 from tollgate_accounts.payments import problems, store
-from tollgate_accounts.payments.methods import Begun, Manual, Method, Order
-from tollgate_accounts.payments.store import NewPayment, Payment, Told
-from tollgate_accounts.payments.stripe_checkout import Ended, Event, Paid, Reduction, StripeCheckout
+from tollgate_accounts.payments.methods import Manual, Method, Order, StartedPayment
+from tollgate_accounts.payments.store import NewPayment, Payment, ReportedReduction
+from tollgate_accounts.payments.stripe_checkout import CheckoutEnded, CheckoutPaid, Event, Reduction, StripeCheckout
 from tollgate_common.events import CreditAdjusted, CreditGranted
 from tollgate_common.ids import new_id
 from tollgate_common.money import CURRENCY, NANO_PER_UNIT
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 MIN_NANO = 1 * NANO_PER_UNIT
 MAX_NANO = 10_000 * NANO_PER_UNIT
-# More than this in one act is a typing error.
+# A larger amount in one request is a typing error.
 MAX_MANUAL_NANO = 1_000_000 * NANO_PER_UNIT
 
 
 async def pay(
     pool: Pool, method: Method, actor: Actor, *, account_id: str, amount_nano: int, currency: str, email: str | None
-) -> tuple[Payment, Begun]:
-    """Begin a payment by a customer. The payment is recorded first: whatever the method tells of it is then known.
+) -> tuple[Payment, StartedPayment]:
+    """Start a customer's payment. It is recorded first, so that every later event about it is recognized.
 
     Raises:
-        Problem: the amount or the currency is not taken, or the method does not answer.
+        Problem: the amount or the currency is not allowed, or the payment method is unavailable.
     """
     check_currency(currency)
     if not MIN_NANO <= amount_nano <= MAX_NANO:
@@ -44,45 +44,45 @@ async def pay(
     async with pool.connection() as connection:
         new = NewPayment(payment_id, account_id, method.name, None, amount_nano, currency, "")
         await store.add_payment(connection, new)
-        await _record_begin(connection, actor, new)
-    begun = await method.begin(Order(payment_id, account_id, amount_nano, currency, email))
+        await _record_start(connection, actor, new)
+    started = await method.start(Order(payment_id, account_id, amount_nano, currency, email))
     async with pool.connection() as connection:
-        if begun.reference is not None:
-            await store.name_payment(connection, payment_id, begun.reference)
-        if begun.is_paid:
+        if started.reference is not None:
+            await store.set_reference(connection, payment_id, started.reference)
+        if started.is_paid:
             await _pay_in_full(connection, method, payment_id)
-        return await store.read_payment(connection, payment_id), begun
+        return await store.read_payment(connection, payment_id), started
 
 
-async def give(
+async def grant_credit(
     pool: Pool, actor: Actor, *, account_id: str, amount_nano: int, reason: str, reference: str | None
 ) -> Payment:
-    """Credit by an operator. With a reference, a repeated call gives nothing more.
+    """Grant credit as an operator. With a reference, repeating the request grants nothing more.
 
     Raises:
-        Problem: a credit of this reference was given with another account or amount.
+        Problem: the reference exists with another account or amount.
     """
     method = Manual()
     payment_id = new_id()
     async with pool.connection() as connection:
         new = NewPayment(payment_id, account_id, method.name, reference, amount_nano, CURRENCY, reason)
         if not await store.add_payment(connection, new):
-            assert reference is not None, "only references are taken"
+            assert reference is not None, "only a reference can exist already"
             given = await store.read_payment(
                 connection, await store.find_by_reference(connection, method.name, reference)
             )
             if (given.account_id, given.amount_nano) != (account_id, amount_nano):
-                raise problems.reference_taken()
+                raise problems.reference_exists()
             return given
-        await _record_begin(connection, actor, new)
-        begun = await method.begin(Order(payment_id, account_id, amount_nano, CURRENCY, None))
-        assert begun.is_paid, "an operator's word is the payment"
+        await _record_start(connection, actor, new)
+        started = await method.start(Order(payment_id, account_id, amount_nano, CURRENCY, None))
+        assert started.is_paid, "the manual method is paid at once"
         await _pay_in_full(connection, method, payment_id)
         return await store.read_payment(connection, payment_id)
 
 
 async def adjust(pool: Pool, actor: Actor, *, account_id: str, amount_nano: int, reason: str) -> str:
-    """A correction by an operator, up or down; its id."""
+    """Adjust credit up or down as an operator. Return the adjustment's id."""
     async with pool.connection() as connection:
         adjustment_id = await _adjust(connection, account_id, amount_nano, reason)
         details: dict[str, Detail] = {"amount_nano": amount_nano, "reason": reason}
@@ -98,16 +98,16 @@ async def adjust(pool: Pool, actor: Actor, *, account_id: str, amount_nano: int,
 
 
 async def list_payments(pool: Pool, account_id: str, after: str | None, limit: int) -> list[Payment]:
-    """Newest first, from behind the payment `after`."""
+    """Return a page of payments, newest first, starting after the payment `after`."""
     async with pool.connection() as connection:
         return await store.list_payments(connection, account_id, after, limit)
 
 
-async def take_event(pool: Pool, method: StripeCheckout, event: Event) -> None:
-    """Let an event have its effect, once, in one transaction.
+async def apply_event(pool: Pool, method: StripeCheckout, event: Event) -> None:
+    """Apply an event once, in one transaction.
 
     Raises:
-        Problem: a payment came in a currency that this deployment does not keep.
+        Problem: the payment's currency is not the deployment's.
     """
     if event.fact is None:
         return
@@ -115,35 +115,35 @@ async def take_event(pool: Pool, method: StripeCheckout, event: Event) -> None:
         if not await store.add_event(connection, method.name, event.id, event.type):
             return
         match event.fact:
-            case Paid():
-                payment_id = await _take_paid(connection, event.fact)
-            case Ended(payment_id=payment_id, state=state):
+            case CheckoutPaid():
+                payment_id = await _apply_paid(connection, event.fact)
+            case CheckoutEnded(payment_id=payment_id, state=state):
                 await store.mark_ended(connection, payment_id, state)
                 return
             case Reduction():
-                payment_id = await _take_reduction(connection, event, event.fact)
+                payment_id = await _apply_reduction(connection, event, event.fact)
         if payment_id is not None:
             await _settle(connection, method, payment_id)
 
 
-async def _take_paid(connection: Connection, paid: Paid) -> str | None:
+async def _apply_paid(connection: Connection, paid: CheckoutPaid) -> str | None:
     check_currency(paid.currency)
     if paid.intent is not None:
         await store.lock_intent(connection, paid.intent)
     payment = await store.lock_payment(connection, paid.payment_id)
     if payment is None:
-        # Of another deployment on the same Stripe account.
-        log.warning("Stripe tells of payment %s, which is not recorded here", paid.payment_id)
+        # Another deployment may use the same Stripe account.
+        log.warning("Stripe reported payment %s, which is not recorded here", paid.payment_id)
         return None
     await store.mark_paid(connection, payment.id, paid.amount_nano)
     if paid.intent is not None:
-        await store.name_intent(connection, payment.id, paid.intent)
+        await store.set_intent(connection, payment.id, paid.intent)
     return payment.id
 
 
-async def _take_reduction(connection: Connection, event: Event, reduction: Reduction) -> str | None:
+async def _apply_reduction(connection: Connection, event: Event, reduction: Reduction) -> str | None:
     await store.lock_intent(connection, reduction.intent)
-    told = Told(
+    reported = ReportedReduction(
         reduction.id,
         reduction.kind,
         reduction.intent,
@@ -154,8 +154,8 @@ async def _take_reduction(connection: Connection, event: Event, reduction: Reduc
         event.at,
         event.id,
     )
-    await store.save_reduction(connection, told)
-    # None before the payment's own event: that one will look for reductions.
+    await store.save_reduction(connection, reported)
+    # None until the payment's own event arrives, which then reads the reductions.
     return await store.find_by_intent(connection, reduction.intent)
 
 
@@ -167,7 +167,7 @@ async def _pay_in_full(connection: Connection, method: Method, payment_id: str) 
 
 
 async def _settle(connection: Connection, method: Method, payment_id: str) -> None:
-    """Post the difference between what the payment is worth and what has been posted for it."""
+    """Post the difference between the payment's current worth and what has been posted for it."""
     payment = await store.lock_payment(connection, payment_id)
     assert payment is not None, "the caller has found it"
     if payment.state != "paid":
@@ -192,7 +192,7 @@ async def _settle(connection: Connection, method: Method, payment_id: str) -> No
 
 
 async def _grant(connection: Connection, method: Method, payment: Payment) -> None:
-    """The payment's credit in full; its grant has the payment's id, so the ledger takes it once in any case."""
+    """Grant the payment's full amount. The grant has the payment's id, so the ledger applies it at most once."""
     assert payment.paid_at is not None, "it is paid"
     version = await credit.next_version(connection, payment.account_id)
     event = CreditGranted(
@@ -203,7 +203,7 @@ async def _grant(connection: Connection, method: Method, payment: Payment) -> No
         source=method.source,
         reason=payment.reason or f"payment by {method.name}",
     )
-    await credit.tell(connection, version, event)
+    await credit.publish(connection, version, event)
 
 
 async def _adjust(
@@ -226,21 +226,21 @@ async def _adjust(
         amount_nano=amount_nano,
         reason=reason,
     )
-    await credit.tell(connection, version, event)
+    await credit.publish(connection, version, event)
     return adjustment_id
 
 
 def check_currency(currency: str) -> None:
-    """Refuse money of another currency than the deployment's.
+    """Require the deployment's currency.
 
     Raises:
-        Problem: it is of another.
+        Problem: the currency is another.
     """
     if currency != CURRENCY:
-        raise problems.currency_not_accepted(currency, CURRENCY)
+        raise problems.unsupported_currency(currency, CURRENCY)
 
 
-async def _record_begin(connection: Connection, actor: Actor, payment: NewPayment) -> None:
+async def _record_start(connection: Connection, actor: Actor, payment: NewPayment) -> None:
     details: dict[str, Detail] = {"method": payment.method, "amount_nano": payment.amount_nano}
     if payment.reason:
         details["reason"] = payment.reason

@@ -1,25 +1,25 @@
-"""How money comes in: one interface, an implementation for each way.
+"""The interface of payment methods, and the operators' method.
 
-A method that ends at once says `is_paid`. One that sends the customer elsewhere says where, and tells what came of it
-later, by events: `tollgate_accounts.payments.handlers` takes those in any order and any number of times.
+A method that completes at once returns `is_paid`. A method that sends the customer elsewhere returns a URL and reports
+the outcome by events, which `tollgate_accounts.payments.handlers` accepts in any order and any number of times.
 """
 
 from typing import NamedTuple, Protocol
 
 
 class Order(NamedTuple):
-    """A payment that is recorded and not begun."""
+    """A payment that is recorded and not yet started."""
 
     payment_id: str
     account_id: str
     amount_nano: int
     currency: str
     email: str | None
-    """Of whoever pays, for the receipt."""
+    """The customer's e-mail address, for the receipt."""
 
 
-class Begun(NamedTuple):
-    """`reference` is the method's own name for the payment, `pay_at` where the customer pays."""
+class StartedPayment(NamedTuple):
+    """A started payment. `reference` is the method's own name for it; `pay_at` is where the customer pays."""
 
     is_paid: bool
     reference: str | None = None
@@ -29,32 +29,32 @@ class Begun(NamedTuple):
 class Method(Protocol):
     name: str
     source: str
-    """Of the grant: the ledger account that the credit comes from."""
+    """The grant's source: the ledger account that the credit comes from."""
 
     def check(self, amount_nano: int) -> None:
-        """See that such an amount can be paid so, before anything is recorded.
+        """Check that the amount is allowed, before anything is recorded.
 
         Raises:
-            Problem: it cannot.
+            Problem: the amount is not allowed.
         """
 
-    async def begin(self, order: Order) -> Begun:
-        """Begin a payment; called again with the same order, it begins nothing more.
+    async def start(self, order: Order) -> StartedPayment:
+        """Start a payment. Repeating this with the same order starts nothing more.
 
         Raises:
-            Problem: the method does not answer, or refuses the order.
+            Problem: the method is unavailable or rejects the order.
         """
 
 
 class Manual:
-    """Credit that an operator gives, with a reason: a transfer that arrived, a goodwill."""
+    """Credit that an operator grants with a reason, such as a bank transfer or a gesture of goodwill."""
 
     name = "manual"
     source = "manual"
 
     def check(self, amount_nano: int) -> None:
-        """Any amount can be given."""
+        """Accept any amount."""
 
-    async def begin(self, _order: Order) -> Begun:
-        """The operator's word is the payment."""
-        return Begun(is_paid=True)
+    async def start(self, _order: Order) -> StartedPayment:
+        """Return a payment that is already paid: the operator's request is the payment."""
+        return StartedPayment(is_paid=True)

@@ -6,23 +6,23 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from tollgate_accounts.payments.handlers import MAX_MANUAL_NANO
 from tollgate_accounts.payments.store import Payment
-from tollgate_accounts.schemas import NO_CONTROL_CHARACTER, Request, UtcTime, without_control_characters
+from tollgate_accounts.schemas import NO_CONTROL_CHARACTER, Request, UtcTime, reject_control_characters
 from tollgate_common.money import CURRENCY, decimal_from_nano
 
-# A reason that says nothing is none.
+# A reason of one or two characters explains nothing.
 Reason = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=3, max_length=500),
-    AfterValidator(without_control_characters),
+    AfterValidator(reject_control_characters),
     Field(json_schema_extra={"pattern": NO_CONTROL_CHARACTER}, examples=["bank transfer of 3 November"]),
 ]
 Reference = Annotated[
     str,
     StringConstraints(pattern=r"^[!-~]{1,100}$"),
-    Field(description="your own name for it: a call that is repeated with it has no second effect"),
+    Field(description="your own id of the request: repeating it with the same reference has no further effect"),
 ]
-Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$"), Field(description="no other is taken")]
-# Money is never guessed from a text or a float.
+Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$"), Field(description="the deployment's currency")]
+# Accept whole numbers only: text and floats would need a guess about money.
 Nano = Annotated[int, Field(strict=True, description="1 USD = 1,000,000,000", examples=[25_000_000_000])]
 
 
@@ -40,7 +40,7 @@ class CreditRequest(Request):
 
 class AdjustmentRequest(Request):
     amount_nano: Annotated[Nano, Field(ge=-MAX_MANUAL_NANO, le=MAX_MANUAL_NANO)] = Field(
-        description="negative takes credit: at most what there is, the rest from what comes"
+        description="negative amounts take existing credit first, and the rest from later credit"
     )
     currency: Currency = CURRENCY
     reason: Reason
@@ -60,8 +60,8 @@ class PaymentView(BaseModel):
     amount_nano: int
     amount: str = Field(examples=["25.00"])
     refunded_nano: int
-    disputed_nano: int = Field(description="what disputes hold back now, or have taken")
-    credited_nano: int = Field(description="what it has become in the account's credit")
+    disputed_nano: int = Field(description="what disputes currently take")
+    credited_nano: int = Field(description="the credit currently posted for it")
     reason: str
     created_at: UtcTime
     paid_at: UtcTime | None
@@ -71,11 +71,11 @@ class PaymentView(BaseModel):
         return cls.model_validate(payment._asdict() | {"amount": decimal_from_nano(payment.amount_nano)})
 
 
-class BegunPaymentView(PaymentView):
-    pay_at: str | None = Field(description="where the customer pays; null if there is nothing left to do")
+class StartedPaymentView(PaymentView):
+    pay_at: str | None = Field(description="where the customer pays; null if nothing is left to pay")
 
     @classmethod
-    def begun(cls, payment: Payment, pay_at: str | None) -> Self:
+    def started(cls, payment: Payment, pay_at: str | None) -> Self:
         return cls.model_validate(PaymentView.of(payment).model_dump() | {"pay_at": pay_at})
 
 
@@ -85,7 +85,7 @@ class PaymentPage(BaseModel):
 
 
 class OwnPaymentPage(PaymentPage):
-    methods: list[str] = Field(description="how a payment can be begun; empty if it cannot", examples=[["stripe"]])
+    methods: list[str] = Field(description="the available payment methods", examples=[["stripe"]])
 
 
 class Received(BaseModel):

@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
+"""Queries about payments. Each function runs one statement in the caller's transaction."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -37,8 +37,8 @@ class NewPayment(NamedTuple):
     reason: str
 
 
-class Told(NamedTuple):
-    """A refund or a dispute as an event tells it, and which event that was."""
+class ReportedReduction(NamedTuple):
+    """A refund or a dispute as an event reports it, with that event's time and id."""
 
     id: str
     kind: str
@@ -47,48 +47,48 @@ class Told(NamedTuple):
     status: str
     takes: bool
     rank: int
-    told_at: datetime
-    told_by: str
+    reported_at: datetime
+    reported_by: str
 
 
 async def add_payment(connection: Connection, payment: NewPayment) -> bool:
-    """False if the method has a payment of this reference."""
-    return await rows.one(connection, SQL["add_payment"], **payment._asdict()) is not None
+    """Return False if the method already has a payment with this reference."""
+    return await rows.fetch_one(connection, SQL["add_payment"], **payment._asdict()) is not None
 
 
 async def find_by_reference(connection: Connection, method: str, reference: str) -> str:
-    row = await rows.one(connection, SQL["find_by_reference"], method=method, reference=reference)
+    row = await rows.fetch_one(connection, SQL["find_by_reference"], method=method, reference=reference)
     assert row is not None, "payments are never deleted"
     return str(row["id"])
 
 
 async def read_payment(connection: Connection, payment_id: str) -> Payment:
-    row = await rows.one(connection, SQL["read_payment"], id=payment_id)
+    row = await rows.fetch_one(connection, SQL["read_payment"], id=payment_id)
     assert row is not None, "payments are never deleted"
     return Payment(**row)
 
 
 async def lock_payment(connection: Connection, payment_id: str) -> Payment | None:
-    row = await rows.one(connection, SQL["lock_payment"], id=payment_id)
+    row = await rows.fetch_one(connection, SQL["lock_payment"], id=payment_id)
     return Payment(**row) if row else None
 
 
 async def list_payments(connection: Connection, account_id: str, after: str | None, limit: int) -> list[Payment]:
-    """Newest first."""
-    found = await rows.every(connection, SQL["list_payments"], account_id=account_id, after=after, limit=limit)
+    """Return a page of payments, newest first."""
+    found = await rows.fetch_all(connection, SQL["list_payments"], account_id=account_id, after=after, limit=limit)
     return [Payment(**row) for row in found]
 
 
-async def name_payment(connection: Connection, payment_id: str, reference: str) -> None:
-    await connection.execute(SQL["name_payment"], {"id": payment_id, "reference": reference})
+async def set_reference(connection: Connection, payment_id: str, reference: str) -> None:
+    await connection.execute(SQL["set_reference"], {"id": payment_id, "reference": reference})
 
 
 async def mark_paid(connection: Connection, payment_id: str, amount_nano: int) -> None:
     await connection.execute(SQL["mark_paid"], {"id": payment_id, "amount_nano": amount_nano})
 
 
-async def name_intent(connection: Connection, payment_id: str, payment_intent: str) -> None:
-    await connection.execute(SQL["name_intent"], {"id": payment_id, "payment_intent": payment_intent})
+async def set_intent(connection: Connection, payment_id: str, payment_intent: str) -> None:
+    await connection.execute(SQL["set_intent"], {"id": payment_id, "payment_intent": payment_intent})
 
 
 async def mark_ended(connection: Connection, payment_id: str, state: str) -> None:
@@ -96,26 +96,26 @@ async def mark_ended(connection: Connection, payment_id: str, state: str) -> Non
 
 
 async def add_event(connection: Connection, method: str, event_id: str, kind: str) -> bool:
-    """False if it has been taken before."""
-    return await rows.one(connection, SQL["add_event"], method=method, event_id=event_id, type=kind) is not None
+    """Return False if the event has been applied before."""
+    return await rows.fetch_one(connection, SQL["add_event"], method=method, event_id=event_id, type=kind) is not None
 
 
 async def lock_intent(connection: Connection, payment_intent: str) -> None:
     await connection.execute(SQL["lock_intent"], {"payment_intent": payment_intent})
 
 
-async def save_reduction(connection: Connection, told: Told) -> None:
-    await connection.execute(SQL["save_reduction"], told._asdict())
+async def save_reduction(connection: Connection, reduction: ReportedReduction) -> None:
+    await connection.execute(SQL["save_reduction"], reduction._asdict())
 
 
 async def find_by_intent(connection: Connection, payment_intent: str) -> str | None:
-    row = await rows.one(connection, SQL["find_by_intent"], payment_intent=payment_intent)
+    row = await rows.fetch_one(connection, SQL["find_by_intent"], payment_intent=payment_intent)
     return str(row["id"]) if row else None
 
 
 async def sum_reductions(connection: Connection, payment_id: str) -> tuple[int, int]:
-    """What refunds and what disputes take now."""
-    row = await rows.one(connection, SQL["sum_reductions"], id=payment_id)
+    """Return the amounts that refunds and disputes currently take."""
+    row = await rows.fetch_one(connection, SQL["sum_reductions"], id=payment_id)
     assert row is not None, "a sum is a row"
     return int(row["refunded_nano"]), int(row["disputed_nano"])
 
@@ -143,8 +143,8 @@ async def add_adjustment(
     amount_nano: int,
     reason: str,
 ) -> datetime:
-    """When it was written."""
-    row = await rows.one(
+    """Return when the adjustment was recorded."""
+    row = await rows.fetch_one(
         connection,
         SQL["add_adjustment"],
         id=adjustment_id,

@@ -1,7 +1,7 @@
-"""Stripe Checkout: the customer pays on Stripe's page, and Stripe tells what happened by signed events.
+"""Stripe Checkout: the customer pays on Stripe's page, and Stripe reports the outcome by signed events.
 
-Written after Stripe's public API reference: https://docs.stripe.com/api/checkout/sessions/create and
-https://docs.stripe.com/webhooks. Only the official library builds requests and checks signatures.
+Follows Stripe's public API reference: https://docs.stripe.com/api/checkout/sessions/create and
+https://docs.stripe.com/webhooks. The official library builds every request and verifies every signature.
 """
 
 import json
@@ -14,17 +14,17 @@ import stripe
 from pydantic import SecretStr
 
 from tollgate_accounts.payments import problems
-from tollgate_accounts.payments.methods import Begun, Order
+from tollgate_accounts.payments.methods import Order, StartedPayment
 from tollgate_common.money import NANO_PER_UNIT
 
 log = logging.getLogger(__name__)
 
-# Stripe counts in the smallest coin: cents for USD, the one currency of a deployment.
+# Stripe counts in the smallest coin: cents for USD, the only currency of a deployment.
 NANO_PER_CENT = NANO_PER_UNIT // 100
 PAYMENT_ID = "payment_id"
 TIMEOUT_S = 20.0
 
-# Of refunds: until it has failed, a refund takes the money. Of disputes: inquiries (`warning_*`) take none.
+# A refund takes the money until it has failed. A dispute takes it, but an inquiry (`warning_*`) does not.
 _REFUND_RANKS = {"pending": 0, "requires_action": 0, "succeeded": 1, "failed": 2, "canceled": 2}
 _DISPUTE_RANKS = {
     "warning_needs_response": 0,
@@ -47,8 +47,8 @@ _TAKES_NOTHING = {
 }
 
 
-class Paid(NamedTuple):
-    """A checkout of ours was paid; `intent` names it in refunds and disputes."""
+class CheckoutPaid(NamedTuple):
+    """One of our checkouts was paid. Refunds and disputes refer to it by `intent`."""
 
     payment_id: str
     intent: str | None
@@ -56,15 +56,15 @@ class Paid(NamedTuple):
     currency: str
 
 
-class Ended(NamedTuple):
-    """A checkout of ours ended without a payment: `failed` or `expired`."""
+class CheckoutEnded(NamedTuple):
+    """One of our checkouts ended without a payment: `failed` or `expired`."""
 
     payment_id: str
     state: str
 
 
 class Reduction(NamedTuple):
-    """A refund or a dispute as this event tells it. Of two events that of the higher rank counts, then the newer."""
+    """A refund or a dispute as this event reports it. The event of the higher rank counts, then the newer one."""
 
     id: str
     kind: str
@@ -76,16 +76,16 @@ class Reduction(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What Stripe told; `fact` is None if it is none of our business."""
+    """An event from Stripe. `fact` is None if the event does not concern this deployment."""
 
     id: str
     type: str
     at: datetime
-    fact: Paid | Ended | Reduction | None
+    fact: CheckoutPaid | CheckoutEnded | Reduction | None
 
 
 class StripeCheckout:
-    """`Method` for cards and what else Stripe offers."""
+    """The payment `Method` for cards and the other ways that Stripe offers."""
 
     name = "stripe"
     source = "payment"
@@ -93,13 +93,13 @@ class StripeCheckout:
     def __init__(
         self, api_key: SecretStr, webhook_secret: SecretStr, *, api_url: str | None = None, return_url: str
     ) -> None:
-        """Build it; nothing is asked yet.
+        """Build the client. It sends nothing yet.
 
         Args:
             api_key: Stripe's secret key.
-            webhook_secret: signs the events that Stripe sends here.
+            webhook_secret: verifies the events that Stripe sends to this deployment.
             api_url: replaces Stripe's own address.
-            return_url: where Stripe sends the customer when they have paid, or not.
+            return_url: where Stripe sends the customer after a completed or canceled payment.
         """
         self._webhook_secret = webhook_secret
         self._return_url = return_url
@@ -116,13 +116,15 @@ class StripeCheckout:
 
     def check(self, amount_nano: int) -> None:
         if amount_nano % NANO_PER_CENT:
-            raise problems.amount_not_payable("a card is charged in whole cents")
+            raise problems.amount_not_allowed(
+                "amount_nano must be a multiple of 10,000,000: cards are charged in whole cents"
+            )
 
-    async def begin(self, order: Order) -> Begun:
-        """Open a checkout; Stripe makes one for an order, however often it is asked.
+    async def start(self, order: Order) -> StartedPayment:
+        """Open a checkout. Stripe opens one per order, however often this is repeated.
 
         Raises:
-            Problem: Stripe does not answer, or refuses.
+            Problem: Stripe is unavailable or rejects the order.
         """
         cents = order.amount_nano // NANO_PER_CENT
         metadata = {PAYMENT_ID: order.payment_id, "account_id": order.account_id}
@@ -150,32 +152,32 @@ class StripeCheckout:
         try:
             session = await self._client.v1.checkout.sessions.create_async(params=params, options=options)  # type: ignore[arg-type]
         except stripe.StripeError as error:
-            # Its message may quote what was sent, but never the key.
-            log.warning("Stripe began no checkout: %s %s", type(error).__name__, error.code)
+            # The error's message may quote what was sent, but never the key.
+            log.warning("Stripe did not open a checkout: %s %s", type(error).__name__, error.code)
             raise problems.stripe_unavailable() from error
-        return Begun(is_paid=False, reference=session.id, pay_at=session.url)
+        return StartedPayment(is_paid=False, reference=session.id, pay_at=session.url)
 
     def read(self, payload: bytes, signature: str | None) -> Event:
-        """What a signed event tells.
+        """Verify a signed event and return it.
 
         Raises:
-            Problem: it is not signed by Stripe, or was signed too long ago.
+            Problem: the event is not signed by Stripe, was signed too long ago, or is invalid.
         """
         try:
             secret = self._webhook_secret.get_secret_value()
             stripe.WebhookSignature.verify_header(payload, signature, secret, stripe.Webhook.DEFAULT_TOLERANCE)
-            told: dict[str, Any] = json.loads(payload)
+            event: dict[str, Any] = json.loads(payload)
             return Event(
-                told["id"], told["type"], datetime.fromtimestamp(told["created"], UTC), _fact(told["type"], told)
+                event["id"], event["type"], datetime.fromtimestamp(event["created"], UTC), _fact(event["type"], event)
             )
         except (stripe.SignatureVerificationError, UnicodeDecodeError) as error:
-            raise problems.signature_wrong() from error
+            raise problems.invalid_signature() from error
         except (ValueError, KeyError, TypeError) as error:
-            raise problems.event_unreadable(repr(error)) from error
+            raise problems.invalid_event(repr(error)) from error
 
 
-def _fact(kind: str, told: dict[str, Any]) -> Paid | Ended | Reduction | None:
-    thing = told["data"]["object"]
+def _fact(kind: str, event: dict[str, Any]) -> CheckoutPaid | CheckoutEnded | Reduction | None:
+    thing = event["data"]["object"]
     match kind:
         case "checkout.session.completed" | "checkout.session.async_payment_succeeded":
             return _paid(thing)
@@ -190,22 +192,22 @@ def _fact(kind: str, told: dict[str, Any]) -> Paid | Ended | Reduction | None:
     return None
 
 
-def _paid(session: dict[str, Any]) -> Paid | None:
-    payment_id = _ours(session)
-    # With a slow method, such as a bank debit, the session is completed before anything is paid.
+def _paid(session: dict[str, Any]) -> CheckoutPaid | None:
+    payment_id = _own_payment_id(session)
+    # With a slow method, such as a bank debit, the session completes before it is paid.
     if payment_id is None or session["payment_status"] != "paid":
         return None
     amount_nano = int(session["amount_total"]) * NANO_PER_CENT
-    return Paid(payment_id, session.get("payment_intent"), amount_nano, str(session["currency"]).upper())
+    return CheckoutPaid(payment_id, session.get("payment_intent"), amount_nano, str(session["currency"]).upper())
 
 
-def _ended(session: dict[str, Any], state: str) -> Ended | None:
-    payment_id = _ours(session)
-    return None if payment_id is None else Ended(payment_id, state)
+def _ended(session: dict[str, Any], state: str) -> CheckoutEnded | None:
+    payment_id = _own_payment_id(session)
+    return None if payment_id is None else CheckoutEnded(payment_id, state)
 
 
-def _ours(session: dict[str, Any]) -> str | None:
-    """Other checkouts of the same Stripe account are not ours."""
+def _own_payment_id(session: dict[str, Any]) -> str | None:
+    """Return our payment's id, or None for another checkout of the same Stripe account."""
     payment_id = (session.get("metadata") or {}).get(PAYMENT_ID)
     return None if payment_id is None else str(UUID(payment_id))
 
@@ -215,7 +217,7 @@ def _reduction(thing: dict[str, Any], kind: str, ranks: dict[str, int]) -> Reduc
     if intent is None:
         return None
     if status not in ranks:
-        raise ValueError(f"a {kind} has the unknown status {status[:40]!r}")
+        raise ValueError(f"the {kind} has the unknown status {status[:40]!r}")
     return Reduction(
         thing["id"],
         kind,

@@ -1,4 +1,4 @@
-"""`create-promo-code`: how an operator makes one."""
+"""`create-promo-code`: creates a promo code from the command line."""
 
 import argparse
 from collections.abc import Callable
@@ -21,23 +21,23 @@ MAX_CREDIT_DAYS = 36_500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("code", type=_code, help="3 to 40 letters, digits, - and _; capitals do not matter")
-    parser.add_argument("--amount-usd", type=_amount_nano, required=True, help="credit it gives, such as 10 or 2.50")
+    parser.add_argument("code", type=_code, help="3 to 40 letters, digits, - and _; case-insensitive")
+    parser.add_argument("--amount-usd", type=_amount_nano, required=True, help="the credit in USD, such as 10 or 2.50")
     parser.add_argument(
-        "--max-redemptions", type=_whole_number(MAX_REDEMPTIONS), help="how often it may be redeemed in all"
+        "--max-redemptions", type=_whole_number(MAX_REDEMPTIONS), help="maximum number of redemptions in total"
     )
-    parser.add_argument("--starts-at", type=_time, help="first moment, such as 2027-01-31T00:00:00Z")
-    parser.add_argument("--ends-at", type=_time, help="the moment from which on it is over")
+    parser.add_argument("--starts-at", type=_time, help="the time from which it is valid, such as 2027-01-31T00:00:00Z")
+    parser.add_argument("--ends-at", type=_time, help="the time at which it expires")
     parser.add_argument(
-        "--credit-expires-after-days", type=_whole_number(MAX_CREDIT_DAYS), help="how long the credit lasts"
+        "--credit-expires-after-days", type=_whole_number(MAX_CREDIT_DAYS), help="lifetime of the credit in days"
     )
 
 
 async def create(settings: AccountsSettings, arguments: argparse.Namespace) -> str:
-    """Make the code, or find it made with the same values.
+    """Create the code, or find it with the same values.
 
     Raises:
-        CommandError: it exists with other values, or it would be over before it starts.
+        CommandError: the code exists with other values, or it would end before it starts.
     """
     days = arguments.credit_expires_after_days
     wanted = PromoCode(
@@ -56,14 +56,14 @@ async def create(settings: AccountsSettings, arguments: argparse.Namespace) -> s
             await store.insert_promo_code(connection, new_id(), wanted)
             found = await store.find_promo_code(connection, wanted.code)
     if found is None:
-        raise CommandError(f"there is a campaign named {wanted.code}, which has other codes; choose another code")
+        raise CommandError(f"a campaign named {wanted.code} with other codes exists; choose another code")
     if found != wanted:
         raise CommandError(f"{wanted.code} exists with other values; {_difference(found, wanted)}")
-    return f"promo code {found.code} gives {decimal_from_nano(found.amount_nano)} USD"
+    return f"promo code {found.code} grants ${decimal_from_nano(found.amount_nano)}"
 
 
 CREATE = Command(
-    "create-promo-code", "create a promo code; again with the same values is no error", add_arguments, create
+    "create-promo-code", "create a promo code; repeating it with the same values is not an error", add_arguments, create
 )
 
 
@@ -81,7 +81,7 @@ def _code(text: str) -> str:
         return TypeAdapter(PromoCodeText).validate_python(text)
     except ValidationError as error:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no promo code; expected 3 to 40 letters, digits, - and _"
+            f"{text!r} is not a promo code; expected 3 to 40 letters, digits, - and _"
         ) from error
 
 
@@ -91,15 +91,17 @@ def _amount_nano(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     if not 0 < amount_nano <= MAX_AMOUNT_NANO:
-        most = decimal_from_nano(MAX_AMOUNT_NANO)
-        raise argparse.ArgumentTypeError(f"{text} is no credit; expected more than 0 and at most {most}")
+        maximum = decimal_from_nano(MAX_AMOUNT_NANO)
+        raise argparse.ArgumentTypeError(
+            f"${text} is not an allowed credit; expected more than $0 and at most ${maximum}"
+        )
     return amount_nano
 
 
-def _whole_number(most: int) -> Callable[[str], int]:
+def _whole_number(maximum: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most:,}")
+        if not text.isdecimal() or not 1 <= int(text) <= maximum:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {maximum:,}")
         return int(text)
 
     return parse
@@ -109,8 +111,10 @@ def _time(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        at = datetime.max  # noqa: DTZ901 - naive, so it is refused below
+        at = datetime.max  # noqa: DTZ901 - naive, so it is rejected below
     if at.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time with its zone; expected such as 2027-01-31T00:00:00Z")
-    # The database keeps milliseconds; a finer time would differ from itself once it is stored.
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time with a time zone; expected a time such as 2027-01-31T00:00:00Z"
+        )
+    # The database stores milliseconds; a finer time would not equal itself after storing.
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

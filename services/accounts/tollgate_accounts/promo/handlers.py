@@ -1,4 +1,4 @@
-"""The use cases of promo codes, one function each; each is one transaction."""
+"""Use cases of promo codes, one function each. Each is one transaction."""
 
 import secrets
 from datetime import UTC, datetime
@@ -13,32 +13,33 @@ from tollgate_common.events import CreditGranted
 from tollgate_common.ids import new_id
 from tollgate_common.postgres.connection import Connection, Pool
 
-# Without letters and digits that are mistaken for each other. 16 of 32 characters are 80 bits: nobody guesses one.
+# Excludes letters and digits that are easily confused. 16 of 32 characters are 80 bits, too many to guess.
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _GROUPS, _GROUP_LENGTH = 4, 4
 
 
 async def redeem(pool: Pool, actor: Actor, account_id: str, code: str) -> Grant:
-    """Turn a promo code into credit, once an account and once a person.
+    """Redeem a promo code for credit, once per account and once per person.
 
     Raises:
-        Problem: the code is unknown, not valid now or not for these, used up, or was redeemed by one of them before.
+        Problem: the code does not exist, is not valid now or not for this account, is exhausted, or is already
+            redeemed.
     """
     async with pool.connection() as connection:
         return await redeem_within(connection, actor, account_id, code, field="code")
 
 
 async def redeem_within(connection: Connection, actor: Actor, account_id: str, code: str, *, field: str) -> Grant:
-    """The same in the caller's transaction, which must end with it: it locks what everyone who redeems waits for."""
+    """Redeem a code in the caller's transaction. Make this the last step: its locks block all other redemptions."""
     redeemable = await store.find_redeemable(connection, code)
     if redeemable is None:
-        raise problems.promo_code_unknown(field)
+        raise problems.promo_code_not_found(field)
     if redeemable.is_early:
-        raise problems.promo_code_not_started(field)
+        raise problems.promo_code_not_active(field)
     if redeemable.is_over:
-        raise problems.promo_code_over(field)
+        raise problems.promo_code_expired(field)
     person_id = actor.id if actor.kind == "person" else None
-    # From here on the person's row is locked, the account's, and then those of the code and its campaign.
+    # Lock order: the person, the account, then the code and its campaign.
     if person_id is not None:
         await access_store.lock_person(connection, person_id)
     version = await credit.next_version(connection, account_id)
@@ -46,11 +47,11 @@ async def redeem_within(connection: Connection, actor: Actor, account_id: str, c
     grant = await store.insert_redemption(connection, account_id, person_id, new_id(), redeemable)
     if grant is None:
         raise problems.promo_code_already_redeemed(field)
-    redeemed = await store.count_of_redeemer(connection, redeemable, account_id, person_id)
+    redeemed = await store.count_redemptions(connection, redeemable, account_id, person_id)
     if redeemed.of_person_and_code > 1:
         raise problems.promo_code_already_redeemed(field)
     if redeemable.for_new_only and (version > 1 or redeemed.elsewhere):
-        raise problems.promo_code_for_new_accounts(field)
+        raise problems.promo_code_new_accounts_only(field)
     if max(redeemed.of_account, redeemed.of_person) > redeemable.max_per_account:
         raise problems.promo_campaign_limit_reached(field)
     event = CreditGranted(
@@ -62,71 +63,71 @@ async def redeem_within(connection: Connection, actor: Actor, account_id: str, c
         reason=code,
         expires_at=_utc(grant.expires_at),
     )
-    await credit.tell(connection, version, event)
+    await credit.publish(connection, version, event)
     details: dict[str, Detail] = {"code": code, "amount_nano": grant.amount_nano}
     await audit.record(
         connection, actor, "promo_code.redeemed", ("grant", grant.grant_id), account_id=account_id, details=details
     )
-    if not await store.count_redemption(connection, redeemable):
-        raise problems.promo_code_used_up(field)
+    if not await store.use_up(connection, redeemable):
+        raise problems.promo_code_exhausted(field)
     return grant
 
 
 async def create_campaign(pool: Pool, actor: Actor, terms: Terms, code: str | None) -> Campaign:
-    """A campaign, with one code for everybody if `code` is given.
+    """Create a campaign, with one code for everybody if `code` is given.
 
     Raises:
-        Problem: the name or the code is taken.
+        Problem: the name or the code exists.
     """
     campaign_id = new_id()
     async with pool.connection() as connection:
         if not await store.add_campaign(connection, campaign_id, terms):
-            raise problems.campaign_name_taken()
+            raise problems.campaign_exists()
         if code is not None and not await store.add_codes(connection, campaign_id, [code], None):
-            raise problems.promo_code_taken()
+            raise problems.promo_code_exists()
         details: dict[str, Detail] = {"name": terms.name, "amount_nano": terms.amount_nano, "code": code}
         await audit.record(
             connection, actor, "campaign.created", ("campaign", campaign_id), account_id=None, details=details
         )
-        return await _found(connection, campaign_id)
+        return await _require_campaign(connection, campaign_id)
 
 
 async def find_campaign(pool: Pool, campaign_id: str) -> Campaign:
-    """One campaign.
+    """Return one campaign.
 
     Raises:
-        Problem: there is none of that id.
+        Problem: there is no such campaign.
     """
     async with pool.connection() as connection:
-        return await _found(connection, campaign_id)
+        return await _require_campaign(connection, campaign_id)
 
 
 async def list_campaigns(pool: Pool, after: str | None, limit: int) -> list[Campaign]:
-    """Newest first, from behind the campaign `after`."""
+    """Return a page of campaigns, newest first, starting after the campaign `after`."""
     async with pool.connection() as connection:
         return await store.list_campaigns(connection, after, limit)
 
 
 async def stop_campaign(pool: Pool, actor: Actor, campaign_id: str) -> Campaign:
-    """End a campaign now and for ever; nothing happens if it was stopped before. Credit that was given stays.
+    """Stop a campaign permanently. Stopping it again has no effect, and granted credit remains.
 
     Raises:
-        Problem: there is none of that id.
+        Problem: there is no such campaign.
     """
     async with pool.connection() as connection:
         if await store.stop_campaign(connection, campaign_id):
             await audit.record(connection, actor, "campaign.stopped", ("campaign", campaign_id), account_id=None)
-        return await _found(connection, campaign_id)
+        return await _require_campaign(connection, campaign_id)
 
 
 async def generate_codes(pool: Pool, actor: Actor, campaign_id: str, count: int) -> list[str]:
-    """New codes for one use each.
+    """Generate single-use codes.
 
     Raises:
-        Problem: there is no such campaign, or it was stopped.
+        Problem: there is no such campaign, or it is stopped.
     """
     async with pool.connection() as connection:
-        campaign = await _found(connection, campaign_id)
+        campaign = await _require_campaign(connection, campaign_id)
         if campaign.stopped_at is not None:
             raise problems.campaign_stopped()
         codes: list[str] = []
@@ -145,17 +146,17 @@ async def generate_codes(pool: Pool, actor: Actor, campaign_id: str, count: int)
 
 
 async def list_codes(pool: Pool, campaign_id: str) -> list[UsedCode]:
-    """All codes of a campaign with how often each was redeemed.
+    """Return all codes of a campaign with the number of their redemptions.
 
     Raises:
-        Problem: there is none of that id.
+        Problem: there is no such campaign.
     """
     async with pool.connection() as connection:
-        await _found(connection, campaign_id)
+        await _require_campaign(connection, campaign_id)
         return await store.list_codes(connection, campaign_id)
 
 
-async def _found(connection: Connection, campaign_id: str) -> Campaign:
+async def _require_campaign(connection: Connection, campaign_id: str) -> Campaign:
     campaign = await store.find_campaign(connection, campaign_id)
     if campaign is None:
         raise problems.campaign_not_found()
@@ -168,5 +169,5 @@ def _new_code() -> str:
 
 
 def _utc(at: datetime | None) -> datetime | None:
-    # PostgreSQL gives times in its session's time zone.
+    # PostgreSQL returns times in the session's time zone.
     return at.astimezone(UTC) if at is not None else None

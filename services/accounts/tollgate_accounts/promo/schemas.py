@@ -15,7 +15,7 @@ MAX_AMOUNT_NANO = 1_000_000 * NANO_PER_UNIT
 PromoCodeText = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9_-]{3,40}$"),
-    Field(description="capitals and small letters are the same", examples=["WELCOME"]),
+    Field(description="case-insensitive", examples=["WELCOME"]),
 ]
 
 
@@ -37,16 +37,18 @@ AmountNano = Annotated[
 
 class CampaignRequest(Request):
     name: Name
-    amount_nano: AmountNano = Field(description="what one redemption gives; 1 USD = 1,000,000,000")
-    code: PromoCodeText | None = Field(None, description="one code for everybody; without it, generate codes")
+    amount_nano: AmountNano = Field(description="the credit of one redemption; 1 USD = 1,000,000,000")
+    code: PromoCodeText | None = Field(None, description="one code for everybody; omit it to generate single-use codes")
     starts_at: AwareTime | None = None
     ends_at: AwareTime | None = None
-    max_redemptions: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(None, description="in all")
+    max_redemptions: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
+        None, description="of all codes together"
+    )
     max_per_account: Annotated[int, Field(ge=1, le=1_000_000)] = Field(
-        1, description="how many codes one account may redeem, and one person over all their accounts"
+        1, description="how many codes an account may redeem, and a person in all their accounts"
     )
     audience: Literal["all", "new"] = Field(
-        "all", description="`new`: accounts that never had credit, of who has redeemed nothing elsewhere"
+        "all", description="`new`: accounts that never had credit, of persons who redeemed no code elsewhere"
     )
     credit_expires_after_days: Annotated[int, Field(ge=1, le=36_500)] | None = None
 
@@ -105,5 +107,5 @@ class CampaignView(BaseModel):
 
 
 class CampaignPage(BaseModel):
-    campaigns: list[CampaignView] = Field(description="newest first, stopped ones too")
+    campaigns: list[CampaignView] = Field(description="newest first, including stopped campaigns")
     next_after: str | None = Field(description="`after` of the next page; null on the last")

@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`. Each function is one statement; the caller's transaction holds them together."""
+"""Queries about promo codes and campaigns. Each function runs one statement in the caller's transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ SQL = Statements("tollgate_accounts.promo")
 
 
 class Terms(NamedTuple):
-    """What a campaign gives, and to whom; None is no bound."""
+    """The terms of a campaign. None means no limit."""
 
     name: str
     amount_nano: int
@@ -22,7 +22,7 @@ class Terms(NamedTuple):
     max_redemptions: int | None = None
     max_per_account: int = 1
     audience: str = "all"
-    """`all`, or `new`: accounts that have never had any credit."""
+    """`all`, or `new`: accounts that have never had credit."""
     credit_expires_after: timedelta | None = None
 
 
@@ -45,7 +45,7 @@ class Campaign(NamedTuple):
 
 
 class PromoCode(NamedTuple):
-    """A code that is a campaign of its own, as an operator creates it at the command line; None is no bound."""
+    """A code that is its own campaign, as the command line creates it. None means no limit."""
 
     code: str
     amount_nano: int
@@ -71,8 +71,8 @@ class Redeemable(NamedTuple):
     is_over: bool
 
 
-class Redeemed(NamedTuple):
-    """How often an account and a person have redeemed: codes of a campaign, a code, and any code elsewhere."""
+class RedemptionCounts(NamedTuple):
+    """The redemptions of an account and a person: of a campaign, of a code, and for the person's other accounts."""
 
     of_account: int
     of_person: int
@@ -88,15 +88,15 @@ class Grant(NamedTuple):
 
 
 async def add_campaign(connection: Connection, campaign_id: str, terms: Terms) -> bool:
-    """False if there is a campaign of that name."""
-    return await rows.one(connection, SQL["add_campaign"], id=campaign_id, **terms._asdict()) is not None
+    """Return False if a campaign with this name exists."""
+    return await rows.fetch_one(connection, SQL["add_campaign"], id=campaign_id, **terms._asdict()) is not None
 
 
 async def add_codes(
     connection: Connection, campaign_id: str, codes: Sequence[str], max_redemptions: int | None
 ) -> list[str]:
-    """Those that were not there before."""
-    added = await rows.every(
+    """Add the codes and return those that did not exist."""
+    added = await rows.fetch_all(
         connection,
         SQL["add_codes"],
         campaign_id=campaign_id,
@@ -108,26 +108,28 @@ async def add_codes(
 
 
 async def find_campaign(connection: Connection, campaign_id: str) -> Campaign | None:
-    row = await rows.one(connection, SQL["find_campaign"], id=campaign_id)
+    row = await rows.fetch_one(connection, SQL["find_campaign"], id=campaign_id)
     return Campaign(**row) if row else None
 
 
 async def list_campaigns(connection: Connection, after: str | None, limit: int) -> list[Campaign]:
-    """Newest first."""
-    return [Campaign(**row) for row in await rows.every(connection, SQL["list_campaigns"], after=after, limit=limit)]
+    """Return a page of campaigns, newest first."""
+    return [
+        Campaign(**row) for row in await rows.fetch_all(connection, SQL["list_campaigns"], after=after, limit=limit)
+    ]
 
 
 async def stop_campaign(connection: Connection, campaign_id: str) -> bool:
-    """False if it was stopped before."""
-    return await rows.one(connection, SQL["stop_campaign"], id=campaign_id) is not None
+    """Return False if the campaign was stopped before."""
+    return await rows.fetch_one(connection, SQL["stop_campaign"], id=campaign_id) is not None
 
 
 async def list_codes(connection: Connection, campaign_id: str) -> list[UsedCode]:
-    return [UsedCode(**row) for row in await rows.every(connection, SQL["list_codes"], campaign_id=campaign_id)]
+    return [UsedCode(**row) for row in await rows.fetch_all(connection, SQL["list_codes"], campaign_id=campaign_id)]
 
 
 async def insert_promo_code(connection: Connection, promo_code_id: str, promo_code: PromoCode) -> bool:
-    """A campaign of the code's name, with this one code. False, and nothing done, if one of that name exists."""
+    """Create a campaign named for the code, with this one code. Return False if one of that name exists."""
     terms = Terms(
         name=promo_code.code,
         amount_nano=promo_code.amount_nano,
@@ -143,40 +145,40 @@ async def insert_promo_code(connection: Connection, promo_code_id: str, promo_co
 
 
 async def find_promo_code(connection: Connection, code: str) -> PromoCode | None:
-    row = await rows.one(connection, SQL["find_promo_code"], code=code)
+    row = await rows.fetch_one(connection, SQL["find_promo_code"], code=code)
     return PromoCode(**row) if row else None
 
 
 async def find_redeemable(connection: Connection, code: str) -> Redeemable | None:
-    row = await rows.one(connection, SQL["find_redeemable"], code=code)
+    row = await rows.fetch_one(connection, SQL["find_redeemable"], code=code)
     return Redeemable(**row) if row else None
 
 
 async def lock_redeemable(connection: Connection, redeemable: Redeemable) -> None:
-    """Have everyone else who redeems a code of the campaign wait until the transaction has ended."""
-    await rows.one(connection, SQL["lock_redeemable"], promo_code_id=redeemable.id)
+    """Serialize redemptions: others of the same campaign wait until the transaction ends."""
+    await rows.fetch_one(connection, SQL["lock_redeemable"], promo_code_id=redeemable.id)
 
 
-async def count_of_redeemer(
+async def count_redemptions(
     connection: Connection, redeemable: Redeemable, account_id: str, person_id: str | None
-) -> Redeemed:
-    row = await rows.one(
+) -> RedemptionCounts:
+    row = await rows.fetch_one(
         connection,
-        SQL["count_of_redeemer"],
+        SQL["count_redemptions"],
         campaign_id=redeemable.campaign_id,
         promo_code_id=redeemable.id,
         account_id=account_id,
         person_id=person_id,
     )
     assert row is not None, "a count is a row"
-    return Redeemed(**row)
+    return RedemptionCounts(**row)
 
 
 async def insert_redemption(
     connection: Connection, account_id: str, person_id: str | None, grant_id: str, redeemable: Redeemable
 ) -> Grant | None:
-    """None if the account has redeemed this code before."""
-    row = await rows.one(
+    """Return None if the account has redeemed this code before."""
+    row = await rows.fetch_one(
         connection,
         SQL["insert_redemption"],
         grant_id=grant_id,
@@ -190,8 +192,11 @@ async def insert_redemption(
     return Grant(**row) if row else None
 
 
-async def count_redemption(connection: Connection, redeemable: Redeemable) -> bool:
-    """False if the code or its campaign is used up. Two statements, each under its row's lock, always in this order."""
-    if await rows.one(connection, SQL["count_redemption"], promo_code_id=redeemable.id) is None:
+async def use_up(connection: Connection, redeemable: Redeemable) -> bool:
+    """Count one redemption. Return False if the code or its campaign is exhausted.
+
+    Runs two statements, each under its row's lock, always in this order.
+    """
+    if await rows.fetch_one(connection, SQL["increment_code"], promo_code_id=redeemable.id) is None:
         return False
-    return await rows.one(connection, SQL["count_campaign"], campaign_id=redeemable.campaign_id) is not None
+    return await rows.fetch_one(connection, SQL["increment_campaign"], campaign_id=redeemable.campaign_id) is not None

@@ -1,2 +1,2 @@
--- For readiness: a service that starts before its tables are there must wait for them.
+-- Readiness compares these with the migrations that the service needs.
 SELECT name FROM migrations

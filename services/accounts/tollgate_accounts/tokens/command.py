@@ -1,4 +1,4 @@
-"""`rotate-signing-key`: how an operator makes a new key before its time."""
+"""`rotate-signing-key`: creates a signing key before the scheduled rotation."""
 
 import argparse
 
@@ -14,26 +14,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at-once",
         action="store_true",
-        help="for a key that leaked: the new one signs now, and every token that was given before is void",
+        help="for a leaked key: the new key signs now, and all earlier tokens become invalid",
     )
 
 
 async def rotate(settings: AccountsSettings, arguments: argparse.Namespace) -> str:
-    """Add a key.
+    """Add a signing key.
 
     Raises:
-        CommandError: the deployment has no secret to encrypt it with.
+        CommandError: TOLLGATE_SIGNING_SECRET is not set.
     """
     if settings.signing_secret is None:
-        raise CommandError("TOLLGATE_SIGNING_SECRET is not set, so there are no signing keys")
+        raise CommandError("TOLLGATE_SIGNING_SECRET is not set, so there are no signing keys to rotate")
     seal = Seal(settings.signing_secret.get_secret_value())
     async with await connect(settings.postgres_dsn.get_secret_value()) as connection, connection.transaction():
         if arguments.at_once:
             kid = await handlers.replace_keys(connection, seal)
-            return f"key {kid} signs from now on; all others are gone"
+            return f"key {kid} signs from now on; all other keys are deleted"
         await store.lock_signing_keys(connection)
-        kid = await handlers.add_key(connection, seal, handlers.PUBLISHED_BEFORE)
-    return f"key {kid} is published, and signs in {handlers.PUBLISHED_BEFORE}"
+        kid = await handlers.add_key(connection, seal, handlers.PUBLISH_AHEAD)
+    return f"key {kid} is published, and signs in {handlers.PUBLISH_AHEAD}"
 
 
-ROTATE = Command("rotate-signing-key", "make a new key for access tokens", add_arguments, rotate)
+ROTATE = Command("rotate-signing-key", "create a new signing key for access tokens", add_arguments, rotate)

@@ -1,8 +1,8 @@
-"""Signing keys and what they sign.
+"""Signing keys, and the tokens that they sign.
 
-A key is published for `PUBLISHED_BEFORE` before it signs, so every verifier knows it by then, and kept until the last
-token that it signed is dead. A key that this deployment's secret does not open is followed at once by one that it does:
-verifiers ask for a key that they do not know.
+A key is published for `PUBLISH_AHEAD` before it signs, so that every verifier has read it by then. It is kept until the
+last token that it signed has expired. If the deployment's secret cannot decrypt any key, a new one signs at once:
+verifiers fetch a key that they do not know.
 """
 
 import asyncio
@@ -22,30 +22,30 @@ log = logging.getLogger(__name__)
 
 PERSON_TOKEN_LIFETIME = timedelta(minutes=5)
 SERVICE_TOKEN_LIFETIME = timedelta(minutes=15)
-SIGNS_FOR = timedelta(days=30)
-PUBLISHED_BEFORE = timedelta(hours=1)
-# Longer than any token lives, by more than clocks may differ.
-KEPT_FOR = SERVICE_TOKEN_LIFETIME + timedelta(minutes=5)
-LOOK_EVERY_S = 60.0
+KEY_LIFETIME = timedelta(days=30)
+PUBLISH_AHEAD = timedelta(hours=1)
+# Longer than any token's lifetime, plus a margin for clock skew.
+RETENTION = SERVICE_TOKEN_LIFETIME + timedelta(minutes=5)
+POLL_INTERVAL_S = 60.0
 
-AT_ONCE = timedelta(0)
+IMMEDIATELY = timedelta(0)
 
 
 class Issuer:
     """Signs tokens with the keys in the database."""
 
     def __init__(self, pool: Pool, seal: Seal | None) -> None:
-        """Build it.
+        """Build the issuer.
 
         Args:
-            pool: of the database.
-            seal: opens the private keys; without it no token is signed.
+            pool: connections to the accounts database.
+            seal: decrypts the private keys. Without it, the issuer signs nothing.
         """
         self._pool = pool
         self._seal = seal
 
     async def for_member(self, person_id: str, account_id: str, role: str) -> tuple[str, AccessToken]:
-        """A token that says what the person is to the organization, as text and as what it says."""
+        """Return a token with the person's role in the organization, as text and as its claims."""
         signer = await self._signer()
         return signer.sign(subject=person_id, account_id=account_id, role=Role(role), lifetime=PERSON_TOKEN_LIFETIME)
 
@@ -60,32 +60,32 @@ class Issuer:
         )
 
     async def published(self) -> dict[str, Ed25519PublicKey]:
-        """The keys that verify tokens: yesterday's, today's and tomorrow's."""
+        """Return the keys that verify tokens: the previous, the current and the next one."""
         async with self._pool.connection() as connection:
             keys = await store.read_signing_keys(connection)
         return {key.kid: Ed25519PublicKey.from_public_bytes(key.public_key) for key in keys}
 
     async def rotate(self) -> None:
-        """Add the next key when its time has come, and remove those whose tokens are dead."""
+        """Add the next key when it is due, and delete keys whose tokens have all expired."""
         if self._seal is None:
             return
         async with self._pool.connection() as connection:
             await store.lock_signing_keys(connection)
             keys = await store.read_signing_keys(connection)
-            if not any(self._opens(key) for key in keys):
-                await add_key(connection, self._seal, AT_ONCE)
-            elif keys[-1].signs_since >= SIGNS_FOR - PUBLISHED_BEFORE:
-                await add_key(connection, self._seal, PUBLISHED_BEFORE)
-            await store.delete_dead_signing_keys(connection, KEPT_FOR)
+            if not any(self._is_usable(key) for key in keys):
+                await add_key(connection, self._seal, IMMEDIATELY)
+            elif keys[-1].signs_since >= KEY_LIFETIME - PUBLISH_AHEAD:
+                await add_key(connection, self._seal, PUBLISH_AHEAD)
+            await store.delete_dead_signing_keys(connection, RETENTION)
 
     async def run(self) -> None:
-        """Rotate when it is time, until cancelled; a database that is away is waited for."""
+        """Rotate keys until canceled. Retries while the database is unavailable."""
         while True:
             try:
                 await self.rotate()
             except psycopg.OperationalError as error:
-                log.warning("signing keys wait for the database: %s", error)
-            await asyncio.sleep(LOOK_EVERY_S)
+                log.warning("cannot rotate signing keys, retrying: %s", error)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     async def _signer(self) -> Signer:
         if self._seal is None:
@@ -101,33 +101,33 @@ class Issuer:
         async with self._pool.connection() as connection:
             keys = await store.read_signing_keys(connection)
         for stored in reversed(keys):
-            if stored.signs_since >= AT_ONCE:
+            if stored.signs_since >= IMMEDIATELY:
                 key = seal.open(stored.kid, stored.sealed_private_key)
                 if key is not None:
                     return Signer(stored.kid, key)
         return None
 
-    def _opens(self, stored: store.StoredKey) -> bool:
+    def _is_usable(self, stored: store.StoredKey) -> bool:
         assert self._seal is not None, "the caller has looked"
         is_ours = self._seal.open(stored.kid, stored.sealed_private_key) is not None
-        return is_ours and stored.signs_since >= AT_ONCE
+        return is_ours and stored.signs_since >= IMMEDIATELY
 
 
 async def add_key(connection: Connection, seal: Seal, signs_in: timedelta) -> str:
-    """A new key's name."""
+    """Add a key and return its id."""
     kid, key = new_id(), Ed25519PrivateKey.generate()
     await store.add_signing_key(
         connection,
         kid,
         public_key=key.public_key().public_bytes_raw(),
-        sealed_private_key=seal.close(kid, key),
+        sealed_private_key=seal.seal(kid, key),
         signs_in=signs_in,
     )
     return kid
 
 
 async def replace_keys(connection: Connection, seal: Seal) -> str:
-    """A new key that signs at once; all others are gone, and with them every token they signed."""
+    """Replace all keys by one that signs at once. Every token that they signed becomes invalid."""
     await store.lock_signing_keys(connection)
     await store.delete_signing_keys(connection)
-    return await add_key(connection, seal, AT_ONCE)
+    return await add_key(connection, seal, IMMEDIATELY)

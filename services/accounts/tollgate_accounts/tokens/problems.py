@@ -1,4 +1,4 @@
-"""Why no token is given."""
+"""Errors of access tokens."""
 
 from http import HTTPStatus
 
@@ -6,5 +6,5 @@ from tollgate_common.errors import Problem
 
 
 def tokens_not_configured() -> Problem:
-    detail = "this deployment gives no access tokens: TOLLGATE_SIGNING_SECRET is not set"
+    detail = "access tokens are disabled; the operator enables them with TOLLGATE_SIGNING_SECRET"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "tokens_not_configured", detail)

@@ -1,4 +1,4 @@
-"""How private keys lie in the database: encrypted, so that a copy of it signs nothing."""
+"""Encryption of the private keys in the database, so that a copy of the database signs nothing."""
 
 import secrets
 
@@ -13,18 +13,18 @@ _KEY_BYTES = 32
 
 
 class Seal:
-    """AES-256-GCM with a key derived from the deployment's secret, bound to the name of the sealed key."""
+    """AES-256-GCM with a key derived from the deployment's secret. The ciphertext is bound to the key's id."""
 
     def __init__(self, secret: str) -> None:
         derive = HKDF(SHA256(), _KEY_BYTES, salt=None, info=b"tollgate signing keys")
         self._cipher = AESGCM(derive.derive(secret.encode()))
 
-    def close(self, kid: str, key: Ed25519PrivateKey) -> bytes:
+    def seal(self, kid: str, key: Ed25519PrivateKey) -> bytes:
         nonce = secrets.token_bytes(_NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, key.private_bytes_raw(), kid.encode())
 
     def open(self, kid: str, sealed: bytes) -> Ed25519PrivateKey | None:
-        """None if it was sealed with another secret, or for another name."""
+        """Return None if the key was sealed with another secret or for another id."""
         try:
             raw = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], kid.encode())
         except InvalidTag:

@@ -1,4 +1,4 @@
-"""Runs the statements of `sql/`: the keys that sign tokens."""
+"""Queries about the keys that sign tokens."""
 
 from datetime import timedelta
 from typing import NamedTuple
@@ -23,8 +23,8 @@ async def lock_signing_keys(connection: Connection) -> None:
 
 
 async def read_signing_keys(connection: Connection) -> list[StoredKey]:
-    """The newest last."""
-    return [StoredKey(**row) for row in await rows.every(connection, SQL["read_signing_keys"])]
+    """Return all keys, the newest last."""
+    return [StoredKey(**row) for row in await rows.fetch_all(connection, SQL["read_signing_keys"])]
 
 
 async def add_signing_key(
@@ -36,8 +36,8 @@ async def add_signing_key(
     )
 
 
-async def delete_dead_signing_keys(connection: Connection, kept_for: timedelta) -> None:
-    await connection.execute(SQL["delete_dead_signing_keys"], {"kept_for": kept_for})
+async def delete_dead_signing_keys(connection: Connection, retention: timedelta) -> None:
+    await connection.execute(SQL["delete_dead_signing_keys"], {"retention": retention})
 
 
 async def delete_signing_keys(connection: Connection) -> None:

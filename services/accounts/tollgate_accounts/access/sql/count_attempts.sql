@@ -1,5 +1,5 @@
--- Counted before anything is looked at, and in one statement, so that guesses sent all at once count too. In one
--- order, so that two who count the same rows do not wait for each other.
+-- Attempts are counted before they are processed, in one statement, so that concurrent guesses count too. The fixed
+-- order prevents deadlocks between two callers that count the same rows.
 INSERT INTO attempts AS counted (action, subject, attempts, ends_at)
 SELECT action, subject, 1, now() + window_length
 FROM unnest(%(actions)s::text[], %(subjects)s::text[], %(windows)s::interval[]) AS tried (action, subject, window_length)

@@ -1,2 +1,2 @@
--- What is counted by person is counted under this lock, so that none of it comes between. Taken before other rows' locks.
+-- Per-person counts are made under this lock, which serializes them. Take it before locks of other rows.
 SELECT 1 AS locked FROM persons WHERE id = %(id)s FOR NO KEY UPDATE

@@ -1,5 +1,5 @@
--- A page of what was done in an organization, newest first; a person is shown by their e-mail, what has a name by that.
--- Each is found by its key: what is no id of such a thing is not compared.
+-- Returns a page of an organization's entries, newest first. Persons appear with their e-mail address, keys and
+-- projects with their name. The CASE expressions compare only ids of the matching kind.
 SELECT audit_log.id::text AS id, audit_log.at, actor_kind, actor_id, actors.email AS actor_email, address, action,
     target_kind, target_id, coalesce(targets.email, api_keys.name, projects.name) AS target_name, details
 FROM audit_log

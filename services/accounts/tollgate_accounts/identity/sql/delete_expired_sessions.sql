@@ -1,2 +1,2 @@
--- Run at each sign-in, so that a person's old sessions do not pile up.
+-- Runs at each sign-in, so that a person's old sessions do not accumulate.
 DELETE FROM sessions WHERE person_id = %(person_id)s AND expires_at <= now()

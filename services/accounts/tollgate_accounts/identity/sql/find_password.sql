@@ -1,2 +1,2 @@
--- Who changes the password must know the one before.
+-- A password change requires the current password.
 SELECT password_hash FROM persons WHERE id = %(id)s

@@ -1,4 +1,4 @@
--- Only the token's hash is kept: who reads this table cannot sign in with it.
+-- Stores only the token's hash, so that nobody who reads this table can sign in with it.
 INSERT INTO sessions (id, token_hash, person_id, account_id, user_agent, address, expires_at)
 VALUES (
     %(id)s, %(token_hash)s, %(person_id)s,

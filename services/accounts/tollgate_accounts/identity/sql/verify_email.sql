@@ -1,4 +1,4 @@
--- The first time is what counts; the code of the sign-up is redeemed with it, once.
+-- Keeps the time of the first verification, and returns the sign-up's promo code once, to be redeemed.
 UPDATE persons AS changed SET email_verified_at = coalesce(changed.email_verified_at, now()), sign_up_promo_code = NULL
 FROM (SELECT id, sign_up_promo_code, email_verified_at FROM persons WHERE id = %(id)s FOR UPDATE) AS before
 WHERE changed.id = before.id

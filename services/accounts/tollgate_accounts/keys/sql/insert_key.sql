@@ -1,4 +1,4 @@
--- The first version of a key; its text is not stored, only its hash and its hint.
+-- Inserts a key's first version. Its text is not stored, only its hash and its hint.
 INSERT INTO api_keys (
     id, account_id, name, key_hash, hint, project_id, models, allowed_ips, limits, budgets, usage_scope, expires_at,
     replaces, first_id, created_by

@@ -1,4 +1,4 @@
--- The newest moment counts, whatever order the events are read in; written at most once in a while for each key.
+-- Keeps the newest time, whatever the order of the events. Updates each key at most once per interval.
 UPDATE api_keys SET last_used_at = used.at
 FROM unnest(%(ids)s::uuid[], %(times)s::timestamptz[]) AS used (id, at)
 WHERE api_keys.id = used.id

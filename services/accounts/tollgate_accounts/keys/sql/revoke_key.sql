@@ -1,4 +1,4 @@
--- The row stays: its usage is still shown by key.
+-- The row remains, because usage is shown by key.
 UPDATE api_keys SET revoked_at = now(), version = version + 1
 WHERE id = %(id)s AND account_id = %(account_id)s
 RETURNING version

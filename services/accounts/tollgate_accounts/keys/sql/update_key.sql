@@ -1,4 +1,4 @@
--- Everything that may be changed, after the key was locked; each change is a new version.
+-- Writes every changeable setting of a locked key. Each change is a new version.
 UPDATE api_keys SET
     name = %(name)s, project_id = %(project_id)s, models = %(models)s, allowed_ips = %(allowed_ips)s,
     limits = %(limits)s, budgets = %(budgets)s, usage_scope = %(usage_scope)s, expires_at = %(expires_at)s,

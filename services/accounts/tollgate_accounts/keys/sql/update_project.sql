@@ -1,4 +1,4 @@
--- Locks the project until the transaction ends: a key that joins it meanwhile waits, and then takes the new budgets.
+-- Locks the project until the transaction ends. A key that joins concurrently waits, then reads the new budgets.
 UPDATE projects SET
     name = coalesce(%(name)s, name),
     budgets = coalesce(%(budgets)s::jsonb, budgets)

@@ -1,2 +1,2 @@
--- It was sent, or there was nobody to send it to.
+-- The mail was sent, or is no longer needed.
 DELETE FROM mails WHERE id = %(id)s

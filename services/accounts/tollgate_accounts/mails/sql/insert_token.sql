@@ -1,4 +1,4 @@
--- No row comes back for an e-mail that nobody has, or that is verified already.
+-- Returns no row if nobody has the address, or it is already verified.
 INSERT INTO mail_tokens (token_hash, person_id, purpose, expires_at)
 SELECT %(token_hash)s, id, %(purpose)s, now() + %(lifetime)s
 FROM persons

@@ -1,4 +1,4 @@
--- The accounts that a person is a member of.
+-- Finds the accounts that a person is a member of.
 SELECT organisations.id::text AS id, organisations.name, organisations.created_at, organisations.suspended_at
 FROM organisations
 JOIN memberships ON memberships.account_id = organisations.id

@@ -1,2 +1,2 @@
--- Whom an operator names by their e-mail: who reads its mails, not whoever signed up with it.
+-- Finds a person by their verified e-mail address. An unverified one may be a stranger's sign-up.
 SELECT id::text AS id FROM persons WHERE email_folded = %(email_folded)s AND email_verified_at IS NOT NULL

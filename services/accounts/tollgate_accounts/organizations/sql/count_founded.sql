@@ -1,2 +1,2 @@
--- Whatever became of them: a person who passes an organization on has founded it all the same.
+-- Counts every organization that the person founded, including those that they have passed on.
 SELECT count(*) AS founded FROM organisations WHERE founded_by = %(person_id)s

@@ -1,2 +1,2 @@
--- Withdrawn; its token works no more.
+-- Withdraws an invitation, whose token stops working.
 DELETE FROM invitations WHERE account_id = %(account_id)s AND id = %(id)s RETURNING email, role

@@ -1,4 +1,4 @@
--- What a person has founded and is a member of, and as what: it may have been passed on.
+-- Returns the organizations that a person founded and belongs to, with their role, which may no longer be owner.
 SELECT organisations.id::text AS id, memberships.role
 FROM organisations JOIN memberships ON memberships.account_id = organisations.id
 WHERE organisations.founded_by = %(person_id)s AND memberships.person_id = %(person_id)s

@@ -1,4 +1,4 @@
--- A session that was about this organization is about another one of the person's; null where they have none.
+-- Switches the sessions in this organization to another one the person belongs to, or to none.
 UPDATE sessions SET account_id = (
     SELECT account_id FROM memberships WHERE person_id = %(person_id)s ORDER BY created_at, account_id LIMIT 1
 )

@@ -1,2 +1,2 @@
--- The name is for people; nothing refers to it.
+-- Names are for people; nothing refers to them.
 UPDATE organisations SET name = %(name)s WHERE id = %(id)s

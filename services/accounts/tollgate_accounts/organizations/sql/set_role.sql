@@ -1,2 +1,2 @@
--- After the members were locked.
+-- The members must be locked.
 UPDATE memberships SET role = %(role)s WHERE account_id = %(account_id)s AND person_id = %(person_id)s

@@ -1,4 +1,4 @@
--- No row comes back unless the person is a member there, and stays one until the transaction ends.
+-- Returns no row unless the person is a member there, which they remain until the transaction ends.
 UPDATE sessions SET account_id = membership.account_id
 FROM (
     SELECT memberships.account_id

@@ -1,4 +1,4 @@
--- One for each e-mail: a second invitation takes the place of the first, whose token then works no more.
+-- An address has one invitation: a second one replaces the first, whose token stops working.
 INSERT INTO invitations (id, account_id, email, email_folded, role, invited_by, expires_at)
 VALUES (
     %(id)s, %(account_id)s, %(email)s, %(email_folded)s, %(role)s, %(invited_by)s, now() + %(lifetime)s

@@ -1,2 +1,2 @@
--- Null while the event that names the payment's intent has not come.
+-- Returns no row until the event arrives that names the payment's intent.
 SELECT id::text AS id FROM payments WHERE payment_intent = %(payment_intent)s

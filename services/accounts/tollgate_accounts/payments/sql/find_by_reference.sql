@@ -1,2 +1,2 @@
--- For a call that is repeated.
+-- Finds the payment of a repeated request.
 SELECT id::text AS id FROM payments WHERE method = %(method)s AND reference = %(reference)s

@@ -1,2 +1,2 @@
--- Failed or expired; only a payment that nobody has paid.
+-- Marks a payment as failed or expired, unless it is paid.
 UPDATE payments SET state = %(state)s WHERE id = %(id)s AND state = 'pending'

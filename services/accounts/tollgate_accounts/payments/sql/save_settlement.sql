@@ -1,4 +1,4 @@
--- What the payment has become, in the transaction of the messages that tell it.
+-- Records what has been posted, in the transaction of the events to the ledger.
 UPDATE payments
 SET refunded_nano = %(refunded_nano)s, disputed_nano = %(disputed_nano)s, credited_nano = %(credited_nano)s,
     granted = true

@@ -1,4 +1,4 @@
--- No row comes back when the name is taken; the caller then compares or refuses.
+-- Returns no row if the name exists; the caller then compares or rejects.
 INSERT INTO campaigns
     (id, name, amount_nano, starts_at, ends_at, max_redemptions, max_per_account, audience, credit_expires_after)
 VALUES (

@@ -1,4 +1,4 @@
--- A code with the terms of its campaign, as the command that makes both created them.
+-- Finds a code with its campaign's terms, as the command line created both.
 SELECT code, amount_nano, starts_at, ends_at, promo_codes.max_redemptions, credit_expires_after
 FROM promo_codes JOIN campaigns ON campaigns.id = campaign_id
 WHERE code = %(code)s

@@ -1,4 +1,4 @@
--- What a redemption of this code would give, to whom, and whether now is within its time.
+-- Finds the terms of a redemption of this code, and whether it is valid now.
 SELECT promo_codes.id::text AS id, campaign_id::text AS campaign_id, amount_nano,
     now() + credit_expires_after AS expires_at, max_per_account, audience = 'new' AS for_new_only,
     coalesce(starts_at > now(), false) AS is_early,

@@ -1,4 +1,4 @@
--- No row comes back when the account has redeemed this code before.
+-- Returns no row if the account has redeemed this code before.
 INSERT INTO promo_redemptions (grant_id, promo_code_id, campaign_id, account_id, person_id, amount_nano, expires_at)
 VALUES (
     %(grant_id)s, %(promo_code_id)s, %(campaign_id)s, %(account_id)s, %(person_id)s, %(amount_nano)s, %(expires_at)s

@@ -1,2 +1,2 @@
--- All codes of a campaign with their uses, for the operator's file.
+-- Returns all codes of a campaign with their redemptions, for the CSV file.
 SELECT code, redemptions FROM promo_codes WHERE campaign_id = %(campaign_id)s ORDER BY id

@@ -1,2 +1,2 @@
--- For a key that has leaked: no token of any key is worth anything from now on.
+-- For a leaked key: every token of every key becomes invalid.
 DELETE FROM signing_keys

@@ -1,2 +1,2 @@
--- Of two instances that rotate at once, the second sees what the first did. Readers do not wait.
+-- Serializes rotations: of two instances, the second sees the first's key. Readers do not wait.
 LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE

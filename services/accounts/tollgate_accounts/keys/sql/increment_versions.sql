@@ -1,2 +1,2 @@
--- After they were locked.
+-- The keys must be locked.
 UPDATE api_keys SET version = version + 1 WHERE id = ANY(%(ids)s::uuid[])

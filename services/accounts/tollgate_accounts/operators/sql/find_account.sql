@@ -1,3 +1,3 @@
--- An account by its own id.
+-- Finds an account by its id.
 SELECT organisations.id::text AS id, organisations.name, organisations.created_at, organisations.suspended_at
 FROM organisations WHERE id = %(id)s

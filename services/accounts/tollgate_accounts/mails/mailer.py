@@ -1,9 +1,9 @@
-"""Sends the mails that wait.
+"""Sends the queued mails.
 
-Guarantee: a mail written in a transaction is sent if that transaction commits, at least once, as long as the mail
-server takes it within three days. Crash window: after the mail server took it, before the commit that forgets it; it is
-sent again then, with another token. A token is committed before its mail leaves, so both work; but for an invitation,
-which has one token at a time, the later one.
+Guarantee: a mail that a committed transaction queued is sent at least once, provided that the mail server accepts it
+within three days. Crash window: after the mail server accepts a mail and before the commit that deletes it; the mail is
+then sent again with another token. A token is committed before its mail is sent, so both tokens work. An invitation has
+one token at a time: only the later one works.
 """
 
 import asyncio
@@ -24,30 +24,30 @@ from tollgate_accounts.mails.store import Mail
 from tollgate_common.errors import Retryable
 from tollgate_common.postgres.connection import Connection, Pool
 
-LOOK_EVERY_S = 0.5
-GIVE_UP_AFTER = timedelta(days=3)
+POLL_INTERVAL_S = 0.5
+MAX_RETRY_AGE = timedelta(days=3)
 MAX_DELAY = timedelta(hours=1)
-# What a token proves, and for how long.
+# The purpose and lifetime of each mail's token.
 TOKENS = {
     MailKind.VERIFY_EMAIL: ("verify_email", timedelta(days=3)),
     MailKind.RESET_PASSWORD: ("reset_password", timedelta(hours=1)),
 }
-TOKEN_PREFIX = "tgm_"  # noqa: S105 - what its tokens begin with
+TOKEN_PREFIX = "tgm_"  # noqa: S105 - the prefix of its tokens
 
 Send = Callable[[EmailMessage], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
 
-class Courier:
+class Mailer:
     def __init__(self, pool: Pool, send: Send, sender: str, console_url: str | None) -> None:
-        """Build it; `run` works.
+        """Build the mailer; `run` starts it.
 
         Args:
-            pool: of the database.
-            send: hands a mail to the mail server; raises Retryable if that does not take it now.
-            sender: the `From` of every mail.
-            console_url: where links lead; without it a mail carries the bare token.
+            pool: connections to the accounts database.
+            send: hands a mail to the mail server, and raises Retryable if the server does not accept it now.
+            sender: the `From` header of every mail.
+            console_url: the base of links. Without it, a mail contains the bare token.
         """
         self._pool = pool
         self._send = send
@@ -55,26 +55,26 @@ class Courier:
         self._console_url = console_url
 
     async def run(self) -> None:
-        """Send until cancelled; a lost store is waited for."""
+        """Send mails until canceled. Retries while the database is unavailable."""
         while True:
             try:
                 while await self.send_one():
                     pass
             except psycopg.OperationalError as error:
-                log.warning("mails wait for the database: %s", error)
-            await asyncio.sleep(LOOK_EVERY_S)
+                log.warning("cannot read queued mails, retrying: %s", error)
+            await asyncio.sleep(POLL_INTERVAL_S)
 
     async def send_one(self) -> bool:
-        """Send the mail that is due longest; False if none is."""
+        """Send the mail that has been due longest. Return False if none is due."""
         async with self._pool.connection() as connection:
-            mail = await store.take(connection)
+            mail = await store.claim(connection)
             if mail is None:
                 return False
             try:
                 await self._deliver(mail)
                 await store.delete(connection, mail.id)
             except Retryable as error:
-                await self._put_off(connection, mail, error)
+                await self._postpone(connection, mail, error)
         return True
 
     async def _deliver(self, mail: Mail) -> None:
@@ -82,10 +82,10 @@ class Courier:
         token = None
         if kind in PAGES:
             token = TOKEN_PREFIX + secrets.token_urlsafe(32)
-            # On a connection of its own: the mail stays locked on this one until it has been sent.
+            # Commit the token on a second connection: this one keeps the mail locked until it is sent.
             async with self._pool.connection() as committing:
-                is_of_use = await _remember(committing, mail, kind, token)
-            if not is_of_use:
+                is_needed = await _store_token(committing, mail, kind, token)
+            if not is_needed:
                 return
         subject, text = render(kind, mail.details, token, self._console_url)
         message = EmailMessage()
@@ -95,18 +95,19 @@ class Courier:
         message.set_content(text)
         await self._send(message)
 
-    async def _put_off(self, connection: Connection, mail: Mail, error: Retryable) -> None:
-        if mail.age > GIVE_UP_AFTER:
-            log.error("mail %s (%s) is given up after %d tries: %s", mail.id, mail.kind, mail.tries + 1, error)
+    async def _postpone(self, connection: Connection, mail: Mail, error: Retryable) -> None:
+        if mail.age > MAX_RETRY_AGE:
+            log.error("mail %s (%s) is dropped after %d tries: %s", mail.id, mail.kind, mail.tries + 1, error)
             await store.delete(connection, mail.id)
             return
-        delay = min(timedelta(seconds=2**mail.tries), MAX_DELAY) if mail.tries < 12 else MAX_DELAY  # noqa: PLR2004
-        log.warning("mail %s (%s) waits %s: %s", mail.id, mail.kind, delay, error)
-        await store.put_off(connection, mail.id, delay)
+        # 2**12 seconds exceed MAX_DELAY already, and an unbounded power overflows.
+        delay = min(timedelta(seconds=2 ** min(mail.tries, 12)), MAX_DELAY)
+        log.warning("mail %s (%s) is retried in %s: %s", mail.id, mail.kind, delay, error)
+        await store.postpone(connection, mail.id, delay)
 
 
-async def _remember(connection: Connection, mail: Mail, kind: MailKind, token: str) -> bool:
-    """Keep what the token proves; False if the mail is of no use any more, or nobody has its e-mail."""
+async def _store_token(connection: Connection, mail: Mail, kind: MailKind, token: str) -> bool:
+    """Store the token's hash. Return False if the mail is no longer needed or nobody has its address."""
     if kind is MailKind.INVITATION:
         return await store.set_invitation_token(connection, mail.details["invitation_id"], token_hash(token))
     purpose, lifetime = TOKENS[kind]

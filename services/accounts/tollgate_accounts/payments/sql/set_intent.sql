@@ -1,2 +1,2 @@
--- By this name refunds and disputes find the payment.
+-- Refunds and disputes refer to the payment by its intent.
 UPDATE payments SET payment_intent = %(payment_intent)s WHERE id = %(id)s

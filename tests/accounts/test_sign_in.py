@@ -1,4 +1,4 @@
-"""Sign-up, sign-in, sign-out."""
+"""Sign-up, sign-in and sign-out."""
 
 import asyncio
 import dataclasses
@@ -84,7 +84,7 @@ async def test_a_session_ends(client: httpx.AsyncClient, pool: Pool, ada: dict[s
 
 
 class CountingHasher(PasswordHasher):
-    """The real hasher, which tells how often it was asked."""
+    """The real hasher, which counts its calls."""
 
     verified = 0
 
