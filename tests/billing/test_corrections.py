@@ -15,7 +15,7 @@ from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVe
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Prices
-from tollgate_edge.pricing.catalog import Catalog as EdgeCatalogue
+from tollgate_edge.pricing.catalog import Catalogue as EdgeCatalogue
 from tollgate_edge.pricing.catalog import Tariff
 
 pytestmark = pytest.mark.engines

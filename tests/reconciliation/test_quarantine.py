@@ -12,7 +12,7 @@ from reconciliation.world import World, request_of
 from tollgate_billing.catalog import handlers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import encode
-from tollgate_edge.pricing.catalog import Catalog as EdgeCatalogue
+from tollgate_edge.pricing.catalog import Catalogue as EdgeCatalogue
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 

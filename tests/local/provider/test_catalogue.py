@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from tollgate_local.provider.catalog import known_model, owned_model
+from tollgate_local.provider.catalogue import known_model, owned_model
 
 from tollgate_billing.catalog import free_models, genai_prices
 from tollgate_local.provider.errors import ApiError

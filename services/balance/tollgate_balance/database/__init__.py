@@ -1,0 +1,1 @@
+"""Statements and retries that all packages share."""

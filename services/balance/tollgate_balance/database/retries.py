@@ -1,4 +1,4 @@
-"""What a consumer does while its database is away: it waits, and its partition with it."""
+"""Retries of a consumer while its database is unavailable. Its partition waits meanwhile."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ ResultT = TypeVar("ResultT")
 
 
 async def until_stored(attempt: Callable[[], Awaitable[ResultT]], what: str) -> ResultT:
-    """Repeat until the database answers; `attempt` must be safe to repeat when it is unknown whether it committed."""
+    """Repeat `attempt` until the database responds. It must be safe to repeat after a commit of unknown outcome."""
     delay_s = FIRST_DELAY_S
     while True:
         try:
