@@ -48,6 +48,10 @@ chaos: $(READY) ## The long form of the tests that kill processes, and of the mo
 	PYTHONPATH=tests $(BIN)/python -m models.large
 	TOLLGATE_CHAOS=long $(BIN)/pytest -m chaos
 
+.PHONY: mutants
+mutants: $(READY) ## Mutation-test the pure modules; an hour, and a report of what survived
+	PYTHONPATH=tests $(BIN)/python -m mutants $(NAMES)
+
 .PHONY: bench
 bench: $(READY) ## Measure, on a whole system of its own: what README and docs claim comes from here
 	PYTHONPATH=tests $(BIN)/python bench/freshness.py

@@ -20,13 +20,13 @@ import psutil
 from bench.engine import cpu_s, own_engine, until_up
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_analytics.cursors import NEWEST
-from tollgate_analytics.dimensions import Dimension
-from tollgate_analytics.gate import Gate
-from tollgate_analytics.queries import EVER, Granularity, Range, UsageQuery
-from tollgate_analytics.rollup import roll_up
-from tollgate_analytics.scopes import Scope
-from tollgate_analytics.store import Store
+from tollgate_analytics.query.cursors import NEWEST
+from tollgate_analytics.query.dimensions import Dimension
+from tollgate_analytics.query.limiter import Gate
+from tollgate_analytics.query.scopes import Scope
+from tollgate_analytics.query.store import Store
+from tollgate_analytics.query.usage_query import EVER, Granularity, Range, UsageQuery
+from tollgate_analytics.rollup.usage_hours import roll_up
 from tollgate_common.clickhouse import client as clickhouse
 
 ROWS = (Path(__file__).parent / "rows.sql").read_text()

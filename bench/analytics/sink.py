@@ -15,7 +15,7 @@ from bench.engine import own_engine, until_up
 from analytics.traffic import PARTITIONS, traffic
 from engines.run import Run, find_engines
 from engines.stores import delete_topics, unique_name
-from tollgate_analytics.consumers import request_events_table
+from tollgate_analytics.ingest.consumer import request_events_table
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import encode
 from tollgate_common.kafka.brokers import Brokers

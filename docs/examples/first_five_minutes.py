@@ -107,7 +107,7 @@ invitation = {"email": COLLEAGUE["email"], "role": "developer"}
 call("POST", f"{ACCOUNTS}/v1/invitations", 201, json=invitation, headers=me)
 token = token_of_mail(COLLEAGUE["email"], "You are invited")
 joined = call("POST", f"{ACCOUNTS}/v1/invitations/acceptances", 201, json={"token": token}, headers=colleague)
-in_mine = colleague | {"Tollgate-Organisation": joined["account_id"]}
+in_mine = colleague | {"Tollgate-Organization": joined["account_id"]}
 call("PATCH", f"{ACCOUNTS}/v1/projects/{project['id']}", 403, json={"budgets": []}, headers=in_mine)
 
 # 6. The colleague puts a new key in the old one's place; both work for an hour.

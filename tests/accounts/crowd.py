@@ -8,7 +8,7 @@ from tollgate_common.postgres.connection import Pool
 
 
 async def signed_in_crowd(pool: Pool, count: int) -> list[dict[str, str]]:
-    """The headers of that many owners, each with an organisation of their own."""
+    """The headers of that many owners, each with an organization of their own."""
     tokens = [f"{SESSION_PREFIX}{number}" for number in range(count)]
     statements: list[tuple[Any, list[Any]]] = [
         ("CREATE TEMPORARY TABLE crowd (number int, id uuid DEFAULT gen_random_uuid(), token_hash text)", []),

@@ -1,4 +1,4 @@
-"""Persons who join each other's organisations."""
+"""Persons who join each other's organizations."""
 
 import httpx
 
@@ -18,11 +18,11 @@ async def account_id(client: httpx.AsyncClient, headers: Headers) -> str:
 
 
 async def joins(client: httpx.AsyncClient, mailbox: Mailbox, host: Headers, guest: Headers, role: str) -> Headers:
-    """Invites a person and lets them accept; the headers of their calls about that organisation."""
+    """Invites a person and lets them accept; the headers of their calls about that organization."""
     email = (await client.get("/v1/person", headers=guest)).json()["email"]
     invited = await client.post("/v1/invitations", json={"email": email, "role": role}, headers=host)
     assert invited.status_code == 201, invited.text
     token = await mailbox.token(email)
     accepted = await client.post("/v1/invitations/acceptances", json={"token": token}, headers=guest)
     assert (accepted.status_code, accepted.json()["role"]) == (201, role), accepted.text
-    return guest | {"Tollgate-Organisation": accepted.json()["account_id"]}
+    return guest | {"Tollgate-Organization": accepted.json()["account_id"]}

@@ -1,4 +1,4 @@
-"""The audit log: written with the act, shown to its organisation, changed by nobody."""
+"""The audit log: written with the act, shown to its organization, changed by nobody."""
 
 from typing import Any
 
@@ -87,11 +87,11 @@ async def test_the_database_refuses_to_change_it(pool: Pool, ada: dict[str, str]
         await connection.rollback()
 
 
-async def test_another_organisation_is_as_one_that_is_not(
+async def test_another_organization_is_as_one_that_is_not(
     client: httpx.AsyncClient, ada: dict[str, str], signed_up: SignedUp
 ) -> None:
     bob = await signed_up("bob@example.com")
     foreign = (await client.get("/v1/account", headers=bob)).json()["account_id"]
     for account_id in (foreign, "01980000-0000-7000-8000-000000000000"):
-        answer = await client.get("/v1/keys", headers=ada | {"Tollgate-Organisation": account_id})
-        assert_problem(answer, 404, "organization_not_found", "Tollgate-Organisation")
+        answer = await client.get("/v1/keys", headers=ada | {"Tollgate-Organization": account_id})
+        assert_problem(answer, 404, "organization_not_found", "Tollgate-Organization")

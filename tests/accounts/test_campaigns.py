@@ -296,7 +296,7 @@ async def test_codes_from_before_campaigns_become_campaigns(postgres_dsn: str) -
         found = await store.find_promo_code(connection, "OLD")
         campaign = await store.find_campaign(connection, OLD_CODE)
         redeemed = await (await connection.execute("SELECT * FROM promo_redemptions ORDER BY grant_id")).fetchall()
-        (organisation,) = await (await connection.execute("SELECT founded_by FROM organisations")).fetchall()
+        (organization,) = await (await connection.execute("SELECT founded_by FROM organisations")).fetchall()
     assert found == PromoCode("OLD", 7, None, None, 5, timedelta(days=30))
     assert campaign is not None
     assert (campaign.name, campaign.redemptions, campaign.max_redemptions, campaign.codes) == ("OLD", 1, 5, 1)
@@ -304,4 +304,4 @@ async def test_codes_from_before_campaigns_become_campaigns(postgres_dsn: str) -
     assert [str(row["person_id"]) for row in redeemed] == [OLD_CODE, OTHER], (
         "the account's person, or whom the log names"
     )
-    assert str(organisation["founded_by"]) == OTHER
+    assert str(organization["founded_by"]) == OTHER

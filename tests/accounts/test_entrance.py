@@ -26,7 +26,7 @@ async def rows(pool: Pool, query: Any) -> list[dict[str, Any]]:
         return await (await connection.execute(query)).fetchall()
 
 
-async def test_sign_up_normalises_the_email_and_keeps_no_password(client: httpx.AsyncClient, pool: Pool) -> None:
+async def test_sign_up_normalizes_the_email_and_keeps_no_password(client: httpx.AsyncClient, pool: Pool) -> None:
     answer = await client.post("/v1/accounts", json={"email": " Ada@EXAMPLE.com ", "password": PASSWORD})
     assert answer.status_code == 201
     assert set(answer.json()) == {"email", "detail"}

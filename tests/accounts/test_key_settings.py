@@ -205,8 +205,8 @@ async def test_a_projects_budget_travels_with_its_keys(client: httpx.AsyncClient
     assert_problem(late, 404, "project_not_found", "project_id")
 
 
-async def test_all_keys_of_an_organisation_are_told_again(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
-    """What suspends an organisation uses this; a revoked key stays revoked."""
+async def test_all_keys_of_an_organization_are_told_again(client: httpx.AsyncClient, pool: Pool, ada: Headers) -> None:
+    """What suspends an organization uses this; a revoked key stays revoked."""
     works, revoked = await create(client, ada), await create(client, ada)
     await client.delete(f"/v1/keys/{revoked['id']}", headers=ada)
     account_id = (await client.get("/v1/account", headers=ada)).json()["account_id"]

@@ -1,4 +1,4 @@
-"""Organisations: members, roles, invitations, and persons who belong to several."""
+"""Organizations: members, roles, invitations, and persons who belong to several."""
 
 import asyncio
 from collections import Counter
@@ -71,7 +71,7 @@ async def test_an_invitation_ends(
     assert len(mailbox.mails) == before, "a mail of what was withdrawn is not sent"
 
 
-async def test_a_person_works_in_several_organisations(
+async def test_a_person_works_in_several_organizations(
     client: httpx.AsyncClient, mailbox: Mailbox, ada: Headers, signed_up: SignedUp
 ) -> None:
     bob = await signed_up("bob@example.com")
@@ -82,14 +82,14 @@ async def test_a_person_works_in_several_organisations(
     assert (await client.get("/v1/keys", headers=bob)).json()["keys"] == []
 
     switch = {"account_id": adas}
-    assert (await client.put("/v1/sessions/current/organisation", json=switch, headers=bob)).status_code == 204
+    assert (await client.put("/v1/sessions/current/organization", json=switch, headers=bob)).status_code == 204
     assert [key["name"] for key in (await client.get("/v1/keys", headers=bob)).json()["keys"]] == ["of ada's"]
-    listed = (await client.get("/v1/organisations", headers=bob)).json()["organisations"]
+    listed = (await client.get("/v1/organizations", headers=bob)).json()["organizations"]
     assert [(one["account_id"], one["role"]) for one in listed] == [(own, "owner"), (adas, "developer")]
-    third = (await client.post("/v1/organisations", json={"name": "Third"}, headers=bob)).json()
+    third = (await client.post("/v1/organizations", json={"name": "Third"}, headers=bob)).json()
     assert (third["name"], third["role"]) == ("Third", "owner")
     for nowhere in (new_id(), await account_id(client, await signed_up("eve@example.com"))):
-        refused = await client.put("/v1/sessions/current/organisation", json={"account_id": nowhere}, headers=bob)
+        refused = await client.put("/v1/sessions/current/organization", json={"account_id": nowhere}, headers=bob)
         assert_problem(refused, 404, "organization_not_found", "account_id")
     assert (await client.patch("/v1/account", json={"name": "Lovelace"}, headers=ada)).status_code == 204
     assert (await client.get("/v1/account", headers=with_ada)).json()["name"] == "Lovelace"
@@ -111,7 +111,7 @@ async def test_what_admins_may_not_decide(
     assert (await client.patch(f"/v1/members/{eves}", json={"role": "developer"}, headers=bob)).status_code == 204
     assert (await client.post("/v1/keys", json={"name": "eve's"}, headers=eve)).status_code == 201
     assert (await client.delete(f"/v1/members/{eves}", headers=bob)).status_code == 204
-    assert_problem(await client.get("/v1/keys", headers=eve), 404, "organization_not_found", "Tollgate-Organisation")
+    assert_problem(await client.get("/v1/keys", headers=eve), 404, "organization_not_found", "Tollgate-Organization")
     unknown = await client.patch(f"/v1/members/{eves}", json={"role": "viewer"}, headers=ada)
     assert_problem(unknown, 404, "member_not_found", "person_id")
 
@@ -139,7 +139,7 @@ async def test_a_session_goes_on_where_its_person_is_still_a_member(
     own, adas, bobs = await account_id(client, bob), await account_id(client, ada), await person_id(client, bob)
     with_ada = await joins(client, mailbox, ada, bob, "admin")
     switch = {"account_id": adas}
-    assert (await client.put("/v1/sessions/current/organisation", json=switch, headers=bob)).status_code == 204
+    assert (await client.put("/v1/sessions/current/organization", json=switch, headers=bob)).status_code == 204
     assert (await client.delete(f"/v1/members/{bobs}", headers=ada)).status_code == 204
     assert await account_id(client, bob) == own
 
@@ -148,14 +148,14 @@ async def test_a_session_goes_on_where_its_person_is_still_a_member(
     await joins(client, mailbox, bob, eve, "owner")
     assert (await client.delete("/v1/members/current", headers=bob)).status_code == 204
     nowhere = await client.get("/v1/account", headers=bob)
-    assert_problem(nowhere, 404, "organization_not_found", "Tollgate-Organisation")
-    assert (await client.get("/v1/organisations", headers=bob)).json()["organisations"] == []
+    assert_problem(nowhere, 404, "organization_not_found", "Tollgate-Organization")
+    assert (await client.get("/v1/organizations", headers=bob)).json()["organizations"] == []
     await joins(client, mailbox, ada, bob, "viewer")
     assert await account_id(client, bob) == adas, "the first that they join is theirs to work in"
-    assert with_ada["Tollgate-Organisation"] == adas
+    assert with_ada["Tollgate-Organization"] == adas
     assert await account_id(client, eve) == eves, "others' sessions stay where they are"
     assert (await client.delete("/v1/members/current", headers=bob)).status_code == 204
-    made = await client.post("/v1/organisations", json={"name": "Anew"}, headers=bob)
+    made = await client.post("/v1/organizations", json={"name": "Anew"}, headers=bob)
     assert await account_id(client, bob) == made.json()["account_id"]
 
 

@@ -174,7 +174,7 @@ async def test_without_stripe(pool: Pool, passwords: Passwords, ada: Headers) ->
         assert_problem(answer, 403, "payments_not_configured")
 
 
-async def test_an_organisation_sees_its_own_payments(
+async def test_an_organization_sees_its_own_payments(
     client: httpx.AsyncClient, ada: Headers, signed_up: SignedUp
 ) -> None:
     await begin(client, ada)

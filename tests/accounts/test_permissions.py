@@ -1,4 +1,4 @@
-"""Every endpoint × role × foreign organisation, drawn from the application's own routes: a new route is in the table by
+"""Every endpoint × role × foreign organization, drawn from the application's own routes: a new route is in the table by
 itself, and one that does not say who may call it fails here.
 """
 
@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from accounts.answers import PASSWORD, RULES
 from tollgate_accounts.access.operators import OfOperators, OfServices
-from tollgate_accounts.access.permissions import InOrganisation, Permission, Public, SignedIn, token_hash
+from tollgate_accounts.access.permissions import InOrganization, Permission, Public, SignedIn, token_hash
 from tollgate_accounts.access.roles import Role
 from tollgate_accounts.api import build_app
 from tollgate_accounts.identity.passwords import Passwords
@@ -61,12 +61,12 @@ async def test_every_route_says_who_may_call_it(passwords: Passwords) -> None:
     calls = list(calls_of(app))
     assert len(calls) > 30
     assert [call.name for call in calls if len(call.permissions) != 1] == []
-    known = (Public, SignedIn, InOrganisation, OfOperators, OfServices)
+    known = (Public, SignedIn, InOrganization, OfOperators, OfServices)
     assert [call.name for call in calls if not isinstance(call.permission, known)] == []
 
 
 class World:
-    """An organisation with a member of each role and one of everything that it can own, and a stranger's."""
+    """An organization with a member of each role and one of everything that it can own, and a stranger's."""
 
     def __init__(self, pool: Pool, app: FastAPI) -> None:
         self.pool = pool
@@ -115,7 +115,7 @@ class World:
                 )
 
     async def session(self, name: str) -> dict[str, str]:
-        """A fresh session of a person, in this organisation if they are a member."""
+        """A fresh session of a person, in this organization if they are a member."""
         token = f"tgs_{new_id()}"
         async with self.pool.connection() as connection:
             await connection.execute(
@@ -159,7 +159,7 @@ async def test_the_table_of_endpoints_and_roles(world: World) -> None:
             if status >= 500 and code != "tokens_not_configured":
                 wrong.append((call.name, role, status, code))
             permission = call.permission
-            if isinstance(permission, InOrganisation):
+            if isinstance(permission, InOrganization):
                 expected = "insufficient_role" if role not in permission.roles else None
             elif isinstance(permission, OfOperators):
                 expected = "operators_only"
@@ -185,19 +185,19 @@ async def test_nobody_is_let_in_without_a_session(world: World) -> None:
 
 
 @pytest.mark.engines
-async def test_a_foreign_organisation_is_none(world: World) -> None:
-    """An owner elsewhere names the organisation in the header, or what it owns in the path: both are not there."""
+async def test_a_foreign_organization_is_none(world: World) -> None:
+    """An owner elsewhere names the organization in the header, or what it owns in the path: both are not there."""
     stranger = await world.session("stranger")
-    named = stranger | {"Tollgate-Organisation": world.account_id}
+    named = stranger | {"Tollgate-Organization": world.account_id}
     wrong: list[Any] = []
     for call in calls_of(world.app):
-        if not isinstance(call.permission, InOrganisation):
+        if not isinstance(call.permission, InOrganization):
             continue
         if await world.call(call, named, world.ids) != (404, "organization_not_found"):
             wrong.append(("by the header", call.name))
         if call.parameters:
             unknown = set(call.parameters) - set(world.ids)
-            assert not unknown, f"{call.name}: give World.ids one of the organisation's own {unknown}"
+            assert not unknown, f"{call.name}: give World.ids one of the organization's own {unknown}"
             status, code = await world.call(call, stranger, world.ids)
             if status != 404:
                 wrong.append(("by the path", call.name, status, code))

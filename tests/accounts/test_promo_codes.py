@@ -74,8 +74,8 @@ async def test_a_sign_up_may_carry_a_code(client: httpx.AsyncClient, pool: Pool)
     assert answer.status_code == 201, answer.text
     (grant,) = await grants(pool)
     async with pool.connection() as connection:
-        (organisation,) = await (await connection.execute("SELECT id::text AS id FROM organisations")).fetchall()
-    assert (grant.account_id, grant.expires_at) == (organisation["id"], None)
+        (organization,) = await (await connection.execute("SELECT id::text AS id FROM organisations")).fetchall()
+    assert (grant.account_id, grant.expires_at) == (organization["id"], None)
 
 
 async def test_a_sign_up_with_a_bad_code_makes_nothing(client: httpx.AsyncClient, pool: Pool) -> None:

@@ -145,8 +145,8 @@ async def test_nothing_of_a_strangers_survives_the_first_proof_of_the_email(
     invited = await client.post("/v1/invitations", json={"email": "bob@example.com", "role": "admin"}, headers=ada)
     assert invited.status_code == 201
     invitation = {"token": await mailbox.token("bob@example.com")}
-    passed_on = (await client.post("/v1/organisations", json={"name": "bait"}, headers=ada)).json()
-    bait = ada | {"Tollgate-Organisation": passed_on["account_id"]}
+    passed_on = (await client.post("/v1/organizations", json={"name": "bait"}, headers=ada)).json()
+    bait = ada | {"Tollgate-Organization": passed_on["account_id"]}
     with_bait = await joins(client, mailbox, bait, mallory, "owner")
     me = f"/v1/members/{await person_id(client, ada)}"
     assert (await client.patch(me, json={"role": "billing"}, headers=with_bait)).status_code == 204
@@ -161,8 +161,8 @@ async def test_nothing_of_a_strangers_survives_the_first_proof_of_the_email(
     assert (await client.get("/v1/invitations", headers=session)).json()["invitations"] == []
     late = await client.post("/v1/invitations/acceptances", json=invitation, headers=bob)
     assert_problem(late, 404, "invalid_invitation", "token")
-    organisations = (await client.get("/v1/organisations", headers=session)).json()["organisations"]
-    assert [one["name"] for one in organisations] == ["ada@example.com"], "what was passed on is not hers to pay for"
+    organizations = (await client.get("/v1/organizations", headers=session)).json()["organizations"]
+    assert [one["name"] for one in organizations] == ["ada@example.com"], "what was passed on is not hers to pay for"
     log = (await client.get("/v1/audit-log", headers=session)).json()["entries"]
     assert {"key.revoked", "member.removed", "invitation.withdrawn"} <= {one["action"] for one in log}
 

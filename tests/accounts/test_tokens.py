@@ -94,13 +94,13 @@ async def test_a_member_gets_what_other_services_accept(
     assert verified.subject != ""
 
 
-async def test_a_token_is_for_an_organisation_of_ones_own(
+async def test_a_token_is_for_an_organization_of_ones_own(
     client: httpx.AsyncClient, ada: dict[str, str], signed_up: SignedUp
 ) -> None:
     bob = await signed_up("bob@example.com")
     his = (await client.get("/v1/account", headers=bob)).json()["account_id"]
-    foreign = await client.post("/v1/tokens", headers=ada | {"Tollgate-Organisation": his})
-    assert_problem(foreign, 404, "organization_not_found", "Tollgate-Organisation")
+    foreign = await client.post("/v1/tokens", headers=ada | {"Tollgate-Organization": his})
+    assert_problem(foreign, 404, "organization_not_found", "Tollgate-Organization")
     assert_problem(await client.post("/v1/tokens"), 401, "session_required")
 
 

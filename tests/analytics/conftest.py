@@ -13,14 +13,14 @@ from pydantic import SecretStr
 
 from analytics.traffic import PARTITIONS, Sent, produce
 from engines.stores import ClickHouseDatabase
-from tollgate_analytics import operator_api
-from tollgate_analytics.api import build_app
-from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
-from tollgate_analytics.live import LiveTail
-from tollgate_analytics.operator_views import Balances
-from tollgate_analytics.price_book import PriceBook
-from tollgate_analytics.rollup import find_rolled_up, insert_sums
-from tollgate_analytics.store import LIMITS, Store
+from tollgate_analytics.api import operators as operator_api
+from tollgate_analytics.api.app import build_app
+from tollgate_analytics.ingest.consumer import create_consumer, create_sink, measure_freshness
+from tollgate_analytics.live.tail import LiveTail
+from tollgate_analytics.query.operator_reports import Balances
+from tollgate_analytics.query.price_book import PriceBook
+from tollgate_analytics.query.store import LIMITS, Store
+from tollgate_analytics.rollup.usage_hours import find_rolled_up, insert_sums
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
@@ -102,7 +102,7 @@ async def analytics(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Analytics]:
     # A test must not fail because the machine is slow.
-    monkeypatch.setattr("tollgate_analytics.store.LIMITS", {**LIMITS, "max_execution_time": 100})
+    monkeypatch.setattr("tollgate_analytics.query.store.LIMITS", {**LIMITS, "max_execution_time": 100})
     await create_topics(brokers, topic_prefix, PARTITIONS, 1)
     await clickhouse.migrate(clickhouse_database.url, "tollgate_analytics")
     client = await clickhouse.connect(clickhouse_database.url)

@@ -49,7 +49,7 @@ async def test_a_refusal_names_the_field_and_what_is_allowed(analytics: Analytic
         ("/v1/usage?compare=next", 400, "compare", "'previous'"),
         ("/v1/usage?start=yesterday", 400, "start", "expected one such as 2026-11-01T00:00:00Z"),
         ("/v1/usage?start=2026-11-01T00:00:00%2B00:00&end=2026-10-01T00:00:00Z", 400, "start", "not before the end"),
-        ("/v1/usage?account_id=acc-b", 400, "account_id", "no such parameter"),
+        ("/v1/usage?account_id=acc-b", 400, "account_id", "unknown parameter"),
         ("/v1/requests?limit=1000", 400, "limit", "less than or equal to 200"),
         ("/v1/requests?limit=many", 400, "limit", "valid integer"),
         ("/v1/generation", 400, "id", "Field required"),
@@ -145,7 +145,7 @@ async def test_a_store_that_does_not_answer_is_a_503_and_too_much_data_a_400(
     await analytics.until_rows(len(sent))
     _, headers = await analytics.add_key("acc-a", "acc-a-key-0", "laptop")
 
-    monkeypatch.setattr("tollgate_analytics.store.LIMITS", {"readonly": 1, "max_rows_to_read": 1})
+    monkeypatch.setattr("tollgate_analytics.query.store.LIMITS", {"readonly": 1, "max_rows_to_read": 1})
     answer = await analytics.http.get("/v1/usage", headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (400, "query_too_large")
 

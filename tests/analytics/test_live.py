@@ -9,10 +9,11 @@ import pytest
 
 from analytics.conftest import Analytics
 from analytics.traffic import Sent, traffic
-from tollgate_analytics import live
-from tollgate_analytics.live import LiveTail, Position
-from tollgate_analytics.live_stream import stream
-from tollgate_analytics.scopes import Scope
+from tollgate_analytics.api.streaming_response import hold_open
+from tollgate_analytics.live import tail as live
+from tollgate_analytics.live.event_stream import open_stream
+from tollgate_analytics.live.tail import LiveTail, Position
+from tollgate_analytics.query.scopes import Scope
 from tollgate_common.errors import Problem
 from tollgate_common.events import RequestClosed, TokensUsed
 
@@ -61,7 +62,7 @@ def check_totals(frame: Frame, sent: list[Sent]) -> None:
 
 
 async def test_an_account_sees_its_own_events_with_running_totals(analytics: Analytics) -> None:
-    source = await stream(analytics.tail, MINE, None)
+    source = await hold_open(open_stream(analytics.tail, MINE, None))
     (first,) = await frames(source, 1)
     assert (first.event, first.data["requests"]) == ("totals", 0)
     sent = traffic(seed=61, requests=40, accounts=["acc-a", "acc-d"])
@@ -73,7 +74,7 @@ async def test_an_account_sees_its_own_events_with_running_totals(analytics: Ana
 
 
 async def test_who_comes_back_with_an_id_misses_nothing_and_sees_nothing_twice(analytics: Analytics) -> None:
-    source = await stream(analytics.tail, MINE, None)
+    source = await hold_open(open_stream(analytics.tail, MINE, None))
     (first,) = await frames(source, 1)
     sent = traffic(seed=62, requests=40, accounts=["acc-a", "acc-d"])
     await analytics.send(sent)
@@ -86,7 +87,7 @@ async def test_who_comes_back_with_an_id_misses_nothing_and_sees_nothing_twice(a
     other = LiveTail(analytics.brokers, analytics.prefix)
     following = asyncio.create_task(other.run())
     await analytics.until(lambda: _ready(other))
-    again = await stream(other, MINE, Position.parse(found[-1].id))
+    again = await hold_open(open_stream(other, MINE, Position.parse(found[-1].id)))
     rest = await frames(again, 1 + len(told(sent)) - half + len(told(later)))
     assert rest[0].data == found[-1].data["totals"]
     assert as_told(found + rest[1:]) == sorted(told(sent) + told(later))
@@ -102,7 +103,7 @@ async def _ready(tail: LiveTail) -> bool:
 
 async def test_a_key_that_may_see_itself_sees_its_own_requests_only(analytics: Analytics) -> None:
     scope = Scope("acc-a", only_key="acc-a-key-1")
-    source = await stream(analytics.tail, scope, None)
+    source = await hold_open(open_stream(analytics.tail, scope, None))
     sent = traffic(seed=64, requests=30, accounts=["acc-a"])
     await analytics.send(sent)
     expected = told(sent, key_id="acc-a-key-1")
@@ -114,7 +115,7 @@ async def test_a_slow_reader_is_dropped_told_and_can_resume(
     analytics: Analytics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "QUEUE_EVENTS", 5)
-    source = await stream(analytics.tail, MINE, None)
+    source = await hold_open(open_stream(analytics.tail, MINE, None))
     await frames(source, 1)
     sent = traffic(seed=65, requests=20, accounts=["acc-a"])
     before = analytics.tail.end_of("acc-a")
@@ -131,7 +132,7 @@ async def test_a_slow_reader_is_dropped_told_and_can_resume(
     with pytest.raises(StopAsyncIteration):
         await anext(source)
     monkeypatch.setattr(live, "QUEUE_EVENTS", 2_000)
-    again = await stream(analytics.tail, MINE, Position.parse(found[-1].id))
+    again = await hold_open(open_stream(analytics.tail, MINE, Position.parse(found[-1].id)))
     missing = len(told(sent)) - (len(found) - 1)
     rest = await frames(again, 1 + missing)
     assert as_told(found[:-1] + rest[1:]) == told(sent)
@@ -147,7 +148,7 @@ def test_an_id_from_elsewhere_is_refused(text: str) -> None:
 async def test_a_position_that_cannot_be_resumed_from_is_refused(analytics: Analytics) -> None:
     for position in (Position(1 << 40, 0), Position(0, 1 << 40)):
         with pytest.raises(Problem, match="too long ago"):
-            await stream(analytics.tail, MINE, position)
+            await hold_open(open_stream(analytics.tail, MINE, position))
     assert not analytics.tail.followers("acc-a")
 
 
@@ -155,11 +156,11 @@ async def test_an_account_has_a_bounded_number_of_streams(
     analytics: Analytics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live, "MAX_SUBSCRIBERS", 1)
-    source = await stream(analytics.tail, MINE, None)
+    source = await hold_open(open_stream(analytics.tail, MINE, None))
     with pytest.raises(Problem, match="follow this account already") as refused:
-        await stream(analytics.tail, MINE, None)
+        await hold_open(open_stream(analytics.tail, MINE, None))
     assert refused.value.status == 429
-    other = await stream(analytics.tail, Scope("acc-d"), None)
+    other = await hold_open(open_stream(analytics.tail, Scope("acc-d"), None))
     for opened in (source, other):
         await frames(opened, 1)
         await opened.aclose()

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, AuthenticationError, BadRequestError, omit
 
 from analytics.conftest import Analytics
 from analytics.traffic import SUMS, add_tokens, counted, traffic
-from tollgate_analytics.openai_usage import REPORTS
+from tollgate_analytics.query.openai_usage import REPORTS
 from tollgate_common.clock import utc_now
 from tollgate_common.events import RequestClosed, TokensUsed
 
@@ -131,7 +131,7 @@ async def test_every_report_answers_the_sdk(analytics: Analytics) -> None:
         ({"start_time": "1793491200", "limit": "9" * 5_000}, "limit", "1 to 31"),
         ({"start_time": "1793491200", "group_by": "colour"}, "group_by", "allowed are project_id"),
         ({"start_time": "1793491200", "page": "x"}, "page", "next_page of an answer"),
-        ({"start_time": "1793491200", "colour": "red"}, "colour", "no such parameter"),
+        ({"start_time": "1793491200", "colour": "red"}, "colour", "unknown parameter"),
     ],
 )
 async def test_what_is_wrong_is_named(analytics: Analytics, parameters: dict[str, str], field: str, says: str) -> None:

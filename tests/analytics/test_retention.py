@@ -9,11 +9,12 @@ from pydantic import SecretStr, ValidationError
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import traffic
-from tollgate_analytics.dimensions import Dimension
-from tollgate_analytics.kept import Kept, after, find_kept
-from tollgate_analytics.queries import Granularity, Range, UsageQuery
+from tollgate_analytics.query.dimensions import Dimension
+from tollgate_analytics.query.retained_range import check_usage_retained
+from tollgate_analytics.query.usage_query import Granularity, Range, UsageQuery
 from tollgate_analytics.reconciliation.source import RequestReconciliationSource
-from tollgate_analytics.retention import Retention
+from tollgate_analytics.retention.floor import RetentionFloor, end_of_month, find_retention_floor
+from tollgate_analytics.retention.worker import Retention
 from tollgate_analytics.settings import AnalyticsSettings
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
@@ -28,7 +29,7 @@ def of(analytics: Analytics, known_after: timedelta = timedelta()) -> Retention:
 def in_days(days: int) -> datetime:
     """So many days after this month's end."""
     now = utc_now()
-    return after(now.year * 100 + now.month) + timedelta(days=days)
+    return end_of_month(now.year * 100 + now.month) + timedelta(days=days)
 
 
 async def usage(analytics: Analytics, headers: dict[str, str], **question: str) -> Any:
@@ -94,10 +95,10 @@ async def test_a_month_is_written_down_before_it_goes(analytics: Analytics) -> N
     await slow.drop_old(in_days(ROWS_DAYS))
     assert await rows(analytics) == before
     month = utc_now().year * 100 + utc_now().month
-    assert await find_kept(analytics.clickhouse) == Kept(rows_from=after(month))
+    assert await find_retention_floor(analytics.clickhouse) == RetentionFloor(rows_from=end_of_month(month))
     assert (
         await RequestReconciliationSource(analytics.clickhouse, analytics.brokers, "", "").kept()
-    ).rows_from == after(month)
+    ).rows_from == end_of_month(month)
 
 
 @pytest.mark.engines
@@ -118,7 +119,7 @@ async def test_rows_stay_when_the_sums_are_not_theirs(analytics: Analytics, dama
         await of(analytics).drop_old(in_days(ROWS_DAYS))
 
     assert await rows(analytics) == before
-    assert await find_kept(analytics.clickhouse) == Kept()
+    assert await find_retention_floor(analytics.clickhouse) == RetentionFloor()
 
 
 @pytest.mark.engines
@@ -151,7 +152,7 @@ async def test_several_at_once_and_what_a_killed_one_left(analytics: Analytics) 
     assert await usage(analytics, headers, granularity="day") == by_day
 
 
-KEPT = Kept(rows_from=datetime(2026, 9, 1, tzinfo=UTC), hours_from=datetime(2026, 3, 1, tzinfo=UTC))
+KEPT = RetentionFloor(rows_from=datetime(2026, 9, 1, tzinfo=UTC), hours_from=datetime(2026, 3, 1, tzinfo=UTC))
 JUNE, JANUARY = datetime(2026, 6, 1, 5, tzinfo=UTC), datetime(2026, 1, 10, tzinfo=UTC)
 NOW = datetime(2026, 11, 24, 12, 34, tzinfo=UTC)
 
@@ -171,7 +172,7 @@ G, D = Granularity, Dimension
     ],
 )
 def test_what_is_kept_finely_enough_is_answered(query: UsageQuery) -> None:
-    KEPT.check(query)
+    check_usage_retained(KEPT, query)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,7 @@ def test_what_is_kept_finely_enough_is_answered(query: UsageQuery) -> None:
 )
 def test_what_could_be_answered_in_part_only_is_refused(query: UsageQuery, field: str, hint: str) -> None:
     with pytest.raises(Problem) as refused:
-        KEPT.check(query)
+        check_usage_retained(KEPT, query)
     assert refused.value.status == 400
     assert refused.value.field == field
     assert hint in refused.value.detail

@@ -8,9 +8,9 @@ import pytest
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import groups_of, recount, traffic
 from tollgate_analytics.measures import MEASURES
-from tollgate_analytics.queries import milliseconds
+from tollgate_analytics.query.store import LIMITS
 from tollgate_analytics.reconciliation.source import RequestReconciliationSource
-from tollgate_analytics.rollup import (
+from tollgate_analytics.rollup.usage_hours import (
     ONE_PART,
     Progress,
     find_progress,
@@ -19,8 +19,8 @@ from tollgate_analytics.rollup import (
     last_cut,
     roll_up,
 )
-from tollgate_analytics.slots import SQL
-from tollgate_analytics.store import LIMITS
+from tollgate_analytics.statements import SQL
+from tollgate_analytics.times import milliseconds
 from tollgate_common.clock import utc_now
 
 pytestmark = pytest.mark.engines

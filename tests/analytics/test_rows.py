@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from analytics.traffic import Edge, seeded
 from edge.untimed import untimed
+from tollgate_analytics.ingest.rows import AnyEvent, check, rows
 from tollgate_analytics.measures import MEASURES
-from tollgate_analytics.rows import AnyEvent, check, rows
 from tollgate_common.clickhouse.columns import INT64_MAX, UINT32_MAX
 from tollgate_common.errors import Poison
 from tollgate_common.events import EdgeHeartbeat, RequestClosed, TokensUsed, encode

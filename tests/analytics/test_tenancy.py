@@ -9,9 +9,9 @@ from fastapi.routing import APIRoute
 
 from analytics.conftest import Analytics
 from analytics.traffic import traffic
-from tollgate_analytics.dimensions import Dimension
-from tollgate_analytics.queries import MAX_DIMENSIONS
-from tollgate_analytics.slots import statement
+from tollgate_analytics.query.dimensions import Dimension
+from tollgate_analytics.query.parameters import MAX_DIMENSIONS
+from tollgate_analytics.query.sql_template import statement
 from tollgate_common.events import KeyRecord, RequestClosed, UsageScope
 
 TEXTS = {

@@ -9,11 +9,11 @@ import pytest
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import MODELS, SUMS, Edge, groups_of, recount, seeded, traffic
-from tollgate_analytics.dimensions import IN_HOURS, Dimension
-from tollgate_analytics.queries import Granularity, Range, UsageQuery
-from tollgate_analytics.scopes import Scope
-from tollgate_analytics.slots import SQL
-from tollgate_analytics.store import Store, UsageSum
+from tollgate_analytics.query.dimensions import IN_HOURS, Dimension
+from tollgate_analytics.query.scopes import Scope
+from tollgate_analytics.query.store import Store, UsageSum
+from tollgate_analytics.query.usage_query import Granularity, Range, UsageQuery
+from tollgate_analytics.statements import SQL
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Outcome
 from tollgate_common.money import decimal_from_nano

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tollgate_analytics.rows import AnyEvent
+from tollgate_analytics.ingest.rows import AnyEvent
 from tollgate_common.clock import utc_now
 from tollgate_common.events import (
     EdgeHeartbeat,

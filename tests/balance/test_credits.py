@@ -102,7 +102,7 @@ async def test_credit_waits_while_its_account_cannot_be_written(world: World, ca
         await other.execute("SELECT FROM accounts FOR UPDATE")
         await world.send_credit(granted("a", 10), granted("a", 100))
         async with world.crediting():
-            await until(lambda: asyncio.sleep(0, "waits for the database" in caplog.text))
+            await until(lambda: asyncio.sleep(0, "will be retried in" in caplog.text))
             await other.rollback()
             await until(lambda: has_posted(world, "a", 111))
     await world.check_books()

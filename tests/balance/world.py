@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from aiokafka import TopicPartition
 
-from tollgate_balance.credits.consumer import CreditsConsumer
+from tollgate_balance.credits.consumer import create_consumer as create_credits_consumer
 from tollgate_balance.credits.handlers import grant_credit
 from tollgate_balance.expiry.handlers import expire_credit
 from tollgate_balance.leases.boots import Renewal, renew
@@ -31,6 +31,7 @@ from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaConsumer, KafkaProducer
 from tollgate_common.kafka.consumer import Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
+from tollgate_common.kafka.faststream import FastStreamConsumer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import TokenCounts
@@ -206,16 +207,16 @@ class World(BalanceDatabase):
         return self.tasks[-1].done()
 
     @asynccontextmanager
-    async def crediting(self) -> AsyncIterator[CreditsConsumer]:
+    async def crediting(self) -> AsyncIterator[FastStreamConsumer]:
         """A balance service that consumes credits."""
         consumer = self.credits_consumer()
         async with running(consumer.run()):
             yield consumer
 
-    def credits_consumer(self) -> CreditsConsumer:
+    def credits_consumer(self) -> FastStreamConsumer:
         group, topic = f"{self.prefix}.credits", Topic.CREDITS.named(self.prefix)
         dead_letters = DeadLetters(self.producer, self.prefix, group)
-        return CreditsConsumer(self.brokers, group, topic, self.pool, dead_letters)
+        return create_credits_consumer(self.brokers, group, topic, self.pool, dead_letters)
 
     async def consumed(self) -> list[int]:
         """How far each partition of usage has been consumed, where it has been."""

@@ -13,8 +13,8 @@ from tollgate_edge.observability.worker_status import WorkerGroup
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 MEASURE = (
-    "tollgate_analytics.consumers",
-    "tollgate_analytics.retention",
+    "tollgate_analytics.ingest.consumer",
+    "tollgate_analytics.retention.worker",
     "tollgate_balance.workers.gauges",
     "tollgate_balance.leases.boots",
     "tollgate_balance.usage.handlers",

@@ -14,7 +14,7 @@ from tollgate_common.kafka.brokers import Brokers
 from tollgate_local.demo import ACCOUNTS, expect_created
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.ports import free_port, free_ports
-from tollgate_local.processes import Reaper, run_to_end
+from tollgate_local.processes import Reaper, run_forked
 from tollgate_local.supervisor import Part, Patience, Supervisor
 from tollgate_local.system import SERVICES, Service, System, python
 from waiting import until
@@ -93,7 +93,7 @@ class Tollgate:
     async def create_promo_code(self, amount_usd: str) -> str:
         code = unique_name().upper()
         command = python(ACCOUNTS.module, "create-promo-code", code, "--amount-usd", amount_usd)
-        await run_to_end("a promo code", command, self.system.environment(ACCOUNTS))
+        await run_forked("a promo code", command, self.system.environment(ACCOUNTS))
         return code
 
     async def until_known(self, key: str) -> None:

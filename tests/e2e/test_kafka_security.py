@@ -15,7 +15,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from engines.secured_kafka import SecuredKafka, environment_of
 from engines.stores import unique_name
-from tollgate_balance.credits.consumer import CreditsConsumer
+from tollgate_balance.credits.consumer import create_consumer as create_credits_consumer
 from tollgate_common.errors import CommandError
 from tollgate_common.kafka.access import check_access
 from tollgate_common.kafka.brokers import Brokers, Tls
@@ -114,7 +114,7 @@ async def the_consumer_of_credits_joins(brokers: Brokers, prefix: str) -> None:
     pool = postgres.create_pool("postgresql://nowhere/none", max_size=1)
     group = f"{prefix}.balance.credits"
     letters = DeadLetters(create_producer(brokers), prefix, group)
-    consumer = CreditsConsumer(brokers, group, Topic.CREDITS.named(prefix), pool, letters)
+    consumer = create_credits_consumer(brokers, group, Topic.CREDITS.named(prefix), pool, letters)
     async with working(consumer.run()) as task:
         await until(lambda: consumer.waiting_for() is None, "an assignment", working=[task])
 

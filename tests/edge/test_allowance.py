@@ -7,19 +7,9 @@ from hypothesis import strategies as st
 
 from edge.purse import PAYER, Purse, tariff
 from tollgate_common.rating import TOKEN_CLASSES, Prices, Tier, TokenCounts
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, IMAGE_TOKENS, CostBound, Size, max_unit_prices, size_of
 from tollgate_edge.credit.leases.state import Reservation
-from tollgate_edge.credit.reservation import (
-    CONTEXT_TOKENS,
-    IMAGE_TOKENS,
-    ROOMY_TOKENS,
-    CostBound,
-    OutputReservation,
-    Size,
-    dearest,
-    reserve_stream,
-    reserve_whole,
-    size_of,
-)
+from tollgate_edge.credit.reservation import PREFERRED_TOKENS, OutputReservation, reserve_stream, reserve_whole
 from tollgate_edge.http.errors import CreditSpent
 from tollgate_edge.http.json_body import limited_body, parse_chat
 from tollgate_edge.usage.token_counting import count_prompt
@@ -48,18 +38,18 @@ def test_a_quote_bounds_every_charge(prices: Prices, tokens: TokenCounts, multip
     quote = CostBound(priced)
     assert priced.amount_nano(tokens) <= quote.nano(tokens.prompt, tokens.completion)
     affordable = quote.affordable_tokens(quote.nano(tokens.prompt, tokens.completion), tokens.prompt)
-    if dearest(prices).output and multiplier_bps:
+    if max_unit_prices(prices).output and multiplier_bps:
         spent = quote.nano(tokens.prompt, affordable)
         assert spent <= quote.nano(tokens.prompt, tokens.completion)
 
 
 def test_the_dearest_price_may_be_that_of_a_tier() -> None:
     long = Tier(200_000, Prices(input=8, output=3, request_nano=2))
-    assert dearest(Prices(input=4, output=8, request_nano=1, tiers=(long,))) == (8, 8, 2)
+    assert max_unit_prices(Prices(input=4, output=8, request_nano=1, tiers=(long,))) == (8, 8, 2)
 
 
 def test_the_dearest_price_may_be_that_of_writing_a_cache() -> None:
-    assert dearest(Prices(input=4, cached_input=1, cache_write=5, output=8, reasoning=9)) == (5, 9, 0)
+    assert max_unit_prices(Prices(input=4, cached_input=1, cache_write=5, output=8, reasoning=9)) == (5, 9, 0)
 
 
 @given(text=st.text(max_size=300), count=st.integers(1, 4))
@@ -187,7 +177,9 @@ def test_large_events_hold_several_tokens() -> None:
     assert allowance.covered_tokens == 101
 
 
-@pytest.mark.parametrize(("nano", "limit_tokens"), [(10**9, None), (ROOMY_TOKENS + 100, ROOMY_TOKENS + 50), (200, 150)])
+@pytest.mark.parametrize(
+    ("nano", "limit_tokens"), [(10**9, None), (PREFERRED_TOKENS + 100, PREFERRED_TOKENS + 50), (200, 150)]
+)
 async def test_an_answer_without_a_limit_gets_what_credit_affords(nano: int, limit_tokens: int | None) -> None:
     allowance = await reserve_whole(Purse(nano), PAYER, tariff(CHEAP), Size(100, 1, None, 100_000), 10)
     assert allowance.limit_tokens == limit_tokens

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_edge.http.errors import ProviderError, ProviderFailed, ProviderRefused
-from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
-from tollgate_edge.routing.circuit_breaker import Breaker
-from tollgate_edge.routing.config import RetriesPart
+from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderResponse, ResponseChunks
+from tollgate_edge.routing.circuit_breaker import CircuitBreaker
+from tollgate_edge.routing.config import RetryConfig
 from tollgate_edge.routing.retries import Attempts
-from tollgate_edge.routing.routes import Connection, Target, in_order
+from tollgate_edge.routing.routes import Connection, Target, order_targets
 
 REQUEST = ProviderRequest(Operation.CHAT, "gpt-4o", b'{"model":"gpt-4o"}')
 UNSENT = ProviderFailed(502, "unreachable", sent=False)
@@ -27,7 +27,7 @@ def refused(status: int, retry_after_s: float | None = None) -> ProviderRefused:
     )
 
 
-def not_accepted(status: int) -> ProviderFailed:
+def operator_error(status: int) -> ProviderFailed:
     return ProviderFailed(502, "not ours", upstream_status=status)
 
 
@@ -51,14 +51,14 @@ class ScriptedProvider:
         self.script = list(script)
         self.asked: list[str] = []
 
-    async def complete(self, request: ProviderRequest) -> Answer:
+    async def complete(self, request: ProviderRequest) -> ProviderResponse:
         self.asked.append(request.model)
         if self.script:
             raise self.script.pop(0)
-        return Answer(self.name.encode(), "application/json")
+        return ProviderResponse(self.name.encode(), "application/json")
 
     @asynccontextmanager
-    async def stream(self, request: ProviderRequest) -> AsyncIterator[AnswerChunks]:
+    async def stream(self, request: ProviderRequest) -> AsyncIterator[ResponseChunks]:
         await self.complete(request)
         yield Chunks()
 
@@ -81,12 +81,14 @@ class Time:
 
 def target(provider: ScriptedProvider, *, priority: int = 0, weight: float = 1, failures: int = 5) -> Target:
     name = f"{provider.name}/gpt-4o"
-    return Target(Connection(provider.name, 1, provider), "gpt-4o", weight, priority, Breaker(failures, 10), name)
+    return Target(
+        Connection(provider.name, 1, provider), "gpt-4o", weight, priority, CircuitBreaker(failures, 10), name
+    )
 
 
 def attempts(targets: Sequence[Target], time: Time | None = None, *, most: int = 3) -> Attempts:
     time = time or Time()
-    return Attempts(targets, RetriesPart(attempts=most), clock=time.clock, sleep=time.sleep)
+    return Attempts(targets, RetryConfig(attempts=most), clock=time.clock, sleep=time.sleep)
 
 
 async def test_the_next_target_serves_where_the_first_cannot() -> None:
@@ -148,13 +150,13 @@ async def test_attempts_are_bounded_and_the_last_error_is_told() -> None:
 
 
 async def test_who_does_not_take_our_key_is_not_asked_again() -> None:
-    provider = ScriptedProvider("only", not_accepted(401))
+    provider = ScriptedProvider("only", operator_error(401))
     made = attempts([target(provider)])
     with pytest.raises(ProviderFailed):
         await made.complete(REQUEST)
     assert len(provider.asked) == 1
     other = ScriptedProvider("other")
-    made = attempts([target(ScriptedProvider("only", not_accepted(401))), target(other, priority=1)])
+    made = attempts([target(ScriptedProvider("only", operator_error(401))), target(other, priority=1)])
     assert (await made.complete(REQUEST)).body == b"other"
 
 
@@ -174,7 +176,7 @@ async def test_a_provider_that_asks_for_a_short_pause_gets_it() -> None:
 
 async def test_a_model_is_asked_for_by_the_targets_own_name() -> None:
     provider = ScriptedProvider("other")
-    renamed = Target(Connection("other", 1, provider), "gpt-4o-2024", 1, 0, Breaker(5, 10), "other/gpt-4o-2024")
+    renamed = Target(Connection("other", 1, provider), "gpt-4o-2024", 1, 0, CircuitBreaker(5, 10), "other/gpt-4o-2024")
     await attempts([renamed]).complete(REQUEST)
     assert provider.asked == ["gpt-4o-2024"]
 
@@ -228,7 +230,7 @@ async def test_what_the_client_asks_wrongly_opens_no_breaker() -> None:
     for _ in range(9):
         with pytest.raises(ProviderRefused):
             await attempts([only], time).complete(REQUEST)
-    assert only.breaker.open_for_s(time.now_s) == 0
+    assert only.breaker.remaining_open_s(time.now_s) == 0
 
 
 async def test_where_all_are_avoided_one_is_asked_nevertheless() -> None:
@@ -238,20 +240,20 @@ async def test_where_all_are_avoided_one_is_asked_nevertheless() -> None:
         with pytest.raises(ProviderFailed):
             await attempts([only], time).complete(REQUEST)
     assert (await attempts([only], time).complete(REQUEST)).body == b"only"
-    assert only.breaker.open_for_s(time.now_s) == 0
+    assert only.breaker.remaining_open_s(time.now_s) == 0
 
 
 @untimed
 @given(priorities=st.lists(st.integers(0, 3), min_size=1, max_size=6))
 def test_priorities_come_before_weights(priorities: list[int]) -> None:
     targets = [target(ScriptedProvider(str(n)), priority=p, weight=n + 1) for n, p in enumerate(priorities)]
-    ordered = in_order(targets, 0.0)
+    ordered = order_targets(targets, 0.0)
     assert sorted(map(id, ordered)) == sorted(map(id, targets))
     assert [one.priority for one in ordered] == sorted(priorities)
 
 
 def test_equals_share_as_their_weights_say() -> None:
     targets = [target(ScriptedProvider("heavy"), weight=3), target(ScriptedProvider("light"), weight=1)]
-    first = Counter(in_order(targets, 0.0)[0].connection.name for _ in range(20_000))
+    first = Counter(order_targets(targets, 0.0)[0].connection.name for _ in range(20_000))
     # Six standard deviations to either side.
     assert 14_630 < first["heavy"] < 15_370

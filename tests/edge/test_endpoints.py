@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, IMAGE_TOKENS
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, IMAGE_TOKENS
 from tollgate_edge.endpoints import ENDPOINTS
-from tollgate_edge.endpoints.base import AnswerStream, ModelRequest
-from tollgate_edge.endpoints.messages import MessageStream
-from tollgate_edge.endpoints.responses import ResponseStream
+from tollgate_edge.endpoints.base import ModelRequest, ResponseStream
+from tollgate_edge.endpoints.messages import MessagesStream
+from tollgate_edge.endpoints.responses import ResponsesStream
 from tollgate_edge.http.errors import ApiError, ProviderFailed
 from tollgate_edge.http.forms import parse_form, without_boundary
 from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.streaming.chat_stream import ChatStream
-from tollgate_edge.streaming.sse import Framing
+from tollgate_edge.streaming.sse import EventBuffer
 from tollgate_edge.streaming.typed_stream import BinaryStream
 
 RECORDINGS = Path(__file__).parent / "recordings"
@@ -209,7 +209,7 @@ def test_no_input_has_more_tokens_than_are_reserved(texts: list[str], numbers: l
     response = parsed("/v1/responses", input=[{"role": "user", "content": text} for text in texts])
     assert response.prompt_tokens() <= response.size(None).prompt_tokens
     ranking = parsed("/v1/rerank", query=texts[0], documents=texts)
-    ranking.uses(BY_TOKEN)
+    ranking.required_prices(BY_TOKEN)
     assert ranking.prompt_tokens() <= ranking.size(None).prompt_tokens
 
 
@@ -374,13 +374,13 @@ def test_who_refers_to_an_item_is_told_what_to_set() -> None:
 )
 def test_units_are_reserved_in_full(path: str, fields: dict[str, Any], units: TokenCounts) -> None:
     request = parsed(path, **fields)
-    assert len(request.uses(BY_UNIT)) == 1
+    assert len(request.required_prices(BY_UNIT)) == 1
     assert request.size(None).units == units
 
 
 def test_the_seconds_of_a_recording_are_bounded_by_its_bytes() -> None:
     request = transcription(75_000)
-    assert request.uses(BY_UNIT) == ("audio_seconds",)
+    assert request.required_prices(BY_UNIT) == ("audio_seconds",)
     assert request.size(None).units == TokenCounts(audio_seconds=101)
 
 
@@ -424,8 +424,8 @@ def test_what_a_transcription_tells(
     prices: Prices, fields: dict[str, str], answer: Any, tokens: TokenCounts | None, estimated: bool
 ) -> None:
     request = transcription(16_000, **fields)
-    request.uses(prices)
-    reading = request.read(answer.encode() if isinstance(answer, str) else json.dumps(answer).encode())
+    request.required_prices(prices)
+    reading = request.parse_response(answer.encode() if isinstance(answer, str) else json.dumps(answer).encode())
     assert (reading.tokens, reading.estimated) == (tokens or TokenCounts(audio_seconds=63), estimated)
 
 
@@ -459,8 +459,8 @@ def test_what_an_answer_tells(
     path: str, fields: dict[str, Any], answer: dict[str, Any], tokens: TokenCounts | None, estimated: bool
 ) -> None:
     request = parsed(path, **fields)
-    request.uses(BY_TOKEN)
-    reading = request.read(json.dumps(answer).encode())
+    request.required_prices(BY_TOKEN)
+    reading = request.parse_response(json.dumps(answer).encode())
     assert (reading.tokens, reading.estimated) == (tokens, estimated)
 
 
@@ -472,13 +472,13 @@ def test_what_is_no_answer_is_the_providers_failure(path: str) -> None:
     request = transcription(8) if "audio" in path else parsed(path, **fields)
     for body in (b"<html>", b"[]", b"{}", b"\xff"):
         with pytest.raises(ProviderFailed):
-            request.read(body)
+            request.parse_response(body)
 
 
 def test_images_that_nobody_counted_are_charged_at_what_was_reserved() -> None:
     request = parsed("/v1/images/generations", prompt="A harbor", n=2)
-    request.uses(BY_TOKEN)
-    reading = request.read(b'{"data":[{},{}]}')
+    request.required_prices(BY_TOKEN)
+    reading = request.parse_response(b'{"data":[{},{}]}')
     assert reading.estimated
     assert reading.tokens is not None
     assert reading.tokens.image_output <= request.size(None).output_tokens
@@ -488,7 +488,7 @@ def test_images_that_nobody_counted_are_charged_at_what_was_reserved() -> None:
 @given(cuts=st.lists(st.integers(0, 6_000), max_size=12))
 def test_a_response_is_the_same_however_the_network_cut_it(cuts: list[int]) -> None:
     recording = (RECORDINGS / "openai_responses.sse").read_bytes()
-    stream = ResponseStream()
+    stream = ResponsesStream()
     bounds = [0, *sorted(min(cut, len(recording)) for cut in cuts), len(recording)]
     handed_on = b"".join(stream.feed(recording[start:end]) for start, end in pairwise(bounds)) + stream.finish()
     assert stream.done
@@ -511,7 +511,7 @@ def test_a_response_is_the_same_however_the_network_cut_it(cuts: list[int]) -> N
     ],
 )
 def test_a_response_that_fails(event: bytes) -> None:
-    stream = ResponseStream()
+    stream = ResponsesStream()
     assert not stream.feed(event)
     stream.finish()
     assert stream.failure is not None
@@ -535,11 +535,11 @@ def test_sound_is_handed_on_but_for_its_last_bytes(chunks: list[bytes]) -> None:
 )
 def test_events_are_the_same_however_the_network_cut_them(events: list[bytes], cuts: list[int]) -> None:
     data = b"".join(events)
-    framing = Framing()
+    framing = EventBuffer()
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    whole = b"".join(framing.take(data[start:end]) for start, end in pairwise(bounds))
+    whole = b"".join(framing.feed(data[start:end]) for start, end in pairwise(bounds))
     assert whole.replace(b"\r\n", b"\n") == data.replace(b"\r\n", b"\n")
-    assert not framing.has_rest
+    assert not framing.has_partial_event
 
 
 # .NET writes a field's name without quotes, and its type first.
@@ -566,20 +566,20 @@ def test_a_file_that_is_called_a_model_stays_as_it_is() -> None:
     ("stream", "first", "kind"),
     [
         (
-            ResponseStream(),
+            ResponsesStream(),
             b'event: response.created\ndata: {"type":"response.created","response":{"id":"resp_1","model":"m"}}\n\n',
             "response.incomplete",
         ),
         (
-            MessageStream(),
+            MessagesStream(),
             b'event: message_start\ndata: {"type":"message_start","message":{"model":"m"}}\n\n',
             "message_delta",
         ),
     ],
 )
-def test_an_answer_that_is_cut_off_says_so_in_its_own_words(stream: AnswerStream, first: bytes, kind: str) -> None:
+def test_an_answer_that_is_cut_off_says_so_in_its_own_words(stream: ResponseStream, first: bytes, kind: str) -> None:
     stream.feed(first)
-    name, data = stream.cut_event(1).decode().strip().split("\n")
+    name, data = stream.truncation_event(1).decode().strip().split("\n")
     assert name == f"event: {kind}"
     told = json.loads(data.removeprefix("data: "))
     assert told["type"] == kind
@@ -589,12 +589,12 @@ def test_an_answer_that_is_cut_off_says_so_in_its_own_words(stream: AnswerStream
 
 
 def test_a_page_of_html_is_no_stream() -> None:
-    for stream in (ResponseStream(), MessageStream(), ChatStream(strips_usage=True)):
+    for stream in (ResponsesStream(), MessagesStream(), ChatStream(strips_usage=True)):
         assert not stream.feed(b"<html>\n\n")
         assert stream.failure is not None
 
 
 def test_comments_keep_a_stream_alive() -> None:
-    for stream in (ResponseStream(), MessageStream(), ChatStream(strips_usage=True)):
+    for stream in (ResponsesStream(), MessagesStream(), ChatStream(strips_usage=True)):
         assert stream.feed(b": ping\n\n") == b": ping\n\n"
         assert stream.failure is None

@@ -8,7 +8,7 @@ import pytest
 from tollgate_common.events import KeyLimits, KeyRecord
 from tollgate_edge.http.errors import ApiError
 from tollgate_edge.http.request_context import RequestContext
-from tollgate_edge.rate_limits.client_address import networks
+from tollgate_edge.rate_limits.client_address import parse_networks
 from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
 
 MAX_BODY_BYTES = 1000
@@ -69,78 +69,78 @@ def shown(permit: Permit) -> dict[str, str]:
 
 
 def test_a_key_without_limits_is_let_through_and_told_nothing(rate_limiter: RateLimiter) -> None:
-    permit = rate_limiter.enter(key(), context())
-    permit.take_tokens(10**9)
+    permit = rate_limiter.admit(key(), context())
+    permit.reserve_tokens(10**9)
     permit.settle_tokens(10**9)
-    permit.leave()
+    permit.release()
     assert permit.max_body_bytes == MAX_BODY_BYTES
     assert shown(permit) == {}
 
 
 def test_requests_a_minute(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(requests_per_minute=3)
-    tickets = [rate_limiter.enter(limited, context()) for _ in range(3)]
+    tickets = [rate_limiter.admit(limited, context()) for _ in range(3)]
     assert shown(tickets[-1]) == {"limit-requests": "3", "remaining-requests": "0", "reset-requests": "1m0s"}
-    error = refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
+    error = refused(lambda: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")
     assert (b"retry-after", b"20") in error.headers
     clock.now_s += 20
-    rate_limiter.enter(limited, context())
+    rate_limiter.admit(limited, context())
 
 
 def test_a_refusal_tells_the_limits_too(rate_limiter: RateLimiter) -> None:
     limited = key(requests_per_minute=1)
-    rate_limiter.enter(limited, context())
+    rate_limiter.admit(limited, context())
     second = context()
-    refused(lambda: rate_limiter.enter(limited, second), 429, "rate_limit_exceeded")
+    refused(lambda: rate_limiter.admit(limited, second), 429, "rate_limit_exceeded")
     assert (b"x-ratelimit-remaining-requests", b"0") in second.extra_headers()
 
 
 def test_tokens_a_minute_are_corrected_by_what_was_used(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(tokens_per_minute=600)
-    first = rate_limiter.enter(limited, context())
-    first.take_tokens(500)
+    first = rate_limiter.admit(limited, context())
+    first.reserve_tokens(500)
     assert shown(first) == {"limit-tokens": "600", "remaining-tokens": "100", "reset-tokens": "50s"}
-    second = rate_limiter.enter(limited, context())
-    refused(lambda: second.take_tokens(200), 429, "rate_limit_exceeded")
+    second = rate_limiter.admit(limited, context())
+    refused(lambda: second.reserve_tokens(200), 429, "rate_limit_exceeded")
     first.settle_tokens(200)
-    second.take_tokens(200)
+    second.reserve_tokens(200)
     # More than it asked for: the next one waits for it.
     second.settle_tokens(1000)
     assert shown(second)["remaining-tokens"] == "0"
     clock.now_s += 60
-    third = rate_limiter.enter(limited, context())
-    refused(lambda: third.take_tokens(1), 429, "rate_limit_exceeded")
+    third = rate_limiter.admit(limited, context())
+    refused(lambda: third.reserve_tokens(1), 429, "rate_limit_exceeded")
     clock.now_s += 1
-    third.take_tokens(1)
+    third.reserve_tokens(1)
 
 
 def test_more_tokens_than_the_limit_are_had_from_a_full_bucket(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(tokens_per_minute=600)
-    rate_limiter.enter(limited, context()).take_tokens(1_000_000)
-    late = rate_limiter.enter(limited, context())
-    refused(lambda: late.take_tokens(1_000_000), 429, "rate_limit_exceeded")
+    rate_limiter.admit(limited, context()).reserve_tokens(1_000_000)
+    late = rate_limiter.admit(limited, context())
+    refused(lambda: late.reserve_tokens(1_000_000), 429, "rate_limit_exceeded")
     clock.now_s += 60
-    late.take_tokens(1_000_000)
+    late.reserve_tokens(1_000_000)
 
 
 def test_requests_in_flight(rate_limiter: RateLimiter) -> None:
     limited = key(max_in_flight=2)
-    first, _second = rate_limiter.enter(limited, context()), rate_limiter.enter(limited, context())
-    error = refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
+    first, _second = rate_limiter.admit(limited, context()), rate_limiter.admit(limited, context())
+    error = refused(lambda: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")
     assert (b"retry-after", b"1") in error.headers
-    first.leave()
-    first.leave()
-    rate_limiter.enter(limited, context())
-    refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
+    first.release()
+    first.release()
+    rate_limiter.admit(limited, context())
+    refused(lambda: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")
 
 
 def test_one_that_is_refused_for_its_rate_takes_no_place(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(requests_per_minute=1, max_in_flight=1)
-    rate_limiter.enter(limited, context()).leave()
+    rate_limiter.admit(limited, context()).release()
     for _ in range(3):
-        refused(lambda: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")
+        refused(lambda: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")
     clock.now_s += 60
-    rate_limiter.enter(limited, context())
+    rate_limiter.admit(limited, context())
 
 
 def test_edges_share_a_limit(clock: Clock) -> None:
@@ -148,8 +148,8 @@ def test_edges_share_a_limit(clock: Clock) -> None:
     limited = key(requests_per_minute=30)
     for rate_limiter in edges:
         for _ in range(10):
-            rate_limiter.enter(limited, context())
-        refused(lambda rate_limiter=rate_limiter: rate_limiter.enter(limited, context()), 429, "rate_limit_exceeded")  # type: ignore[misc]
+            rate_limiter.admit(limited, context())
+        refused(lambda rate_limiter=rate_limiter: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")  # type: ignore[misc]
 
 
 def test_an_edge_that_comes_takes_its_part_at_once(clock: Clock) -> None:
@@ -157,22 +157,22 @@ def test_an_edge_that_comes_takes_its_part_at_once(clock: Clock) -> None:
     rate_limiter = gate_of(clock, edges=lambda: count)
     limited = key(requests_per_minute=60)
     for _ in range(30):
-        rate_limiter.enter(limited, context())
+        rate_limiter.admit(limited, context())
     count = 2
     # Half of its share is left, as half of the whole was.
-    assert shown(rate_limiter.enter(limited, context()))["remaining-requests"] == "14"
+    assert shown(rate_limiter.admit(limited, context()))["remaining-requests"] == "14"
 
 
 def test_a_smaller_body_limit_of_the_key_counts(rate_limiter: RateLimiter) -> None:
-    assert rate_limiter.enter(key(max_body_bytes=10), context()).max_body_bytes == 10
-    assert rate_limiter.enter(key(max_body_bytes=10**9), context()).max_body_bytes == MAX_BODY_BYTES
+    assert rate_limiter.admit(key(max_body_bytes=10), context()).max_body_bytes == 10
+    assert rate_limiter.admit(key(max_body_bytes=10**9), context()).max_body_bytes == MAX_BODY_BYTES
 
 
 def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> None:
     rate_limiter = gate_of(clock, defaults=KeyLimits(requests_per_minute=1))
-    assert shown(rate_limiter.enter(key(requests_per_minute=100), context()))["limit-requests"] == "100"
+    assert shown(rate_limiter.admit(key(requests_per_minute=100), context()))["limit-requests"] == "100"
     clock.now_s += 60
-    assert shown(rate_limiter.enter(key(tokens_per_minute=9), context())) == {
+    assert shown(rate_limiter.admit(key(tokens_per_minute=9), context())) == {
         "limit-requests": "1",
         "remaining-requests": "0",
         "reset-requests": "1m0s",
@@ -180,15 +180,15 @@ def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> 
         "remaining-tokens": "9",
         "reset-tokens": "0ms",
     }
-    refused(lambda: rate_limiter.enter(key(), context()), 429, "rate_limit_exceeded")
+    refused(lambda: rate_limiter.admit(key(), context()), 429, "rate_limit_exceeded")
 
 
 def test_a_suspended_key_may_do_nothing(rate_limiter: RateLimiter) -> None:
-    refused(lambda: rate_limiter.enter(key(is_suspended=True), context()), 403, "account_suspended")
+    refused(lambda: rate_limiter.admit(key(is_suspended=True), context()), 403, "account_suspended")
 
 
 OFFICE = ("203.0.113.0/24", "2001:db8::/32")
-PROXIES = networks(("10.0.0.0/8",))
+PROXIES = parse_networks(("10.0.0.0/8",))
 
 
 @pytest.mark.parametrize(
@@ -215,6 +215,6 @@ def test_allowed_addresses(clock: Clock, peer: str, forwarded: tuple[str, ...], 
     rate_limiter = gate_of(clock, trusted_proxies=PROXIES)
     restricted = key(allowed_ips=OFFICE)
     if is_allowed:
-        rate_limiter.enter(restricted, context(peer, *forwarded))
+        rate_limiter.admit(restricted, context(peer, *forwarded))
     else:
-        refused(lambda: rate_limiter.enter(restricted, context(peer, *forwarded)), 403, "ip_not_allowed")
+        refused(lambda: rate_limiter.admit(restricted, context(peer, *forwarded)), 403, "ip_not_allowed")

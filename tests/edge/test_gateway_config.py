@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tollgate_edge.routing.config import GatewayConfig, read_config
-from tollgate_edge.routing.document import WrongDocument
+from tollgate_edge.routing.document import InvalidDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "gateway.yaml"
@@ -40,7 +40,7 @@ def keys_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problems(text: str) -> list[str]:
-    with pytest.raises(WrongDocument) as caught:
+    with pytest.raises(InvalidDocument) as caught:
         read_config(text, PROTOCOLS)
     return [str(problem) for problem in caught.value.problems]
 

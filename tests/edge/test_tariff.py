@@ -7,7 +7,7 @@ import pytest
 from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVersion, encode
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.pricing.catalog import Catalogue, Tariff
+from tollgate_edge.pricing.catalog import Catalog, Tariff
 
 AT = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
 PLAN = PlanVersion(plan_version="standard@1", valid_from=AT, multiplier_bps=10_000)
@@ -20,8 +20,8 @@ def tariff(prices: Prices) -> Tariff:
 
 
 @pytest.fixture
-async def catalogue() -> Catalogue:
-    known = Catalogue(Brokers("nowhere:9092"), "t")
+async def catalog() -> Catalog:
+    known = Catalog(Brokers("nowhere:9092"), "t")
     known._apply("plan:standard", encode(PlanRecord(plan="standard", versions=(PLAN,))))
     for name, prices in (("chat", CHAT), ("speech", SPEECH)):
         record = ModelRecord(model=name, provider="openai", versions=(tariff(prices).price,))
@@ -41,14 +41,14 @@ async def catalogue() -> Catalogue:
     ],
 )
 async def test_what_has_no_price_is_not_sold(
-    catalogue: Catalogue, model: str, uses: tuple[str, ...], is_sold: bool
+    catalog: Catalog, model: str, uses: tuple[str, ...], is_sold: bool
 ) -> None:
-    assert (catalogue.tariff(catalogue.models[model], "standard", AT, uses) is not None) == is_sold
+    assert (catalog.tariff(catalog.models[model], "standard", AT, uses) is not None) == is_sold
 
 
-async def test_text_is_what_an_endpoint_uses_unless_it_says_otherwise(catalogue: Catalogue) -> None:
-    assert catalogue.tariff(catalogue.models["chat"], "standard", AT) is not None
-    assert catalogue.tariff(catalogue.models["speech"], "standard", AT) is None
+async def test_text_is_what_an_endpoint_uses_unless_it_says_otherwise(catalog: Catalog) -> None:
+    assert catalog.tariff(catalog.models["chat"], "standard", AT) is not None
+    assert catalog.tariff(catalog.models["speech"], "standard", AT) is None
 
 
 def test_a_unit_that_nobody_foresaw_is_said_aloud_and_the_rest_is_charged(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,13 +9,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from tollgate_common.events import FailedAttempt
 from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
 from tollgate_edge.observability.shared_counters import PID, CounterSegment
-from tollgate_edge.routing.circuit_breaker import Breaker
+from tollgate_edge.routing.circuit_breaker import CircuitBreaker
 
 CHAT = "/v1/chat/completions"
 
 
 def scraped(
-    counts: EdgeCounts, *breakers: tuple[str, Breaker], others: Sequence[CounterSegment] = ()
+    counts: EdgeCounts, *breakers: tuple[str, CircuitBreaker], others: Sequence[CounterSegment] = ()
 ) -> dict[tuple[str, ...], float]:
     """Each sample's value, by its name and the values of its labels, in the order of the labels' names."""
     registry = CollectorRegistry()
@@ -55,10 +55,12 @@ def test_attempts_by_their_result() -> None:
 
 def test_a_target_that_is_avoided_is_told_once_though_it_has_had_other_settings() -> None:
     counts = EdgeCounts(CounterSegment.own())
-    failing = Breaker(failures_to_open=1, open_s=1_000)
-    failing.failed(0)
-    failing.avoid_until(1e12)
-    found = scraped(counts, ("openai/gpt-4o", failing), ("openai/gpt-4o", Breaker(2, 10)), ("b", Breaker(1, 1)))
+    failing = CircuitBreaker(failures_to_open=1, open_s=1_000)
+    failing.record_failure(0)
+    failing.open_until(1e12)
+    found = scraped(
+        counts, ("openai/gpt-4o", failing), ("openai/gpt-4o", CircuitBreaker(2, 10)), ("b", CircuitBreaker(1, 1))
+    )
     assert found["tollgate_edge_circuit_open_seconds", "openai/gpt-4o"] > 1_000
     assert found["tollgate_edge_circuit_open_seconds", "b"] == 0
 
@@ -71,15 +73,15 @@ def test_workers_add_up_and_only_what_happened_outlives_one() -> None:
         counts.answered(CHAT, 200, milliseconds)
     dead.answered(CHAT, 502, None)
     dead.arrived()
-    avoiding = Breaker(failures_to_open=1, open_s=1_000)
-    avoiding.failed(time.monotonic())
+    avoiding = CircuitBreaker(failures_to_open=1, open_s=1_000)
+    avoiding.record_failure(time.monotonic())
     dead.avoids([("a", avoiding)])
 
-    found = scraped(here, ("a", Breaker(1, 1)), others=[dead.sheet])
+    found = scraped(here, ("a", CircuitBreaker(1, 1)), others=[dead.sheet])
     assert found["tollgate_edge_requests_in_flight",] == 2
     assert found["tollgate_edge_circuit_open_seconds", "a"] > 700
     dead.sheet.cells[PID] = 0
-    found = scraped(here, ("a", Breaker(1, 1)), others=[dead.sheet])
+    found = scraped(here, ("a", CircuitBreaker(1, 1)), others=[dead.sheet])
     assert found["tollgate_edge_requests_in_flight",] == 1
     assert found["tollgate_edge_circuit_open_seconds", "a"] == 0
 

@@ -12,18 +12,16 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.endpoints.messages import Message, MessageStream
+from tollgate_edge.endpoints.messages import MessagesRequest, MessagesStream
 from tollgate_edge.http.errors import ProviderFailed, ProviderRefused
 from tollgate_edge.providers import anthropic, gemini
-from tollgate_edge.providers.http_transport import ErrorAnswer
-from tollgate_edge.providers.translators import anthropic_to_openai as messages_to_chat
-from tollgate_edge.providers.translators import openai_to_anthropic as chat_to_messages
-from tollgate_edge.providers.translators import openai_to_gemini as chat_to_gemini
+from tollgate_edge.providers.http_transport import ErrorResponse
+from tollgate_edge.providers.translators import anthropic_to_openai, openai_to_anthropic, openai_to_gemini
 from tollgate_edge.providers.translators.base import (
     EventTranslator,
     TranslatedChunks,
-    translated_answer,
-    translated_request,
+    translate_request_body,
+    translate_response_body,
 )
 from tollgate_edge.providers.translators.shapes import MessagesShape
 from tollgate_edge.streaming.chat_stream import ChatStream
@@ -84,7 +82,9 @@ def chat_of(events: bytes) -> tuple[ChatStream, dict[str, Any]]:
 @untimed
 @given(cuts=CUTS)
 def test_messages_become_chat_however_the_network_cut_them(cuts: list[int]) -> None:
-    stream, told = chat_of(translated_recording(recording("anthropic_messages.sse"), chat_to_messages.Events(), cuts))
+    stream, told = chat_of(
+        translated_recording(recording("anthropic_messages.sse"), openai_to_anthropic.StreamTranslator(), cuts)
+    )
     assert (stream.done, stream.finish_reason) == (True, "tool_calls")
     assert stream.served_model == "claude-sonnet-4-5-20250929"
     assert stream.tokens == TokenCounts(
@@ -100,7 +100,9 @@ def test_messages_become_chat_however_the_network_cut_them(cuts: list[int]) -> N
 @untimed
 @given(cuts=CUTS)
 def test_gemini_becomes_chat_however_the_network_cut_it(cuts: list[int]) -> None:
-    stream, told = chat_of(translated_recording(recording("gemini_stream.sse"), chat_to_gemini.Events(), cuts))
+    stream, told = chat_of(
+        translated_recording(recording("gemini_stream.sse"), openai_to_gemini.StreamTranslator(), cuts)
+    )
     assert (stream.done, stream.finish_reason, stream.served_model) == (True, "tool_calls", "gemini-2.5-flash")
     assert stream.tokens == TokenCounts(input=83, cached_input=1024, audio_input=100, output=25, reasoning=11)
     assert (told["content"], told["reasoning_content"]) == (
@@ -113,8 +115,8 @@ def test_gemini_becomes_chat_however_the_network_cut_it(cuts: list[int]) -> None
 @untimed
 @given(cuts=CUTS)
 def test_chat_becomes_messages_however_the_network_cut_it(cuts: list[int]) -> None:
-    stream = MessageStream()
-    events = translated_recording(recording("openai_chat.sse"), messages_to_chat.Events(), cuts)
+    stream = MessagesStream()
+    events = translated_recording(recording("openai_chat.sse"), anthropic_to_openai.StreamTranslator(), cuts)
     handed_on = stream.feed(events) + stream.finish()
     assert stream.done
     assert stream.last_event == b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
@@ -133,7 +135,7 @@ def test_chat_becomes_messages_however_the_network_cut_it(cuts: list[int]) -> No
 @given(cuts=CUTS)
 def test_messages_pass_through_however_the_network_cut_them(cuts: list[int]) -> None:
     data = recording("anthropic_messages.sse")
-    stream = MessageStream()
+    stream = MessagesStream()
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     handed_on = b"".join(stream.feed(data[start:end]) for start, end in pairwise(bounds)) + stream.finish()
     assert handed_on + stream.last_event == data
@@ -148,8 +150,8 @@ def test_messages_pass_through_however_the_network_cut_them(cuts: list[int]) -> 
 @pytest.mark.parametrize(
     ("name", "translator"),
     [
-        ("anthropic_messages.sse", chat_to_messages.Events),
-        ("gemini_stream.sse", chat_to_gemini.Events),
+        ("anthropic_messages.sse", openai_to_anthropic.StreamTranslator),
+        ("gemini_stream.sse", openai_to_gemini.StreamTranslator),
     ],
 )
 def test_what_breaks_off_is_never_taken_for_complete(name: str, translator: Any, keep: int) -> None:
@@ -159,7 +161,10 @@ def test_what_breaks_off_is_never_taken_for_complete(name: str, translator: Any,
     assert stream.failure is not None
 
 
-@pytest.mark.parametrize("translator", [chat_to_messages.Events, chat_to_gemini.Events, messages_to_chat.Events])
+@pytest.mark.parametrize(
+    "translator",
+    [openai_to_anthropic.StreamTranslator, openai_to_gemini.StreamTranslator, anthropic_to_openai.StreamTranslator],
+)
 @pytest.mark.parametrize(
     "data", [b"data: oops\n\n", b"data: [1]\n\n", b'data: {"type":"message_start"}\n\ndata: 7\n\n']
 )
@@ -171,8 +176,11 @@ def test_garbage_is_the_providers_failure(translator: Any, data: bytes) -> None:
 @pytest.mark.parametrize(
     ("translator", "data"),
     [
-        (chat_to_messages.Events, b'data: {"type":"error","error":{"type":"overloaded_error","message":"no"}}\n\n'),
-        (chat_to_gemini.Events, b'data: {"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}\n\n'),
+        (
+            openai_to_anthropic.StreamTranslator,
+            b'data: {"type":"error","error":{"type":"overloaded_error","message":"no"}}\n\n',
+        ),
+        (openai_to_gemini.StreamTranslator, b'data: {"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}\n\n'),
     ],
 )
 def test_an_error_in_the_stream_is_the_providers_failure(translator: Any, data: bytes) -> None:
@@ -249,10 +257,10 @@ def meaning(chat: dict[str, Any]) -> dict[str, Any]:
 @untimed
 @given(chat=chats())
 def test_a_request_keeps_its_meaning_there_and_back(chat: dict[str, Any]) -> None:
-    there = translated_request(json.dumps(chat).encode(), chat_to_messages.request)
+    there = translate_request_body(json.dumps(chat).encode(), openai_to_anthropic.translate_request)
     # It is one that the edge's own endpoint takes.
-    assert Message(there, {}).model == "m"
-    back = json.loads(translated_request(there, messages_to_chat.request))
+    assert MessagesRequest(there, {}).model == "m"
+    back = json.loads(translate_request_body(there, anthropic_to_openai.translate_request))
     assert meaning(back) == meaning(chat)
 
 
@@ -281,8 +289,8 @@ def test_an_answer_keeps_its_meaning_there_and_back(
     }
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls" if calls else reason}
     completion = {"id": "c-1", "model": "gpt-4o", "object": "chat.completion", "choices": [choice], "usage": usage}
-    there = translated_answer(json.dumps(completion).encode(), messages_to_chat.answer)
-    back = json.loads(translated_answer(there, chat_to_messages.answer))
+    there = translate_response_body(json.dumps(completion).encode(), anthropic_to_openai.translate_response)
+    back = json.loads(translate_response_body(there, openai_to_anthropic.translate_response))
     del back["created"]
     for one in (back, completion):
         for call in one["choices"][0]["message"].get("tool_calls") or ():  # type: ignore[index]
@@ -324,7 +332,7 @@ def test_a_request_for_gemini() -> None:
         "reasoning_effort": "low",
         "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}},
     }
-    assert json.loads(translated_request(json.dumps(chat).encode(), chat_to_gemini.request)) == {
+    assert json.loads(translate_request_body(json.dumps(chat).encode(), openai_to_gemini.translate_request)) == {
         "systemInstruction": {"parts": [{"text": "Be brief"}]},
         "contents": [
             {
@@ -381,13 +389,13 @@ def test_gemini_reads_as_images_only_what_is_one_and_not_kept_there(url: str) ->
     part = {"type": "image_url", "image_url": {"url": url}}
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [part]}]}).encode()
     with pytest.raises(ProviderRefused) as caught:
-        translated_request(body, chat_to_gemini.request)
+        translate_request_body(body, openai_to_gemini.translate_request)
     assert (caught.value.status, caught.value.param) == (400, "messages")
 
 
 def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 8}}
-    answer = json.loads(translated_answer(json.dumps(blocked).encode(), chat_to_gemini.answer))
+    answer = json.loads(translate_response_body(json.dumps(blocked).encode(), openai_to_gemini.translate_response))
     assert answer["choices"][0]["finish_reason"] == "content_filter"
     assert (answer["usage"]["prompt_tokens"], answer["usage"]["completion_tokens"]) == (8, 0)
 
@@ -402,7 +410,9 @@ def test_messages_get_no_text_that_says_nothing(nothing: Any) -> None:
         {"role": "tool", "tool_call_id": "call_1", "content": nothing},
     ]
     asked = json.loads(
-        translated_request(json.dumps({"model": "m", "messages": messages}).encode(), chat_to_messages.request)
+        translate_request_body(
+            json.dumps({"model": "m", "messages": messages}).encode(), openai_to_anthropic.translate_request
+        )
     )
     assert "system" not in asked
     assert [turn["content"] for turn in asked["messages"]] == [
@@ -415,7 +425,9 @@ def test_messages_get_no_text_that_says_nothing(nothing: Any) -> None:
 def test_a_system_without_a_word_is_none_for_gemini() -> None:
     messages = [{"role": "system", "content": ""}, {"role": "user", "content": "Look"}]
     asked = json.loads(
-        translated_request(json.dumps({"model": "m", "messages": messages}).encode(), chat_to_gemini.request)
+        translate_request_body(
+            json.dumps({"model": "m", "messages": messages}).encode(), openai_to_gemini.translate_request
+        )
     )
     assert "systemInstruction" not in asked
 
@@ -423,8 +435,8 @@ def test_a_system_without_a_word_is_none_for_gemini() -> None:
 def test_the_greatest_effort_is_not_lost() -> None:
     chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "max"}
     to_claude, to_gemini = (
-        json.loads(translated_request(json.dumps(chat).encode(), translate))
-        for translate in (chat_to_messages.request, chat_to_gemini.request)
+        json.loads(translate_request_body(json.dumps(chat).encode(), translate))
+        for translate in (openai_to_anthropic.translate_request, openai_to_gemini.translate_request)
     )
     assert to_claude["output_config"] == {"effort": "max"}
     assert to_gemini["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 24_576}
@@ -434,11 +446,13 @@ def test_the_greatest_effort_is_not_lost() -> None:
 def test_a_tool_without_a_type_is_the_clients_own(kind: dict[str, Any]) -> None:
     tool = {"name": "look", "input_schema": {"type": "object"}, **kind}
     asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "tools": [tool]}
-    chat = json.loads(translated_request(json.dumps(asked).encode(), messages_to_chat.request, MessagesShape))
+    chat = json.loads(
+        translate_request_body(json.dumps(asked).encode(), anthropic_to_openai.translate_request, MessagesShape)
+    )
     assert chat["tools"] == [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
 
 
-@pytest.mark.parametrize("translate", [chat_to_messages.request, chat_to_gemini.request])
+@pytest.mark.parametrize("translate", [openai_to_anthropic.translate_request, openai_to_gemini.translate_request])
 @pytest.mark.parametrize(
     ("more", "param"),
     [
@@ -472,7 +486,7 @@ def test_a_tool_without_a_type_is_the_clients_own(kind: dict[str, Any]) -> None:
 def test_what_the_other_protocol_cannot_say_is_refused(translate: Any, more: dict[str, Any], param: str | None) -> None:
     chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **more}
     with pytest.raises(ProviderRefused) as caught:
-        translated_request(json.dumps(chat).encode(), translate)
+        translate_request_body(json.dumps(chat).encode(), translate)
     assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
 
 
@@ -495,14 +509,14 @@ def test_what_the_other_protocol_cannot_say_is_refused(translate: Any, more: dic
 def test_a_message_of_another_shape_is_refused_by_name(more: dict[str, Any], param: str | None) -> None:
     asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], **more}
     with pytest.raises(ProviderRefused) as caught:
-        translated_request(json.dumps(asked).encode(), messages_to_chat.request, MessagesShape)
+        translate_request_body(json.dumps(asked).encode(), anthropic_to_openai.translate_request, MessagesShape)
     assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
 
 
 def test_what_nests_too_deep_is_refused() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
     with pytest.raises(ProviderRefused) as caught:
-        translated_request(body, chat_to_messages.request)
+        translate_request_body(body, openai_to_anthropic.translate_request)
     assert (caught.value.status, caught.value.sent) == (400, False)
 
 
@@ -512,7 +526,9 @@ def test_what_a_tool_gave_beside_text_is_not_lost() -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "Here: "}, found, image]}
     said = [result, {"type": "text", "text": "And now?"}]
     asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": said}]}
-    chat = json.loads(translated_request(json.dumps(asked).encode(), messages_to_chat.request, MessagesShape))
+    chat = json.loads(
+        translate_request_body(json.dumps(asked).encode(), anthropic_to_openai.translate_request, MessagesShape)
+    )
     assert chat["messages"] == [
         {"role": "tool", "tool_call_id": "t", "content": "Here: look"},
         {
@@ -525,11 +541,18 @@ def test_what_a_tool_gave_beside_text_is_not_lost() -> None:
     ]
 
 
-@pytest.mark.parametrize("translate", [chat_to_messages.answer, chat_to_gemini.answer, messages_to_chat.answer])
+@pytest.mark.parametrize(
+    "translate",
+    [
+        openai_to_anthropic.translate_response,
+        openai_to_gemini.translate_response,
+        anthropic_to_openai.translate_response,
+    ],
+)
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"content":7,"candidates":7,"choices":7}'])
 def test_what_is_no_answer_is_the_providers_failure(translate: Any, body: bytes) -> None:
     with pytest.raises(ProviderFailed):
-        translated_answer(body, translate)
+        translate_response_body(body, translate)
 
 
 @pytest.mark.parametrize(
@@ -548,7 +571,7 @@ def test_what_is_no_answer_is_the_providers_failure(translate: Any, body: bytes)
     ],
 )
 def test_errors_of_anthropic(status: int, body: str, told: int) -> None:
-    error = anthropic.refusal(ErrorAnswer(status, body.encode(), "3"))
+    error = anthropic.to_provider_error(ErrorResponse(status, body.encode(), "3"))
     assert (error.status, error.upstream_status, error.retry_after_s) == (told, status, 3.0)
     assert ("x-api-key" in str(error), "credit" in str(error)) == (False, False)
 
@@ -569,5 +592,5 @@ def test_errors_of_anthropic(status: int, body: str, told: int) -> None:
     ],
 )
 def test_errors_of_gemini(status: int, body: str, told: int, code: str) -> None:
-    error = gemini.refusal(ErrorAnswer(status, body.encode(), None))
+    error = gemini.to_provider_error(ErrorResponse(status, body.encode(), None))
     assert (error.status, error.upstream_status, error.code) == (told, status, code)

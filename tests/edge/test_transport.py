@@ -9,13 +9,13 @@ import pytest
 from tollgate_common.clock import utc_now
 from tollgate_edge.http.errors import ProviderFailed, ProviderRefused
 from tollgate_edge.providers.base import Operation, ProviderRequest
-from tollgate_edge.providers.http_transport import ErrorAnswer, seconds_until
-from tollgate_edge.providers.openai import refusal
+from tollgate_edge.providers.http_transport import ErrorResponse, seconds_until
+from tollgate_edge.providers.openai import to_provider_error
 
 
 def test_a_refusal_keeps_its_status_and_says_how_long_to_wait() -> None:
     body = b'{"error":{"message":"Slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}}'
-    error = refusal(ErrorAnswer(429, body, "7"))
+    error = to_provider_error(ErrorResponse(429, body, "7"))
     assert isinstance(error, ProviderRefused)
     assert (error.status, error.upstream_status, error.retry_after_s, error.sent) == (429, 429, 7.0, True)
     assert error.headers == ((b"retry-after", b"7"),)
@@ -24,7 +24,7 @@ def test_a_refusal_keeps_its_status_and_says_how_long_to_wait() -> None:
 
 @pytest.mark.parametrize("status", [302, 401, 402, 403])
 def test_what_is_between_operator_and_provider_is_not_told_but_known(status: int) -> None:
-    error = refusal(ErrorAnswer(status, b'{"error":{"message":"Incorrect API key sk-secret"}}', None))
+    error = to_provider_error(ErrorResponse(status, b'{"error":{"message":"Incorrect API key sk-secret"}}', None))
     assert isinstance(error, ProviderFailed)
     assert (error.status, error.upstream_status) == (502, status)
     assert b"secret" not in error.body()

@@ -10,17 +10,19 @@ from typing import Any, cast
 import pytest
 
 from edge.purse import PAYER, Purse, tariff
-from tollgate_common.events import Outcome
+from tollgate_common.events import KeyLimits, Outcome
 from tollgate_common.rating import Prices
-from tollgate_edge.credit.reservation import OutputReservation, reserve_stream
+from tollgate_edge.credit.reservation import reserve_stream
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.event_log.request_events import RequestMeter, RequestOutcome
 from tollgate_edge.event_log.writer import Batch
-from tollgate_edge.gateway.relay import Call, relay_stream
+from tollgate_edge.gateway.admitted_request import AdmittedRequest
+from tollgate_edge.gateway.relay import relay_stream
 from tollgate_edge.http.errors import ApiError, ClientGone
 from tollgate_edge.http.request_context import Message, RequestContext
 from tollgate_edge.providers.base import ProviderRequest
+from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
 from tollgate_edge.routing.retries import Attempts
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -35,15 +37,10 @@ class Durable:
 
 
 class Meter:
-    """Keeps the ending, and settles as the real one does."""
+    """Keeps the outcome, as the real one does its events."""
 
-    def __init__(self, allowance: OutputReservation) -> None:
+    def __init__(self) -> None:
         self.ending: RequestOutcome | None = None
-        self._allowance = allowance
-
-    @property
-    def closed(self) -> bool:
-        return self.ending is not None
 
     def open(self) -> None:
         pass
@@ -51,10 +48,9 @@ class Meter:
     async def opened(self) -> None:
         pass
 
-    def close(self, ending: RequestOutcome) -> Batch:
-        self.ending = ending
-        self._allowance.reservation.settle(self.cost_nano)
-        return cast("Batch", Durable())
+    def close(self, outcome: RequestOutcome, _lease_id: str | None) -> tuple[int, Batch]:
+        self.ending = outcome
+        return self.cost_nano, cast("Batch", Durable())
 
     @property
     def cost_nano(self) -> int:
@@ -101,11 +97,15 @@ async def streamed(
 
     context = RequestContext({"type": "http", "path": path, "headers": []}, receive, send)
     context.error_format = ENDPOINTS[path].error_format
-    meter = Meter(allowance)
+    meter = Meter()
     provider = cast("Attempts", Provider(events))
-    call = Call(request, request.to_provider(None), provider, cast("RequestMeter", meter), allowance)
-    with suppress(ApiError, ClientGone):
-        await relay_stream(context, call)
+    with (
+        suppress(ApiError, ClientGone),
+        AdmittedRequest(Permit(RateLimiter(max_body_bytes=1), KeyLimits(), None, 1)) as admitted,
+    ):
+        admitted.reservation = allowance
+        admitted.start(request, request.to_provider(None), provider, cast("RequestMeter", meter))
+        await relay_stream(context, admitted)
     return request, meter
 
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.usage.parsers import MAX_TOKENS, parse_response_usage, parse_usage
+from tollgate_edge.usage.parsers import MAX_TOKENS, parse_chat_usage, parse_responses_usage
 
 
 def parsed(**usage: Any) -> TokenCounts | None:
-    return parse_usage(json.dumps(usage).encode())
+    return parse_chat_usage(json.dumps(usage).encode())
 
 
 def test_classes_are_disjoint() -> None:
@@ -33,7 +33,7 @@ def test_classes_of_a_response_are_disjoint() -> None:
         "output_tokens": 50,
         "output_tokens_details": {"reasoning_tokens": 30, "audio_tokens": 4},
     }
-    assert parse_response_usage(json.dumps(usage).encode()) == TokenCounts(
+    assert parse_responses_usage(json.dumps(usage).encode()) == TokenCounts(
         input=22, cached_input=60, cache_write=10, audio_input=5, image_input=3, output=16, reasoning=30, audio_output=4
     )
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_true_is_no_usage(usage: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"[]", b'{"prompt_tokens":', b'"\xff"'])
 def test_what_is_no_object_is_no_usage(raw: bytes) -> None:
-    assert parse_usage(raw) is None
+    assert parse_chat_usage(raw) is None
 
 
 totals = st.integers(min_value=0, max_value=MAX_TOKENS)
@@ -96,7 +96,7 @@ def test_totals_are_kept_whatever_the_details_say(
         "input_tokens_details": details,
         "output_tokens_details": output_details,
     }
-    assert parse_response_usage(json.dumps(response).encode()) == of_chat
+    assert parse_responses_usage(json.dumps(response).encode()) == of_chat
     assert of_chat
     assert (of_chat.prompt, of_chat.completion) == totals
     assert all(getattr(of_chat, name) >= 0 for name in of_chat.__struct_fields__)

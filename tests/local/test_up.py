@@ -132,7 +132,7 @@ async def test_a_second_start_keeps_the_data_and_survives_a_killed_service(
         chat, usage, _ = up.curls()
         assert '"gpt-4o-mini"' in paste(usage)
 
-        billing = find_service(up.process.pid, "tollgate_billing.main")
+        billing = find_service(up.process.pid, "billing")
         billing.kill()
         await until(lambda: up.told.count("billing is ready") == 2, "billing is back", within_s=READY_WITHIN_S)
         assert "billing ended with signal SIGKILL" in up.told
@@ -153,5 +153,5 @@ def test_reset_deletes_what_is_stored(home: Path, environment: dict[str, str]) -
     assert running_pid(home / "up.pid") is None
 
 
-def find_service(launcher: int, module: str) -> psutil.Process:
-    return next(child for child in psutil.Process(launcher).children() if module in child.cmdline())
+def find_service(launcher: int, name: str) -> psutil.Process:
+    return next(child for child in psutil.Process(launcher).children(recursive=True) if child.name() == name)

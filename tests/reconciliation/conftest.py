@@ -10,8 +10,8 @@ from pydantic import SecretStr
 
 from engines.stores import clickhouse_database, delete_topics, postgres_database, unique_name
 from reconciliation.world import ACCOUNTS, PARTITIONS, Edge, World
-from tollgate_analytics.consumers import create_consumer as create_analytics_consumer
-from tollgate_analytics.consumers import create_sink
+from tollgate_analytics.ingest.consumer import create_consumer as create_analytics_consumer
+from tollgate_analytics.ingest.consumer import create_sink
 from tollgate_analytics.reconciliation import source as analytics_reconciliation
 from tollgate_balance.credits.handlers import grant_credit
 from tollgate_balance.reconciliation import api as balance_reconciliation
@@ -22,7 +22,6 @@ from tollgate_billing.catalog.rating import Catalog
 from tollgate_billing.catalog.store import models
 from tollgate_billing.charges.consumer import create_consumer, create_handler
 from tollgate_billing.dead_letters import api as dead_letters_api
-from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.service import DeadLetterService
 from tollgate_billing.reconciliation import api as reconciliation_api
@@ -80,7 +79,7 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         charges = create_handler(brokers, billing, client, letters, Catalog(catalog))
         analytics = create_analytics_consumer(brokers, prefix)
         sink = create_sink(brokers, prefix, analytics, client, producer)
-        given_up = create_letters_consumer(brokers, prefix)
+        given_up = create_letters_consumer(brokers, prefix, catalog, billing.group)
         balance_app, analytics_app, app = (create_app(name, ready=lambda: None) for name in ("b", "a", "billing"))
         balance_reconciliation.add_routes(balance_app, LedgerReconciliationSource(ledger, prefix), INTERNAL_TOKEN)
         books = analytics_reconciliation.RequestReconciliationSource(client, brokers, prefix, analytics.group)
@@ -114,7 +113,7 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
             usage.run(),
             billing.run(charges),
             sink.run(),
-            given_up.run(LetterHandler(given_up, catalog, billing.group)),
+            given_up.run(),
             Publisher(brokers, catalogue_dsn, prefix, "billing").run(),
         )
         workers = [asyncio.create_task(one) for one in work]

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from reconciliation.world import World
-from tollgate_analytics.kept import after
+from tollgate_analytics.retention.floor import end_of_month
 from tollgate_billing.cli import tables
 from tollgate_billing.reconciliation.reconciler import BOOTS_BEFORE
 from tollgate_common.clock import utc_now
@@ -22,7 +22,7 @@ async def test_an_reconciliation_begins_where_rows_are_kept(world: World) -> Non
     await world.click(f"INSERT INTO expired SELECT 'rows', {month}, now64(3)")
     await world.click("TRUNCATE TABLE request_events")
 
-    first = after(month) + BOOTS_BEFORE
+    first = end_of_month(month) + BOOTS_BEFORE
     report = await world.reconciler.run(None, None)
     assert (report.start, report.expired_before) == (first, first)
     assert (report.is_clean, report.compared_events) == (True, 0)

@@ -12,7 +12,7 @@ import msgspec
 
 from tollgate_local.errors import LocalError
 from tollgate_local.folders import write_private
-from tollgate_local.processes import run_to_end
+from tollgate_local.processes import run_forked
 from tollgate_local.system import SERVICES, System, python
 
 EMAIL = "demo@example.com"
@@ -73,7 +73,7 @@ def write_demo(file: Path, demo: Demo) -> None:
 
 async def create_promo_code(system: System) -> None:
     command = python(ACCOUNTS.module, "create-promo-code", PROMO_CODE, "--amount-usd", CREDIT_USD)
-    await run_to_end(f"the promo code {PROMO_CODE}", command, system.environment(ACCOUNTS))
+    await run_forked(f"the promo code {PROMO_CODE}", command, system.environment(ACCOUNTS))
 
 
 async def sign_up(accounts: httpx.AsyncClient, demo: Demo) -> None:

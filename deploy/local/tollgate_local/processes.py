@@ -5,16 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from tollgate_local import reaper
 from tollgate_local.errors import LocalError, ProcessError
+from tollgate_local.forking import ForkedProcess, fork_server
 from tollgate_local.users import as_user
 
 # Gets a line that a person can read.
@@ -39,6 +41,8 @@ class ProcessSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     # The system user to run as; None is the launcher's own.
     user: str | None = None
+    # For `python -m MODULE ...` alone: fork it from a warm interpreter.
+    is_forked: bool = False
     ready_within_s: float = 120
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within_s: float = 10
@@ -80,7 +84,7 @@ class ManagedProcess:
     def __init__(self, spec: ProcessSpec, reaper: Reaper) -> None:
         self.spec = spec
         self._reaper = reaper
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: asyncio.subprocess.Process | ForkedProcess | None = None
         self._log_start_bytes = 0
         self._started_at = 0.0
 
@@ -101,17 +105,21 @@ class ManagedProcess:
         spec.log_file.parent.mkdir(parents=True, exist_ok=True)
         with spec.log_file.open("ab") as log:
             self._log_start_bytes = log.tell()
-            self._process = await asyncio.create_subprocess_exec(
-                *spec.argv,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **spec.env},
-                start_new_session=True,
-                # A folder that every user may enter; the launcher's own may be closed to `spec.user`.
-                cwd="/",
-                **as_user(spec.user),
-            )
+            environment = {**os.environ, **spec.env}
+            if spec.is_forked:
+                self._process = await asyncio.to_thread(fork_server().start, spec.argv, environment, log)
+            else:
+                self._process = await asyncio.create_subprocess_exec(
+                    *spec.argv,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=asyncio.subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,
+                    # A folder that every user may enter; the launcher's own may be closed to `spec.user`.
+                    cwd="/",
+                    **as_user(spec.user),
+                )
         self._started_at = time.monotonic()
         self._reaper.watch(self._process.pid, spec.stop_signal, spec.stop_within_s)
 
@@ -174,28 +182,45 @@ class ManagedProcess:
 
 
 async def run_to_end(what: str, argv: Sequence[str], env: Mapping[str, str], user: str | None = None) -> None:
-    """Runs a command that ends by itself; LocalError with `what` and its last lines when it fails."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, **env},
-        start_new_session=True,
-        cwd="/",
-        **as_user(user),
-    )
+    """Run a command that ends by itself.
+
+    Raises:
+        LocalError: it failed; has `what` and the command's last lines.
+    """
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, **env},
+            start_new_session=True,
+            cwd="/",
+            **as_user(user),
+        )
+        await _end(what, process, log)
+
+
+async def run_forked(what: str, argv: Sequence[str], env: Mapping[str, str]) -> None:
+    """Run `python -m MODULE ...` as `run_to_end` does, forked from a warm interpreter."""
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.to_thread(fork_server().start, argv, {**os.environ, **env}, log)
+        await _end(what, process, log)
+
+
+async def _end(what: str, process: asyncio.subprocess.Process | ForkedProcess, log: BinaryIO) -> None:
     try:
-        output, _ = await process.communicate()
+        await process.wait()
     except asyncio.CancelledError:
         send(process, signal.SIGKILL)
         await process.wait()
         raise
     if process.returncode != 0:
-        raise LocalError(f"{what} failed with exit code {process.returncode}\n{last_lines(output)}")
+        log.seek(0)
+        raise LocalError(f"{what} failed with exit code {process.returncode}\n{last_lines(log.read())}")
 
 
-def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+def send(process: asyncio.subprocess.Process | ForkedProcess, number: signal.Signals) -> None:
     # Not by the process' own method: that looks first whether it has ended, and so takes its exit code from asyncio.
     with suppress(ProcessLookupError):
         os.kill(process.pid, number)

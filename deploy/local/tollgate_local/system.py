@@ -17,7 +17,7 @@ from tollgate_local.console import build_console
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.folders import write_private
 from tollgate_local.ports import HOST
-from tollgate_local.processes import ProcessSpec, run_to_end
+from tollgate_local.processes import ProcessSpec, run_forked
 from tollgate_local.supervisor import Part
 
 # One machine: enough to see partitions at work.
@@ -126,19 +126,20 @@ class System:
             "TOLLGATE_TOPIC_REPLICATION": "1",
             **self.own_settings.get("topics", {}),
         }
-        await run_to_end("the creation of topics", python("tollgate_common.topics", "create"), environment)
+        await run_forked("the creation of topics", python("tollgate_common.topics", "create"), environment)
 
     async def _prepare_stores(self, service: Service) -> None:
         if service.uses_postgres:
             await ensure_database(self.engines().postgres_dsn, self._database(service))
         if service.uses_postgres or service.uses_clickhouse:
             what = f"the migration of {service.name}"
-            await run_to_end(what, python(service.module, "migrate"), self.environment(service))
+            await run_forked(what, python(service.module, "migrate"), self.environment(service))
 
     def _service_spec(self, service: Service) -> ProcessSpec:
         return ProcessSpec(
             name=service.name,
             argv=python(service.module),
+            is_forked=True,
             env=self.environment(service),
             log_file=self.logs / f"{service.name}.log",
             is_ready=partial(answers_well, f"{self.url(service.name)}/readyz"),
@@ -149,6 +150,7 @@ class System:
         return ProcessSpec(
             name="provider",
             argv=python("tollgate_local.provider"),
+            is_forked=True,
             env={"TOLLGATE_PROVIDER_HOST": HOST, "TOLLGATE_PROVIDER_PORT": str(self.ports["provider"])},
             log_file=self.logs / "provider.log",
             is_ready=partial(answers_well, f"{self.url('provider')}/v1/models"),
@@ -160,6 +162,7 @@ class System:
             argv=python(
                 "tollgate_local.mails", "--smtp-port", str(self.ports["smtp"]), "--port", str(self.ports["mails"])
             ),
+            is_forked=True,
             env={},
             log_file=self.logs / "mails.log",
             is_ready=partial(answers_well, f"{self.url('mails')}/v1/mails"),

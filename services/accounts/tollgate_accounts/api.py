@@ -19,8 +19,8 @@ from tollgate_accounts.keys import api as keys
 from tollgate_accounts.keys import projects_api
 from tollgate_accounts.operators import api as operators_desk
 from tollgate_accounts.operators.balance_client import BalanceClient
-from tollgate_accounts.organisations import api as organisations
-from tollgate_accounts.organisations import members_api
+from tollgate_accounts.organizations import api as organizations
+from tollgate_accounts.organizations import members_api
 from tollgate_accounts.payments import api as payments
 from tollgate_accounts.payments.stripe_checkout import StripeCheckout
 from tollgate_accounts.promo import api as promo
@@ -65,7 +65,7 @@ def build_app(
     entrance = Entrance(pool, passwords, rules)
     app.include_router(identity.routes(entrance, access))
     app.include_router(proofs_api.routes(entrance, access))
-    app.include_router(organisations.routes(pool, access))
+    app.include_router(organizations.routes(pool, access))
     app.include_router(members_api.routes(pool, rules, access))
     app.include_router(keys.routes(pool, rules, access))
     app.include_router(projects_api.routes(pool, access))
@@ -87,7 +87,7 @@ def _let_browsers_in(app: FastAPI, rules: Rules) -> None:
             allow_origins=[rules.console_origin],
             allow_credentials=True,
             allow_methods=["*"],
-            allow_headers=["Authorization", "Content-Type", "Tollgate-Organisation"],
+            allow_headers=["Authorization", "Content-Type", "Tollgate-Organization"],
         )
     if rules.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(rules.trusted_proxies))

@@ -18,7 +18,7 @@ NO_CONTROL_CHARACTER = r"^[^\x00-\x1f\x7f]*$"
 MAX_AHEAD = timedelta(days=36_500)
 
 
-def _normalised_email(text: str) -> str:
+def _normalized_email(text: str) -> str:
     # Whether the domain takes mail is for the mail that is sent there to find out: no DNS in the way of a sign-up.
     try:
         return validate_email(text, check_deliverability=False).normalized
@@ -58,7 +58,7 @@ def _future(at: datetime) -> datetime:
 Email = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=254),
-    AfterValidator(_normalised_email),
+    AfterValidator(_normalized_email),
     Field(json_schema_extra={"format": "email"}, examples=["ada@example.com"]),
 ]
 Password = Annotated[SecretStr, AfterValidator(_encodable)]
@@ -74,7 +74,7 @@ Name = Annotated[
 
 
 class Request(BaseModel):
-    # A misspelt `expires_at` must not silently make a key that never expires.
+    # A misspelled `expires_at` must not silently make a key that never expires.
     model_config = ConfigDict(extra="forbid")
 
 

@@ -1,15 +1,16 @@
 """Builds the analytics service and starts it: the API, the sink, the keys and the prices, in one process."""
 
-from tollgate_analytics import operator_api, rollup
-from tollgate_analytics.api import build_app
-from tollgate_analytics.consumers import create_consumer, create_sink, measure_freshness
-from tollgate_analytics.live import LiveTail
-from tollgate_analytics.operator_views import Balances
-from tollgate_analytics.price_book import PriceBook
+from tollgate_analytics.api import operators as operator_api
+from tollgate_analytics.api.app import build_app
+from tollgate_analytics.ingest.consumer import create_consumer, create_sink, measure_freshness
+from tollgate_analytics.live.tail import LiveTail
+from tollgate_analytics.query.operator_reports import Balances
+from tollgate_analytics.query.price_book import PriceBook
+from tollgate_analytics.query.store import Store
 from tollgate_analytics.reconciliation.source import RequestReconciliationSource, add_routes
-from tollgate_analytics.retention import Retention, keep_knowing
+from tollgate_analytics.retention.worker import Retention, refresh_floor_loop
+from tollgate_analytics.rollup import usage_hours as rollup
 from tollgate_analytics.settings import AnalyticsSettings
-from tollgate_analytics.store import Store
 from tollgate_common import cli
 from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.key_directory import KeyDirectory
@@ -34,7 +35,7 @@ async def serve(settings: AnalyticsSettings) -> None:
             tokens = Verifier(settings.accounts_url) if settings.accounts_url else None
             tail = LiveTail(brokers, prefix)
             store = Store(client)
-            await store.know_kept()
+            await store.refresh_retention_floor()
             retention = Retention(
                 upkeep, rows_days=settings.analytics_raw_days, hours_days=settings.analytics_hourly_days
             )
@@ -52,7 +53,7 @@ async def serve(settings: AnalyticsSettings) -> None:
                 measure_freshness(consumer, store.newest),
                 rollup.run(upkeep, lambda: rollup.leads(consumer, prefix)),
                 retention.run(lambda: rollup.leads(consumer, prefix)),
-                keep_knowing(store),
+                refresh_floor_loop(store.refresh_retention_floor),
                 *([tokens.run()] if tokens else []),
             ]
             await run_service(app, settings.host, settings.port, *workers)

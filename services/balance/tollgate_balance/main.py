@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tollgate_balance.accounts import api as accounts_api
 from tollgate_balance.accounts import internal_api
-from tollgate_balance.credits.consumer import CreditsConsumer
+from tollgate_balance.credits.consumer import create_consumer as create_credits_consumer
 from tollgate_balance.expiry.worker import Expirer
 from tollgate_balance.idempotency import api as idempotency_api
 from tollgate_balance.leases import api as leases_api
@@ -52,7 +52,7 @@ async def serve(settings: BalanceSettings) -> None:
     )
     usage = UsageConsumer(consumer, pool, dead_letters)
     # A separate group, so that a rebalance of one topic does not stop the other.
-    credit = CreditsConsumer(
+    credit = create_credits_consumer(
         brokers,
         f"{group}.credits",
         Topic.CREDITS.named(prefix),

@@ -14,7 +14,6 @@ from tollgate_billing.catalog.rating import Catalog
 from tollgate_billing.charges.consumer import create_consumer, create_handler
 from tollgate_billing.charges.store import Charges
 from tollgate_billing.dead_letters import api as dead_letters_api
-from tollgate_billing.dead_letters.consumer import LetterHandler
 from tollgate_billing.dead_letters.consumer import create_consumer as create_letters_consumer
 from tollgate_billing.dead_letters.service import DeadLetterService
 from tollgate_billing.reconciliation import api as reconciliation_api
@@ -72,8 +71,8 @@ async def serve(settings: BillingSettings) -> None:
         workers = [publisher.run(), keys.topic.run(), consumer.run(charges)]
         if tokens:
             workers.append(tokens.run())
-        letters = create_letters_consumer(brokers, prefix, session_timeout_ms=session_timeout_ms)
-        workers.append(letters.run(LetterHandler(letters, pool, consumer.group)))
+        letters = create_letters_consumer(brokers, prefix, pool, consumer.group, session_timeout_ms=session_timeout_ms)
+        workers.append(letters.run())
         dead_letters_api.add_routes(app, DeadLetterService(pool, producer, prefix), settings.operator_token, tokens)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=PEER_TIMEOUT_S))
         credential = create_credential(settings)

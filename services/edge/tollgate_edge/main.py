@@ -27,11 +27,11 @@ from tollgate_edge.idempotency.claims import Claims, NoClaims, SharedClaims
 from tollgate_edge.observability.metrics import EdgeCollector, EdgeCounts
 from tollgate_edge.observability.shared_counters import CounterSegment
 from tollgate_edge.observability.worker_status import WorkerGroup
-from tollgate_edge.pricing.catalog import Catalogue
+from tollgate_edge.pricing.catalog import Catalog
 from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.config import GatewayConfig
-from tollgate_edge.routing.document import WrongDocument
+from tollgate_edge.routing.document import InvalidDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
 from tollgate_edge.server.asgi import EdgeApp
@@ -81,7 +81,7 @@ def read_routes(settings: EdgeSettings) -> RouteSource:
     """What the routes are made of: the file, or the APIs that keys are set for.
 
     Raises:
-        WrongDocument, OSError: the file is wrong, or not there.
+        InvalidDocument, OSError: the file is wrong, or not there.
     """
     if settings.gateway_file is not None:
         return read_file(settings.gateway_file, PROTOCOLS)
@@ -104,7 +104,7 @@ def check_routes(settings: EdgeSettings) -> None:
     """Raise CommandError if `gateway.yaml` is wrong."""
     try:
         read_routes(settings)
-    except WrongDocument as error:
+    except InvalidDocument as error:
         lines = [f"{settings.gateway_file}: {problem}" for problem in error.problems]
         raise CommandError("\n".join(lines)) from error
     except OSError as error:
@@ -155,7 +155,7 @@ async def serve_here(settings: EdgeSettings) -> None:
     writer = RotatingEventWriter(lambda: start_boot(settings))
     brokers, prefix = settings.brokers, settings.topic_prefix
     keys = KeyDirectory(brokers, prefix)
-    catalogue = Catalogue(brokers, prefix)
+    catalogue = Catalog(brokers, prefix)
     leases = open_leases(settings)
     router = Router(PROTOCOLS, lambda: read_routes(settings), settings.gateway_file)
     rate_limiter = make_gate(settings, leases)

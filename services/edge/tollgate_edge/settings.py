@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from pydantic_core import PydanticCustomError
 
 from tollgate_common.settings import ServiceSettings
-from tollgate_edge.rate_limits.client_address import Network, networks
+from tollgate_edge.rate_limits.client_address import Network, parse_networks
 
 
 class EdgeSettings(ServiceSettings):
@@ -108,4 +108,4 @@ class EdgeSettings(ServiceSettings):
 
 
 def _parse_networks(texts: str) -> tuple[Network, ...]:
-    return networks(tuple(text.strip() for text in texts.split(",") if text.strip()))
+    return parse_networks(tuple(text.strip() for text in texts.split(",") if text.strip()))

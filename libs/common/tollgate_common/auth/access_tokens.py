@@ -51,7 +51,7 @@ _REQUIRED = ["iss", "aud", "sub", "account_id", "role", "iat", "exp", "jti"]
 
 
 class Role(StrEnum):
-    """What the subject is to the organisation `account_id`; operators and services belong to none."""
+    """What the subject is to the organization `account_id`; operators and services belong to none."""
 
     OWNER = "owner"
     ADMIN = "admin"

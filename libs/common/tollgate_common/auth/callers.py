@@ -23,7 +23,7 @@ class Caller(NamedTuple):
 
     account_id: str
     usage_scope: UsageScope
-    """Whose usage the caller may read; a member of the organisation reads all of it."""
+    """Whose usage the caller may read; a member of the organization reads all of it."""
     key: KeyRecord | None = None
     person_id: str | None = None
     role: Role | None = None
@@ -61,7 +61,7 @@ def customers(keys: KeyDirectory, tokens: Verifier | None = None) -> Callable[[R
 async def _member(tokens: Verifier, text: str) -> Caller:
     token = await tokens.verify(text)
     if not token.role.of_member:
-        detail = f"a token of role {token.role} belongs to no organisation; this needs a member's token or an API key"
+        detail = f"a token of role {token.role} belongs to no organization; this needs a member's token or an API key"
         raise Problem(HTTPStatus.FORBIDDEN, "members_only", detail)
     return Caller(token.account_id, UsageScope.ACCOUNT, person_id=token.subject, role=token.role)
 

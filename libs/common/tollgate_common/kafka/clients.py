@@ -34,7 +34,6 @@ class KafkaConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is not t
         async with _closed_on_failure(self.stop):
             await super().start()
 
-
     def __del__(self) -> None:
         # One that was never started has nothing to close.
         if self._was_started:

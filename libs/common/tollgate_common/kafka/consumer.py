@@ -135,7 +135,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         self._kafka.subscribe(self._topics, listener=self)
         try:
             await self._kafka.start()
-            _refuse_commits_of_the_expelled(self._kafka)
+            reject_commits_without_generation(self._kafka)
             lighten(self._kafka)
             while True:
                 await self._assignment_is_settled.wait()
@@ -250,7 +250,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         return int(offsets[partition])
 
 
-def _refuse_commits_of_the_expelled(kafka: KafkaConsumer) -> None:
+def reject_commits_without_generation(kafka: KafkaConsumer) -> None:
     """Make the commit of a member that the group has expelled fail here.
 
     aiokafka sends it without a generation, as if there were no group, and Kafka takes such a commit whenever the group

@@ -41,11 +41,11 @@ async def session_credentials(
 
 
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(session_credentials)]
-Organisation = Annotated[
+Organization = Annotated[
     UUID | None,
     Header(
-        alias="Tollgate-Organisation",
-        description="the organisation that the call is about; without it the session's own",
+        alias="Tollgate-Organization",
+        description="the organization that the call is about; without it the session's own",
     ),
 ]
 
@@ -68,7 +68,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Member(Person):
-    """A caller in an organisation, whose id is the `account_id` of everything that it owns."""
+    """A caller in an organization, whose id is the `account_id` of everything that it owns."""
 
     account_id: str
     role: Role
@@ -105,23 +105,23 @@ class SignedIn(Permission):
         return Person(session.person_id, session.email, session.is_verified, session.session_id, address)
 
 
-class InOrganisation(Permission):
-    """Members of one of these roles, each in their own organisation."""
+class InOrganization(Permission):
+    """Members of one of these roles, each in their own organization."""
 
     def __init__(self, pool: Pool, roles: tuple[Role, ...]) -> None:
         self._pool = pool
         self.roles = roles
 
-    async def __call__(self, request: Request, bearer: Bearer, organisation: Organisation = None) -> Member:
-        """The caller, in the organisation that they name or have switched to.
+    async def __call__(self, request: Request, bearer: Bearer, organization: Organization = None) -> Member:
+        """The caller, in the organization that they name or have switched to.
 
         Raises:
             Problem: there is no session, they are no member, or their role is none of these.
         """
         address = address_of(request)
-        session = await find_session(self._pool, bearer, str(organisation) if organisation else None, address)
+        session = await find_session(self._pool, bearer, str(organization) if organization else None, address)
         if session.account_id is None or session.role is None:
-            raise problems.organisation_not_found()
+            raise problems.organization_not_found()
         role = Role(session.role)
         if role not in self.roles:
             raise problems.role_insufficient(*self.roles)
@@ -145,9 +145,9 @@ class Access:
     def signed_in(self) -> SignedIn:
         return SignedIn(self._pool)
 
-    def member(self, *roles: Role) -> InOrganisation:
+    def member(self, *roles: Role) -> InOrganization:
         """Members with one of these roles; without any, all members."""
-        return InOrganisation(self._pool, roles or EVERYONE)
+        return InOrganization(self._pool, roles or EVERYONE)
 
 
 async def find_session(

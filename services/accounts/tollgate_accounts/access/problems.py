@@ -19,14 +19,14 @@ def session_invalid() -> Problem:
 
 
 def role_insufficient(*roles: str) -> Problem:
-    detail = f"your role in this organisation does not allow this; it takes one of: {', '.join(roles)}"
+    detail = f"your role in this organization does not allow this; it takes one of: {', '.join(roles)}"
     return Problem(HTTPStatus.FORBIDDEN, "insufficient_role", detail)
 
 
-def organisation_not_found() -> Problem:
+def organization_not_found() -> Problem:
     """The same for one that does not exist and for one that the caller is no member of: it must not tell which."""
-    detail = "you are a member of no such organisation; GET /v1/organisations lists yours"
-    return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail, field="Tollgate-Organisation")
+    detail = "you are a member of no such organization; GET /v1/organizations lists yours"
+    return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail, field="Tollgate-Organization")
 
 
 def operators_only() -> Problem:
@@ -50,13 +50,13 @@ def origin_refused() -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
 
 
-# What a route can answer that needs a session, and one that needs a role in an organisation too.
+# What a route can answer that needs a session, and one that needs a role in an organization too.
 OF_PERSONS = (session_missing(), session_invalid(), origin_refused())
 OF_MEMBERS = (
     *OF_PERSONS,
     role_insufficient("owner"),
-    organisation_not_found(),
-    invalid_input("Tollgate-Organisation"),
+    organization_not_found(),
+    invalid_input("Tollgate-Organization"),
 )
 OF_OPERATORS = (*OF_PERSONS, operators_only())
 OF_SERVICES = (service_unknown(),)

@@ -1,4 +1,4 @@
-"""What a member of an organisation may be."""
+"""What a member of an organization may be."""
 
 from enum import StrEnum
 

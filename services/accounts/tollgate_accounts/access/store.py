@@ -25,7 +25,7 @@ class Session(NamedTuple):
 
 
 async def find_session(connection: Connection, token_hash: str, account_id: str | None) -> Session | None:
-    """Whose session it is, and their role in the organisation `account_id`, or without one in the session's own."""
+    """Whose session it is, and their role in the organization `account_id`, or without one in the session's own."""
     row = await rows.one(
         connection, SQL["find_session"], token_hash=token_hash, account_id=account_id, seen_every=SEEN_EVERY
     )

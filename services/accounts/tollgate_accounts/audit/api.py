@@ -1,4 +1,4 @@
-"""The audit log over HTTP: each organisation sees its own."""
+"""The audit log over HTTP: each organization sees its own."""
 
 from typing import Annotated
 from uuid import UUID

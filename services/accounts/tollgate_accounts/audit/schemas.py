@@ -1,4 +1,4 @@
-"""The audit log as its organisation sees it."""
+"""The audit log as its organization sees it."""
 
 from pydantic import BaseModel, Field
 

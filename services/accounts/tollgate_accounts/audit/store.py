@@ -55,7 +55,7 @@ async def record(
         actor: who.
         action: what, as the target's noun and a verb in the past tense: `key.revoked`.
         target: on what: its kind and its id.
-        account_id: the organisation that is shown it, if it concerns one.
+        account_id: the organization that is shown it, if it concerns one.
         details: what else a reader needs, such as the values that changed; never a secret.
     """
     kind, target_id = target

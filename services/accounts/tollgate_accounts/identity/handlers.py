@@ -17,7 +17,7 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.identity.store import SessionOfPerson
 from tollgate_accounts.mails import store as mails
 from tollgate_accounts.mails.kinds import MailKind
-from tollgate_accounts.organisations import handlers as organisations
+from tollgate_accounts.organizations import handlers as organizations
 from tollgate_accounts.promo import handlers as promo
 from tollgate_accounts.rules import Rules
 from tollgate_common.ids import new_id
@@ -41,7 +41,7 @@ class Entrance:
 
 
 async def sign_up(entrance: Entrance, *, email: str, password: str, promo_code: str | None, address: str) -> None:
-    """Make a person and their organisation, with the credit of a promo code if there is one: all or nothing.
+    """Make a person and their organization, with the credit of a promo code if there is one: all or nothing.
 
     Whether the e-mail is taken shows neither in what this returns or raises nor in what it does meanwhile: with a taken
     one, somebody else is made and unmade. Only who reads that e-mail's mails learns of it.
@@ -72,7 +72,7 @@ async def sign_up(entrance: Entrance, *, email: str, password: str, promo_code: 
 
 
 async def _found(connection: Connection, rules: Rules, actor: Actor, email: str, promo_code: str | None) -> None:
-    account_id = await organisations.create_within(connection, actor, actor.id, email)
+    account_id = await organizations.create_within(connection, actor, actor.id, email)
     if promo_code is None:
         return
     async with connection.transaction():

@@ -13,7 +13,7 @@ from tollgate_accounts.identity.store import Verified
 from tollgate_accounts.keys import handlers as keys
 from tollgate_accounts.mails import store as mails
 from tollgate_accounts.mails.kinds import MailKind
-from tollgate_accounts.organisations import members
+from tollgate_accounts.organizations import members
 from tollgate_accounts.promo import handlers as promo
 from tollgate_accounts.promo.store import Grant
 from tollgate_common.errors import Problem
@@ -65,7 +65,7 @@ async def reset_password(entrance: Entrance, token: str, password: str, address:
     held while the password is hashed. The mail was read, so the e-mail is verified too.
 
     Until then anybody may have signed up with it: if this verifies it for the first time, nothing that gave access to
-    the person's organisations before gives it any more.
+    the person's organizations before gives it any more.
 
     Raises:
         Problem: too many attempts, or the token does not work.
@@ -117,7 +117,7 @@ async def _take(connection: Connection, token: str, *purposes: str) -> str:
 async def _mark_verified(connection: Connection, actor: Actor) -> tuple[Verified, Grant | None]:
     verified = await store.verify_email(connection, actor.id)
     await audit.record(connection, actor, "person.email_verified", ("person", actor.id), account_id=None)
-    account_id = await store.first_organisation(connection, actor.id)
+    account_id = await store.first_organization(connection, actor.id)
     if verified.promo_code is None or account_id is None:
         return verified, None
     try:

@@ -74,7 +74,7 @@ def routes(entrance: Entrance, access: Access) -> APIRouter:
     )
     async def reset_password(body: PasswordReset, request: Request) -> None:
         """Takes the token of a mail that asks to confirm an e-mail too. Ends every session; if the e-mail was not
-        confirmed before, also the keys, other members and invitations of the organisations founded with it."""
+        confirmed before, also the keys, other members and invitations of the organizations founded with it."""
         await proofs.reset_password(entrance, body.token, body.password.get_secret_value(), address_of(request))
 
     @router.put(

@@ -93,8 +93,8 @@ async def verify_email(connection: Connection, person_id: str) -> Verified:
     return Verified(**row)
 
 
-async def first_organisation(connection: Connection, person_id: str) -> str | None:
-    row = await rows.one(connection, SQL["first_organisation"], person_id=person_id)
+async def first_organization(connection: Connection, person_id: str) -> str | None:
+    row = await rows.one(connection, SQL["first_organization"], person_id=person_id)
     return row["account_id"] if row else None
 
 
@@ -108,7 +108,7 @@ async def insert_session(
     address: str,
     lifetime: timedelta,
 ) -> datetime:
-    """When the session will end. It begins in the organisation that the person joined first."""
+    """When the session will end. It begins in the organization that the person joined first."""
     row = await rows.one(
         connection,
         SQL["insert_session"],

@@ -5,28 +5,25 @@ been read. Crash window: between the write and the commit; the records are read 
 Nothing is decided by it: it tells a person whether a key is still in use.
 """
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 import psycopg
-from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
 
 from tollgate_accounts.keys import store
 from tollgate_common.kafka.brokers import Brokers
-from tollgate_common.kafka.consumer import Batches, Consumer
+from tollgate_common.kafka.consumer import MAX_RECORDS, Batches
+from tollgate_common.kafka.faststream import FastStreamConsumer
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.retries import retry
 from tollgate_common.topics import Topic
 
 # A key that is used all the time is one write in this time, not one for each request.
 WRITTEN_EVERY = timedelta(minutes=1)
 LINGER_S = 2.0
-RETRY_DELAY_S = 1.0
 # In one write; a batch may hold more keys than one statement should lock.
 KEYS_OF_A_WRITE = 1000
 
@@ -42,35 +39,32 @@ class _Event(msgspec.Struct):
     request: _Request | None = None
 
 
-log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(_Event)
 
 
 class LastUse:
+    """Records when each key was used last; see the module for its guarantee."""
+
     def __init__(self, brokers: Brokers, prefix: str, pool: Pool) -> None:
         self._brokers = brokers
         self._prefix = prefix
         self._pool = pool
 
     async def run(self) -> None:
-        """Consume until cancelled; a lost store is waited for, because nobody's sign-in depends on it."""
-        while True:
-            self._consumer = Consumer(
-                self._brokers,
-                f"{self._prefix}.accounts.last-use",
-                [Topic.REQUESTS.named(self._prefix)],
-                linger_s=LINGER_S,
-            )
-            try:
-                await self._consumer.run(self)
-            except (psycopg.OperationalError, KafkaError) as error:
-                log.warning("last use of keys waits for its stores: %s", error)
-            await asyncio.sleep(RETRY_DELAY_S)
+        """Consume until canceled. Wait while Kafka is unavailable, because sign-in does not depend on it."""
+        await retry(self._consume, "last use of keys", KafkaError)
 
-    async def assigned(self, partition: TopicPartition) -> int:
-        # The log keeps a week: what was committed may be gone by now.
-        beginning = await self._consumer.beginning(partition)
-        return max(beginning, await self._consumer.committed(partition) or 0)
+    async def _consume(self) -> None:
+        consumer = FastStreamConsumer(
+            self._brokers,
+            f"{self._prefix}.accounts.last-use",
+            [Topic.REQUESTS.named(self._prefix)],
+            self.handle,
+            transient=(psycopg.OperationalError,),
+            linger_s=LINGER_S,
+            max_records=MAX_RECORDS,
+        )
+        await consumer.run()
 
     async def handle(self, batches: Batches) -> None:
         used = newest_uses(batches)
@@ -79,12 +73,6 @@ class LastUse:
             part = {key_id: used[key_id] for key_id in ids[start : start + KEYS_OF_A_WRITE]}
             async with self._pool.connection() as connection:
                 await store.mark_used(connection, part, WRITTEN_EVERY)
-        await self._consumer.commit(
-            {partition: OffsetAndMetadata(records[-1].offset + 1, "") for partition, records in batches.items()}
-        )
-
-    def revoked(self, partitions: set[TopicPartition]) -> None:
-        """Nothing is known of a partition but its offset."""
 
 
 def newest_uses(batches: Batches) -> Mapping[str, datetime]:

@@ -1,7 +1,7 @@
 """The use cases of API keys, one function each; each is one transaction.
 
-Each locks the organisation first, then a key, then a project, so that none waits for another in a circle; whoever
-changes what all keys of an organisation or of a project carry locks the organisation for itself alone.
+Each locks the organization first, then a key, then a project, so that none waits for another in a circle; whoever
+changes what all keys of an organization or of a project carry locks the organization for itself alone.
 """
 
 import math
@@ -39,7 +39,7 @@ async def create_key(pool: Pool, caller: Member, settings: KeySettings) -> NewKe
     """Make a key.
 
     Raises:
-        Problem: the organisation has no such project.
+        Problem: the organization has no such project.
     """
     async with pool.connection() as connection:
         return await _create(connection, caller, settings, replaces=None)
@@ -55,7 +55,7 @@ async def find_key(pool: Pool, account_id: str, key_id: str) -> ApiKey:
     """One key.
 
     Raises:
-        Problem: the organisation has no such key.
+        Problem: the organization has no such key.
     """
     async with pool.connection() as connection:
         key = await store.find_key(connection, account_id, key_id)
@@ -68,7 +68,7 @@ async def change_key(pool: Pool, caller: Member, key_id: str, changes: Mapping[s
     """Give some of a key's settings other values.
 
     Raises:
-        Problem: the organisation has no such key or project, the key has ended, or the caller would spend beyond a
+        Problem: the organization has no such key or project, the key has ended, or the caller would spend beyond a
             budget that is not theirs to set.
     """
     async with pool.connection() as connection:
@@ -100,7 +100,7 @@ async def rotate_key(pool: Pool, caller: Member, key_id: str, overlap: timedelta
     """Make a key that takes another's place; the old one works for `overlap` longer, and no longer than before.
 
     Raises:
-        Problem: the organisation has no such key, or it has ended.
+        Problem: the organization has no such key, or it has ended.
     """
     async with pool.connection() as connection:
         is_suspended = await store.share_account(connection, caller.account_id)
@@ -126,7 +126,7 @@ async def revoke_key(pool: Pool, caller: Member, key_id: str) -> None:
     """End a key for ever; nothing happens if it has ended before.
 
     Raises:
-        Problem: the organisation has no such key.
+        Problem: the organization has no such key.
     """
     async with pool.connection() as connection:
         key = await store.lock_key(connection, caller.account_id, key_id)
@@ -137,7 +137,7 @@ async def revoke_key(pool: Pool, caller: Member, key_id: str) -> None:
 
 
 async def revoke_all(connection: Connection, actor: Actor, account_id: str) -> None:
-    """End every key of an organisation for ever, in the caller's transaction."""
+    """End every key of an organization for ever, in the caller's transaction."""
     await store.lock_account(connection, account_id)
     for key in await store.lock_keys(connection, account_id, None):
         await _revoke(connection, actor, account_id, key)

@@ -6,7 +6,7 @@ from tollgate_common.errors import Problem
 
 
 def key_not_found() -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "key_not_found", "this organisation has no such API key", field="key_id")
+    return Problem(HTTPStatus.NOT_FOUND, "key_not_found", "this organization has no such API key", field="key_id")
 
 
 def key_revoked() -> Problem:
@@ -23,7 +23,7 @@ def budget_not_yours(field: str) -> Problem:
 
 
 def project_not_found() -> Problem:
-    detail = "this organisation has no such project"
+    detail = "this organization has no such project"
     return Problem(HTTPStatus.NOT_FOUND, "project_not_found", detail, field="project_id")
 
 

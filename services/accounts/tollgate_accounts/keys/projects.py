@@ -27,7 +27,7 @@ async def change_project(
     """Rename a project or give it other budgets, which every key of it carries to the edges.
 
     Raises:
-        Problem: the organisation has no such project.
+        Problem: the organization has no such project.
     """
     async with pool.connection() as connection:
         is_suspended = await store.lock_account(connection, caller.account_id)
@@ -45,7 +45,7 @@ async def archive_project(pool: Pool, caller: Member, project_id: str) -> None:
     """End a project whose keys have ended.
 
     Raises:
-        Problem: the organisation has no such project, or it has keys that work.
+        Problem: the organization has no such project, or it has keys that work.
     """
     async with pool.connection() as connection:
         if not await store.archive_project(connection, caller.account_id, project_id):

@@ -16,9 +16,9 @@ STANDARD_PLAN = "standard"
 async def publish_all(
     connection: Connection, account_id: str, *, is_suspended: bool, project_id: str | None = None
 ) -> int:
-    """Tell again of an organisation's keys, or of those of one project, in the caller's transaction.
+    """Tell again of an organization's keys, or of those of one project, in the caller's transaction.
 
-    The row that changed, the organisation's or the project's, must have been written before in the same transaction:
+    The row that changed, the organization's or the project's, must have been written before in the same transaction:
     a key that is being made waits for it then, and takes the new value.
 
     Returns how many keys were told of.

@@ -143,21 +143,21 @@ async def revoke_leaked_key(connection: Connection, key_hash: str) -> Leaked | N
 
 
 async def list_guardians(connection: Connection, account_id: str) -> list[str]:
-    """The e-mails of the organisation's owners and admins."""
+    """The e-mails of the organization's owners and admins."""
     return [row["email"] for row in await rows.every(connection, SQL["list_guardians"], account_id=account_id)]
 
 
 async def share_account(connection: Connection, account_id: str) -> bool:
-    """Whether the organisation is suspended; it stays so until the transaction ends."""
+    """Whether the organization is suspended; it stays so until the transaction ends."""
     row = await rows.one(connection, SQL["share_account"], id=account_id)
-    assert row is not None, "organisations are never deleted"
+    assert row is not None, "organizations are never deleted"
     return bool(row["is_suspended"])
 
 
 async def lock_account(connection: Connection, account_id: str) -> bool:
-    """Whether the organisation is suspended; nobody makes or changes a key of it until the transaction ends."""
+    """Whether the organization is suspended; nobody makes or changes a key of it until the transaction ends."""
     row = await rows.one(connection, SQL["lock_account"], id=account_id)
-    assert row is not None, "organisations are never deleted"
+    assert row is not None, "organizations are never deleted"
     return bool(row["is_suspended"])
 
 

@@ -48,7 +48,7 @@ every other session was ended.
 
 If it was not you, ask for a new password at once.
 """,
-    MailKind.INVITATION: """{inviter} invites you to the organisation "{organisation}" at Tollgate, as its {role}.
+    MailKind.INVITATION: """{inviter} invites you to the organization "{organization}" at Tollgate, as its {role}.
 
 Accept within 7 days, signed in with this e-mail; sign up with it first if you have no account:
 

@@ -119,7 +119,7 @@ async def resume(pool: Pool, actor: Actor, account_id: str, reason: str) -> Acco
 
 
 async def list_entries(pool: Pool, account_id: str | None, after: str | None, limit: int) -> list[EntryRow]:
-    """The audit log of one organisation or of all, newest first."""
+    """The audit log of one organization or of all, newest first."""
     async with pool.connection() as connection:
         return await store.list_entries(connection, account_id, after, limit)
 

@@ -83,7 +83,7 @@ async def list_keys(connection: Connection, account_id: str, after: str | None, 
 
 
 async def list_entries(connection: Connection, account_id: str | None, after: str | None, limit: int) -> list[EntryRow]:
-    """Of one organisation or of all, newest first."""
+    """Of one organization or of all, newest first."""
     found = await rows.every(connection, SQL["list_entries"], account_id=account_id, after=after, limit=limit)
     return [EntryRow(**row) for row in found]
 

@@ -33,7 +33,7 @@ def routes(issuer: Issuer, access: Access, services: OfServices, operators: OfOp
         responses=documented("/v1/tokens", *access_problems.OF_MEMBERS, problems.tokens_not_configured()),
     )
     async def issue_token(caller: Annotated[Member, Depends(access.member())], response: Response) -> TokenView:
-        """A token for the other services, with the caller's role in the organisation."""
+        """A token for the other services, with the caller's role in the organization."""
         keep_out_of_caches(response)
         issued = await issuer.for_member(caller.person_id, caller.account_id, caller.role)
         return token_view(*issued, PERSON_TOKEN_LIFETIME)

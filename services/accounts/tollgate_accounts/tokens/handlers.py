@@ -45,7 +45,7 @@ class Issuer:
         self._seal = seal
 
     async def for_member(self, person_id: str, account_id: str, role: str) -> tuple[str, AccessToken]:
-        """A token that says what the person is to the organisation, as text and as what it says."""
+        """A token that says what the person is to the organization, as text and as what it says."""
         signer = await self._signer()
         return signer.sign(subject=person_id, account_id=account_id, role=Role(role), lifetime=PERSON_TOKEN_LIFETIME)
 

@@ -12,7 +12,7 @@ class TokenView(BaseModel):
     token: str = Field(description="send it as `Authorization: Bearer ...` to any service")
     expires_in: int = Field(description="seconds")
     expires_at: UtcTime
-    account_id: str = Field(description="the organisation that the token is for; empty for operators and services")
+    account_id: str = Field(description="the organization that the token is for; empty for operators and services")
     role: Role
 
 

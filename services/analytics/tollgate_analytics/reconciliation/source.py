@@ -9,10 +9,10 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from fastapi import FastAPI
 from pydantic import AwareDatetime
 
-from tollgate_analytics.kept import find_kept
-from tollgate_analytics.queries import milliseconds
-from tollgate_analytics.rollup import find_rolled_up
-from tollgate_analytics.slots import SQL
+from tollgate_analytics.retention.floor import find_retention_floor
+from tollgate_analytics.rollup.usage_hours import find_rolled_up
+from tollgate_analytics.statements import SQL
+from tollgate_analytics.times import milliseconds
 from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.reconciliation import source
@@ -36,7 +36,7 @@ class RequestReconciliationSource(SinkReconciliationSource):
 
     async def kept(self) -> KeptFrom:
         """From when on the rows are kept."""
-        return KeptFrom(rows_from=(await find_kept(self._clickhouse)).rows_from)
+        return KeptFrom(rows_from=(await find_retention_floor(self._clickhouse)).rows_from)
 
     async def unclosed(self, start: datetime, end: datetime, partitions: Sequence[int]) -> UnclosedRequests:
         """Requests opened in `[start, end)` on these partitions of requests.v1 and never closed."""

@@ -1,1 +1,1 @@
-"""Statements and retries that all packages share."""
+"""Statements that all packages share."""

@@ -14,12 +14,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+import psycopg
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 from prometheus_client import Counter
 
-from tollgate_balance.database.retries import until_stored
 from tollgate_balance.ledger.validation import check_usage
 from tollgate_balance.usage import store as positions
 from tollgate_balance.usage.handlers import UsageBatch, Used, post_usage
@@ -32,6 +32,7 @@ from tollgate_common.kafka.consumer import Batches, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.records import Record, sent_at
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.retries import retry
 from tollgate_common.sequence import Draft, SequenceState
 
 log = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class UsageConsumer:
             self._states[partition] = SequenceState(boots)
             return position
 
-        position = await until_stored(take_over, f"taking over {partition}")
+        position = await retry(take_over, f"taking over {partition}", psycopg.OperationalError)
         if position.next < beginning:
             raise Damaged(
                 f"{partition}: records {position.next} to {beginning} were deleted by Kafka before they were posted"
@@ -93,8 +94,10 @@ class UsageConsumer:
         usage = await self._admit(records, draft)
         batch = UsageBatch(partition, self._positions[partition], records[-1].offset + 1, usage, draft.changed)
         try:
-            self._positions[partition] = await until_stored(
-                lambda: post_usage(self._pool, batch), f"posting {len(usage)} charges of {partition}"
+            self._positions[partition] = await retry(
+                lambda: post_usage(self._pool, batch),
+                f"posting {len(usage)} charges of {partition}",
+                psycopg.OperationalError,
             )
         except Fenced:
             await self._check_membership(partition)

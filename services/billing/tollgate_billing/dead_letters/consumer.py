@@ -5,10 +5,6 @@ the order of the records, so the place after the last one is where to go on: no 
 window: none; a record that is read again finds its row there, also when two instances read it at once.
 """
 
-import asyncio
-import logging
-from collections.abc import Sequence
-
 import msgspec
 import psycopg
 from aiokafka import TopicPartition
@@ -18,15 +14,13 @@ from tollgate_billing.dead_letters.quarantine import quarantine_unrateable
 from tollgate_billing.dead_letters.store import Letter, Source
 from tollgate_common.clock import utc_now
 from tollgate_common.kafka.brokers import Brokers
-from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Batches, Consumer
+from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Batches
+from tollgate_common.kafka.faststream import FastStreamConsumer
 from tollgate_common.kafka.records import Record, sent_at
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.sequence import MAX_SEQ
 from tollgate_common.topics import WITH_DEAD_LETTERS
 
-log = logging.getLogger(__name__)
-
-RETRY_DELAY_S = 1.0
 LINGER_S = 0.2
 
 
@@ -51,12 +45,26 @@ class _Event(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Event)
 
 
-def create_consumer(brokers: Brokers, prefix: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS) -> Consumer:
-    topics = [topic.dead_letters(prefix) for topic in WITH_DEAD_LETTERS]
-    return Consumer(
+def create_consumer(
+    brokers: Brokers, prefix: str, pool: Pool, rating_group: str, *, session_timeout_ms: int = SESSION_TIMEOUT_MS
+) -> FastStreamConsumer:
+    """Build the consumer of all dead-letter topics.
+
+    Args:
+        brokers: how to connect to Kafka.
+        prefix: the deployment's prefix of topics and groups.
+        pool: connections to the catalog's database.
+        rating_group: the consumer group that rates usage. A model whose usage it rejects is quarantined.
+        session_timeout_ms: how long the group waits for a member that sends no heartbeat.
+    """
+    letters = LetterHandler(pool, rating_group)
+    return FastStreamConsumer(
         brokers,
         f"{prefix}.billing.dead-letters",
-        topics,
+        [topic.dead_letters(prefix) for topic in WITH_DEAD_LETTERS],
+        letters.handle,
+        transient=(psycopg.OperationalError,),
+        resume_at=letters.resume_at,
         linger_s=LINGER_S,
         max_records=500,
         session_timeout_ms=session_timeout_ms,
@@ -64,48 +72,28 @@ def create_consumer(brokers: Brokers, prefix: str, *, session_timeout_ms: int = 
 
 
 class LetterHandler:
-    """Handler of a `Consumer`; see the module for its guarantee."""
+    """Stores the records of dead-letter topics; see the module for its guarantee."""
 
-    def __init__(self, consumer: Consumer, pool: Pool, rating_group: str) -> None:
+    def __init__(self, pool: Pool, rating_group: str) -> None:
         """Build the handler.
 
         Args:
-            consumer: of the dead-letter topics.
             pool: of the catalog's database.
-            rating_group: the consumer group of those who rate: a model whose usage they give up is quarantined.
+            rating_group: the consumer group that rates usage: a model whose usage it dead-letters is quarantined.
         """
-        self._consumer = consumer
         self._pool = pool
         self._rating_group = rating_group
 
-    async def assigned(self, partition: TopicPartition) -> int:
-        beginning = await self._consumer.beginning(partition)
-        while True:
-            try:
-                async with self._pool.connection() as connection:
-                    resume = await store.resume_at(connection, partition.topic, partition.partition)
-            except psycopg.OperationalError as error:
-                await _wait_for_database(error)
-            else:
-                return max(beginning, resume)
+    async def resume_at(self, partition: TopicPartition) -> int:
+        async with self._pool.connection() as connection:
+            return await store.resume_at(connection, partition.topic, partition.partition)
 
     async def handle(self, batches: Batches) -> None:
         for records in batches.values():
-            await self._add([letter_of(record) for record in records])
-
-    async def _add(self, letters: Sequence[Letter]) -> None:
-        while True:
-            try:
-                async with self._pool.connection() as connection, connection.transaction():
-                    await store.add(connection, letters)
-                    await quarantine_unrateable(connection, letters, self._rating_group, utc_now())
-            except psycopg.OperationalError as error:
-                await _wait_for_database(error)
-            else:
-                return
-
-    def revoked(self, partitions: set[TopicPartition]) -> None:
-        """Nothing is remembered between batches."""
+            letters = [letter_of(record) for record in records]
+            async with self._pool.connection() as connection, connection.transaction():
+                await store.add(connection, letters)
+                await quarantine_unrateable(connection, letters, self._rating_group, utc_now())
 
 
 def letter_of(record: Record) -> Letter:
@@ -146,8 +134,3 @@ def _event(value: bytes | None) -> _Event:
 def _clean(text: str) -> str:
     """PostgreSQL's text holds no zero character."""
     return text.replace("\0", "\ufffd")
-
-
-async def _wait_for_database(error: psycopg.OperationalError) -> None:
-    log.warning("dead letters wait for PostgreSQL: %s", error)
-    await asyncio.sleep(RETRY_DELAY_S)

@@ -10,14 +10,14 @@ from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import BYTES_PER_TOKEN, Size
+from tollgate_edge.credit.cost_bounds import BYTES_PER_TOKEN, Size
 from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ErrorFormat, ProviderFailed
-from tollgate_edge.pricing.catalog import TEXT
+from tollgate_edge.pricing.catalog import TEXT_CLASSES
 from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest
 from tollgate_edge.usage.token_counting import UNCOUNTABLE
 
 
-class Reading(NamedTuple):
+class ParsedResponse(NamedTuple):
     """What a whole answer tells. `tokens` None is nothing to charge; `estimated` ones were counted by the edge."""
 
     tokens: TokenCounts | None
@@ -26,7 +26,7 @@ class Reading(NamedTuple):
     served_model: str = ""
 
 
-class AnswerStream(Protocol):
+class ResponseStream(Protocol):
     """Takes what the provider sends and tells what may be handed on.
 
     `done` is true once the answer is complete; its last event, `last_event`, is withheld: it may leave only when
@@ -52,7 +52,7 @@ class AnswerStream(Protocol):
     def finish(self) -> bytes:
         """The provider has ended its body: return what may still be handed on, and judge whether it was complete."""
 
-    def cut_event(self, choices: int) -> bytes:
+    def truncation_event(self, choices: int) -> bytes:
         """The events that end every choice where the answer is cut off, as the provider would word them."""
 
     def delivered_tokens(self) -> int:
@@ -72,19 +72,19 @@ class ModelRequest(ABC):
     """Of the client's own, those that go to the provider too."""
     is_free: bool = False
     """Whether nothing is charged, whatever the answer: then nothing is reserved either."""
-    grows: bool = True
+    reserves_incrementally: bool = True
     """Whether the reservation of a streamed answer may begin with its first tokens; otherwise all of it is reserved."""
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - where a model may be sold in one of several
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - where a model may be sold in one of several
         """The classes that a model must have a price for, so that nothing of this is free by accident."""
-        return TEXT
+        return TEXT_CLASSES
 
     @abstractmethod
     def size(self, context_tokens: int | None) -> Size:
         """Upper bounds of what it may use, of a model with so large a context."""
 
     @abstractmethod
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         """What a whole answer tells.
 
         Raises:
@@ -114,7 +114,7 @@ class ModelRequest(ABC):
         """What the provider gets if credit affords so many tokens a choice and the client itself set no limit."""
         raise NotImplementedError(f"an answer to {self.operation} has no limit")
 
-    def open_stream(self) -> AnswerStream:
+    def open_stream(self) -> ResponseStream:
         """A reader for the answer's stream, if the request asks for one."""
         raise NotImplementedError(f"{self.operation} does not stream")
 
@@ -132,5 +132,5 @@ class Endpoint:
     error_format: ErrorFormat = OPENAI_ERROR_FORMAT
 
 
-def not_an_answer(what: str) -> ProviderFailed:
+def unexpected_response(what: str) -> ProviderFailed:
     return ProviderFailed(HTTPStatus.BAD_GATEWAY, f"The provider's answer is no {what}.")

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from tollgate_edge.credit.reservation import Size, size_of
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
-from tollgate_edge.endpoints.choices import read_choices
+from tollgate_edge.credit.cost_bounds import Size, size_of
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
+from tollgate_edge.endpoints.choices_response import parse_choices_response
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.validation.references import check_messages
 from tollgate_edge.http.json_body import ChatRequest, limited_body, parse_chat, replaced, upstream_body
@@ -13,7 +13,7 @@ from tollgate_edge.streaming.chat_stream import ChatStream
 from tollgate_edge.usage.token_counting import count_prompt
 
 
-class ChatCompletion(ModelRequest):
+class ChatCompletionRequest(ModelRequest):
     operation = Operation.CHAT
 
     __slots__ = ("_body", "_chat", "end_user", "model", "stream", "upstream_body")
@@ -34,18 +34,18 @@ class ChatCompletion(ModelRequest):
     def limited_body(self, limit_tokens: int) -> bytes:
         return limited_body(self.upstream_body, limit_tokens)
 
-    def read(self, body: bytes) -> Reading:
-        return read_choices(self, body, "chat completion")
+    def parse_response(self, body: bytes) -> ParsedResponse:
+        return parse_choices_response(self, body, "chat completion")
 
     def count_prompt(self) -> int:
         return count_prompt(self._body)
 
-    def open_stream(self) -> AnswerStream:
+    def open_stream(self) -> ResponseStream:
         return ChatStream(strips_usage=not self._chat.includes_usage)
 
 
-def parse(body: bytes, _headers: Mapping[bytes, bytes]) -> ChatCompletion:
-    return ChatCompletion(body, *parse_chat(body))
+def parse(body: bytes, _headers: Mapping[bytes, bytes]) -> ChatCompletionRequest:
+    return ChatCompletionRequest(body, *parse_chat(body))
 
 
 CHAT_COMPLETIONS = Endpoint("/v1/chat/completions", parse)

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
-from tollgate_edge.endpoints.choices import read_choices
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
+from tollgate_edge.endpoints.choices_response import parse_choices_response
 from tollgate_edge.http.json_body import (
     ModelName,
     StreamOptions,
@@ -42,7 +42,7 @@ class _Request(msgspec.Struct):
 _request_decoder = msgspec.json.Decoder(_Request)
 
 
-class Completion(ModelRequest):
+class CompletionRequest(ModelRequest):
     operation = Operation.COMPLETIONS
 
     def __init__(self, body: bytes) -> None:
@@ -62,13 +62,13 @@ class Completion(ModelRequest):
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_tokens=limit_tokens)
 
-    def read(self, body: bytes) -> Reading:
-        return read_choices(self, body, "completion")
+    def parse_response(self, body: bytes) -> ParsedResponse:
+        return parse_choices_response(self, body, "completion")
 
     def count_prompt(self) -> int:
         return count_input(self._prompt()) + count_input(self._request.suffix)
 
-    def open_stream(self) -> AnswerStream:
+    def open_stream(self) -> ResponseStream:
         return CompletionStream(strips_usage=not self._request.includes_usage)
 
     def _prompt(self) -> Any:
@@ -76,7 +76,7 @@ class Completion(ModelRequest):
 
 
 class CompletionStream(ChatStream):
-    def cut_event(self, choices: int) -> bytes:
+    def truncation_event(self, choices: int) -> bytes:
         chunk = {
             "id": self._id,
             "object": "text_completion",
@@ -94,4 +94,4 @@ def _prompts(prompt: Any) -> int:
     return len(prompt)
 
 
-COMPLETIONS = Endpoint("/v1/completions", lambda body, _headers: Completion(body))
+COMPLETIONS = Endpoint("/v1/completions", lambda body, _headers: CompletionRequest(body))

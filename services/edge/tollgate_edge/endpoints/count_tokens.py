@@ -6,10 +6,10 @@ from collections.abc import Mapping
 import msgspec
 
 from tollgate_common.rating import Prices
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.endpoints.messages import MESSAGES
-from tollgate_edge.endpoints.validation.metered_features import passed_headers
+from tollgate_edge.endpoints.validation.metered_features import forwarded_headers
 from tollgate_edge.endpoints.validation.references import check_messages
 from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
@@ -20,15 +20,15 @@ class _Request(msgspec.Struct):
     messages: list[msgspec.Raw] | None = None
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     input_tokens: int
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
-_answer_decoder = msgspec.json.Decoder(_Answer)
+_response_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-class TokenCount(ModelRequest):
+class CountTokensRequest(ModelRequest):
     operation = Operation.COUNT_TOKENS
     is_free = True
 
@@ -37,23 +37,23 @@ class TokenCount(ModelRequest):
         self.model = required(request.model, "model")
         check_messages(body, required(request.messages, "messages"))
         self.upstream_body = body
-        self.headers = passed_headers(headers)
+        self.headers = forwarded_headers(headers)
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - it is free
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - it is free
         return ()
 
     def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - no model reads it
         return Size(0, 1, 0, 0)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            _answer_decoder.decode(body)
+            _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("count of tokens") from error
-        return Reading(None)
+            raise unexpected_response("count of tokens") from error
+        return ParsedResponse(None)
 
     def count_prompt(self) -> int:
         return 0
 
 
-COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", TokenCount, MESSAGES.error_format)
+COUNT_TOKENS = Endpoint("/v1/messages/count_tokens", CountTokensRequest, MESSAGES.error_format)

@@ -3,8 +3,8 @@
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.http.errors import missing_parameter
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
@@ -22,17 +22,17 @@ class _Usage(msgspec.Struct):
     prompt_tokens: int
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     data: list[msgspec.Raw]
     model: str | None = None
     usage: _Usage | None = None
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
-_answer_decoder = msgspec.json.Decoder(_Answer)
+_response_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-class Embeddings(ModelRequest):
+class EmbeddingsRequest(ModelRequest):
     operation = Operation.EMBEDDINGS
 
     def __init__(self, body: bytes) -> None:
@@ -44,25 +44,25 @@ class Embeddings(ModelRequest):
         self.upstream_body = body
         self._input = request.input
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - one way to pay
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - one way to pay
         return ("input",)
 
     def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - each of its texts may be as long
         # Tokens that the client counted itself have a digit and a comma each at least.
         return Size(len(self.upstream_body), 1, 0, 0)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _answer_decoder.decode(body)
+            answer = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("list of embeddings") from error
+            raise unexpected_response("list of embeddings") from error
         usage = answer.usage
         is_told = usage is not None and 0 <= usage.prompt_tokens <= MAX_TOKENS
         tokens = usage.prompt_tokens if usage is not None and is_told else self.prompt_tokens()
-        return Reading(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
+        return ParsedResponse(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
 
     def count_prompt(self) -> int:
         return count_input(msgspec.json.decode(self._input))
 
 
-EMBEDDINGS = Endpoint("/v1/embeddings", lambda body, _headers: Embeddings(body))
+EMBEDDINGS = Endpoint("/v1/embeddings", lambda body, _headers: EmbeddingsRequest(body))

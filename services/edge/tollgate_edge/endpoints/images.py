@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.streaming.typed_stream import EventStream
-from tollgate_edge.usage.parsers import is_given, parse_image_usage
+from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.parsers import is_present, parse_image_usage
 from tollgate_edge.usage.token_counting import count_input
 
 # The largest image of gpt-image-1 at high quality has 6,240; each that shows how far it is has a hundred more.
@@ -26,18 +26,18 @@ class _Request(msgspec.Struct):
     user: str | None = None
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     data: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = msgspec.Raw()
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
-_answer_decoder = msgspec.json.Decoder(_Answer)
+_response_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-class ImageGeneration(ModelRequest):
+class ImagesRequest(ModelRequest):
     operation = Operation.IMAGES
-    grows = False
+    reserves_incrementally = False
 
     def __init__(self, body: bytes) -> None:
         request = decode(_request_decoder, body)
@@ -49,7 +49,7 @@ class ImageGeneration(ModelRequest):
         self._images = max(1, request.n or 1)
         self._by_image = False
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:
         self._by_image = prices.images is not None
         return ("images",) if self._by_image else ("input", "image_output")
 
@@ -59,15 +59,15 @@ class ImageGeneration(ModelRequest):
         units = TokenCounts(images=self._images) if self._by_image else TokenCounts()
         return Size(len(self._prompt.encode()), self._images, limit, limit, units)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _answer_decoder.decode(body)
+            answer = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("list of images") from error
+            raise unexpected_response("list of images") from error
         if answer.data is None:
-            raise not_an_answer("list of images")
-        tokens = parse_image_usage(answer.usage) if is_given(answer.usage) else None
-        return Reading(self.counted(tokens, len(answer.data)), estimated=tokens is None and not self._by_image)
+            raise unexpected_response("list of images")
+        tokens = parse_image_usage(answer.usage) if is_present(answer.usage) else None
+        return ParsedResponse(self.counted(tokens, len(answer.data)), estimated=tokens is None and not self._by_image)
 
     def counted(self, tokens: TokenCounts | None, images: int) -> TokenCounts:
         """What images are charged by: their number, or their tokens, at their most where nobody told them."""
@@ -81,40 +81,40 @@ class ImageGeneration(ModelRequest):
     def estimate(self, output_tokens: int) -> TokenCounts:  # noqa: ARG002 - images are not counted by the edge
         return self.counted(None, self._images)
 
-    def open_stream(self) -> AnswerStream:
+    def open_stream(self) -> ResponseStream:
         return ImageStream(self)
 
 
-class ImageStream(EventStream):
+class ImageStream(TypedEventStream):
     """Partial images, then the whole one; with several images, the answer ends when the provider's body does."""
 
-    plain: ClassVar = frozenset[bytes]()
+    text_events: ClassVar = frozenset[bytes]()
 
-    def __init__(self, request: ImageGeneration) -> None:
+    def __init__(self, request: ImagesRequest) -> None:
         super().__init__()
         self._request = request
         self._images = 0
 
-    def note(self, kind: str, data: bytes) -> bool:
+    def handle_event(self, kind: str, data: bytes) -> bool:
         if kind == "error" or (kind == "" and b'"error"' in data):
             self.fail("The provider had an error while it answered.")
             return False
         if kind != "image_generation.completed":
             return False
         try:
-            usage = _answer_decoder.decode(data).usage
+            usage = _response_decoder.decode(data).usage
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.fail("The provider sent an event that is not as its kind says.")
             return False
         self._images += 1
-        self.tokens = self._request.counted(parse_image_usage(usage) if is_given(usage) else None, self._images)
+        self.tokens = self._request.counted(parse_image_usage(usage) if is_present(usage) else None, self._images)
         return self._images == self._request.size(None).choices
 
-    def text_of(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
+    def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
         return ""
 
-    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
         return b""
 
 
-IMAGES = Endpoint("/v1/images/generations", lambda body, _headers: ImageGeneration(body))
+IMAGES = Endpoint("/v1/images/generations", lambda body, _headers: ImagesRequest(body))

@@ -5,16 +5,16 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
-from tollgate_edge.endpoints.validation.metered_features import Limited, check_tool, passed_headers
-from tollgate_edge.endpoints.validation.references import check_messages, not_kept
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size, prompt_bound
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
+from tollgate_edge.endpoints.validation.metered_features import RestrictedFields, check_tool, forwarded_headers
+from tollgate_edge.endpoints.validation.references import check_messages, unsupported_reference
 from tollgate_edge.http.errors import ApiError, ErrorFormat, missing_parameter
 from tollgate_edge.http.json_body import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.sse import BLANK_LINE
-from tollgate_edge.streaming.typed_stream import EventStream
-from tollgate_edge.usage.parsers import is_given, parse_messages_usage
+from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.parsers import is_present, parse_messages_usage
 from tollgate_edge.usage.token_counting import count_input, count_text
 
 _KEPT_THERE = ("container", "diagnostics", "thread")
@@ -40,7 +40,7 @@ class _Tool(msgspec.Struct):
     type: str | None = None
 
 
-class _Request(Limited):
+class _Request(RestrictedFields):
     model: ModelName | None = None
     max_tokens: int | None = None
     messages: list[msgspec.Raw] | None = None
@@ -80,7 +80,7 @@ _message_decoder = msgspec.json.Decoder(_Message)
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
-class Message(ModelRequest):
+class MessagesRequest(ModelRequest):
     operation = Operation.MESSAGES
 
     def __init__(self, body: bytes, headers: Mapping[bytes, bytes]) -> None:
@@ -95,12 +95,12 @@ class Message(ModelRequest):
         request.check()
         for name in _KEPT_THERE:
             if getattr(request, name) is not None:
-                raise not_kept(name)
+                raise unsupported_reference(name)
         check_messages(body, self._messages)
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.metadata.user_id if request.metadata else None)
         self.upstream_body = body
-        self.headers = passed_headers(headers)
+        self.headers = forwarded_headers(headers)
         self._max_tokens = request.max_tokens
         self._system = request.system
 
@@ -115,13 +115,13 @@ class Message(ModelRequest):
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_tokens=limit_tokens)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
             message = _message_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("message") from error
-        tokens = parse_messages_usage(message.usage) if is_given(message.usage) else None
-        return Reading(
+            raise unexpected_response("message") from error
+        tokens = parse_messages_usage(message.usage) if is_present(message.usage) else None
+        return ParsedResponse(
             tokens or self.estimate(sum(count_text(_text_of_block(block)) for block in message.content)),
             estimated=tokens is None,
             finish_reason=message.stop_reason or "",
@@ -132,18 +132,18 @@ class Message(ModelRequest):
         system = msgspec.json.decode(self._system) if self._system else None
         return count_input(system) + sum(count_input(msgspec.json.decode(message)) for message in self._messages)
 
-    def open_stream(self) -> AnswerStream:
-        return MessageStream()
+    def open_stream(self) -> ResponseStream:
+        return MessagesStream()
 
 
-class MessageStream(EventStream):
-    plain: ClassVar = frozenset({b"content_block_delta"})
+class MessagesStream(TypedEventStream):
+    text_events: ClassVar = frozenset({b"content_block_delta"})
 
     def __init__(self) -> None:
         super().__init__()
         self._usage: dict[str, Any] = {}
 
-    def note(self, kind: str, data: bytes) -> bool:
+    def handle_event(self, kind: str, data: bytes) -> bool:
         if kind == "error":
             self.fail("The provider had an error while it answered.")
             return False
@@ -164,11 +164,11 @@ class MessageStream(EventStream):
             self._take_usage(event.usage, is_complete=True)
         return False
 
-    def text_of(self, event: dict[str, Any]) -> str:
+    def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
         return _text_of_block(delta) if isinstance(delta, dict) else ""
 
-    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
         delta = {"type": "message_delta", "delta": {"stop_reason": "max_tokens", "stop_sequence": None}}
         return b"event: message_delta\ndata: " + msgspec.json.encode(delta) + BLANK_LINE
 
@@ -176,7 +176,7 @@ class MessageStream(EventStream):
         """What a start states of the prompt, a later event completes or states anew. Only the last one counts: what a
         start says of the answer is a beginning."""
         try:
-            stated = msgspec.json.decode(usage) if is_given(usage) else {}
+            stated = msgspec.json.decode(usage) if is_present(usage) else {}
             self._usage |= {name: value for name, value in stated.items() if value is not None}
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             return
@@ -203,4 +203,4 @@ def error_event(error: ApiError) -> bytes:
     return b"event: error\ndata: %b\n\n" % error_body(error)
 
 
-MESSAGES = Endpoint("/v1/messages", Message, ErrorFormat(error_body, error_event))
+MESSAGES = Endpoint("/v1/messages", MessagesRequest, ErrorFormat(error_body, error_event))

@@ -3,8 +3,8 @@
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.http.json_body import ModelName, decode, replaced
 from tollgate_edge.providers.base import Operation
 
@@ -16,16 +16,16 @@ class _Request(msgspec.Struct):
     model: ModelName | None = None
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     results: list[msgspec.Raw]
     model: str | None = None
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
-_answer_decoder = msgspec.json.Decoder(_Answer)
+_response_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-class Moderation(ModelRequest):
+class ModerationRequest(ModelRequest):
     operation = Operation.MODERATIONS
 
     def __init__(self, body: bytes) -> None:
@@ -33,21 +33,21 @@ class Moderation(ModelRequest):
         self.model = named or _DEFAULT_MODEL
         self.upstream_body = body if named else replaced(body, model=self.model)
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - the price of a request may be zero
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - the price of a request may be zero
         return ()
 
     def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - no token costs anything
         return Size(0, 1, 0, 0)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _answer_decoder.decode(body)
+            answer = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("moderation") from error
-        return Reading(TokenCounts(), served_model=answer.model or "")
+            raise unexpected_response("moderation") from error
+        return ParsedResponse(TokenCounts(), served_model=answer.model or "")
 
     def count_prompt(self) -> int:
         return 0
 
 
-MODERATIONS = Endpoint("/v1/moderations", lambda body, _headers: Moderation(body))
+MODERATIONS = Endpoint("/v1/moderations", lambda body, _headers: ModerationRequest(body))

@@ -4,8 +4,8 @@ token where a model has no price for searches."""
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.http.errors import missing_parameter
 from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
@@ -35,7 +35,7 @@ class _Usage(msgspec.Struct):
     total_tokens: int | None = None
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     results: list[msgspec.Raw]
     model: str | None = None
     meta: _Meta | None = None
@@ -43,10 +43,10 @@ class _Answer(msgspec.Struct):
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
-_answer_decoder = msgspec.json.Decoder(_Answer)
+_response_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-class Rerank(ModelRequest):
+class RerankRequest(ModelRequest):
     operation = Operation.RERANK
 
     def __init__(self, body: bytes) -> None:
@@ -59,7 +59,7 @@ class Rerank(ModelRequest):
         self.upstream_body = body
         self._by_search = False
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:
         self._by_search = prices.searches is not None
         return ("searches",) if self._by_search else ("input",)
 
@@ -69,11 +69,11 @@ class Rerank(ModelRequest):
         # The query is read with every document.
         return Size(len(self.upstream_body) + len(self._query) * len(self._documents), 1, 0, 0)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _answer_decoder.decode(body)
+            answer = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("ranking") from error
+            raise unexpected_response("ranking") from error
         told = _told_searches(answer) if self._by_search else _told_tokens(answer)
         is_told = told is not None and 0 <= told <= MAX_TOKENS
         if self._by_search:
@@ -81,7 +81,7 @@ class Rerank(ModelRequest):
             tokens = TokenCounts(searches=searches)
         else:
             tokens = TokenCounts(input=told if told is not None and is_told else self.prompt_tokens())
-        return Reading(tokens, estimated=not is_told, served_model=answer.model or "")
+        return ParsedResponse(tokens, estimated=not is_told, served_model=answer.model or "")
 
     def count_prompt(self) -> int:
         query = count_input(msgspec.json.decode(self._query))
@@ -94,13 +94,13 @@ class Rerank(ModelRequest):
         return -(-documents // DOCUMENTS_A_SEARCH)
 
 
-def _told_searches(answer: _Answer) -> int | None:
+def _told_searches(answer: _ResponseBody) -> int | None:
     units = answer.meta.billed_units.search_units if answer.meta and answer.meta.billed_units else None
     return -int(-units // 1) if units is not None and 0 <= units <= MAX_TOKENS else None
 
 
-def _told_tokens(answer: _Answer) -> int | None:
+def _told_tokens(answer: _ResponseBody) -> int | None:
     return answer.usage.total_tokens if answer.usage is not None else None
 
 
-RERANK = Endpoint("/v1/rerank", lambda body, _headers: Rerank(body))
+RERANK = Endpoint("/v1/rerank", lambda body, _headers: RerankRequest(body))

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.credit.reservation import CONTEXT_TOKENS, Size, prompt_bound
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size, prompt_bound
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
-from tollgate_edge.endpoints.validation.references import check_input, not_kept
+from tollgate_edge.endpoints.validation.references import check_input, unsupported_reference
 from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ApiError, ErrorFormat, unsupported_value
 from tollgate_edge.http.json_body import (
     ModelName,
@@ -27,8 +27,8 @@ from tollgate_edge.http.json_body import (
 )
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.sse import BLANK_LINE
-from tollgate_edge.streaming.typed_stream import EventStream
-from tollgate_edge.usage.parsers import is_given, parse_response_usage
+from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.parsers import is_present, parse_responses_usage
 from tollgate_edge.usage.token_counting import count_input, count_text
 
 # Tools that the client runs itself. A tool of tomorrow may have a fee.
@@ -136,7 +136,7 @@ _response_decoder = msgspec.json.Decoder(_Response)
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
-class Response(ModelRequest):
+class ResponsesRequest(ModelRequest):
     operation = Operation.RESPONSES
 
     def __init__(self, body: bytes) -> None:
@@ -166,15 +166,15 @@ class Response(ModelRequest):
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_output_tokens=limit_tokens)
 
-    def read(self, body: bytes) -> Reading:
+    def parse_response(self, body: bytes) -> ParsedResponse:
         try:
             response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("response") from error
+            raise unexpected_response("response") from error
         if response.output is None:
-            raise not_an_answer("response")
-        tokens = parse_response_usage(response.usage) if is_given(response.usage) else None
-        return Reading(
+            raise unexpected_response("response")
+        tokens = parse_responses_usage(response.usage) if is_present(response.usage) else None
+        return ParsedResponse(
             tokens or TokenCounts(input=self.prompt_tokens(), output=_count_output(response.output)),
             estimated=tokens is None,
             finish_reason=response.finish_reason,
@@ -186,8 +186,8 @@ class Response(ModelRequest):
         given = msgspec.json.decode(request.input) if request.input else None
         return count_input(request.instructions) + count_input(given)
 
-    def open_stream(self) -> AnswerStream:
-        return ResponseStream()
+    def open_stream(self) -> ResponseStream:
+        return ResponsesStream()
 
 
 def _check_references(body: bytes, request: _Request) -> None:
@@ -198,9 +198,9 @@ def _check_references(body: bytes, request: _Request) -> None:
     """
     for name in _KEPT_THERE:
         if getattr(request, name) is not None:
-            raise not_kept(name)
+            raise unsupported_reference(name)
     if any(item.is_reference for item in _items(body)):
-        raise not_kept("input", _STORE_HINT)
+        raise unsupported_reference("input", _STORE_HINT)
     check_input(body, request.input)
 
 
@@ -221,11 +221,11 @@ def _unstored(body: bytes, request: _Request) -> bytes:
 
 
 def _holds(member: msgspec.Raw) -> bool:
-    return is_given(member) and bytes(member) not in _NOTHING
+    return is_present(member) and bytes(member) not in _NOTHING
 
 
-class ResponseStream(EventStream):
-    plain: ClassVar = frozenset(
+class ResponsesStream(TypedEventStream):
+    text_events: ClassVar = frozenset(
         {
             b"response.output_text.delta",
             b"response.refusal.delta",
@@ -240,7 +240,7 @@ class ResponseStream(EventStream):
         super().__init__()
         self._response = b"{}"
 
-    def note(self, kind: str, data: bytes) -> bool:
+    def handle_event(self, kind: str, data: bytes) -> bool:
         if kind in {"error", "response.failed"}:
             self.fail("The provider had an error while it answered.")
             return False
@@ -256,15 +256,15 @@ class ResponseStream(EventStream):
             self._response = data
             return False
         self.finish_reason = response.finish_reason
-        if is_given(response.usage):
-            self.tokens = parse_response_usage(response.usage)
+        if is_present(response.usage):
+            self.tokens = parse_responses_usage(response.usage)
         return True
 
-    def text_of(self, event: dict[str, Any]) -> str:
+    def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
         return delta if isinstance(delta, str) else ""
 
-    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
         response = msgspec.json.decode(self._response).get("response", {})
         response |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
         event = {"type": "response.incomplete", "response": response}
@@ -282,5 +282,5 @@ def _error_event(error: ApiError) -> bytes:
 
 
 RESPONSES = Endpoint(
-    "/v1/responses", lambda body, _headers: Response(body), ErrorFormat(OPENAI_ERROR_FORMAT.body, _error_event)
+    "/v1/responses", lambda body, _headers: ResponsesRequest(body), ErrorFormat(OPENAI_ERROR_FORMAT.body, _error_event)
 )

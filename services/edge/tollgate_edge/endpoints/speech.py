@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.http.errors import ApiError, ErrorFormat
 from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.streaming.typed_stream import BinaryStream, EventStream
-from tollgate_edge.usage.parsers import is_given, parse_speech_usage
+from tollgate_edge.streaming.typed_stream import BinaryStream, TypedEventStream
+from tollgate_edge.usage.parsers import is_present, parse_speech_usage
 from tollgate_edge.usage.token_counting import count_input
 
 # What gpt-4o-mini-tts makes at most.
@@ -32,12 +32,12 @@ _request_decoder = msgspec.json.Decoder(_Request)
 _event_decoder = msgspec.json.Decoder(_Event)
 
 
-class Speech(ModelRequest):
+class SpeechRequest(ModelRequest):
     """Always streamed: sound may be listened to from its first byte on."""
 
     operation = Operation.SPEECH
     stream = True
-    grows = False
+    reserves_incrementally = False
 
     def __init__(self, body: bytes) -> None:
         request = decode(_request_decoder, body)
@@ -47,7 +47,7 @@ class Speech(ModelRequest):
         self.has_events = request.stream_format == "sse"
         self._by_character = True
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:
         # Only events tell tokens; sound alone does not.
         self._by_character = prices.characters is not None or not self.has_events
         return ("characters",) if self._by_character else ("input", "audio_output")
@@ -64,10 +64,10 @@ class Speech(ModelRequest):
         """What it is charged by, with the usage that the provider told."""
         if self._by_character:
             return self.characters()
-        return parse_speech_usage(usage) if is_given(usage) else None
+        return parse_speech_usage(usage) if is_present(usage) else None
 
-    def read(self, body: bytes) -> Reading:  # noqa: ARG002 - sound tells nothing
-        return Reading(self.characters())
+    def parse_response(self, body: bytes) -> ParsedResponse:  # noqa: ARG002 - sound tells nothing
+        return ParsedResponse(self.characters())
 
     def count_prompt(self) -> int:
         return 0 if self._by_character else count_input(self._text)
@@ -75,18 +75,18 @@ class Speech(ModelRequest):
     def estimate(self, output_tokens: int) -> TokenCounts:
         return self.characters() if self._by_character else super().estimate(output_tokens)
 
-    def open_stream(self) -> AnswerStream:
+    def open_stream(self) -> ResponseStream:
         return SpeechStream(self) if self.has_events else BinaryStream(self.characters())
 
 
-class SpeechStream(EventStream):
-    plain: ClassVar = frozenset({b"speech.audio.delta"})
+class SpeechStream(TypedEventStream):
+    text_events: ClassVar = frozenset({b"speech.audio.delta"})
 
-    def __init__(self, request: Speech) -> None:
+    def __init__(self, request: SpeechRequest) -> None:
         super().__init__()
         self._request = request
 
-    def note(self, kind: str, data: bytes) -> bool:
+    def handle_event(self, kind: str, data: bytes) -> bool:
         if kind != "speech.audio.done":
             if b'"error"' in data:
                 self.fail("The provider had an error while it answered.")
@@ -98,12 +98,12 @@ class SpeechStream(EventStream):
             return False
         return True
 
-    def text_of(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
+    def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
         return ""
 
-    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
         return b""
 
 
 # Bytes of an error in the middle of sound would be played.
-SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: Speech(body), ErrorFormat(ApiError.body, None))
+SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: SpeechRequest(body), ErrorFormat(ApiError.body, None))

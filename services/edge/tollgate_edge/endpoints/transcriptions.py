@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
-from tollgate_edge.credit.reservation import Size
-from tollgate_edge.endpoints.base import AnswerStream, Endpoint, ModelRequest, Reading, not_an_answer
+from tollgate_edge.credit.cost_bounds import Size
+from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.http.errors import invalid_parameter, missing_parameter
 from tollgate_edge.http.forms import Form, parse_form
 from tollgate_edge.http.json_body import MAX_MODEL_CHARS, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.streaming.typed_stream import EventStream
-from tollgate_edge.usage.parsers import is_given, parse_transcription_usage, seconds_of_audio
+from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.parsers import is_present, parse_transcription_usage, seconds_of_audio
 from tollgate_edge.usage.token_counting import count_input, count_text
 
 # The least that speech takes in any format that OpenAI reads: Opus at 6 kbit/s. Recorded silence may take less.
@@ -29,17 +29,17 @@ _LAST_CUE = re.compile(rb"--> (?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 _TEXT_FORMATS = {"text", "srt", "vtt"}
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     text: str | None = None
     duration: float | None = None
     usage: msgspec.Raw = msgspec.Raw()
 
 
-_answer_decoder = msgspec.json.Decoder(_Answer)
+_response_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-class Transcription(ModelRequest):
-    grows = False
+class TranscriptionRequest(ModelRequest):
+    reserves_incrementally = False
 
     def __init__(self, operation: Operation, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         content_type = headers.get(b"content-type", b"")
@@ -58,7 +58,7 @@ class Transcription(ModelRequest):
         self._is_text = form.field("response_format") in _TEXT_FORMATS
         self._by_second = False
 
-    def uses(self, prices: Prices) -> tuple[str, ...]:
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:
         self._by_second = prices.audio_seconds is not None
         return ("audio_seconds",) if self._by_second else ("audio_input", "output")
 
@@ -68,17 +68,19 @@ class Transcription(ModelRequest):
             return Size(0, 1, 0, 0, TokenCounts(audio_seconds=seconds))
         return Size(len(self._prompt) + seconds * _TOKENS_A_SECOND, 1, _TEXT_TOKENS, _TEXT_TOKENS)
 
-    def read(self, body: bytes) -> Reading:
-        answer = _Answer() if self._is_text else self._decode(body)
-        tokens = parse_transcription_usage(answer.usage) if is_given(answer.usage) else None
+    def parse_response(self, body: bytes) -> ParsedResponse:
+        answer = _ResponseBody() if self._is_text else self._decode(body)
+        tokens = parse_transcription_usage(answer.usage) if is_present(answer.usage) else None
         counted = self.counted(tokens)
         if counted is not None:
-            return Reading(counted)
+            return ParsedResponse(counted)
         if self._by_second:
             told = seconds_of_audio(answer.duration or 0)
-            return Reading(told or seconds_of_audio(_last_cue_s(body)) or self.estimate(0), estimated=told is None)
+            return ParsedResponse(
+                told or seconds_of_audio(_last_cue_s(body)) or self.estimate(0), estimated=told is None
+            )
         text = answer.text if answer.text is not None else body.decode(errors="replace")
-        return Reading(self.estimate(count_text(text)), estimated=True)
+        return ParsedResponse(self.estimate(count_text(text)), estimated=True)
 
     def counted(self, told: TokenCounts | None) -> TokenCounts | None:
         """What it is charged by, if the provider told that: some tell tokens, others seconds."""
@@ -92,7 +94,7 @@ class Transcription(ModelRequest):
     def count_prompt(self) -> int:
         return 0 if self._by_second else count_input(self._prompt) + self.audio_tokens()
 
-    def open_stream(self) -> AnswerStream:
+    def open_stream(self) -> ResponseStream:
         return TranscriptStream(self)
 
     def estimate(self, output_tokens: int) -> TokenCounts:
@@ -104,42 +106,42 @@ class Transcription(ModelRequest):
         return self._file_bytes / _USUAL_BYTES_A_SECOND
 
     @staticmethod
-    def _decode(body: bytes) -> _Answer:
+    def _decode(body: bytes) -> _ResponseBody:
         try:
-            answer = _answer_decoder.decode(body)
+            answer = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise not_an_answer("transcription") from error
+            raise unexpected_response("transcription") from error
         if answer.text is None:
-            raise not_an_answer("transcription")
+            raise unexpected_response("transcription")
         return answer
 
 
-class TranscriptStream(EventStream):
-    plain: ClassVar = frozenset({b"transcript.text.delta"})
+class TranscriptStream(TypedEventStream):
+    text_events: ClassVar = frozenset({b"transcript.text.delta"})
 
-    def __init__(self, request: Transcription) -> None:
+    def __init__(self, request: TranscriptionRequest) -> None:
         super().__init__()
         self._request = request
 
-    def note(self, kind: str, data: bytes) -> bool:
+    def handle_event(self, kind: str, data: bytes) -> bool:
         if kind != "transcript.text.done":
             if b'"error"' in data:
                 self.fail("The provider had an error while it answered.")
             return False
         try:
-            usage = _answer_decoder.decode(data).usage
+            usage = _response_decoder.decode(data).usage
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.fail("The provider sent an event that is not as its kind says.")
             return False
-        told = parse_transcription_usage(usage) if is_given(usage) else None
+        told = parse_transcription_usage(usage) if is_present(usage) else None
         self.tokens = self._request.counted(told)
         return True
 
-    def text_of(self, event: dict[str, Any]) -> str:
+    def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
         return delta if isinstance(delta, str) else ""
 
-    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
         return b""
 
 
@@ -161,9 +163,9 @@ def _last_cue_s(body: bytes) -> float:
 
 TRANSCRIPTIONS = Endpoint(
     "/v1/audio/transcriptions",
-    lambda body, headers: Transcription(Operation.TRANSCRIPTIONS, body, headers),
+    lambda body, headers: TranscriptionRequest(Operation.TRANSCRIPTIONS, body, headers),
 )
 TRANSLATIONS = Endpoint(
     "/v1/audio/translations",
-    lambda body, headers: Transcription(Operation.TRANSLATIONS, body, headers),
+    lambda body, headers: TranscriptionRequest(Operation.TRANSLATIONS, body, headers),
 )

@@ -1,8 +1,8 @@
-"""Sending events to Kafka: whole batches, and an answer for each whether all replicas have it.
+"""Sends events to Kafka in whole batches, and reports for each batch whether all replicas have it.
 
-Over aiokafka's connections, but without its producer: docs/decisions/0017-send-edge-events-with-a-producer-of-our-own.md. Guarantee: it is
-idempotent, so that a batch which is sent again is appended once; and no batch of a partition leaves before the one
-before it is acknowledged.
+It uses aiokafka's connections, but not its producer; the reasons are in
+docs/decisions/0017-send-edge-events-with-a-producer-of-our-own.md. Guarantee: it is idempotent, so a batch that is sent
+again is appended once, and no batch of a partition leaves before the one before it is acknowledged.
 """
 
 import asyncio

@@ -12,13 +12,11 @@ from tollgate_common.events import Outcome, RequestClosed, RequestDimensions, Re
 from tollgate_common.rating import TokenCounts
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic
-from tollgate_edge.credit.leases.state import Reservation
 from tollgate_edge.event_log.rotation import RotatingEventWriter
 from tollgate_edge.event_log.writer import Batch
 from tollgate_edge.http.json_body import MAX_MODEL_CHARS
 from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.pricing.catalog import Tariff
-from tollgate_edge.rate_limits.limiter import Permit
 from tollgate_edge.routing.retries import Attempts
 
 _MAX_CLIENT_CHARS = 64
@@ -48,19 +46,14 @@ class RequestMeter:
         tariff: Tariff,
         dimensions: RequestDimensions,
         *,
-        reservation: Reservation,
         attempts: Attempts,
-        permit: Permit,
     ) -> None:
-        self.closed = False
         self._opening: Batch
         self._writer = writer
         self._context = context
         self._tariff = tariff
         self._dimensions = dimensions
-        self._reservation = reservation
         self._attempts = attempts
-        self._ticket = permit
 
     def open(self) -> None:
         """Record that the request goes to the provider."""
@@ -70,74 +63,82 @@ class RequestMeter:
         """Wait until that is durable: before an answer's first byte leaves, unless the closing is awaited before it."""
         await self._opening.durable()
 
-    def close(self, ending: RequestOutcome) -> Batch:
-        """Record how it ended, and settle its reservation. Wait for the flush before an answer's last byte leaves.
+    def close(self, outcome: RequestOutcome, lease_id: str | None) -> tuple[int, Batch]:
+        """Record what the request used and how it ended.
 
-        What was recorded is on its way even if nobody waits for it: a cancelled task may call this.
+        Args:
+            outcome: how it ended.
+            lease_id: the lease that its reservation stands on, if any.
+
+        Returns:
+            What it costs in nano-units, and the batch whose acknowledgement makes both events durable.
         """
-        assert not self.closed
-        self.closed = True
         account_id = self._dimensions.account_id
-        dimensions = replace(self._dimensions, served_model=ending.served_model[:MAX_MODEL_CHARS])
+        dimensions = replace(self._dimensions, served_model=outcome.served_model[:MAX_MODEL_CHARS])
         now = utc_now()
         amount_nano = 0
-        if ending.tokens is not None:
-            amount_nano = self._tariff.amount_nano(ending.tokens)
+        if outcome.tokens is not None:
+            amount_nano = self._tariff.amount_nano(outcome.tokens)
             self._writer.record(
                 Topic.USAGE,
                 account_id,
-                lambda stamp: self._used(stamp, now, dimensions, ending, amount_nano),
+                lambda stamp: self._used(stamp, now, dimensions, outcome, amount_nano=amount_nano, lease_id=lease_id),
             )
-        self._reservation.settle(amount_nano)
-        self._ticket.settle_tokens(0 if ending.tokens is None else ending.tokens.total)
-        # The last one's flush is enough: flushes become durable one after another.
-        return self._writer.record(
-            Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, ending)
+        # The batch of the last event is enough: batches become durable one after another.
+        return amount_nano, self._writer.record(
+            Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, outcome)
         )
 
     def _opened(self, stamp: Stamp) -> RequestOpened:
         return RequestOpened(stamp=stamp, at=self._context.arrived_at, request=self._dimensions)
 
     def _used(
-        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: RequestOutcome, amount_nano: int
+        self,
+        stamp: Stamp,
+        now: datetime,
+        dimensions: RequestDimensions,
+        outcome: RequestOutcome,
+        *,
+        amount_nano: int,
+        lease_id: str | None,
     ) -> TokensUsed:
-        assert ending.tokens is not None
+        assert outcome.tokens is not None
         return TokensUsed(
             stamp=stamp,
             at=now,
             request=dimensions,
-            tokens=ending.tokens,
+            tokens=outcome.tokens,
             amount_nano=amount_nano,
             price_version=self._tariff.price.price_version,
             plan_version=self._tariff.plan.plan_version,
-            estimated=ending.estimated,
-            outcome=ending.outcome,
-            finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
-            lease_id=self._reservation.lease_id,
-            status=ending.status,
-            error_code=ending.error_code[:_MAX_WORD_CHARS],
-            provider_cost_nano=self._tariff.provider_cost_nano(ending.tokens),
+            estimated=outcome.estimated,
+            outcome=outcome.outcome,
+            finish_reason=outcome.finish_reason[:_MAX_WORD_CHARS],
+            lease_id=lease_id,
+            status=outcome.status,
+            error_code=outcome.error_code[:_MAX_WORD_CHARS],
+            provider_cost_nano=self._tariff.provider_cost_nano(outcome.tokens),
         )
 
     def _closed(
-        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, ending: RequestOutcome
+        self, stamp: Stamp, now: datetime, dimensions: RequestDimensions, outcome: RequestOutcome
     ) -> RequestClosed:
         latency_ms = self._context.elapsed_ms()
         first_token_ms = self._context.first_byte_ms
-        if first_token_ms is None and ending.outcome is Outcome.COMPLETED:
+        if first_token_ms is None and outcome.outcome is Outcome.COMPLETED:
             # A whole answer, whose first byte leaves with its last.
             first_token_ms = latency_ms
         return RequestClosed(
             stamp=stamp,
             at=now,
             request=dimensions,
-            outcome=ending.outcome,
-            status=ending.status,
+            outcome=outcome.outcome,
+            status=outcome.status,
             opened_at=self._context.arrived_at,
             latency_ms=latency_ms,
             first_token_ms=first_token_ms,
-            error_code=ending.error_code[:_MAX_WORD_CHARS],
-            finish_reason=ending.finish_reason[:_MAX_WORD_CHARS],
+            error_code=outcome.error_code[:_MAX_WORD_CHARS],
+            finish_reason=outcome.finish_reason[:_MAX_WORD_CHARS],
             attempts=max(1, self._attempts.count),
             target=self._attempts.target.name,
             failed_attempts=self._attempts.failed,

@@ -9,13 +9,15 @@ from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.events import REASONING, KeyRecord, ModelRecord, RequestDimensions
 from tollgate_edge.auth.api_keys import authenticate, credentials
 from tollgate_edge.credit.admission import Admission
+from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.credit.leases.state import Payer
-from tollgate_edge.credit.reservation import OutputReservation, Size, reserve_nothing, reserve_stream, reserve_whole
+from tollgate_edge.credit.reservation import OutputReservation, reserve_nothing, reserve_stream, reserve_whole
 from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.event_log.request_events import RequestMeter, client_of
 from tollgate_edge.event_log.rotation import RotatingEventWriter
-from tollgate_edge.gateway.relay import Call, relay_stream, relay_whole
+from tollgate_edge.gateway.admitted_request import AdmittedRequest
+from tollgate_edge.gateway.relay import relay_stream, relay_whole
 from tollgate_edge.http.errors import (
     ApiError,
     ClientGone,
@@ -29,11 +31,11 @@ from tollgate_edge.http.errors import (
     unknown_model,
 )
 from tollgate_edge.http.request_context import Receive, RequestContext, Scope, Send
-from tollgate_edge.idempotency.claims import Claim, Claims
+from tollgate_edge.idempotency.claims import Claims
 from tollgate_edge.idempotency.encryption import StoredResponse
 from tollgate_edge.observability.metrics import EdgeCounts
-from tollgate_edge.pricing.catalog import Catalogue, Tariff
-from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
+from tollgate_edge.pricing.catalog import Catalog, Tariff
+from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.retries import Attempts
 from tollgate_edge.routing.router import Router
 from tollgate_edge.routing.routes import Target
@@ -47,7 +49,7 @@ class ModelCalls:
     def __init__(
         self,
         keys: KeyDirectory,
-        catalogue: Catalogue,
+        catalogue: Catalog,
         admission: Admission,
         writer: RotatingEventWriter,
         *,
@@ -87,8 +89,8 @@ class ModelCalls:
         self._counts.arrived()
         try:
             key = authenticate(self._keys, credentials(context.headers), context.arrived_at)
-            with self._rate_limiter.enter(key, context) as permit:
-                await self._serve(context, key, permit)
+            with AdmittedRequest(self._rate_limiter.admit(key, context)) as admitted:
+                await self._serve(context, key, admitted)
         except ClientGone:
             log.debug("request %s: the client left", context.request_id)
         except ApiError as error:
@@ -109,63 +111,47 @@ class ModelCalls:
                 async with asyncio.timeout(SETTLE_TIMEOUT_S):
                     await self._is_idle.wait()
 
-    async def _serve(self, context: RequestContext, key: KeyRecord, permit: Permit) -> None:
-        body = await context.body(permit.max_body_bytes)
+    async def _serve(self, context: RequestContext, key: KeyRecord, admitted: AdmittedRequest) -> None:
+        body = await context.body(admitted.permit.max_body_bytes)
         api_key = credentials(context.headers)
         claim = await self._claims.take(context, key.account_id, api_key, body)
         if isinstance(claim, StoredResponse):
             await context.answer(claim.status, claim.body or b"", claim.content_type, _repeated(claim))
             return
+        admitted.claim = claim
+        await self._start(context, key, admitted, body)
         try:
-            call = await self._admit(context, key, permit, body, claim)
-            try:
-                await (relay_stream if call.request.stream else relay_whole)(context, call)
-            finally:
-                # A request that was recorded has settled it before; one that could not be must not hold it for ever.
-                call.allowance.reservation.settle(0)
-                self._counts.attempted(call.provider.failed, call.provider.served_by)
+            await (relay_stream if admitted.request.stream else relay_whole)(context, admitted)
         finally:
-            if claim is not None:
-                claim.release()
+            self._counts.attempted(admitted.attempts.failed, admitted.attempts.served_by)
 
-    async def _admit(
-        self, context: RequestContext, key: KeyRecord, permit: Permit, body: bytes, claim: Claim | None
-    ) -> Call:
-        """Let the request in.
+    async def _start(self, context: RequestContext, key: KeyRecord, admitted: AdmittedRequest, body: bytes) -> None:
+        """Check that the request may be served, and reserve what it may cost.
 
         Raises:
-            ApiError: it may not be served; nothing is recorded of it.
+            ApiError: it may not be served; nothing is recorded.
         """
         request = ENDPOINTS[context.path].parse(body, context.headers)
         model, targets = self._find(request, key)
         tariff = self._catalogue.tariff(model, key.plan, context.arrived_at, ())
-        if tariff is None or not tariff.sells(request.uses(tariff.price.prices)):
+        if tariff is None or not tariff.has_prices(request.required_prices(tariff.price.prices)):
             raise model_not_priced(request.model)
         refusal = self._writer.refusal()
         if refusal is not None:
             raise cannot_record(refusal)
         size = request.size(model.context_tokens).within(model.max_output_tokens)
-        permit.take_tokens(size.likely_tokens)
+        admitted.permit.reserve_tokens(size.likely_tokens)
         dimensions = _dimensions(context, key, request, model)
-        grows = request.grows and not _hides_tokens(model, tariff)
-        allowance = await self._reserve(request, size, tariff, Payer(key.account_id, key.budgets), grows=grows)
-        # Nothing is awaited from here on: the call is the one to settle the reservation.
-        try:
-            attempts = Attempts(targets, self._router.routes.retries)
-            meter = RequestMeter(
-                self._writer,
-                context,
-                tariff,
-                dimensions,
-                reservation=allowance.reservation,
-                attempts=attempts,
-                permit=permit,
-            )
-            upstream = request.to_provider(None if request.stream and grows else allowance.limit_tokens)
-            return Call(request, upstream, attempts, meter, allowance, claim)
-        except BaseException:
-            allowance.reservation.settle(0)
-            raise
+        grows = request.reserves_incrementally and not _hides_tokens(model, tariff)
+        payer = Payer(key.account_id, key.budgets)
+        reservation = await self._reserve(request, size, tariff, payer, grows=grows)
+        # Nothing is awaited between the reservation and its owner.
+        admitted.reservation = reservation
+        attempts = Attempts(targets, self._router.routes.retries)
+        upstream = request.to_provider(None if request.stream and grows else reservation.limit_tokens)
+        admitted.start(
+            request, upstream, attempts, RequestMeter(self._writer, context, tariff, dimensions, attempts=attempts)
+        )
 
     async def _reserve(
         self, request: ModelRequest, size: Size, tariff: Tariff, payer: Payer, *, grows: bool
@@ -175,7 +161,7 @@ class ModelCalls:
         first = self._first_output_tokens
         if request.stream and grows:
             return await reserve_stream(self._admission, payer, tariff, size, first)
-        step = first * size.choices if request.stream and request.grows else 0
+        step = first * size.choices if request.stream and request.reserves_incrementally else 0
         return await reserve_whole(self._admission, payer, tariff, size, first, step_tokens=step)
 
     def _find(self, request: ModelRequest, key: KeyRecord) -> tuple[ModelRecord, Sequence[Target]]:

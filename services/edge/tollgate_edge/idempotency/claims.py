@@ -4,7 +4,8 @@ Guarantee: of all requests with the same key of an account within a day, at most
 answer is kept before it is charged, by whoever still holds the claim, and a claim passes to another only from an edge
 that was fenced before it kept one. Crash window: an edge that dies between the two has kept an answer that nobody pays.
 
-Only a request with the header makes these calls. docs/decisions/0011-store-idempotent-responses-before-charging.md has the reasons.
+Only a request with the header makes these calls. The reasons are in
+docs/decisions/0011-store-idempotent-responses-before-charging.md.
 """
 
 import asyncio

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from tollgate_common.events import FailedAttempt
 from tollgate_edge.observability.shared_counters import PID, CounterSegment, Name, added_up
-from tollgate_edge.routing.circuit_breaker import Breaker
+from tollgate_edge.routing.circuit_breaker import CircuitBreaker
 from tollgate_edge.routing.routes import Target
 
 # Upper bounds in milliseconds: a model's first token takes from a tenth of a second to a minute.
@@ -32,7 +32,7 @@ _SUM = len(BOUNDS_MS) + 1
 # Until when, in milliseconds of the clock that all processes of a machine share; 0: not at all.
 AVOIDED_UNTIL = "avoided_until"
 
-Breakers = Callable[[], Iterable[tuple[str, Breaker]]]
+CircuitBreakers = Callable[[], Iterable[tuple[str, CircuitBreaker]]]
 LabelsT = TypeVar("LabelsT", bound=Hashable)
 
 
@@ -85,12 +85,12 @@ class EdgeCounts:
         if served_by is not None:
             self._cells[self._attempts[served_by.connection.provider_name, served_by.name, SERVED]] += 1
 
-    def avoids(self, breakers: Iterable[tuple[str, Breaker]]) -> None:
+    def avoids(self, breakers: Iterable[tuple[str, CircuitBreaker]]) -> None:
         """Write down until when each target is avoided, by its name and its breakers."""
         now_s = time.monotonic()
         until_ms: dict[str, int] = {}
         for target, breaker in breakers:
-            open_s = breaker.open_for_s(now_s)
+            open_s = breaker.remaining_open_s(now_s)
             until_ms[target] = max(until_ms.get(target, 0), int((now_s + open_s) * 1000) if open_s else 0)
         for target, ms in until_ms.items():
             self._cells[self._avoided_until[target]] = ms
@@ -99,7 +99,7 @@ class EdgeCounts:
 class EdgeCollector(Collector):
     """Tells of all workers, whichever is asked: what happened, gone ones included, and what is, of those that run."""
 
-    def __init__(self, counts: EdgeCounts, breakers: Breakers, sheets: Sequence[CounterSegment]) -> None:
+    def __init__(self, counts: EdgeCounts, breakers: CircuitBreakers, sheets: Sequence[CounterSegment]) -> None:
         """Build it.
 
         Args:

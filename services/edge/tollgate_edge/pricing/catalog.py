@@ -17,7 +17,7 @@ from tollgate_common.topics import Topic
 log = logging.getLogger(__name__)
 
 # What an endpoint uses that sends and gets text.
-TEXT = ("input", "output")
+TEXT_CLASSES = ("input", "output")
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -28,9 +28,9 @@ class Tariff:
     price: PriceVersion
     plan: PlanVersion
 
-    def sells(self, uses: tuple[str, ...]) -> bool:
+    def has_prices(self, uses: tuple[str, ...]) -> bool:
         """Whether there is a price for each of the classes."""
-        return _sells(self, uses)
+        return _has_prices(self, uses)
 
     def amount_nano(self, tokens: TokenCounts) -> int:
         """What the usage costs. Of a unit without a price, which nobody could have known to be used, nothing: the event
@@ -44,7 +44,7 @@ class Tariff:
             return self._rate(replace(tokens, **unpriced))
 
     def provider_cost_nano(self, tokens: TokenCounts) -> int | None:
-        """What the provider asks for the usage, whatever the plan; None if the catalogue does not know."""
+        """What the provider asks for the usage, whatever the plan; None if the catalog does not know."""
         cost = self.price.cost
         try:
             return None if cost is None else rate(tokens, cost).amount_nano
@@ -56,11 +56,11 @@ class Tariff:
 
 
 @lru_cache(maxsize=1024)
-def _sells(tariff: Tariff, uses: tuple[str, ...]) -> bool:
+def _has_prices(tariff: Tariff, uses: tuple[str, ...]) -> bool:
     return tariff.price.prices.sells(uses)
 
 
-class _Found(NamedTuple):
+class _TariffPeriod(NamedTuple):
     """The tariff of a model from `since` on and before `until`."""
 
     model: ModelRecord
@@ -69,15 +69,17 @@ class _Found(NamedTuple):
     until: datetime
 
 
-class Catalogue:
+class Catalog:
     def __init__(self, brokers: Brokers, prefix: str) -> None:
         self.models: dict[str, ModelRecord] = {}
         self._plans: dict[str, PlanRecord] = {}
-        # By model and plan, as long as the catalogue stays as it is: every request asks.
-        self._found: dict[tuple[str, str], _Found] = {}
+        # By model and plan, as long as the catalog stays as it is: every request asks.
+        self._found: dict[tuple[str, str], _TariffPeriod] = {}
         self.topic = CompactedTopic(brokers, Topic.CATALOGUE.named(prefix), self._apply)
 
-    def tariff(self, model: ModelRecord, plan: str, at: datetime, uses: tuple[str, ...] = TEXT) -> Tariff | None:
+    def tariff(
+        self, model: ModelRecord, plan: str, at: datetime, uses: tuple[str, ...] = TEXT_CLASSES
+    ) -> Tariff | None:
         """What a call of `model` on `plan` costs at `at`. None if either has no version that is valid then, if the
         plan is retired, or if the model has no price for a class that the endpoint `uses`."""
         found = self._found.get((model.model, plan))
@@ -86,9 +88,9 @@ class Catalogue:
             if found is None:
                 return None
             self._found[model.model, plan] = found
-        return found.tariff if found.tariff.sells(uses) else None
+        return found.tariff if found.tariff.has_prices(uses) else None
 
-    def _find(self, model: ModelRecord, plan: str, at: datetime) -> _Found | None:
+    def _find(self, model: ModelRecord, plan: str, at: datetime) -> _TariffPeriod | None:
         record = self._plans.get(plan)
         if record is None:
             return None
@@ -99,7 +101,9 @@ class Catalogue:
         begins = [version.valid_from for version in model.versions]
         begins += [version.valid_from for version in record.versions]
         since = max(price.valid_from, multiplier.valid_from)
-        return _Found(model, Tariff(price, multiplier), since, min([ends, *(begin for begin in begins if begin > at)]))
+        return _TariffPeriod(
+            model, Tariff(price, multiplier), since, min([ends, *(begin for begin in begins if begin > at)])
+        )
 
     def _apply(self, key: str, value: bytes | None) -> None:
         self._found.clear()

@@ -57,14 +57,14 @@ class ProviderRequest(NamedTuple):
         return self._replace(model=model, body=msgspec.json.encode(members | {"model": model}))
 
 
-class Answer(NamedTuple):
+class ProviderResponse(NamedTuple):
     """A whole answer, of status 200."""
 
     body: bytes
     content_type: str
 
 
-class AnswerChunks(Protocol):
+class ResponseChunks(Protocol):
     """A streamed answer of status 200 that has begun."""
 
     content_type: str
@@ -94,7 +94,7 @@ class Provider(Protocol):
     def operations(self) -> frozenset[Operation]:
         """What it can be asked for; any other operation is refused before it gets here."""
 
-    async def complete(self, request: ProviderRequest) -> Answer:
+    async def complete(self, request: ProviderRequest) -> ProviderResponse:
         """A whole answer.
 
         Raises:
@@ -102,7 +102,7 @@ class Provider(Protocol):
             ProviderFailed: it could not be reached, broke off, fell silent or sent what is no answer.
         """
 
-    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         """A streamed answer; leaving the context drops it and closes its connection.
 
         Raises:

@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 
 from tollgate_edge.http.json_body import unescaped
-from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
+from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderResponse, ResponseChunks
 from tollgate_edge.providers.openai import OpenAIProvider
 
 _NEWER_NAME = "max_completion_tokens"
 
 
 class CompatibleProvider(OpenAIProvider):
-    async def complete(self, request: ProviderRequest) -> Answer:
+    async def complete(self, request: ProviderRequest) -> ProviderResponse:
         return await super().complete(with_older_limit(request))
 
-    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         return super().stream(with_older_limit(request))
 
 

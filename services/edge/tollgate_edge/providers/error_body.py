@@ -14,7 +14,7 @@ class _Body(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def told_error(body: bytes, kind: type[ErrorT]) -> ErrorT:
+def parse_error(body: bytes, kind: type[ErrorT]) -> ErrorT:
     """What an error's body tells; `kind` without anything told if it is none of the protocol."""
     try:
         return msgspec.json.decode(_decoder.decode(body).error, type=kind)

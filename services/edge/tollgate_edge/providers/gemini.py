@@ -1,4 +1,4 @@
-"""A provider that speaks Gemini's generateContent (ai.google.dev/api/generate-content), all of it translated."""
+"""A provider that speaks Gemini's generateContent (ai.google.dev/api/generate-content), all of it translate_stream."""
 
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
@@ -7,12 +7,12 @@ from urllib.parse import quote
 import msgspec
 
 from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
-from tollgate_edge.providers.base import JSON, Answer, AnswerChunks, Operation, ProviderRequest
-from tollgate_edge.providers.error_body import told_error
-from tollgate_edge.providers.http_transport import ErrorAnswer, Timeouts, Transport
-from tollgate_edge.providers.openai import OPERATORS_OWN, not_accepted
-from tollgate_edge.providers.translators import openai_to_gemini as chat_to_gemini
-from tollgate_edge.providers.translators.base import translated, translated_answer, translated_request
+from tollgate_edge.providers.base import JSON, Operation, ProviderRequest, ProviderResponse, ResponseChunks
+from tollgate_edge.providers.error_body import parse_error
+from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
+from tollgate_edge.providers.openai import OPERATOR_STATUSES, operator_error
+from tollgate_edge.providers.translators import openai_to_gemini
+from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body, translate_stream
 
 
 class _Error(msgspec.Struct):
@@ -33,20 +33,20 @@ class GeminiProvider:
             name: as the catalogue calls it.
         """
         self.name = name
-        self._transport = Transport(base_url, {"x-goog-api-key": api_key}, timeouts, refusal)
+        self._transport = Transport(base_url, {"x-goog-api-key": api_key}, timeouts, to_provider_error)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def complete(self, request: ProviderRequest) -> Answer:
-        body = translated_request(request.body, chat_to_gemini.request)
+    async def complete(self, request: ProviderRequest) -> ProviderResponse:
+        body = translate_request_body(request.body, openai_to_gemini.translate_request)
         answer = await self._transport.complete(_path(request.model, "generateContent"), body, JSON)
-        return Answer(translated_answer(answer.body, chat_to_gemini.answer), JSON)
+        return ProviderResponse(translate_response_body(answer.body, openai_to_gemini.translate_response), JSON)
 
-    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
-        body = translated_request(request.body, chat_to_gemini.request)
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
+        body = translate_request_body(request.body, openai_to_gemini.translate_request)
         path = _path(request.model, "streamGenerateContent?alt=sse")
-        return translated(self._transport.stream(path, body, JSON), chat_to_gemini.Events())
+        return translate_stream(self._transport.stream(path, body, JSON), openai_to_gemini.StreamTranslator())
 
 
 def _path(model: str, method: str) -> str:
@@ -54,14 +54,14 @@ def _path(model: str, method: str) -> str:
     return f"models/{quote(model, safe='')}:{method}"
 
 
-def refusal(answer: ErrorAnswer) -> ProviderError:
+def to_provider_error(answer: ErrorResponse) -> ProviderError:
     """A provider's error; `code` is Google's word for it."""
     status = answer.status
-    error = told_error(answer.body, _Error)
+    error = parse_error(answer.body, _Error)
     # Google answers 400 to a key that is wrong.
     is_key = error.message is not None and "API key" in error.message
-    if status in OPERATORS_OWN or is_key or status < HTTPStatus.BAD_REQUEST:
-        return not_accepted(answer)
+    if status in OPERATOR_STATUSES or is_key or status < HTTPStatus.BAD_REQUEST:
+        return operator_error(answer)
     return ProviderRefused(
         status,
         error.message or f"The provider answered with status {status}.",

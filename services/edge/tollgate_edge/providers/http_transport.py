@@ -23,7 +23,7 @@ from pyreqwest.response import Response
 
 from tollgate_common.clock import utc_now
 from tollgate_edge.http.errors import Header, ProviderError, ProviderFailed
-from tollgate_edge.providers.base import JSON, Answer, Headers
+from tollgate_edge.providers.base import JSON, Headers, ProviderResponse
 
 # An error's body is read to its end only up to this size.
 _MAX_ERROR_BYTES = 64 << 10
@@ -39,7 +39,7 @@ class Timeouts(NamedTuple):
     read_s: float
 
 
-class ErrorAnswer(NamedTuple):
+class ErrorResponse(NamedTuple):
     """A provider's answer whose status is not 200."""
 
     status: int
@@ -86,7 +86,7 @@ class Transport:
         base_url: str,
         headers: Mapping[str, str],
         timeouts: Timeouts,
-        refusal: Callable[[ErrorAnswer], ProviderError],
+        to_provider_error: Callable[[ErrorResponse], ProviderError],
     ) -> None:
         """Build the client; connections are made when they are needed.
 
@@ -94,17 +94,17 @@ class Transport:
             base_url: what every path is below.
             headers: of every request: who calls.
             timeouts: how long to wait.
-            refusal: words the provider's error as OpenAI does.
+            to_provider_error: words the provider's error as OpenAI does.
         """
         self._base_url = base_url.rstrip("/")
         self._client = _build_client(headers, timeouts)
-        self._refusal = refusal
+        self._to_provider_error = to_provider_error
         self._url = lru_cache(maxsize=256)(self._build_url)
 
     async def aclose(self) -> None:
         await self._client.close()
 
-    async def complete(self, path: str, body: bytes, content_type: str, headers: Headers = ()) -> Answer:
+    async def complete(self, path: str, body: bytes, content_type: str, headers: Headers = ()) -> ProviderResponse:
         """As `Provider.complete`."""
         try:
             response = await self._request(path, body, content_type, headers).build().send()
@@ -115,8 +115,8 @@ class Transport:
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise _failure(error, response.status) from error
         if response.status != HTTPStatus.OK:
-            raise self._refusal(ErrorAnswer(response.status, answer, response.get_header("retry-after")))
-        return Answer(answer, _content_type(response))
+            raise self._to_provider_error(ErrorResponse(response.status, answer, response.get_header("retry-after")))
+        return ProviderResponse(answer, _content_type(response))
 
     @asynccontextmanager
     async def stream(
@@ -132,7 +132,9 @@ class Transport:
         try:
             if response.status != HTTPStatus.OK:
                 error_body = await _read_error(response)
-                raise self._refusal(ErrorAnswer(response.status, error_body, response.get_header("retry-after")))
+                raise self._to_provider_error(
+                    ErrorResponse(response.status, error_body, response.get_header("retry-after"))
+                )
             yield HttpChunks(response)
         finally:
             await request.__aexit__(None, None, None)

@@ -6,13 +6,13 @@ from http import HTTPStatus
 import msgspec
 
 from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderFailed, ProviderRefused
-from tollgate_edge.providers.base import Answer, AnswerChunks, Operation, ProviderRequest
-from tollgate_edge.providers.error_body import told_error
-from tollgate_edge.providers.http_transport import ErrorAnswer, Timeouts, Transport
+from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderResponse, ResponseChunks
+from tollgate_edge.providers.error_body import parse_error
+from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
 
 # What these tell is between the operator and the provider; passed on, it would tell a customer that his own key is
 # wrong or his own credit spent.
-OPERATORS_OWN = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
+OPERATOR_STATUSES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
 _OPERATORS_QUOTA = "insufficient_quota"
 
 
@@ -36,24 +36,24 @@ class OpenAIProvider:
             name: as the catalogue calls it.
         """
         self.name = name
-        self._transport = Transport(base_url, {"authorization": f"Bearer {api_key}"}, timeouts, refusal)
+        self._transport = Transport(base_url, {"authorization": f"Bearer {api_key}"}, timeouts, to_provider_error)
 
     async def aclose(self) -> None:
         await self._transport.aclose()
 
-    async def complete(self, request: ProviderRequest) -> Answer:
+    async def complete(self, request: ProviderRequest) -> ProviderResponse:
         return await self._transport.complete(request.operation, request.body, request.content_type)
 
-    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[AnswerChunks]:
+    def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         return self._transport.stream(request.operation, request.body, request.content_type)
 
 
-def refusal(answer: ErrorAnswer) -> ProviderError:
+def to_provider_error(answer: ErrorResponse) -> ProviderError:
     """A provider's error, in OpenAI's shape whatever its own was."""
     status = answer.status
-    error = told_error(answer.body, _Error)
-    if status in OPERATORS_OWN or error.code == _OPERATORS_QUOTA or status < HTTPStatus.BAD_REQUEST:
-        return not_accepted(answer)
+    error = parse_error(answer.body, _Error)
+    if status in OPERATOR_STATUSES or error.code == _OPERATORS_QUOTA or status < HTTPStatus.BAD_REQUEST:
+        return operator_error(answer)
     return ProviderRefused(
         status,
         error.message or f"The provider answered with status {status}.",
@@ -65,7 +65,7 @@ def refusal(answer: ErrorAnswer) -> ProviderError:
     )
 
 
-def not_accepted(answer: ErrorAnswer) -> ProviderFailed:
+def operator_error(answer: ErrorResponse) -> ProviderFailed:
     """What the client is told of an error that is between the operator and the provider."""
     return ProviderFailed(
         HTTPStatus.BAD_GATEWAY,

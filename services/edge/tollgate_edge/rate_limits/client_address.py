@@ -16,7 +16,7 @@ _FORWARDED = b"x-forwarded-for"
 
 
 @lru_cache(maxsize=4096)
-def networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     """Parse networks in CIDR notation, or single addresses.
 
     Raises:

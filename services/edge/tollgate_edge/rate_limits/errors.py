@@ -11,7 +11,7 @@ RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
 _IN_FLIGHT_RETRY_AFTER_S = 1
 
 
-def suspended() -> ApiError:
+def account_suspended() -> ApiError:
     message = "The account that this API key belongs to is suspended. Ask whoever runs this gateway."
     return ApiError(HTTPStatus.FORBIDDEN, message, code="account_suspended")
 

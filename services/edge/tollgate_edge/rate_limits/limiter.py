@@ -13,11 +13,11 @@ from typing import Self
 from tollgate_common.events import KeyLimits, KeyRecord
 from tollgate_edge.http.errors import Header
 from tollgate_edge.http.request_context import RequestContext, Scope
-from tollgate_edge.rate_limits.client_address import Network, client_address, is_within, networks
+from tollgate_edge.rate_limits.client_address import Network, client_address, is_within, parse_networks
 from tollgate_edge.rate_limits.errors import (
+    account_suspended,
     address_not_allowed,
     rate_limited,
-    suspended,
     too_many_in_flight,
 )
 from tollgate_edge.rate_limits.gcra import Bucket
@@ -27,7 +27,7 @@ from tollgate_edge.rate_limits.gcra import Bucket
 MAX_KEYS = 100_000
 
 
-class _Usage:
+class _KeyUsage:
     """What one key has used here lately."""
 
     __slots__ = ("in_flight", "requests", "tokens")
@@ -44,7 +44,7 @@ class Permit:
     __slots__ = ("_has_left", "_limits", "_rate_limiter", "_taken_tokens", "_usage", "max_body_bytes")
 
     def __init__(
-        self, rate_limiter: "RateLimiter", limits: KeyLimits, usage: _Usage | None, max_body_bytes: int
+        self, rate_limiter: "RateLimiter", limits: KeyLimits, usage: _KeyUsage | None, max_body_bytes: int
     ) -> None:
         self.max_body_bytes = max_body_bytes
         self._rate_limiter = rate_limiter
@@ -53,7 +53,7 @@ class Permit:
         self._taken_tokens = 0
         self._has_left = False
 
-    def take_tokens(self, estimate: int) -> None:
+    def reserve_tokens(self, estimate: int) -> None:
         """Take the tokens that the request will probably use, before it is served.
 
         Raises:
@@ -81,9 +81,9 @@ class Permit:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.leave()
+        self.release()
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """The request has ended. Only the first call counts."""
         if self._usage is not None and not self._has_left:
             self._has_left = True
@@ -134,7 +134,7 @@ class RateLimiter:
         self._defaults = defaults
         self._trusted_proxies = trusted_proxies
         self._edges = edges
-        self._usages: OrderedDict[str, _Usage] = OrderedDict()
+        self._usages: OrderedDict[str, _KeyUsage] = OrderedDict()
         self._effective: dict[KeyLimits, KeyLimits] = {}
 
     def share(self, limit: int) -> float:
@@ -148,13 +148,13 @@ class RateLimiter:
             ApiError: 403.
         """
         if key.suspended:
-            raise suspended()
+            raise account_suspended()
         if key.allowed_ips is not None:
             address = client_address(scope, self._trusted_proxies)
-            if not is_within(address, networks(key.allowed_ips)):
+            if not is_within(address, parse_networks(key.allowed_ips)):
                 raise address_not_allowed(address)
 
-    def enter(self, key: KeyRecord, context: RequestContext) -> Permit:
+    def admit(self, key: KeyRecord, context: RequestContext) -> Permit:
         """Let a request in; its permit must `leave` in the end.
 
         Raises:
@@ -165,14 +165,14 @@ class RateLimiter:
         body_bytes = min(self._max_body_bytes, limits.max_body_bytes or self._max_body_bytes)
         if limits.requests_per_minute is None and limits.tokens_per_minute is None and limits.max_in_flight is None:
             return Permit(self, limits, None, body_bytes)
-        usage = self._usage_of(key.key_id)
+        usage = self._key_usage(key.key_id)
         permit = Permit(self, limits, usage, body_bytes)
         # A refusal tells them too.
         context.extra_headers = permit.headers
-        self._take_place(usage, limits)
+        self._admit(usage, limits)
         return permit
 
-    def _take_place(self, usage: _Usage, limits: KeyLimits) -> None:
+    def _admit(self, usage: _KeyUsage, limits: KeyLimits) -> None:
         most = limits.max_in_flight
         if most is not None and usage.in_flight >= max(1, int(self.share(most))):
             raise too_many_in_flight(most)
@@ -197,10 +197,10 @@ class RateLimiter:
             )
         return limits
 
-    def _usage_of(self, key_id: str) -> _Usage:
+    def _key_usage(self, key_id: str) -> _KeyUsage:
         usage = self._usages.get(key_id)
         if usage is None:
-            usage = self._usages[key_id] = _Usage()
+            usage = self._usages[key_id] = _KeyUsage()
             self._forget_oldest()
         else:
             self._usages.move_to_end(key_id)

@@ -11,18 +11,18 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 
-from tollgate_edge.routing.document import Document, Problem, WrongDocument
+from tollgate_edge.routing.document import Document, InvalidDocument, Problem
 from tollgate_edge.routing.document import Path as At
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 
 
-class Part(BaseModel):
+class ConfigModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class KeyReference(Part):
+class KeyReference(ConfigModel):
     """Where a provider's key is kept: never in this file."""
 
     env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
@@ -52,31 +52,31 @@ class KeyReference(Part):
             raise ValueError(f"{self.file} cannot be read: {error.strerror}") from error
 
 
-class TimeoutsPart(Part):
+class TimeoutConfig(ConfigModel):
     connect_s: Annotated[float, Field(gt=0)] = 10
     read_s: Annotated[float, Field(gt=0)] = 600
 
 
-class ProviderPart(Part):
+class ProviderConfig(ConfigModel):
     protocol: str
     base_url: Url | None = None
     keys: Annotated[tuple[KeyReference, ...], Field(min_length=1)]
-    timeouts: TimeoutsPart = TimeoutsPart()
+    timeouts: TimeoutConfig = TimeoutConfig()
 
 
-class TargetPart(Part):
+class TargetConfig(ConfigModel):
     provider: Name
     model: Name | None = None
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     priority: Annotated[int, Field(ge=0, le=1000)] = 0
 
 
-class ModelPart(Part):
+class ModelConfig(ConfigModel):
     aliases: tuple[Name, ...] = ()
-    targets: Annotated[tuple[TargetPart, ...], Field(min_length=1)]
+    targets: Annotated[tuple[TargetConfig, ...], Field(min_length=1)]
 
 
-class RetriesPart(Part):
+class RetryConfig(ConfigModel):
     """`attempts` counts the first one too. Between two attempts at one target it waits, longer each time."""
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
@@ -85,16 +85,16 @@ class RetriesPart(Part):
     within_s: Annotated[float, Field(gt=0)] = 30
 
 
-class BreakerPart(Part):
+class CircuitBreakerConfig(ConfigModel):
     failures: Annotated[int, Field(ge=1)] = 5
     open_s: Annotated[float, Field(gt=0)] = 15
 
 
-class GatewayConfig(Part):
-    providers: dict[Name, ProviderPart] = {}
-    models: dict[Name, ModelPart] = {}
-    retries: RetriesPart = RetriesPart()
-    breaker: BreakerPart = BreakerPart()
+class GatewayConfig(ConfigModel):
+    providers: dict[Name, ProviderConfig] = {}
+    models: dict[Name, ModelConfig] = {}
+    retries: RetryConfig = RetryConfig()
+    breaker: CircuitBreakerConfig = CircuitBreakerConfig()
 
 
 def read_config(text: str, protocols: Mapping[str, Any]) -> GatewayConfig:
@@ -105,16 +105,16 @@ def read_config(text: str, protocols: Mapping[str, Any]) -> GatewayConfig:
         protocols: those that this edge speaks, by name.
 
     Raises:
-        WrongDocument: with everything that is wrong.
+        InvalidDocument: with everything that is wrong.
     """
     document = Document(text)
     try:
         config = GatewayConfig.model_validate({} if document.data is None else document.data)
     except ValidationError as error:
-        raise WrongDocument([_explain(document, part["loc"], part) for part in error.errors()]) from error
+        raise InvalidDocument([_explain(document, part["loc"], part) for part in error.errors()]) from error
     problems = list(_cross_check(config, protocols, document.problem))
     if problems:
-        raise WrongDocument(problems)
+        raise InvalidDocument(problems)
     return config
 
 

@@ -21,7 +21,7 @@ class Problem(NamedTuple):
         return f"line {self.line}: {written(self.path)}{': ' if self.path else ''}{self.message}"
 
 
-class WrongDocument(TollgateError):  # noqa: N818 - says what is wrong, which is the file
+class InvalidDocument(TollgateError):  # noqa: N818 - says what is wrong, which is the file
     """All that is wrong with a file, in its order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -36,7 +36,7 @@ class Document:
         """Read a document.
 
         Raises:
-            WrongDocument: it is no YAML, or names a member twice.
+            InvalidDocument: it is no YAML, or names a member twice.
         """
         self._lines: dict[Path, int] = {}
         loader = yaml.SafeLoader(text)
@@ -45,13 +45,13 @@ class Document:
             if node is not None:
                 repeated = list(self._walk(node, ()))
                 if repeated:
-                    raise WrongDocument(repeated)
+                    raise InvalidDocument(repeated)
             self.data: Any = None if node is None else loader.construct_document(node)
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-            raise WrongDocument([Problem(line, (), f"no YAML: {error.problem or error.context}")]) from error
+            raise InvalidDocument([Problem(line, (), f"no YAML: {error.problem or error.context}")]) from error
         except yaml.YAMLError as error:
-            raise WrongDocument([Problem(1, (), f"no YAML: {error}")]) from error
+            raise InvalidDocument([Problem(1, (), f"no YAML: {error}")]) from error
         finally:
             loader.dispose()
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from tollgate_common.events import FailedAttempt
 from tollgate_edge.http.errors import ProviderError
-from tollgate_edge.providers.base import Answer, AnswerChunks, ProviderRequest
-from tollgate_edge.routing.config import RetriesPart
-from tollgate_edge.routing.routes import Target, in_order
+from tollgate_edge.providers.base import ProviderRequest, ProviderResponse, ResponseChunks
+from tollgate_edge.routing.config import RetryConfig
+from tollgate_edge.routing.routes import Target, order_targets
 
 _OVERLOADED = 529
 # The provider could not serve the request now. It may a moment later.
@@ -32,8 +32,8 @@ _BUSY = frozenset(
     }
 )
 # It does not take the operator's key: another key or provider may serve, this one will not.
-_NOT_OURS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
-_ILL = _BUSY | _NOT_OURS
+_KEY_REJECTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
+_UNHEALTHY = _BUSY | _KEY_REJECTED
 # No `Retry-After` keeps a target out for longer.
 MAX_AVOIDED_S = 600.0
 
@@ -46,7 +46,7 @@ class Attempts:
     def __init__(
         self,
         targets: Sequence[Target],
-        retries: RetriesPart,
+        retries: RetryConfig,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -59,7 +59,7 @@ class Attempts:
             clock: seconds that do not go back.
             sleep: waits so many of them.
         """
-        self._targets = in_order(targets, clock())
+        self._targets = order_targets(targets, clock())
         self._retries = retries
         self._clock = clock
         self._sleep = sleep
@@ -80,18 +80,18 @@ class Attempts:
         """Whose answer the client gets, or has got a part of; None if no attempt was answered."""
         return self.target if self._has_served else None
 
-    async def complete(self, request: ProviderRequest) -> Answer:
+    async def complete(self, request: ProviderRequest) -> ProviderResponse:
         """A whole answer of the first target that gives one.
 
         Raises:
             ProviderError: of the last attempt.
         """
         answer = await self._try(lambda target: target.provider.complete(request.naming(target.model)))
-        self.target.breaker.succeeded()
+        self.target.breaker.record_success()
         return answer
 
     @asynccontextmanager
-    async def stream(self, request: ProviderRequest) -> AsyncIterator[AnswerChunks]:
+    async def stream(self, request: ProviderRequest) -> AsyncIterator[ResponseChunks]:
         """A streamed answer of the first target that begins one; there is no way back from it.
 
         Raises:
@@ -104,9 +104,9 @@ class Attempts:
             try:
                 yield chunks
             except ProviderError:
-                self.target.breaker.failed(self._clock())
+                self.target.breaker.record_failure(self._clock())
                 raise
-            self.target.breaker.succeeded()
+            self.target.breaker.record_success()
 
     async def _try(self, ask: Callable[[Target], Awaitable[ResultT]]) -> ResultT:
         began_s = self._clock()
@@ -138,20 +138,24 @@ class Attempts:
             )
         )
         breaker = self.target.breaker
-        if error.upstream_status is None or error.upstream_status in _ILL or error.upstream_status == HTTPStatus.OK:
-            breaker.failed(now_s)
+        if (
+            error.upstream_status is None
+            or error.upstream_status in _UNHEALTHY
+            or error.upstream_status == HTTPStatus.OK
+        ):
+            breaker.record_failure(now_s)
         else:
             # It is well; it does not like this request.
-            breaker.succeeded()
+            breaker.record_success()
         if error.retry_after_s is not None:
-            breaker.avoid_until(now_s + min(error.retry_after_s, MAX_AVOIDED_S))
+            breaker.open_until(now_s + min(error.retry_after_s, MAX_AVOIDED_S))
 
     def _choose_next(self, error: ProviderError) -> float | None:
         """Set the target of the next attempt and tell how long to wait for it; None if there is to be none."""
         is_unsent = not error.sent and error.upstream_status is None
-        if self.count >= self._retries.attempts or not (is_unsent or error.upstream_status in _ILL):
+        if self.count >= self._retries.attempts or not (is_unsent or error.upstream_status in _UNHEALTHY):
             return None
-        if error.upstream_status not in _NOT_OURS:
+        if error.upstream_status not in _KEY_REJECTED:
             self._again.append(self.target)
         if self.count < len(self._targets):
             self.target = self._targets[self.count]
@@ -159,13 +163,13 @@ class Attempts:
         if not self._again:
             return None
         now_s = self._clock()
-        self.target = min(self._again, key=lambda target: target.breaker.open_for_s(now_s))
+        self.target = min(self._again, key=lambda target: target.breaker.remaining_open_s(now_s))
         self._again.remove(self.target)
         return self._pause_s(error, now_s)
 
     def _pause_s(self, error: ProviderError, now_s: float) -> float | None:
         """Somewhere up to a bound that doubles; None if the provider asks for longer than a client should wait."""
-        asked_s = self.target.breaker.open_for_s(now_s) if error.retry_after_s is not None else 0.0
+        asked_s = self.target.breaker.remaining_open_s(now_s) if error.retry_after_s is not None else 0.0
         if asked_s > self._retries.longest_delay_s:
             return None
         repeats = self.count - len(self._targets)

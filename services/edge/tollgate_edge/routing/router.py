@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from tollgate_edge.providers.base import Provider
 from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.routing.config import GatewayConfig, read_config
-from tollgate_edge.routing.document import WrongDocument
-from tollgate_edge.routing.routes import Breakers, Connection, Routes, Target, make_targets
+from tollgate_edge.routing.document import InvalidDocument
+from tollgate_edge.routing.routes import CircuitBreakers, Connection, Routes, Target, build_targets
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class ProviderFactory(Protocol):
 class ProtocolSpec(NamedTuple):
     """`base_url` is where it is spoken unless the provider says otherwise; None if it must say."""
 
-    speak: ProviderFactory
+    create_provider: ProviderFactory
     base_url: str | None
 
 
@@ -69,13 +69,13 @@ class Router:
             file: where that stands, if it is to be watched.
 
         Raises:
-            WrongDocument, OSError: they cannot be read.
+            InvalidDocument, OSError: they cannot be read.
         """
         self._protocols = protocols
         self._read = read
         self._file = file
         self._version = _version_of(file)
-        self._breakers = Breakers()
+        self._breakers = CircuitBreakers()
         # By all that they are made of.
         self._connections: dict[tuple[object, ...], Connection] = {}
         self._reload_now = asyncio.Event()
@@ -90,7 +90,7 @@ class Router:
         self._version = _version_of(self._file)
         try:
             self.routes = self._build(self._read())
-        except WrongDocument as error:
+        except InvalidDocument as error:
             for problem in error.problems:
                 log.error("%s is wrong and changes nothing: %s", self._file, problem)  # noqa: TRY400 - it tells all
             return False
@@ -130,7 +130,7 @@ class Router:
             targets[name] = [
                 target
                 for part in model.targets
-                for target in make_targets(
+                for target in build_targets(
                     connections[part.provider],
                     part.model or name,
                     breaker=config.breaker,
@@ -154,7 +154,7 @@ class Router:
         identity = (source.name, number, source.protocol, base_url, key.get_secret_value(), source.timeouts)
         connection = known.get(identity)
         if connection is None:
-            provider = protocol.speak(base_url, key.get_secret_value(), source.timeouts)
+            provider = protocol.create_provider(base_url, key.get_secret_value(), source.timeouts)
             connection = Connection(source.name, number, provider)
         self._connections[identity] = connection
         return connection
@@ -164,7 +164,7 @@ def read_file(file: Path, protocols: Mapping[str, ProtocolSpec]) -> RouteSource:
     """What the routes are made of, from a file.
 
     Raises:
-        WrongDocument: it is wrong, or a key that it names is not there.
+        InvalidDocument: it is wrong, or a key that it names is not there.
         OSError: it cannot be read.
     """
     config = read_config(file.read_text(), protocols)

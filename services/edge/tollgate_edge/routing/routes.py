@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tollgate_edge.providers.base import Operation, Provider
-from tollgate_edge.routing.circuit_breaker import Breaker
-from tollgate_edge.routing.config import BreakerPart, RetriesPart
+from tollgate_edge.routing.circuit_breaker import CircuitBreaker
+from tollgate_edge.routing.config import CircuitBreakerConfig, RetryConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Target:
     model: str
     weight: float
     priority: int
-    breaker: Breaker = field(repr=False)
+    breaker: CircuitBreaker = field(repr=False)
     name: str = ""
 
     @property
@@ -38,17 +38,17 @@ class Target:
         return self.connection.provider
 
 
-class Breakers:
+class CircuitBreakers:
     """One for each target, which outlives a change of the routes."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Breaker] = {}
+        self._known: dict[str, CircuitBreaker] = {}
 
-    def of(self, target_name: str, settings: BreakerPart) -> Breaker:
+    def of(self, target_name: str, settings: CircuitBreakerConfig) -> CircuitBreaker:
         key = f"{target_name} {settings.failures} {settings.open_s}"
-        return self._known.setdefault(key, Breaker(settings.failures, settings.open_s))
+        return self._known.setdefault(key, CircuitBreaker(settings.failures, settings.open_s))
 
-    def __iter__(self) -> Iterator[tuple[str, Breaker]]:
+    def __iter__(self) -> Iterator[tuple[str, CircuitBreaker]]:
         """The targets' names and their breakers; twice where a change of the settings gave a target another."""
         return ((key.rsplit(" ", 2)[0], breaker) for key, breaker in self._known.items())
 
@@ -61,9 +61,9 @@ class Routes:
     # By the name that prices and usage have; a model that is not here goes to the catalogue's provider.
     targets: Mapping[str, Sequence[Target]]
     aliases: Mapping[str, str]
-    retries: RetriesPart
-    breaker: BreakerPart
-    breakers: Breakers
+    retries: RetryConfig
+    breaker: CircuitBreakerConfig
+    breakers: CircuitBreakers
     # What has been found, as long as these routes hold: every request asks.
     _found: dict[tuple[str, str, Operation | None], Sequence[Target]] = field(default_factory=dict, repr=False)
 
@@ -84,18 +84,18 @@ class Routes:
             targets = self.targets.get(model)
             if targets is None:
                 connections = self.connections.get(provider_name, ())
-                targets = make_targets(connections, model, breaker=self.breaker, breakers=self.breakers)
+                targets = build_targets(connections, model, breaker=self.breaker, breakers=self.breakers)
             found = [one for one in targets if operation is None or operation in one.provider.operations]
             self._found[model, provider_name, operation] = found
         return found
 
 
-def make_targets(
+def build_targets(
     connections: Sequence[Connection],
     model: str,
     *,
-    breaker: BreakerPart,
-    breakers: Breakers,
+    breaker: CircuitBreakerConfig,
+    breakers: CircuitBreakers,
     weight: int = 1,
     priority: int = 0,
 ) -> list[Target]:
@@ -108,7 +108,7 @@ def make_targets(
     return targets
 
 
-def in_order(targets: Iterable[Target], now_s: float) -> list[Target]:
+def order_targets(targets: Iterable[Target], now_s: float) -> list[Target]:
     """Those that are not avoided first, by priority; among equals by chance, as often as their weights say."""
     if not isinstance(targets, list):
         targets = list(targets)
@@ -118,6 +118,6 @@ def in_order(targets: Iterable[Target], now_s: float) -> list[Target]:
     def place(target: Target) -> tuple[float, int, float]:
         # Of exponential variables with these rates, each is the smallest with a probability in proportion to its rate.
         chance = random.expovariate(target.weight)
-        return target.breaker.open_for_s(now_s), target.priority, chance
+        return target.breaker.remaining_open_s(now_s), target.priority, chance
 
     return sorted(targets, key=place)

@@ -17,7 +17,7 @@ from tollgate_common.rating import BASIS_POINTS, CLASSES, TOKENS_PER_PRICE, Pric
 from tollgate_edge.auth.api_keys import authenticate, credentials
 from tollgate_edge.endpoints.messages import error_body
 from tollgate_edge.http.errors import ApiError, unknown_model, unknown_path, wrong_method
-from tollgate_edge.pricing.catalog import Catalogue, Tariff
+from tollgate_edge.pricing.catalog import Catalog, Tariff
 from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.router import Router
 
@@ -43,7 +43,7 @@ class Offer(NamedTuple):
 
 def create_api(
     keys: KeyDirectory,
-    catalogue: Catalogue,
+    catalog: Catalog,
     router: Router,
     rate_limiter: RateLimiter,
     *,
@@ -54,7 +54,7 @@ def create_api(
 
     Args:
         keys: who may ask.
-        catalogue: what there is.
+        catalog: what there is.
         router: which targets answer for a model.
         rate_limiter: what each key may do.
         ready: None when the edge can serve, otherwise what it waits for.
@@ -71,10 +71,10 @@ def create_api(
         rate_limiter.check(key, request.scope)
         return {
             name: Offer(model, tariff)
-            for name, model in sorted(catalogue.models.items())
+            for name, model in sorted(catalog.models.items())
             if not model.quarantined
             and _may_call(key, name)
-            and (tariff := catalogue.tariff(model, key.plan, now, uses=())) is not None
+            and (tariff := catalog.tariff(model, key.plan, now, uses=())) is not None
             and router.routes.find(name, model.provider)
         }
 

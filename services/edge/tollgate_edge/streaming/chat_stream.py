@@ -12,8 +12,8 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.http.errors import ProviderFailed
 from tollgate_edge.http.request_context import EVENT_STREAM
 from tollgate_edge.streaming.delivered_text import DeliveredText
-from tollgate_edge.streaming.sse import BLANK_LINE, EventTooLarge, Framing, data_of, is_event
-from tollgate_edge.usage.parsers import is_given, parse_usage
+from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data, has_sse_field
+from tollgate_edge.usage.parsers import is_present, parse_chat_usage
 
 DONE_EVENT = b"data: [DONE]\n\n"
 CUT_OFF_REASON = "length"
@@ -39,7 +39,7 @@ _decoder = msgspec.json.Decoder(_Chunk)
 
 
 class ChatStream:
-    """An `AnswerStream` of chat completions; the provider's [DONE] is what it withholds."""
+    """An `ResponseStream` of chat completions; the provider's [DONE] is what it withholds."""
 
     last_event = DONE_EVENT
     content_type: bytes | None = EVENT_STREAM
@@ -59,7 +59,7 @@ class ChatStream:
         self._created = 0
         self._delivered = DeliveredText()
         self._strips_usage = strips_usage
-        self._framing = Framing()
+        self._buffer = EventBuffer()
         # The first event is parsed in any case: it names the model that answers.
         self._is_first = True
 
@@ -82,14 +82,14 @@ class ChatStream:
 
     def finish(self) -> bytes:
         # Some providers leave out the last blank line, or [DONE]; a finish reason tells that an answer is complete.
-        handed_on = self.feed(BLANK_LINE) if self._framing.has_rest else b""
+        handed_on = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over and self.finish_reason:
             self.done = True
         if not self.is_over:
             self.failure = ProviderFailed(502, "The provider ended its answer before it was complete.")
         return handed_on
 
-    def cut_event(self, choices: int) -> bytes:
+    def truncation_event(self, choices: int) -> bytes:
         chunk = {
             "id": self._id,
             "object": "chat.completion.chunk",
@@ -104,7 +104,7 @@ class ChatStream:
 
     def _whole_events(self, chunk: bytes) -> bytes:
         try:
-            return self._framing.take(chunk)
+            return self._buffer.feed(chunk)
         except EventTooLarge:
             return self._fail("The provider sent an event without an end.")
 
@@ -115,10 +115,10 @@ class ChatStream:
 
     def _examine(self, event: bytes) -> bytes:
         """One event, perhaps changed or left out."""
-        data = data_of(event)
+        data = event_data(event)
         if self.is_over:
             return b""
-        if not data and not is_event(event):
+        if not data and not has_sse_field(event):
             return self._fail("The provider sent what is no stream of events.")
         if data == b"[DONE]":
             self.done = True
@@ -130,7 +130,7 @@ class ChatStream:
             chunk = _Chunk()
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._fail("The provider sent a chunk that is not JSON.")
-        if is_given(chunk.error):
+        if is_present(chunk.error):
             return self._fail("The provider had an error while it answered.")
         self._note(chunk)
         return self._without_usage(event, data, chunk)
@@ -141,11 +141,11 @@ class ChatStream:
         self._created = chunk.created or self._created
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
-        if is_given(chunk.usage):
-            self.tokens = parse_usage(chunk.usage)
+        if is_present(chunk.usage):
+            self.tokens = parse_chat_usage(chunk.usage)
 
     def _without_usage(self, event: bytes, data: bytes, chunk: _Chunk) -> bytes:
-        if not self._strips_usage or not is_given(chunk.usage):
+        if not self._strips_usage or not is_present(chunk.usage):
             return self._without_null_usage(event) + BLANK_LINE
         if not chunk.choices:
             return b""

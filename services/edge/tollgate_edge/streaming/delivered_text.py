@@ -86,7 +86,7 @@ class DeliveredText:
             self._texts.setdefault(choice.index, []).extend(choice.parts())
 
 
-def count_answer(body: bytes) -> int:
+def count_response(body: bytes) -> int:
     """Tokens of the texts of a whole answer."""
     return sum(count_text("".join(choice.parts())) for choice in _choices(body))
 

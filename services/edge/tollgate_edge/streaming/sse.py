@@ -12,7 +12,7 @@ class EventTooLarge(Exception):  # noqa: N818 - says what happened
     pass
 
 
-class Framing:
+class EventBuffer:
     """Keeps what is no whole event yet. Its cost is that of the bytes, however large an event is."""
 
     __slots__ = ("_parts", "_size", "_tail")
@@ -23,10 +23,10 @@ class Framing:
         self._tail = b""
 
     @property
-    def has_rest(self) -> bool:
+    def has_partial_event(self) -> bool:
         return any(part.strip() for part in self._parts)
 
-    def take(self, chunk: bytes) -> bytes:
+    def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes; return the whole events that they complete, each with its blank line.
 
         Raises:
@@ -53,19 +53,19 @@ class Framing:
         return data[:end]
 
 
-def data_of(event: bytes) -> bytes:
+def event_data(event: bytes) -> bytes:
     """The data of an event, without its field name; empty for a comment."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:].strip()
     return b"\n".join(line.removeprefix(b"data:").strip() for line in event.split(b"\n") if line.startswith(b"data:"))
 
 
-def is_event(event: bytes) -> bool:
+def has_sse_field(event: bytes) -> bool:
     """Whether it has a line of the format at all, were it a comment: a page of HTML has none."""
     return any(line.startswith(_FIELDS) for line in event.split(b"\n"))
 
 
-def name_of(event: bytes) -> bytes:
+def event_name(event: bytes) -> bytes:
     """What its `event:` line says, empty without one."""
     if not event.startswith(b"event:"):
         return next((line[6:].strip() for line in event.split(b"\n") if line.startswith(b"event:")), b"")

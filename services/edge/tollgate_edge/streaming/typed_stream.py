@@ -11,7 +11,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.http.errors import ProviderFailed
 from tollgate_edge.http.request_context import EVENT_STREAM
-from tollgate_edge.streaming.sse import BLANK_LINE, EventTooLarge, Framing, data_of, is_event, name_of
+from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data, event_name, has_sse_field
 from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_text
 
 
@@ -23,11 +23,11 @@ _type_decoder = msgspec.json.Decoder(TypedEvent)
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-class EventStream(ABC):
-    """An `AnswerStream`, but for what the kinds of events of one protocol mean."""
+class TypedEventStream(ABC):
+    """An `ResponseStream`, but for what the kinds of events of one protocol mean."""
 
     content_type: bytes | None = EVENT_STREAM
-    plain: ClassVar[frozenset[bytes]]
+    text_events: ClassVar[frozenset[bytes]]
     """Kinds that hold text alone."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class EventStream(ABC):
         self.finish_reason = ""
         self.served_model = ""
         self.last_event = b""
-        self._framing = Framing()
+        self._buffer = EventBuffer()
         self._texts: list[bytes] = []
 
     @property
@@ -45,25 +45,25 @@ class EventStream(ABC):
         return self.done or self.failure is not None
 
     @abstractmethod
-    def note(self, kind: str, data: bytes) -> bool:
+    def handle_event(self, kind: str, data: bytes) -> bool:
         """Take an event that is not plain; true if it is the one that ends the answer."""
 
     @abstractmethod
-    def text_of(self, event: dict[str, Any]) -> str:
+    def delta_text(self, event: dict[str, Any]) -> str:
         """The text that a plain event holds."""
 
     def feed(self, chunk: bytes) -> bytes:
         if self.is_over:
             return b""
         try:
-            block = self._framing.take(chunk)
+            block = self._buffer.feed(chunk)
         except EventTooLarge:
             self.fail("The provider sent an event without an end.")
             return b""
         return b"".join(map(self._examine, block.split(BLANK_LINE)[:-1]))
 
     def finish(self) -> bytes:
-        handed_on = self.feed(BLANK_LINE) if self._framing.has_rest else b""
+        handed_on = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over:
             self.fail("The provider ended its answer before it was complete.")
         return handed_on
@@ -74,7 +74,7 @@ class EventStream(ABC):
     def _text(self, data: bytes) -> str:
         # It was handed on unread.
         try:
-            return self.text_of(_object_decoder.decode(data))
+            return self.delta_text(_object_decoder.decode(data))
         except UNCOUNTABLE:
             return ""
 
@@ -85,13 +85,13 @@ class EventStream(ABC):
         """One event, or nothing if it is withheld."""
         if self.is_over:
             return b""
-        data = data_of(event)
+        data = event_data(event)
         if not data:
             return self._without_data(event)
-        name = name_of(event)
-        if name not in self.plain:
+        name = event_name(event)
+        if name not in self.text_events:
             kind = self._kind(data)
-            if kind is None or kind.encode() not in self.plain:
+            if kind is None or kind.encode() not in self.text_events:
                 return b"" if kind is None else self._handed_on(event, kind, data)
         elif not data.endswith(b"}"):
             self.fail("The provider sent an event that is not JSON.")
@@ -100,7 +100,7 @@ class EventStream(ABC):
         return event + BLANK_LINE
 
     def _without_data(self, event: bytes) -> bytes:
-        if is_event(event):
+        if has_sse_field(event):
             return event + BLANK_LINE
         self.fail("The provider sent what is no stream of events.")
         return b""
@@ -113,7 +113,7 @@ class EventStream(ABC):
             return None
 
     def _handed_on(self, event: bytes, kind: str, data: bytes) -> bytes:
-        is_last = self.note(kind, data)
+        is_last = self.handle_event(kind, data)
         if is_last:
             self.done = True
             self.last_event = event + BLANK_LINE
@@ -121,7 +121,7 @@ class EventStream(ABC):
 
 
 class BinaryStream:
-    """An `AnswerStream` of bytes that are no events, such as sound. The last bytes are withheld."""
+    """An `ResponseStream` of bytes that are no events, such as sound. The last bytes are withheld."""
 
     content_type: bytes | None = None
 
@@ -148,7 +148,7 @@ class BinaryStream:
         self.done = True
         return b""
 
-    def cut_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
         return b""
 
     def delivered_tokens(self) -> int:

@@ -46,7 +46,7 @@ class OutputDetails(msgspec.Struct):
     audio_tokens: int | None = None
 
 
-class ResponseUsage(msgspec.Struct):
+class ResponsesUsage(msgspec.Struct):
     """Of OpenAI's Responses, images and audio: `input_tokens` includes the parts that its details name."""
 
     input_tokens: int
@@ -95,13 +95,13 @@ class DurationUsage(msgspec.Struct):
 
 
 _decoder = msgspec.json.Decoder(Usage)
-_response_decoder = msgspec.json.Decoder(ResponseUsage)
+_response_decoder = msgspec.json.Decoder(ResponsesUsage)
 _messages_decoder = msgspec.json.Decoder(MessagesUsage)
 _duration_decoder = msgspec.json.Decoder(DurationUsage)
 _NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = PromptTokensDetails(), CompletionTokensDetails()
 
 
-def parse_usage(raw: bytes) -> TokenCounts | None:
+def parse_chat_usage(raw: bytes) -> TokenCounts | None:
     """Tokens by class; None if `raw` is no usage, or one that cannot be true.
 
     The totals are believed within what is possible at all, the details only as far as they fit into their total: some
@@ -139,7 +139,7 @@ def parse_usage(raw: bytes) -> TokenCounts | None:
     )
 
 
-def parse_response_usage(raw: bytes) -> TokenCounts | None:
+def parse_responses_usage(raw: bytes) -> TokenCounts | None:
     """Of Responses: `input_tokens`, of which some are cached or written to a cache, and `output_tokens`, of which some
     are reasoning."""
     usage = _response_usage(raw)
@@ -219,7 +219,7 @@ def parse_messages_usage(raw: bytes) -> TokenCounts | None:
     )
 
 
-def _response_usage(raw: bytes) -> ResponseUsage | None:
+def _response_usage(raw: bytes) -> ResponsesUsage | None:
     try:
         usage = _response_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -227,7 +227,7 @@ def _response_usage(raw: bytes) -> ResponseUsage | None:
     return usage if usage.is_possible else None
 
 
-def is_given(member: msgspec.Raw) -> bool:
+def is_present(member: msgspec.Raw) -> bool:
     """Whether a JSON member that is kept raw is there and not null."""
     return len(member) > 0 and bytes(member) != b"null"
 

@@ -1,4 +1,4 @@
--- A page of what was done in an organisation, newest first; a person is shown by their e-mail, what has a name by that.
+-- A page of what was done in an organization, newest first; a person is shown by their e-mail, what has a name by that.
 -- Each is found by its key: what is no id of such a thing is not compared.
 SELECT audit_log.id::text AS id, audit_log.at, actor_kind, actor_id, actors.email AS actor_email, address, action,
     target_kind, target_id, coalesce(targets.email, api_keys.name, projects.name) AS target_name, details

@@ -1,4 +1,4 @@
--- The keys whose records an act on their organisation or project changes, locked in one order.
+-- The keys whose records an act on their organization or project changes, locked in one order.
 SELECT id::text AS id, name, hint, project_id::text AS project_id, models, allowed_ips, limits, budgets, usage_scope,
     expires_at, created_at, revoked_at, last_used_at, replaces::text AS replaces, first_id::text AS first_id, key_hash,
     version, (SELECT email FROM persons WHERE persons.id = api_keys.created_by) AS created_by

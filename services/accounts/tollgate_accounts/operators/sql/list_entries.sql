@@ -1,4 +1,4 @@
--- A page of what was done, newest first: in one organisation, or, where none is named, everywhere.
+-- A page of what was done, newest first: in one organization, or, where none is named, everywhere.
 SELECT audit_log.id::text AS id, audit_log.at, actor_kind, actor_id, persons.email AS actor_email, address, action,
     target_kind, target_id, coalesce(targets.email, api_keys.name, projects.name) AS target_name, details,
     audit_log.account_id::text AS account_id

@@ -47,7 +47,7 @@ _LIMITED: Mapping[str, tuple[tuple[Any, ...], str]] = {
 _ANTHROPICS_TOOLS = ("advisor", "code_execution", "mcp_toolset", "tool_search", "web_fetch", "web_search")
 
 
-class Limited(msgspec.Struct):
+class RestrictedFields(msgspec.Struct):
     """The members of a body that may not be what they like."""
 
     fallbacks: Any = None
@@ -76,7 +76,7 @@ def check_tool(kind: str) -> None:
         raise unsupported_value("tools", f"the cost of {kind} could not be metered here")
 
 
-def passed_headers(headers: Mapping[bytes, bytes]) -> Headers:
+def forwarded_headers(headers: Mapping[bytes, bytes]) -> Headers:
     """What goes to Anthropic of a client's headers.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from tollgate_edge.endpoints.validation.references import not_kept
+from tollgate_edge.endpoints.validation.references import unsupported_reference
 from tollgate_edge.http.errors import unsupported_value
 from tollgate_edge.http.json_body import decode, unescaped
 
@@ -46,4 +46,4 @@ def _check_members(value: dict[str, Any]) -> None:
         if asked.get("ttl") not in _PRICED:
             raise unsupported_value(f"{name}.ttl", "cache writes for longer than 30m have no price here")
         if asked.get("comparison_response_id") is not None:
-            raise not_kept(f"{name}.comparison_response_id")
+            raise unsupported_reference(f"{name}.comparison_response_id")

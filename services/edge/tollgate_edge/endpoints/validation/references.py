@@ -1,7 +1,8 @@
 """What a body only names and the provider keeps: an answer, a conversation, a file, a container.
 
 All accounts share the operator's key there, so that whatever one of them had the provider keep, another could name. So
-nothing is kept, as far as that can be asked for, and every name is refused: docs/decisions/0018-store-nothing-at-providers.md.
+nothing is kept, as far as that can be asked for, and every name is refused:
+docs/decisions/0018-store-nothing-at-providers.md.
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ _OWN_WORDS = frozenset({"annotations", "arguments", "citations", "input"})
 _decoder = msgspec.json.Decoder[Any]()
 
 
-def not_kept(param: str, hint: str = "") -> ApiError:
+def unsupported_reference(param: str, hint: str = "") -> ApiError:
     return unsupported_value(param, f"nothing is kept at the provider for you; send what it stands for{hint}")
 
 
@@ -39,7 +40,7 @@ def check_messages(body: bytes, messages: list[msgspec.Raw]) -> None:
         if not isinstance(message, dict):
             continue
         if message.get("audio") is not None or _names_file(message.get("content")):
-            raise not_kept("messages")
+            raise unsupported_reference("messages")
 
 
 def check_input(body: bytes, given: msgspec.Raw) -> None:
@@ -49,7 +50,7 @@ def check_input(body: bytes, given: msgspec.Raw) -> None:
         ApiError: 400.
     """
     if given and _may_refer(body) and _names_file(decode(_decoder, given)):
-        raise not_kept("input")
+        raise unsupported_reference("input")
 
 
 def _may_refer(body: bytes) -> bool:

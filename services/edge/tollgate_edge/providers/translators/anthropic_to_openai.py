@@ -9,15 +9,22 @@ from uuid import uuid4
 
 import msgspec
 
-from tollgate_edge.providers.translators.base import Json, arguments_of, named_event, parts_of, text_of, untranslatable
+from tollgate_edge.providers.translators.base import (
+    Json,
+    content_parts,
+    content_text,
+    named_event,
+    parse_arguments,
+    untranslatable,
+)
 
 _TEXTS = {"text", "tool_reference"}
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
-def request(messages: Json) -> Json:
+def translate_request(messages: Json) -> Json:
     """A request, without its model's name changed."""
-    system = text_of(messages.get("system"))
+    system = content_text(messages.get("system"))
     turns = [{"role": "system", "content": system}] if system else []
     for message in messages["messages"]:
         turns += _assistant(message) if message["role"] == "assistant" else _user(message)
@@ -44,7 +51,7 @@ def request(messages: Json) -> Json:
 
 def _assistant(message: Json) -> list[Json]:
     texts, calls = [], []
-    for block in parts_of(message["content"]):
+    for block in content_parts(message["content"]):
         if block["type"] == "text":
             texts.append(block["text"])
         elif block["type"] == "tool_use":
@@ -58,9 +65,9 @@ def _user(message: Json) -> list[Json]:
     """Results of tools become messages of their own, before what the user says beside them. They hold text alone:
     images that a tool gave come first in what the user says."""
     results, parts = [], []
-    for block in parts_of(message["content"]):
+    for block in content_parts(message["content"]):
         if block["type"] == "tool_result":
-            given = parts_of(block.get("content"))
+            given = content_parts(block.get("content"))
             # Tools are not loaded later there: the names of those that a search has found are text.
             texts = [part.get("text") or part.get("tool_name") or "" for part in given if part["type"] in _TEXTS]
             results.append({"role": "tool", "tool_call_id": block["tool_use_id"], "content": "".join(texts)})
@@ -119,7 +126,7 @@ def _response_format(messages: Json) -> Json | None:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": wanted["schema"]}}
 
 
-def usage(stated: Json) -> Json:
+def translate_usage(stated: Json) -> Json:
     """OpenAI's `prompt_tokens` includes what was read from a cache or written to one; `input_tokens` does not."""
     details = stated.get("prompt_tokens_details") or {}
     read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
@@ -143,7 +150,7 @@ def stop_reason(finish_reason: str | None) -> str:
     return _STOP_REASONS.get(finish_reason or "", "end_turn")
 
 
-def answer(completion: Json) -> Json:
+def translate_response(completion: Json) -> Json:
     """A whole answer; of several choices the first."""
     choice = completion["choices"][0]
     message = choice["message"]
@@ -154,10 +161,10 @@ def answer(completion: Json) -> Json:
         content.append({"type": "text", "text": message.get("content") or message["refusal"]})
     for call in message.get("tool_calls") or ():
         function = call["function"]
-        made = {"id": call["id"], "name": function["name"], "input": arguments_of(function["arguments"])}
+        made = {"id": call["id"], "name": function["name"], "input": parse_arguments(function["arguments"])}
         content.append({"type": "tool_use", **made})
     reason = stop_reason(choice.get("finish_reason"))
-    stated = {"usage": usage(completion["usage"])} if completion.get("usage") else {}
+    stated = {"usage": translate_usage(completion["usage"])} if completion.get("usage") else {}
     return _message(completion) | {"content": content, "stop_reason": reason, "stop_sequence": None} | stated
 
 
@@ -174,7 +181,7 @@ def _message(completion: Json) -> Json:
     }
 
 
-class Events:
+class StreamTranslator:
     """An `EventTranslator` of a streamed answer: text and calls become blocks, one open at a time."""
 
     def __init__(self) -> None:
@@ -199,7 +206,7 @@ class Events:
         for choice in (event.get("choices") or ())[:1]:
             events += self._choice(choice)
         if event.get("usage"):
-            self._usage = usage(event["usage"])
+            self._usage = translate_usage(event["usage"])
         return events
 
     def finish(self) -> bytes:

@@ -9,14 +9,14 @@ import msgspec
 
 from tollgate_edge.http.errors import INVALID_REQUEST, ProviderFailed, ProviderRefused
 from tollgate_edge.http.json_body import wrong_member
-from tollgate_edge.providers.base import AnswerChunks
+from tollgate_edge.providers.base import ResponseChunks
 from tollgate_edge.providers.translators.shapes import ChatShape
-from tollgate_edge.streaming.sse import BLANK_LINE, EventTooLarge, Framing, data_of
+from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data
 
 Json = dict[str, Any]
 
 # OpenAI's usage that says nothing, so that the edge counts.
-IMPOSSIBLE_USAGE: Json = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
+INVALID_USAGE: Json = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -32,14 +32,14 @@ class EventTranslator(Protocol):
 
 
 class TranslatedChunks:
-    """A provider's stream, as `AnswerChunks` of another protocol."""
+    """A provider's stream, as `ResponseChunks` of another protocol."""
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, upstream: AnswerChunks, translator: EventTranslator) -> None:
+    def __init__(self, upstream: ResponseChunks, translator: EventTranslator) -> None:
         self._upstream = upstream
         self._translator = translator
-        self._framing = Framing()
+        self._buffer = EventBuffer()
         self._is_over = False
 
     async def read(self) -> bytes | None:
@@ -47,7 +47,7 @@ class TranslatedChunks:
             chunk = await self._upstream.read()
             if chunk is None:
                 self._is_over = True
-                return (self._take(BLANK_LINE) if self._framing.has_rest else b"") + self._translator.finish()
+                return (self._take(BLANK_LINE) if self._buffer.has_partial_event else b"") + self._translator.finish()
             events = self._take(chunk)
             if events:
                 return events
@@ -58,30 +58,30 @@ class TranslatedChunks:
 
     def _take(self, chunk: bytes) -> bytes:
         try:
-            block = self._framing.take(chunk)
+            block = self._buffer.feed(chunk)
         except EventTooLarge as error:
-            raise not_understood() from error
-        return b"".join(self._translated(data_of(event)) for event in block.split(BLANK_LINE)[:-1])
+            raise invalid_provider_response() from error
+        return b"".join(self._translated(event_data(event)) for event in block.split(BLANK_LINE)[:-1])
 
     def _translated(self, data: bytes) -> bytes:
         if not data or data == b"[DONE]":
             return b""
         try:
             return self._translator.translate(_object_decoder.decode(data))
-        except MISSHAPEN as error:
-            raise not_understood() from error
+        except SHAPE_ERRORS as error:
+            raise invalid_provider_response() from error
 
 
 @asynccontextmanager
-async def translated(
-    stream: AbstractAsyncContextManager[AnswerChunks], translator: EventTranslator
-) -> AsyncIterator[AnswerChunks]:
+async def translate_stream(
+    stream: AbstractAsyncContextManager[ResponseChunks], translator: EventTranslator
+) -> AsyncIterator[ResponseChunks]:
     async with stream as upstream:
         yield TranslatedChunks(upstream, translator)
 
 
 # What reading JSON of another shape than a protocol's raises.
-MISSHAPEN = (
+SHAPE_ERRORS = (
     msgspec.DecodeError,
     UnicodeDecodeError,
     RecursionError,
@@ -93,7 +93,7 @@ MISSHAPEN = (
 )
 
 
-def translated_answer(body: bytes, translate: Callable[[Json], Json]) -> bytes:
+def translate_response_body(body: bytes, translate: Callable[[Json], Json]) -> bytes:
     """A whole answer in another protocol.
 
     Raises:
@@ -101,11 +101,11 @@ def translated_answer(body: bytes, translate: Callable[[Json], Json]) -> bytes:
     """
     try:
         return msgspec.json.encode(translate(_object_decoder.decode(body)))
-    except MISSHAPEN as error:
-        raise not_understood() from error
+    except SHAPE_ERRORS as error:
+        raise invalid_provider_response() from error
 
 
-def translated_request(
+def translate_request_body(
     body: bytes, translate: Callable[[Json], Json], shape: type[msgspec.Struct] = ChatShape
 ) -> bytes:
     """A request in another protocol.
@@ -120,7 +120,7 @@ def translated_request(
     """
     try:
         return msgspec.json.encode(translate(_object_decoder.decode(body)))
-    except MISSHAPEN as error:
+    except SHAPE_ERRORS as error:
         raise _misshapen(body, shape) from error
 
 
@@ -142,11 +142,11 @@ def untranslatable(param: str | None, problem: str, code: str = "unsupported_val
     return error
 
 
-def not_understood() -> ProviderFailed:
+def invalid_provider_response() -> ProviderFailed:
     return ProviderFailed(HTTPStatus.BAD_GATEWAY, "The provider's answer is not in its own protocol.")
 
 
-def refuse_functions(chat: Json) -> None:
+def reject_legacy_functions(chat: Json) -> None:
     """Refuse functions as chat had them before tools; left out, the model would not know that it can call any.
 
     Raises:
@@ -167,18 +167,18 @@ def named_event(data: Json) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (str(data["type"]).encode(), msgspec.json.encode(data))
 
 
-def parts_of(content: Any) -> list[Json]:
+def content_parts(content: Any) -> list[Json]:
     """A message's content as a list of parts, however it is given."""
     if content is None:
         return []
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
 
 
-def text_of(content: Any) -> str:
-    return "".join(part.get("text") or part.get("refusal") or "" for part in parts_of(content))
+def content_text(content: Any) -> str:
+    return "".join(part.get("text") or part.get("refusal") or "" for part in content_parts(content))
 
 
-def arguments_of(text: str) -> Json:
+def parse_arguments(text: str) -> Json:
     """A tool call's arguments, which OpenAI's protocol holds as text."""
     try:
         arguments = _object_decoder.decode(text or "{}")

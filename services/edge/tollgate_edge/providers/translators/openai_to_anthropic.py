@@ -10,12 +10,12 @@ import time
 import msgspec
 
 from tollgate_edge.providers.translators.base import (
-    IMPOSSIBLE_USAGE,
+    INVALID_USAGE,
     Json,
-    arguments_of,
+    content_parts,
     data_event,
-    parts_of,
-    refuse_functions,
+    parse_arguments,
+    reject_legacy_functions,
     split_data_url,
     untranslatable,
 )
@@ -33,16 +33,16 @@ _FINISH_REASONS = {
 }
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _STATED = {"input_tokens", "output_tokens"}
-_JSON_ONLY = "Answer with one JSON object and nothing else."
+_JSON_ONLY = "ProviderResponse with one JSON object and nothing else."
 
 
-def request(chat: Json) -> Json:
+def translate_request(chat: Json) -> Json:
     """A request, without its model's name changed."""
     if (chat.get("n") or 1) > 1:
         raise untranslatable("n", "it makes one choice only")
     if chat.get("logprobs"):
         raise untranslatable("logprobs", "it does not tell them")
-    refuse_functions(chat)
+    reject_legacy_functions(chat)
     limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or _DEFAULT_LIMIT
     system, messages = _split_system(chat["messages"])
     asked: Json = {"model": chat["model"], "max_tokens": min(limit, _most_tokens(chat["model"])), "messages": messages}
@@ -100,7 +100,7 @@ def _blocks(message: Json) -> list[Json]:
                 "type": "tool_use",
                 "id": call["id"],
                 "name": function["name"],
-                "input": arguments_of(function.get("arguments") or ""),
+                "input": parse_arguments(function.get("arguments") or ""),
             }
         )
     return blocks
@@ -109,7 +109,7 @@ def _blocks(message: Json) -> list[Json]:
 def _said(message: Json) -> list[Json]:
     """A message's content but for texts without a letter: Messages refuse them, and OpenAI's clients send them beside
     calls of tools, for a system that has nothing to say, and of tools that give nothing."""
-    blocks = [_block(part) for part in parts_of(message.get("content"))]
+    blocks = [_block(part) for part in content_parts(message.get("content"))]
     return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
 
 
@@ -175,13 +175,13 @@ def _tool_choice(chat: Json) -> Json | None:
     return made if choice is not None or len(made) > 1 else None
 
 
-def usage(stated: Json) -> Json:
+def translate_usage(stated: Json) -> Json:
     """`input_tokens` leaves out what was read from a cache or written to one; OpenAI's `prompt_tokens` does not."""
     read, written = stated.get("cache_read_input_tokens") or 0, stated.get("cache_creation_input_tokens") or 0
     prompt, output = stated["input_tokens"] + read + written, stated["output_tokens"]
     if min(stated["input_tokens"], read, written, output) < 0:
         # What cannot be is not made possible by adding to it.
-        return IMPOSSIBLE_USAGE
+        return INVALID_USAGE
     hourly = (stated.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
     thinking = (stated.get("output_tokens_details") or {}).get("thinking_tokens") or 0
     return {
@@ -201,7 +201,7 @@ def finish_reason(stop_reason: str | None) -> str:
     return _FINISH_REASONS.get(stop_reason or "", "stop")
 
 
-def answer(message: Json) -> Json:
+def translate_response(message: Json) -> Json:
     """A whole answer."""
     told: Json = {"role": "assistant", "content": None, "refusal": None}
     texts, thoughts, calls = [], [], []
@@ -220,7 +220,7 @@ def answer(message: Json) -> Json:
     if calls:
         told["tool_calls"] = calls
     choice = {"index": 0, "message": told, "logprobs": None, "finish_reason": finish_reason(message["stop_reason"])}
-    stated = {"usage": usage(message["usage"])} if (message.get("usage") or {}).keys() >= _STATED else {}
+    stated = {"usage": translate_usage(message["usage"])} if (message.get("usage") or {}).keys() >= _STATED else {}
     return _envelope(message, "chat.completion") | {"choices": [choice]} | stated
 
 
@@ -232,7 +232,7 @@ def _call(call_id: str, name: str, arguments: str) -> Json:
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-class Events:
+class StreamTranslator:
     """An `EventTranslator` of a streamed answer."""
 
     def __init__(self) -> None:
@@ -292,7 +292,7 @@ class Events:
     def _stated_usage(self) -> bytes:
         if not self._is_stated or not self._usage.keys() >= _STATED:
             return b""
-        return data_event(self._chunk | {"choices": [], "usage": usage(self._usage)})
+        return data_event(self._chunk | {"choices": [], "usage": translate_usage(self._usage)})
 
     def _delta(self, delta: Json, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

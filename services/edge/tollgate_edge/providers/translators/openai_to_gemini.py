@@ -12,14 +12,14 @@ from uuid import uuid4
 import msgspec
 
 from tollgate_edge.providers.translators.base import (
-    IMPOSSIBLE_USAGE,
+    INVALID_USAGE,
     Json,
-    arguments_of,
+    content_parts,
+    content_text,
     data_event,
-    parts_of,
-    refuse_functions,
+    parse_arguments,
+    reject_legacy_functions,
     split_data_url,
-    text_of,
     untranslatable,
 )
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
@@ -42,11 +42,11 @@ _CONFIG = {
 }
 
 
-def request(chat: Json) -> Json:
+def translate_request(chat: Json) -> Json:
     """A request; Gemini has the model's name and whether to stream in the path."""
     if chat.get("logprobs"):
         raise untranslatable("logprobs", "it tells them otherwise")
-    refuse_functions(chat)
+    reject_legacy_functions(chat)
     system, contents = _contents(chat["messages"])
     asked = {
         "contents": contents,
@@ -65,7 +65,9 @@ def _contents(messages: list[Json]) -> tuple[list[Json], list[Json]]:
     names: dict[str, str] = {}
     for message in messages:
         if message["role"] in {"system", "developer"}:
-            system += [{"text": text} for part in parts_of(message.get("content")) if (text := text_of([part]))]
+            system += [
+                {"text": text} for part in content_parts(message.get("content")) if (text := content_text([part]))
+            ]
             continue
         names |= {call["id"]: call["function"]["name"] for call in message.get("tool_calls") or ()}
         role = "model" if message["role"] == "assistant" else "user"
@@ -82,15 +84,15 @@ def _parts(message: Json, names: dict[str, str]) -> list[Json]:
         call_id = message["tool_call_id"]
         if call_id not in names:
             raise untranslatable("messages", f"no message before it has the tool call '{call_id}'")
-        response = {"result": text_of(message.get("content"))}
+        response = {"result": content_text(message.get("content"))}
         return [{"functionResponse": {"id": call_id, "name": names[call_id], "response": response}}]
-    parts = [_part(part) for part in parts_of(message.get("content")) if part.get("text") != ""]
+    parts = [_part(part) for part in content_parts(message.get("content")) if part.get("text") != ""]
     return parts + [_call_part(call) for call in message.get("tool_calls") or ()]
 
 
 def _call_part(call: Json) -> Json:
     function = call["function"]
-    arguments = arguments_of(function.get("arguments") or "")
+    arguments = parse_arguments(function.get("arguments") or "")
     part: Json = {"functionCall": {"id": call["id"], "name": function["name"], "args": arguments}}
     signature = ((call.get("extra_content") or {}).get("google") or {}).get(_SIGNATURE)
     return part | ({"thoughtSignature": signature} if signature else {})
@@ -173,13 +175,13 @@ def _config(chat: Json) -> Json:
     return config
 
 
-def usage(stated: Json) -> Json:
+def translate_usage(stated: Json) -> Json:
     """Thoughts stand beside the candidates' tokens, cached tokens inside the prompt's."""
     prompt = stated["promptTokenCount"] + (stated.get("toolUsePromptTokenCount") or 0)
     thoughts = stated.get("thoughtsTokenCount") or 0
     output = (stated.get("candidatesTokenCount") or 0) + thoughts
     if min(stated["promptTokenCount"], output) < 0:
-        return IMPOSSIBLE_USAGE
+        return INVALID_USAGE
     heard = _of_modality(stated.get("promptTokensDetails"), "AUDIO")
     return {
         "prompt_tokens": prompt,
@@ -200,14 +202,14 @@ def _of_modality(details: list[Json] | None, modality: str) -> int:
     return sum(part.get("tokenCount") or 0 for part in details or () if part.get("modality") == modality)
 
 
-def answer(generated: Json) -> Json:
+def translate_response(generated: Json) -> Json:
     """A whole answer. A prompt that was blocked has no candidates, and becomes a choice that was filtered."""
     candidates = generated.get("candidates") or []
     if not candidates and "promptFeedback" not in generated:
         raise KeyError("candidates")
     choices = [_choice(candidate, index) for index, candidate in enumerate(candidates)]
     metadata = generated.get("usageMetadata") or {}
-    stated = {"usage": usage(metadata)} if "promptTokenCount" in metadata else {}
+    stated = {"usage": translate_usage(metadata)} if "promptTokenCount" in metadata else {}
     return _envelope(generated, "chat.completion") | {"choices": choices or [_blocked()]} | stated
 
 
@@ -278,7 +280,7 @@ def _envelope(generated: Json, kind: str) -> Json:
     }
 
 
-class Events:
+class StreamTranslator:
     """An `EventTranslator` of a streamed answer. Gemini has no last event: the end of the body is it."""
 
     def __init__(self) -> None:
@@ -308,7 +310,7 @@ class Events:
             return b""
         stated = b""
         if self._usage is not None:
-            stated = data_event(self._chunk | {"choices": [], "usage": usage(self._usage)})
+            stated = data_event(self._chunk | {"choices": [], "usage": translate_usage(self._usage)})
         return stated + DONE_EVENT
 
     def _candidate(self, candidate: Json, position: int) -> bytes:

@@ -1,2 +1,0 @@
--- Whatever became of them: a person who passes an organisation on has founded it all the same.
-SELECT count(*) AS founded FROM organisations WHERE founded_by = %(person_id)s

@@ -1,2 +1,0 @@
--- An organisation begins without members; its first owner joins in the same transaction.
-INSERT INTO organisations (id, name, founded_by) VALUES (%(id)s, %(name)s, %(founded_by)s)

@@ -1,0 +1,31 @@
+"""The times from which each level of detail is retained."""
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from tollgate_analytics.statements import SQL
+from tollgate_analytics.times import EPOCH
+
+
+class RetentionFloor(NamedTuple):
+    """The time from which all rows exist, and the time from which sums by hour exist. Sums by day are never dropped.
+
+    Both are the beginning of a month, in UTC.
+    """
+
+    rows_from: datetime = EPOCH
+    hours_from: datetime = EPOCH
+
+
+async def find_retention_floor(clickhouse: AsyncClient) -> RetentionFloor:
+    rows = (await clickhouse.query(SQL["kept"])).result_rows
+    months = {tier: month for tier, month in rows}  # noqa: C416 - the driver's rows are lists, `dict` types need pairs
+    return RetentionFloor(*(end_of_month(months[tier]) if tier in months else EPOCH for tier in ("rows", "hours")))
+
+
+def end_of_month(month: int) -> datetime:
+    """Return the end of a month such as 202611: the first moment of the next one."""
+    years, months = divmod(month // 100 * 12 + month % 100, 12)
+    return datetime(years, months + 1, 1, tzinfo=UTC)

@@ -1,0 +1,16 @@
+"""Times as the store keeps them: UTC, in whole milliseconds since 1970."""
+
+from datetime import UTC, datetime, timedelta
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return the milliseconds since 1970 exactly; the float of `timestamp()` would sometimes be off by one."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(count: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=count)
