@@ -1,4 +1,4 @@
-"""What cannot be rated stops its model: from the event, over the dead letters, to an edge that refuses it."""
+"""Usage that cannot be rated quarantines its model: from the event to an edge that rejects requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ REASON = "images have no price"
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def edge(world: World) -> AsyncIterator[EdgeCatalogue]:
-    """The catalog as an edge knows it, from Kafka."""
+    """The catalog of an edge, read from Kafka."""
     known = EdgeCatalogue(world.brokers, world.prefix)
     task = asyncio.create_task(known.topic.run())
     yield known
