@@ -148,9 +148,9 @@ async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(
 async def test_an_adjustment_is_not_another_under_the_same_id(books: BalanceDatabase) -> None:
     known = adjusted("a", 5)
     await adjust_credit(books.pool, known)
-    with pytest.raises(Poison, match="is known with another"):
+    with pytest.raises(Poison, match="was posted before with"):
         await adjust_credit(books.pool, adjusted("a", 6, known.adjustment_id))
-    with pytest.raises(Poison, match="is known with another"):
+    with pytest.raises(Poison, match="was posted before with"):
         await adjust_credit(books.pool, adjusted("b", 5, known.adjustment_id))
     assert (await books.account("a"))["posted_nano"] == 5
 

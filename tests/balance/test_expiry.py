@@ -116,14 +116,14 @@ async def test_a_refund_after_the_expiry_does_not_expire(books: BalanceDatabase)
 
     assert (await books.account("a"))["posted_nano"] == 4
     assert await books.remaining("a") == {promo: 0, refund.adjustment_id: 4}
-    with pytest.raises(Poison, match="is known with another"):
+    with pytest.raises(Poison, match="was posted before with"):
         await books.credit("a", 4, grant_id=refund.adjustment_id)
     await books.check_books()
 
 
 async def test_an_adjustment_is_no_grant_of_the_same_id(books: BalanceDatabase) -> None:
     grant_id = await books.credit("a", 10)
-    with pytest.raises(Poison, match="is the id of a grant"):
+    with pytest.raises(Poison, match="is already the id of a grant"):
         await adjust_credit(books.pool, adjusted("a", 10, grant_id))
     assert await books.query("SELECT FROM adjustments") == []
 

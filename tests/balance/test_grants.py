@@ -115,7 +115,7 @@ def test_a_reduction_burns_what_has_expired_before_that_is_taken() -> None:
 
 
 def test_more_taken_than_was_granted_is_damage() -> None:
-    with pytest.raises(Damaged, match="2 more than was granted"):
+    with pytest.raises(Damaged, match="2 nano-units more than was granted"):
         burn(portfolio(grant("a", 5), unburned_nano=5)._replace(account=Account("a", 0, 0, unburned_nano=7)))
 
 

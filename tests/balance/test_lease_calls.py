@@ -145,7 +145,7 @@ async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: BalanceD
         Authorise(lease.lease_id, "a", "boot", 30, 0, close=True, rev=3),
     )
     assert [outcome(answer) for answer in answers] == ["boot_fenced", "boot_fenced", "done", "done"]
-    with pytest.raises(Problem, match="declared dead"):
+    with pytest.raises(Problem, match="was fenced"):
         await books.renew("boot")
     assert (await books.account("a"))["held_nano"] == 30
     await books.check_books()

@@ -1,4 +1,4 @@
-"""The balance service's surroundings for one test: a migrated database, topics, edges that send usage."""
+"""The environment of a balance test: a migrated database, topics, and edges that send usage."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence
@@ -45,7 +45,7 @@ USD = 1_000_000_000
 
 @dataclass
 class Boot:
-    """An edge process: it stamps what it sends."""
+    """An edge process that stamps its events."""
 
     boot_id: str = field(default_factory=new_id)
     next_seq: list[int] = field(default_factory=lambda: [0] * PARTITIONS)
@@ -72,7 +72,7 @@ class Boot:
 
 @dataclass
 class BalanceDatabase:
-    """A migrated database, and what it must say."""
+    """A migrated database with helpers and invariants."""
 
     dsn: str
     pool: Pool
@@ -86,18 +86,18 @@ class BalanceDatabase:
             await connection.execute(statement, parameters)
 
     async def credit(self, account_id: str, amount_nano: int, **options: Any) -> str:
-        """Put credit into an account without Kafka; gives the grant's id."""
+        """Grant credit to an account without Kafka. Return the id of the grant."""
         grant = granted(account_id, amount_nano, **options)
         await grant_credit(self.pool, grant)
         return grant.grant_id
 
     async def pass_expiry(self, *grant_ids: str) -> None:
-        """Let the time of grants have come, and expire them."""
+        """Move the expiry of grants into the past, and expire them."""
         await self.execute("UPDATE grants SET expires_at = now() WHERE grant_id = ANY(%s)", list(grant_ids))
         await expire_credit(self.pool)
 
     async def remaining(self, account_id: str) -> dict[str, int]:
-        """Of each grant, before what was taken since has burned."""
+        """Return the remainder of each grant, before unburned usage is deducted."""
         rows = await self.query("SELECT grant_id, remaining_nano FROM grants WHERE account_id = %s", account_id)
         return {row["grant_id"]: row["remaining_nano"] for row in rows}
 
@@ -105,18 +105,18 @@ class BalanceDatabase:
         return await renew(self.pool, boot_id, "edge", named)
 
     async def ask(self, *calls: LeaseCall) -> list[Answer | Problem]:
-        """The answers to calls that came at once."""
+        """Return the results of calls that arrive together."""
         return await answer_calls(self.pool, calls)
 
     async def lease(self, boot_id: str, account_id: str, amount_nano: int) -> Lease:
-        """A new lease of a boot that is alive."""
+        """Grant a lease to a live boot."""
         await self.renew(boot_id)
         lease = await self.try_lease(boot_id, account_id, amount_nano)
         assert lease is not None
         return lease
 
     async def try_lease(self, boot_id: str, account_id: str, amount_nano: int) -> Lease | None:
-        """A new lease, if the account has so much."""
+        """Grant a lease if the account has enough credit."""
         [answer] = await self.ask(Grant(new_id(), account_id, boot_id, amount_nano, 0))
         assert isinstance(answer, Answer)
         return answer.lease
@@ -128,7 +128,7 @@ class BalanceDatabase:
         return rows[0] if rows else {}
 
     async def posted(self, kind: str, account_id: str) -> int:
-        """The sum of an account's postings of a kind, as its credit sees it."""
+        """Return the sum of an account's postings of a kind, negative if they took credit."""
         rows = await self.query(
             "SELECT coalesce(sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END), 0)::bigint"
             " AS sum FROM postings WHERE kind = %s AND account_id = %s",
@@ -138,7 +138,7 @@ class BalanceDatabase:
         return int(rows[0]["sum"])
 
     async def check_books(self) -> None:
-        """What always holds between the accounts' rows and the ledger."""
+        """Check the invariants between the accounts' rows and the ledger."""
         wrong = await self.query(
             "SELECT account_id, posted_nano, ledger_nano FROM accounts FULL JOIN ("
             "  SELECT account_id, sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END)"
@@ -166,7 +166,7 @@ class BalanceDatabase:
 
 @dataclass
 class World(BalanceDatabase):
-    """The same, and topics."""
+    """The database and topics."""
 
     brokers: Brokers
     prefix: str
@@ -178,7 +178,7 @@ class World(BalanceDatabase):
         return Topic.USAGE.named(self.prefix)
 
     async def send(self, events: Sequence[UsageEvent]) -> None:
-        """To the stamped partition, as an edge does, resends included."""
+        """Send events to their stamped partitions, as an edge does, including resends."""
         for event in events:
             await self.producer.send(self.usage_topic, encode(event), partition=event.stamp.partition)
         await self.producer.flush()
@@ -194,7 +194,7 @@ class World(BalanceDatabase):
 
     @asynccontextmanager
     async def consuming(self) -> AsyncIterator[Consumer]:
-        """A balance service that consumes usage."""
+        """Start a consumer of usage."""
         group = f"{self.prefix}.balance"
         consumer = Consumer(self.brokers, group, [self.usage_topic], session_timeout_ms=6_000, max_records=2_000)
         handler = UsageConsumer(consumer, self.pool, DeadLetters(self.producer, self.prefix, group))
@@ -203,12 +203,12 @@ class World(BalanceDatabase):
             yield consumer
 
     async def has_ended(self) -> bool:
-        """Whether the consumer that was started last has ended by itself."""
+        """Return whether the consumer that was started last has ended."""
         return self.tasks[-1].done()
 
     @asynccontextmanager
     async def crediting(self) -> AsyncIterator[FastStreamConsumer]:
-        """A balance service that consumes credits."""
+        """Start a consumer of credits."""
         consumer = self.credits_consumer()
         async with running(consumer.run()):
             yield consumer
@@ -219,7 +219,7 @@ class World(BalanceDatabase):
         return create_credits_consumer(self.brokers, group, topic, self.pool, dead_letters)
 
     async def consumed(self) -> list[int]:
-        """How far each partition of usage has been consumed, where it has been."""
+        """Return the position of each started partition of usage."""
         rows = await self.query("SELECT next FROM consumer_offsets ORDER BY partition")
         return [row["next"] for row in rows]
 
@@ -237,7 +237,7 @@ class World(BalanceDatabase):
             await consumer.stop()
 
     async def dead_letters(self, topic: Topic) -> list[tuple[bytes, str]]:
-        """Each dead letter's value and reason."""
+        """Return the value and the reason of each dead letter."""
         name = topic.dead_letters(self.prefix)
         consumer = KafkaConsumer(**self.brokers.options, auto_offset_reset="earliest")
         await consumer.start()

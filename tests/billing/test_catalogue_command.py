@@ -113,7 +113,7 @@ CALLS: list[Call] = [
             "is_correction": False,
             "is_new_model": True,
         },
-        f"m@2026-11-23.1 holds from {AT}",
+        f"m@2026-11-23.1 is in force from {AT}",
     ),
     (
         "prices set m input=-5 --provider p --cost input=1 --from 2026-11-23T05:00:00Z --correction",
@@ -129,7 +129,7 @@ CALLS: list[Call] = [
             "is_correction": True,
             "is_new_model": False,
         },
-        "holds from",
+        "is in force from",
     ),
     (
         "models describe m --max-output 9 --can tools vision",
@@ -197,5 +197,5 @@ def test_a_price_that_is_none_is_refused_before_anybody_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: list[tuple[str, str, Any]]
 ) -> None:
     assert run(monkeypatch, "prices set m input=0.5 --provider p") == 2
-    assert "'input=0.5' is no price such as input=150000000" in capsys.readouterr().err
+    assert "'input=0.5' is not a price; expected input=150000000" in capsys.readouterr().err
     assert asked == []

@@ -120,15 +120,15 @@ async def test_what_the_catalogue_contradicts_is_a_dead_letter(billing: Billing)
     assert [value for value, _ in letters[:6]] == [msgspec.json.encode(event) for event in bad]
     reasons = [reason for _, reason in letters]
     assert reasons[0] == (
-        f"request {wrong.request.request_id} came with {wrong.amount_nano} nano-units, but {wrong.price_version} and "
-        f"standard@1 make it {wrong.amount_nano - 1}"
+        f"request {wrong.request.request_id} has the amount {wrong.amount_nano} nano-units, but "
+        f"{wrong.price_version} and standard@1 yield {wrong.amount_nano - 1}"
     )
     assert reasons[1] == "price version 'gpt-4o@2020-01-01.1' is not in the catalog"
     assert reasons[2] == "plan version 'gold@1' is not in the catalog"
     assert reasons[3] == f"input is -1; expected 0 to {(1 << 63) - 1}"
     assert reasons[4] == f"cached_input is {1 << 70}; expected 0 to {(1 << 63) - 1}"
     assert reasons[5].startswith("at is ")
-    assert reasons[6].startswith("stamped for partition")
+    assert reasons[6].startswith("the stamp names partition")
     assert reasons[7].startswith("not decodable")
     assert await billing.scalar("SELECT count() FROM charges") == 1
 

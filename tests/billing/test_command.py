@@ -93,7 +93,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     ("arguments", "said"),
     [
         ((), "required: command"),
-        (("reconcile", "--from", "yesterday"), "'yesterday' is no time such as 2026-11-23"),
+        (("reconcile", "--from", "yesterday"), "'yesterday' is not a time; expected 2026-11-23"),
         (("dead-letters",), "required: action"),
         (("dead-letters", "discard", "usage.v1:0:1"), "required: --reason"),
     ],
@@ -110,11 +110,11 @@ def test_without_the_secret_or_a_service_it_ends_with_two(
 ) -> None:
     monkeypatch.delenv(client.TOKEN_VARIABLE, raising=False)
     assert run(monkeypatch, "reconcile") == 2
-    assert "set TOLLGATE_OPERATOR_TOKEN" in capsys.readouterr().err
+    assert "TOLLGATE_OPERATOR_TOKEN is not set" in capsys.readouterr().err
     monkeypatch.setenv(client.TOKEN_VARIABLE, "a secret of this test")
     monkeypatch.setenv(client.URL_VARIABLE, "http://127.0.0.1:9")
     assert run(monkeypatch, "reconcile") == 2
-    assert "http://127.0.0.1:9 does not answer" in capsys.readouterr().err
+    assert "http://127.0.0.1:9 is unavailable" in capsys.readouterr().err
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -15,7 +15,7 @@ from tollgate_common.events import ModelRecord, PlanRecord, PlanVersion, PriceVe
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Prices
-from tollgate_edge.pricing.catalog import Catalog as EdgeCatalogue
+from tollgate_edge.pricing.catalog import Catalog as EdgeCatalog
 from tollgate_edge.pricing.catalog import Tariff
 
 pytestmark = pytest.mark.engines
@@ -67,7 +67,7 @@ async def test_a_correction_of_what_holds_now_is_what_edges_charge_from_then_on(
     _, record = (await outbox_records(pool))[f"model:{MODEL}"][-1]
     assert isinstance(record, ModelRecord)
     assert [version.price_version for version in record.versions][-1] == again.price_version
-    edge = EdgeCatalogue(Brokers("nowhere:9092"), "t")
+    edge = EdgeCatalog(Brokers("nowhere:9092"), "t")
     edge._plans["standard"] = PlanRecord(plan="standard", versions=(FREE,))
     tariff = edge.tariff(record, "standard", utc_now())
     assert isinstance(tariff, Tariff)
@@ -125,7 +125,7 @@ async def test_a_plan_is_added_scheduled_corrected_and_retired(pool: Pool) -> No
     assert steps == [("gold@1", 9_000), ("gold@2", 8_000), ("gold@3", 8_500)]
     _, record = (await outbox_records(pool))["plan:gold"][-1]
     assert isinstance(record, PlanRecord)
-    edge = EdgeCatalogue(Brokers("nowhere:9092"), "t")
+    edge = EdgeCatalog(Brokers("nowhere:9092"), "t")
     edge._plans["gold"] = record
     price = ModelRecord(
         model="m",

@@ -149,7 +149,7 @@ def test_names_are_those_that_a_client_sends() -> None:
     unwanted = re.compile(r"[:/]|-$|^gpt-\d-\d(-|$)|gpt-35|dall-e|realtime|moderation|^davinci$|^text-davinci|live")
     assert [name for name in names if unwanted.search(name)] == []
     assert openai.left_out["gpt-4o-audio-preview"] == "the price of its audio tokens is not in the data"
-    assert openai.left_out["gpt-oss-20b"] == "the price is another seller's"
+    assert openai.left_out["gpt-oss-20b"] == "the price is that of another seller"
 
 
 def test_a_model_is_its_makers_whoever_else_sells_it() -> None:
@@ -172,7 +172,7 @@ def test_an_unknown_provider_is_an_error() -> None:
             ],
             "its price depends on the time of day",
         ),
-        ([ConditionalPrice(StartDateConstraint(date(2027, 1, 1)), prices=usd("1"))], "its price has not begun"),
+        ([ConditionalPrice(StartDateConstraint(date(2027, 1, 1)), prices=usd("1"))], "its price is not in force yet"),
         (
             [
                 ConditionalPrice(prices=usd("1")),

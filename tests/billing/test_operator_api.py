@@ -16,9 +16,9 @@ PLAN: dict[str, Any] = {"plan": "silver", "multiplier_bps": 9_500}
 REFUSED: list[tuple[str, dict[str, Any], int, str, str, str]] = [
     ("/v1/prices", PRICE | {"valid_from": PAST}, 422, "valid_from_past", "valid_from", "is_correction"),
     ("/v1/prices", PRICE | {"is_correction": True}, 422, "valid_from_missing", "valid_from", "since when"),
-    ("/v1/prices", PRICE | {"currency": "EUR"}, 422, "wrong_currency", "currency", "prices are in USD"),
+    ("/v1/prices", PRICE | {"currency": "EUR"}, 422, "wrong_currency", "currency", "expected USD"),
     ("/v1/prices", PRICE | {"cost": {"input": -1, "output": 0}}, 422, "price_out_of_range", "cost.input", "-1"),
-    ("/v1/prices", PRICE | {"cost": {"input": 1}}, 422, "price_missing", "cost.output", "no price of output"),
+    ("/v1/prices", PRICE | {"cost": {"input": 1}}, 422, "price_missing", "cost.output", "price of output is missing"),
     (
         "/v1/prices",
         PRICE | {"prices": {"input": 1, "output": 1, "image": 1}},

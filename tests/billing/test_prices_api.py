@@ -53,7 +53,7 @@ async def test_a_new_model_of_a_new_provider_is_taken_if_it_is_meant(billing: Bi
 REFUSED: list[tuple[dict[str, Any], int, str, str, str]] = [
     ({"prices": {"input": -1, "output": 0}}, 422, "price_out_of_range", "prices.input", "the price of input is -1"),
     ({"prices": {"input": 1 << 63, "output": 0}}, 422, "price_out_of_range", "prices.input", "nano-units"),
-    ({"prices": {"input": 1}}, 422, "price_missing", "prices.output", "no price of output"),
+    ({"prices": {"input": 1}}, 422, "price_missing", "prices.output", "price of output is missing"),
     ({"prices": {"input": 1, "ouput": 2}}, 422, "unknown_token_class", "prices.ouput", "did you mean output"),
     ({"prices": {"input": 0.5, "output": 2}}, 422, "invalid_input", "prices.input", "integer"),
     ({"prices": {"input": "5", "output": 2}}, 422, "invalid_input", "prices.input", "integer"),

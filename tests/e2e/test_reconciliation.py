@@ -63,7 +63,7 @@ async def test_the_reconciliation_of_a_system_at_work(tollgate: Tollgate) -> Non
     assert f"misrated: request {request_id}" in table
 
     code, table = await tollgate_command(tollgate, "reconcile", "--from", "yesterday")
-    assert (code, "no time such as" in table) == (2, True)
+    assert (code, "is not a time; expected" in table) == (2, True)
 
 
 async def test_the_worker_publishes_what_it_finds(tollgate: Tollgate) -> None:

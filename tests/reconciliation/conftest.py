@@ -52,7 +52,7 @@ CREDIT_NANO = 10**12
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(engines: EngineAddresses) -> AsyncIterator[World]:
-    """One for all tests of a module: each looks at what its own damage adds to the findings."""
+    """Build one world for all tests of a module. Each test checks what its own damage adds to the report."""
     brokers, prefix = Brokers(engines.kafka_bootstrap), unique_name()
     await create_topics(brokers, prefix, PARTITIONS, 1)
     async with AsyncExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Each kind of damage, planted on real stores, is found by the reconciler, and the request is named."""
+"""The reconciler finds each kind of damage that is planted on real stores, and names the request."""
 
 import pytest
 
@@ -77,7 +77,7 @@ async def test_a_doubled_posting(world: World) -> None:
 
 
 async def test_amounts_exchanged_between_two_charges(world: World) -> None:
-    """The sums stay what they were; only the checksum and the prices tell."""
+    """The sums stay equal. Only the checksum and the prices reveal the exchange."""
     first, second = (await world.traffic(30))[4:6]
     names = (first.request.request_id, second.request.request_id)
     sum_nano = first.amount_nano + second.amount_nano
@@ -237,7 +237,7 @@ async def test_a_time_without_damage_is_clean(world: World) -> None:
 
 
 async def test_differences_are_found_among_many(world: World) -> None:
-    """Enough records that ranges are halved before rows are read."""
+    """Send enough records that ranges are divided before rows are read."""
     events: list[TokensUsed] = [world.edge.used(request_of("acc-a"), number % 7) for number in range(5_000)]
     await world.send(*events)
     names = tuple(events[number].request.request_id for number in (0, 2_500, 4_999))

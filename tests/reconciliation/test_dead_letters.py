@@ -1,4 +1,4 @@
-"""Dead letters on real Kafka: found, explained in the reconciliation, sent again or discarded."""
+"""Dead letters on real Kafka: stored, explained in the report, retried or discarded."""
 
 import msgspec
 import pytest
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def given_up(world: World, value: bytes, count: int, partition: int = 0) -> str:
-    """The source of a message of usage.v1, once billing knows the letters that it has brought about."""
+    """Return the source of a message of usage.v1 once billing has stored its dead letters."""
     sent = await world.producer.send_and_wait(
         Topic.USAGE.named(world.prefix), value, b"the key of it", partition=partition
     )
@@ -28,7 +28,7 @@ async def given_up(world: World, value: bytes, count: int, partition: int = 0) -
 
 
 async def unpriced(world: World) -> tuple[TokensUsed, str]:
-    """An event that billing alone cannot handle, for its price version is not known, and its source."""
+    """Send an event that only billing rejects, because its price version is unknown. Return it and its source."""
     event = world.edge.used(request_of("acc-b"), 3, price_version="gpt-4o@2035-01-01.1")
     source = await given_up(world, encode(event), 1, event.stamp.partition)
     await world.send(world.edge.heartbeat())
@@ -117,7 +117,7 @@ async def test_a_retry_that_fails_again_is_a_new_dead_letter(world: World) -> No
 
 
 async def test_what_is_no_event_is_kept_as_it_came(world: World) -> None:
-    """All three give it up; nobody can tell of which boot it was, and no gap is left."""
+    """All three consumers reject it. Its boot is unknown, so no gap is left."""
     for value, shown in ((b"no \x00 json", {"text": "no \x00 json"}), (b"\xff\xfe", {"base64": "//4="})):
         source = await given_up(world, value, 3)
         details = (await world.http.get(f"/v1/dead-letters/{source}")).json()

@@ -1,4 +1,4 @@
-"""A reconciliation of a time whose usage rows have been dropped says so, and takes nothing of it for a loss."""
+"""A reconciliation of a time whose usage rows are dropped reports that, and reports no loss."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from tollgate_common.clock import utc_now
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def test_an_reconciliation_begins_where_rows_are_kept(world: World) -> None:
+async def test_a_reconciliation_begins_where_rows_are_kept(world: World) -> None:
     await world.traffic(6)
     whole = await world.reconcile()
     assert (whole.is_clean, whole.start, whole.expired_before) == (True, None, None)

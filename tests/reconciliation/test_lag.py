@@ -1,4 +1,4 @@
-"""What is not consumed yet is no alarm, and what cannot be asked is no clean reconciliation."""
+"""Lag is not a difference, and an unavailable service fails the reconciliation."""
 
 import asyncio
 
@@ -27,7 +27,7 @@ async def test_a_reconciler_that_is_not_trusted_makes_no_report(world: World, mo
         assert code in answer.json()["detail"]
 
 
-async def test_an_reconciliation_that_misses_a_service_makes_no_report(
+async def test_a_reconciliation_that_misses_a_service_makes_no_report(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with httpx.AsyncClient() as http:

@@ -1,4 +1,4 @@
-"""What cannot be rated stops its model: from the event, over the dead letters, to an edge that refuses it."""
+"""Usage that cannot be rated quarantines its model: from the event to an edge that rejects requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from reconciliation.world import World, request_of
 from tollgate_billing.catalog import handlers
 from tollgate_common.clock import utc_now
 from tollgate_common.events import encode
-from tollgate_edge.pricing.catalog import Catalog as EdgeCatalogue
+from tollgate_edge.pricing.catalog import Catalog as EdgeCatalog
 
 pytestmark = [pytest.mark.engines, pytest.mark.asyncio(loop_scope="module")]
 
@@ -20,16 +20,16 @@ REASON = "images have no price"
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def edge(world: World) -> AsyncIterator[EdgeCatalogue]:
-    """The catalog as an edge knows it, from Kafka."""
-    known = EdgeCatalogue(world.brokers, world.prefix)
+async def edge(world: World) -> AsyncIterator[EdgeCatalog]:
+    """The catalog of an edge, read from Kafka."""
+    known = EdgeCatalog(world.brokers, world.prefix)
     task = asyncio.create_task(known.topic.run())
     yield known
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
 
 
-async def until_quarantined(world: World, edge: EdgeCatalogue, reason: str) -> None:
+async def until_quarantined(world: World, edge: EdgeCatalog, reason: str) -> None:
     async def is_told() -> bool:
         return "gpt-4o" in edge.models and edge.models["gpt-4o"].quarantined == reason
 
@@ -37,7 +37,7 @@ async def until_quarantined(world: World, edge: EdgeCatalogue, reason: str) -> N
 
 
 async def test_usage_that_cannot_be_rated_stops_its_model_until_an_operator_lifts_it(
-    world: World, edge: EdgeCatalogue
+    world: World, edge: EdgeCatalog
 ) -> None:
     await until_quarantined(world, edge, "")
     used = world.edge.used(request_of("acc-a"), 5)
@@ -59,7 +59,7 @@ async def test_usage_that_cannot_be_rated_stops_its_model_until_an_operator_lift
     assert (await world.reconcile()).quarantined == ()
 
 
-async def test_what_is_no_usage_stops_no_model(world: World, edge: EdgeCatalogue) -> None:
+async def test_what_is_no_usage_stops_no_model(world: World, edge: EdgeCatalog) -> None:
     await until_quarantined(world, edge, "")
     await given_up(world, b'{"type": "tokens_used", "request": {"model": "gpt-4o"}}', 3)
     unknown = world.edge.used(request_of("acc-a"), 5, price_version="unknown@1")

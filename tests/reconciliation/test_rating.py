@@ -1,4 +1,4 @@
-"""The engine's arithmetic of `reconciliation_misrated.sql` is that of `rating.rate`, to the last nano-unit."""
+"""The SQL of `reconciliation_misrated.sql` agrees with `rating.rate` to the last nano-unit."""
 
 import random
 from collections.abc import AsyncIterator

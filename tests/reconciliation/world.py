@@ -1,4 +1,4 @@
-"""All three consumers in this process on real stores, an edge's events, and the reconciler that judges them."""
+"""All three consumers in this process on real stores, with an edge's events and the reconciler."""
 
 import asyncio
 from collections import defaultdict
@@ -39,7 +39,7 @@ ACCOUNTS = ("acc-a", "acc-b", "acc-c")
 
 @dataclass
 class Edge:
-    """One boot of an edge: stamps events partition by partition."""
+    """One boot of an edge. It stamps events per partition."""
 
     price_version: str
     prices: Prices
@@ -87,7 +87,7 @@ class Edge:
         return Void(stamp=self.stamp(Topic.USAGE, account_id), at=utc_now(), account_id=account_id, reason="too large")
 
     def heartbeat(self) -> EdgeHeartbeat:
-        """Counts what has been stamped so far, but not itself."""
+        """Build a heartbeat that counts all earlier events, but not itself."""
         sent = {topic.value: tuple(seqs) for topic, seqs in self.next_seqs.items()}
         return EdgeHeartbeat(stamp=self.stamp(Topic.REQUESTS, self.boot_id), at=utc_now(), edge="edge-1", sent=sent)
 
@@ -100,7 +100,7 @@ def request_of(account_id: str) -> RequestDimensions:
 
 @dataclass
 class Planted:
-    """What a reconciliation finds after some damage that the one before it did not."""
+    """The findings that damage adds to a report."""
 
     before: Report
     after: Report
@@ -141,7 +141,7 @@ class World:
         await self.producer.flush()
 
     async def traffic(self, requests: int) -> list[TokensUsed]:
-        """Whole requests of all accounts, a void and a heartbeat; returns what they used."""
+        """Send complete requests of all accounts, a void and a heartbeat. Return the usage events."""
         used: list[TokensUsed] = []
         for number in range(requests):
             events = self.edge.whole_request(ACCOUNTS[number % len(ACCOUNTS)], number + 1)
@@ -151,7 +151,7 @@ class World:
         return used
 
     async def reconcile(self) -> Report:
-        """Once everyone has consumed everything; whoever ended in an error is heard."""
+        """Reconcile once all consumers have read everything. Raise the error of a consumer that failed."""
         self.check()
         report = await self.reconciler.run(None, None)
         assert report.lag == ()
@@ -172,7 +172,7 @@ class World:
         await until(condition, working=self.workers)
 
     async def sql(self, statement: LiteralString, *parameters: object) -> None:
-        """As a superuser, past the ledger's triggers: damage that no service could do."""
+        """Run a statement as a superuser without the ledger's triggers, to cause damage that no service could."""
         async with self.ledger.connection() as connection:
             await connection.execute("SET LOCAL session_replication_role = replica")
             await connection.execute(statement, parameters)

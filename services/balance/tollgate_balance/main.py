@@ -25,11 +25,11 @@ from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic
 
-# As many charges a second as with more, and the process is deaf to lease calls for some 30 ms at most.
+# Larger batches do not raise the throughput. This size blocks lease calls for about 30 ms at most.
 BATCH_RECORDS = 2_000
-# For a batch of each partition, the lanes of lease calls, and whoever asks for a balance.
+# Enough for a batch of each partition, the lanes of lease calls, and reads of balances.
 CONNECTIONS = 20
-# A customer's balance is that much older for it, and a busy topic's batches far fewer.
+# A balance is up to this much older, and a busy topic needs far fewer batches.
 GATHER_MS = 50
 
 
@@ -51,7 +51,7 @@ async def serve(settings: BalanceSettings) -> None:
         session_timeout_ms=session_timeout_ms,
     )
     usage = UsageConsumer(consumer, pool, dead_letters)
-    # A group of its own: a rebalance of one topic is no business of the other.
+    # A separate group, so that a rebalance of one topic does not stop the other.
     credit = create_credits_consumer(
         brokers,
         f"{group}.credits",
@@ -94,7 +94,7 @@ async def migrate(settings: BalanceSettings) -> list[str]:
 
 
 def first_of(*checks: Callable[[], str | None]) -> Callable[[], str | None]:
-    """The first thing that any of the service's parts waits for."""
+    """Return a check that reports the first thing that any part of the service waits for."""
     return lambda: next((waiting_for for check in checks if (waiting_for := check())), None)
 
 

@@ -52,7 +52,7 @@ async def serve(settings: BillingSettings) -> None:
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         seeded = await handlers.seed(pool, settings.price_provider_ids, utc_now())
         if seeded is not None:
-            log.info("the catalog was empty: %s", summary(seeded))
+            log.info("filled the empty catalog: %s", summary(seeded))
         client = await clickhouse.connect(settings.clickhouse_url.get_secret_value())
         stack.push_async_callback(client.close)
         producer = await stack.enter_async_context(create_producer(brokers))
@@ -91,7 +91,7 @@ async def serve(settings: BillingSettings) -> None:
 
 
 def create_credential(settings: BillingSettings) -> ServiceCredential | None:
-    """What billing shows to other services."""
+    """Return the credential that billing presents to other services, or None without the internal token."""
     if settings.internal_token is None:
         return None
     return ServiceCredential("billing", settings.internal_token.get_secret_value(), settings.accounts_url)
@@ -106,10 +106,11 @@ def create_reconciler(
     credential: ServiceCredential | None,
     group: str,
 ) -> Reconciler | None:
-    """None where the settings do not say how to reach those who are to be reconciled."""
+    """Build the reconciler. Return None if the settings it needs are missing."""
     if credential is None or settings.balance_url is None or settings.analytics_url is None:
         log.warning(
-            "nothing is reconciled: %s", "set TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL"
+            "reconciliation is off; to enable it, set %s",
+            "TOLLGATE_INTERNAL_TOKEN, TOLLGATE_BALANCE_URL, TOLLGATE_ANALYTICS_URL",
         )
         return None
     brokers, prefix = settings.brokers, settings.topic_prefix
@@ -140,12 +141,12 @@ async def import_prices(settings: BillingSettings, _arguments: argparse.Namespac
 def summary(done: handlers.PriceImport) -> str:
     return (
         f"{len(done.added)} price versions added, {len(done.unchanged)} models unchanged, "
-        f"{len(done.kept)} keep an operator's price, {len(done.left_out)} cannot be priced exactly and are left out"
+        f"{len(done.kept)} keep an operator's price, {len(done.left_out)} left out because their price is not exact"
     )
 
 
 IMPORT = cli.Command[BillingSettings](
-    "import-prices", "add the bundled prices that are new or have changed", lambda _parser: None, import_prices
+    "import-prices", "add the new and changed prices of the bundled price data", lambda _parser: None, import_prices
 )
 
 if __name__ == "__main__":

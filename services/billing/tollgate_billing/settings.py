@@ -1,4 +1,4 @@
-"""The billing service's environment."""
+"""The environment of the billing service."""
 
 from pydantic import Field, SecretStr, field_validator
 
@@ -10,24 +10,26 @@ class BillingSettings(ConsumerSettings):
     postgres_dsn: SecretStr = Field(description="the catalog's database, postgresql://user:password@host:port/name")
     clickhouse_url: SecretStr = Field(description="the charges' database, http://user:password@host:port/name")
     operator_token: SecretStr | None = Field(
-        None, min_length=16, description="bearer secret of those who set prices; without it nobody can"
+        None,
+        min_length=16,
+        description="the secret that operators present to change the catalog; their access tokens work without it",
     )
     internal_token: SecretStr | None = Field(
         None,
         min_length=32,
-        description="the secret that the reconciler shows to other services; without it none is made",
+        description="the secret that billing presents to other services; reconciliation needs it",
     )
     balance_url: str | None = Field(
-        None, pattern="^https?://", description="where the reconciler finds the balance service"
+        None, pattern="^https?://", description="the address of the balance service; reconciliation needs it"
     )
-    analytics_url: str | None = Field(None, pattern="^https?://", description="where it finds the analytics service")
+    analytics_url: str | None = Field(
+        None, pattern="^https?://", description="the address of the analytics service; reconciliation needs it"
+    )
     reconciliation_interval_s: float = Field(
-        30, ge=1, le=86_400, description="from the end of one reconciliation to the next one's begin"
+        30, ge=1, le=86_400, description="seconds from the end of one reconciliation to the start of the next"
     )
-    reconciliation_days: float = Field(1, gt=0, le=3650, description="how far back the continuous reconciliation looks")
-    abandoned_after_s: float = Field(
-        900, ge=0, description="a request that is open for longer is listed as never closed"
-    )
+    reconciliation_days: float = Field(1, gt=0, le=3650, description="days that the continuous reconciliation covers")
+    abandoned_after_s: float = Field(900, ge=0, description="seconds after which an open request counts as abandoned")
     price_providers: str = Field(
         "openai", description="providers whose models are imported from genai-prices, separated by commas"
     )
@@ -38,7 +40,7 @@ class BillingSettings(ConsumerSettings):
         known = provider_ids()
         for name in value.split(","):
             if name not in known:
-                raise ValueError(f"{name!r} is no provider of genai-prices; there are {', '.join(known)}")
+                raise ValueError(f"{name!r} is not a provider of genai-prices; expected one of {', '.join(known)}")
         return value
 
     @property

@@ -1,0 +1,1 @@
+"""Balances, grants, ledger entries and budgets over HTTP."""

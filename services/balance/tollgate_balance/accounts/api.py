@@ -18,7 +18,7 @@ from tollgate_common.http import expect_stores_away, problems
 from tollgate_common.postgres.connection import Pool
 
 MAX_PAGE = 1000
-# What the balance lists as expiring; who has more grants reads them page by page.
+# Expiring grants in a balance. Further ones are in the pages of /v1/grants.
 MAX_EXPIRING = 100
 
 
@@ -29,7 +29,7 @@ class Page(BaseModel):
 
 
 class GrantsPage(Page):
-    open: bool = Field(default=False, description="only grants of which something remains")
+    open: bool = Field(default=False, description="only grants with a remainder")
     cursor: str = Field(store.LAST_ID, min_length=1, max_length=128, pattern="^[!-~\x7f]+$")
 
 
@@ -51,8 +51,12 @@ class AccountReader:
             account = await ledger.read_account(connection, account_id)
             grants = await store.read_grants(connection, account_id, store.LAST_ID, MAX_EXPIRING, only_open=True)
         if account is None and must_exist:
-            raise Problem(404, "account_not_found", "no credit and no usage of such an account was ever posted")
-        # A key may be used before the first credit: its account then has nothing.
+            raise Problem(
+                404,
+                "account_not_found",
+                f"no credit or usage was ever posted for the account {account_id!r}; check the account id",
+            )
+        # A key may be used before the first credit. Its account then has a balance of 0.
         return schemas.balance(account or Account(account_id, 0, 0), grants)
 
     async def grants(self, account_id: str, page: GrantsPage) -> schemas.Grants:
@@ -78,7 +82,7 @@ class AccountReader:
         )
 
     async def budgets(self, account_id: str, key: KeyRecord | None) -> schemas.Budgets:
-        """Of a key; without one, of all that were used in their current periods."""
+        """Return the budgets of a key, or without a key all budgets that were used in their current periods."""
         async with store.snapshot(self._pool) as connection:
             rows = (
                 await store.read_current_budgets(connection, account_id)

@@ -1,4 +1,4 @@
-"""What accounts look like over HTTP. Each amount is there in nano-units, and as a decimal number in `currency`."""
+"""Response bodies for accounts. Each amount is in nano-units, and as a decimal number in `currency`."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,26 +24,26 @@ class Expiring(BaseModel):
 
 
 class Balance(BaseModel):
-    """`available` is what is posted and not held by leases."""
+    """A balance. `available` is the posted credit that no lease holds."""
 
     account_id: str
     currency: Literal["USD"] = CURRENCY
     posted_nano: int
     held_nano: int
     available_nano: int
-    due_nano: int = Field(description="reductions and expired credit that are taken as holds come back")
+    due_nano: int = Field(description="reductions and expired credit that are taken as leases release their holds")
     posted: str
     held: str
     available: str
     due: str
-    expires: list[Expiring] = Field(description="what remains of credit that will expire, soonest first")
+    expires: list[Expiring] = Field(description="the remainders of expiring credit, soonest first")
 
 
 class Grant(BaseModel):
-    """Credit that burns by priority, lower ones first, then by expiry, then by age; `remaining` is what has not."""
+    """A grant. Grants burn by priority (lower first), then by expiry, then by age. `remaining` has not burned yet."""
 
     grant_id: str
-    source: str = Field(description="promo, payment, manual, or adjustment: what was given back")
+    source: str = Field(description="promo, payment, manual, or adjustment (credit that was given back)")
     reason: str
     state: Literal["open", "spent", "expired"]
     priority: int
@@ -67,7 +67,7 @@ class Grants(BaseModel):
 
 
 class Entry(BaseModel):
-    """One posting as the account's credit sees it: `amount` is negative where it took credit."""
+    """One posting, from the account's point of view: `amount` is negative if it took credit."""
 
     id: str
     kind: Kind
@@ -89,7 +89,7 @@ class Ledger(BaseModel):
 
 
 class BudgetView(BaseModel):
-    """A budget in its current period, of UTC. `left` is neither spent nor held by requests in flight."""
+    """A budget in its current UTC period. `left` is neither spent nor held by requests in flight."""
 
     budget_id: str
     period: BudgetPeriod
@@ -112,7 +112,7 @@ class Budgets(BaseModel):
 
 
 def balance(account: Account, grants: Sequence[dict[str, Any]]) -> Balance:
-    """Of an account and its open grants."""
+    """Render the balance of an account and its open grants."""
     expiring = sorted((grant for grant in grants if grant["expires_at"] is not None), key=lambda one: one["expires_at"])
     due_nano = account.due_nano + account.expiring_nano
     return Balance(
@@ -177,7 +177,7 @@ def budget(*, amount_nano: int, spent_nano: int, held_nano: int, **columns: Any)
 
 
 def cursor_of(row: dict[str, Any]) -> str:
-    """The place of a posting, as a cursor."""
+    """Encode the place of a posting as a cursor."""
     return f"{(row['posted_at'] - EPOCH) // MICROSECOND}-{row['posting_id']}"
 
 

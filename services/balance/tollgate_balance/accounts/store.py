@@ -1,4 +1,4 @@
-"""What owners and operators read: balances, grants, pages of the ledger, budgets. Each answer is from one snapshot."""
+"""Reads for owners and operators: grants, pages of the ledger, budgets. Each response is from one snapshot."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,13 +12,13 @@ from tollgate_balance.ledger.accounts import Kind
 from tollgate_common.events import Budget
 from tollgate_common.postgres.connection import Connection, Pool
 
-# After every id that there may be.
+# Sorts after every possible id.
 LAST_ID = "\x7f"
 MAX_BUDGETS = 1_000
 
 
 class Place(NamedTuple):
-    """Where a page of the ledger goes on: below this posting."""
+    """The posting that a page of the ledger continues below."""
 
     posted_at: datetime
     posting_id: int
@@ -38,7 +38,7 @@ async def snapshot(pool: Pool) -> AsyncIterator[Connection]:
 async def read_postings(
     connection: Connection, account_id: str, *, kind: Kind | None, start: datetime, before: Place, limit: int
 ) -> list[DictRow]:
-    """Postings since `start` and below `before`, newest first; of one kind, or of all."""
+    """Read postings since `start` and below `before`, newest first, of one kind or of all."""
     statement = "read_postings" if kind in (None, Kind.USAGE) else "read_postings_beside_usage"
     parameters = {
         "account_id": account_id,
@@ -48,21 +48,21 @@ async def read_postings(
         "before_id": before.posting_id,
         "limit": limit,
     }
-    # Planned with its values: which index serves depends on the kind.
+    # Planned with the parameters' values, because the right index depends on the kind.
     return await (await connection.execute(SQL[statement], parameters, prepare=False)).fetchall()
 
 
 async def read_grants(
     connection: Connection, account_id: str, before: str, limit: int, *, only_open: bool
 ) -> list[DictRow]:
-    """Grants with ids below `before`, newest first, with what remains of each by now."""
+    """Read grants with ids below `before`, newest first, with their current remainders."""
     parameters = {"account_id": account_id, "before": before, "limit": limit, "only_open": only_open}
-    # Planned with its values, too: only then is an account of many spent grants read by its open ones.
+    # Planned with the parameters' values, so that spent grants, however many, are not read.
     return await (await connection.execute(SQL["read_grants"], parameters, prepare=False)).fetchall()
 
 
 async def read_budgets(connection: Connection, account_id: str, budgets: Sequence[Budget]) -> list[DictRow]:
-    """Of these budgets, in their order."""
+    """Read the spending and holds of these budgets, in their order."""
     parameters = {
         "account_id": account_id,
         "budget_ids": [budget.budget_id for budget in budgets],
@@ -73,6 +73,6 @@ async def read_budgets(connection: Connection, account_id: str, budgets: Sequenc
 
 
 async def read_current_budgets(connection: Connection, account_id: str) -> list[DictRow]:
-    """Those of the account under which something was granted in their current period."""
+    """Read the account's budgets that have a grant in their current period."""
     parameters = {"account_id": account_id, "limit": MAX_BUDGETS}
     return await (await connection.execute(SQL["read_current_budgets"], parameters)).fetchall()

@@ -1,0 +1,1 @@
+"""Budget windows: the amount, spending and holds of a budget in one period."""

@@ -1,4 +1,4 @@
-"""Budgets: what they allot, and what of it is spent and held."""
+"""Budget windows, as rows of `allotments`."""
 
 from collections.abc import Collection, Iterable
 from datetime import timedelta
@@ -19,7 +19,7 @@ class Named(NamedTuple):
 
 
 async def open_current(connection: Connection, budgets: Iterable[tuple[str, Budget]]) -> dict[Named, BudgetWindow]:
-    """What budgets of locked accounts allot to their current periods; a period that begins has nothing spent."""
+    """Open and return the current windows of budgets of locked accounts. A new window has nothing spent."""
     amounts = {
         Named(account_id, budget.budget_id, budget.period.value): budget.amount_nano for account_id, budget in budgets
     }
@@ -37,7 +37,7 @@ async def open_current(connection: Connection, budgets: Iterable[tuple[str, Budg
 
 
 async def read_windows(connection: Connection, window_ids: Collection[int]) -> dict[int, BudgetWindow]:
-    """Of locked accounts."""
+    """Read windows of locked accounts, by id."""
     if not window_ids:
         return {}
     cursor = await connection.execute(SQL["read_windows"], {"window_ids": list(window_ids)})

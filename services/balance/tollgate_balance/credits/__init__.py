@@ -1,0 +1,1 @@
+"""Credit: how it is granted, adjusted and burned."""

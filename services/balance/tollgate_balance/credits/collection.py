@@ -1,4 +1,4 @@
-"""What every change of an account ends with: what is due and what has expired is taken, then the row is saved."""
+"""The end of every change of an account: take due reductions and expired credit, then save the account."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
@@ -11,26 +11,26 @@ from tollgate_balance.ledger.accounts import EXPIRED_TO, Account, Kind, LedgerAc
 from tollgate_common.clock import utc_now
 from tollgate_common.postgres.connection import Connection
 
-EXPIRED = Counter("tollgate_balance_expired_nano", "Credit that expired, posted as such.")
+EXPIRED = Counter("tollgate_balance_expired_nano", "Expired credit that was posted.")
 
 Grants = Mapping[str, Collection[CreditGrant]]
 
 
 async def read_expiring(connection: Connection, accounts: Iterable[Account]) -> Grants:
-    """The open grants of those locked accounts on which something expires: few, so that the others cost nothing."""
+    """Read the open grants of the locked accounts with expiring credit. Other accounts cost nothing."""
     account_ids = [account.account_id for account in accounts if account.expiring_nano]
     return await store.read_open(connection, account_ids) if account_ids else {}
 
 
 async def save_taken(connection: Connection, accounts: Sequence[Account]) -> None:
-    """Take what is due and what has expired from locked accounts, then save them."""
+    """Take due reductions and expired credit from locked accounts, then save them."""
     grants = await read_expiring(connection, accounts)
     collected = [take(open_portfolio(account, grants.get(account.account_id, ()))) for account in accounts]
     await save_collected(connection, collected, grants)
 
 
 async def save_collected(connection: Connection, collected: Sequence[Collected], before: Grants) -> None:
-    """Save portfolios and post what was taken; `before` are their grants as they are stored."""
+    """Save portfolios and post what was taken. `before` has their grants as stored."""
     taken_nano = {portfolio.account.account_id: taken_nano for portfolio, taken_nano in collected if taken_nano}
     if taken_nano:
         await ledger.take_due(connection, taken_nano)

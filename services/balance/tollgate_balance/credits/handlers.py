@@ -1,4 +1,4 @@
-"""Grants and adjustments."""
+"""Grants and adjustments of credit. Each is one transaction."""
 
 import psycopg
 
@@ -12,16 +12,16 @@ from tollgate_common.errors import Poison
 from tollgate_common.events import CreditAdjusted, CreditGranted
 from tollgate_common.postgres.connection import Connection, Pool
 
-# That of a grant of which none is told.
+# The priority of credit whose event names none.
 DEFAULT_PRIORITY = 100
 
 
 async def grant_credit(pool: Pool, grant: CreditGranted) -> None:
-    """Post a grant, once however often it comes.
+    """Post a grant exactly once, however often it arrives.
 
     Raises:
-        Poison: it can never be posted.
-        psycopg.OperationalError: the database is away.
+        Poison: the grant can never be posted.
+        psycopg.OperationalError: the database is unavailable.
     """
     check_grant(grant)
     new = CreditGrant(
@@ -49,18 +49,18 @@ async def grant_credit(pool: Pool, grant: CreditGranted) -> None:
                 known = await store.read_grant(connection, grant.grant_id)
                 _check_repeated(grant.grant_id, known, (grant.account_id, grant.amount_nano, grant.source))
     except psycopg.DataError as error:
-        raise Poison(f"a grant that cannot be stored: {error}") from error
+        raise Poison(f"grant {grant.grant_id} cannot be stored: {error}") from error
 
 
 async def adjust_credit(pool: Pool, adjustment: CreditAdjusted) -> None:
-    """Post an adjustment, once however often it comes.
+    """Post an adjustment exactly once, however often it arrives.
 
-    A reduction takes at most what is available. The rest is due, and is taken from whatever becomes available next:
-    a hold that comes back or new credit.
+    A reduction takes at most the available credit. The rest is due and is taken from the credit that becomes available
+    next: a released hold or a new grant.
 
     Raises:
-        Poison: it can never be posted.
-        psycopg.OperationalError: the database is away.
+        Poison: the adjustment can never be posted.
+        psycopg.OperationalError: the database is unavailable.
     """
     check_adjustment(adjustment)
     account_id, amount_nano = adjustment.account_id, adjustment.amount_nano
@@ -76,11 +76,11 @@ async def adjust_credit(pool: Pool, adjustment: CreditAdjusted) -> None:
             else:
                 await _raise_credit(connection, account, adjustment)
     except psycopg.DataError as error:
-        raise Poison(f"an adjustment that cannot be stored: {error}") from error
+        raise Poison(f"adjustment {adjustment.adjustment_id} cannot be stored: {error}") from error
 
 
 async def _raise_credit(connection: Connection, account: Account, adjustment: CreditAdjusted) -> None:
-    """What is given back burns like a grant that never expires."""
+    """Post a positive adjustment. It burns like a grant that never expires."""
     new = CreditGrant(
         adjustment.adjustment_id,
         adjustment.account_id,
@@ -99,13 +99,13 @@ async def _raise_credit(connection: Connection, account: Account, adjustment: Cr
         adjustment.at,
     )
     if not await _add_credit(connection, account, new, posting, adjustment.reason):
-        raise Poison(f"{adjustment.adjustment_id} is the id of a grant")
+        raise Poison(f"{adjustment.adjustment_id} is already the id of a grant; an adjustment needs an id of its own")
 
 
 async def _add_credit(
     connection: Connection, account: Account, new: CreditGrant, posting: Posting, reason: str
 ) -> bool:
-    """Add a grant to a locked account, and take from it what is due; False if a grant of its id is known."""
+    """Add a grant to a locked account and take due reductions from it. Return False if the grant's id is known."""
     if not await store.add_grant(connection, new, reason):
         return False
     await ledger.add_postings(connection, [posting])
@@ -117,6 +117,6 @@ async def _add_credit(
     return True
 
 
-def _check_repeated(what: str, known: tuple[object, ...], told: tuple[object, ...]) -> None:
-    if known != told:
-        raise Poison(f"{what} is known with another account, amount or source")
+def _check_repeated(what: str, known: tuple[object, ...], given: tuple[object, ...]) -> None:
+    if known != given:
+        raise Poison(f"{what} was posted before with {known}, and now arrived with {given}")

@@ -1,12 +1,12 @@
-"""How credit burns and expires: pure, so that models can run it.
+"""How credit burns and expires. Pure, so that models can run it.
 
-What is taken from an account, by usage or a reduction, burns its grants: by priority, then expiry, then age. A taking
-changes no grant. It is counted in the account's `unburned_nano`, and burns before anything that depends on what remains
-of each grant: a new grant, an expiry, a report. Burning later is burning the same, for the order is total and nothing
-comes between. So posting a batch of usage costs the same, however many grants an account has.
+Usage and reductions burn an account's grants by priority, then expiry, then age. Taking credit changes no grant; it
+increases the account's `unburned_nano`, which burns before the next operation that depends on the remainders (a new
+grant, an expiry, a report). Deferring is safe, because the order is total and nothing happens in between. The cost of
+posting a batch of usage does not depend on the number of grants.
 
-Always: `posted = Σ remaining - unburned`, and `posted >= held >= 0`. Expiry takes at most what is available, and the
-rest as holds come back, unless the usage that they were for burns it before; until then nothing is available.
+Invariants: `posted = Σ remaining - unburned`, and `posted >= held >= 0`. Expiry takes at most the available credit, and
+the rest as holds are released, unless the usage behind those holds burns it first. Until then nothing is available.
 """
 
 from collections.abc import Collection, Iterable
@@ -20,7 +20,7 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class CreditGrant(NamedTuple):
-    """`remaining_nano` is what burning has left of it; `expired_nano` is what its expiry has taken so far."""
+    """A grant. `remaining_nano` is left after burning; `expired_nano` is what its expiry has taken so far."""
 
     grant_id: str
     account_id: str
@@ -34,12 +34,12 @@ class CreditGrant(NamedTuple):
 
     @property
     def place(self) -> tuple[int, datetime, datetime, str]:
-        """Where it stands in the order of burning; the id decides between equals."""
+        """The position in the order of burning. The id decides between equal grants."""
         return self.priority, self.expires_at or NEVER, self.granted_at, self.grant_id
 
 
 class CreditPortfolio(NamedTuple):
-    """An account and those of its grants of which something remains, in the order of burning."""
+    """An account and its grants with a remainder, in the order of burning."""
 
     account: Account
     grants: tuple[CreditGrant, ...]
@@ -48,7 +48,7 @@ class CreditPortfolio(NamedTuple):
 class Collected(NamedTuple):
     portfolio: CreditPortfolio
     taken_nano: int
-    """What reductions took; what expiry took stands in the grants."""
+    """The amount that reductions took. The amounts that expiry took are in the grants."""
 
 
 def open_portfolio(account: Account, grants: Iterable[CreditGrant]) -> CreditPortfolio:
@@ -56,10 +56,10 @@ def open_portfolio(account: Account, grants: Iterable[CreditGrant]) -> CreditPor
 
 
 def burn(portfolio: CreditPortfolio) -> CreditPortfolio:
-    """Burn what was taken from the account since.
+    """Burn the amount that was taken from the account since the last burn.
 
     Raises:
-        Damaged: more was taken than its grants had.
+        Damaged: more was taken than the grants contained.
     """
     left_nano, grants = portfolio.account.unburned_nano, []
     for grant in portfolio.grants:
@@ -67,21 +67,21 @@ def burn(portfolio: CreditPortfolio) -> CreditPortfolio:
         left_nano -= burned_nano
         grants.append(grant._replace(remaining_nano=grant.remaining_nano - burned_nano))
     if left_nano:
-        raise Damaged(f"account {portfolio.account.account_id} has spent {left_nano} more than was granted")
+        raise Damaged(f"account {portfolio.account.account_id} has spent {left_nano} nano-units more than was granted")
     return CreditPortfolio(
         portfolio.account._replace(unburned_nano=0, expiring_nano=_expiring_nano(grants)), tuple(grants)
     )
 
 
 def add(portfolio: CreditPortfolio, grant: CreditGrant) -> CreditPortfolio:
-    """Add credit. What was taken before burns first: it was taken from the grants that there were."""
+    """Add credit. Earlier usage burns first, because it was taken from the earlier grants."""
     account, grants = burn(portfolio)
     account = account._replace(posted_nano=account.posted_nano + grant.remaining_nano)
     return open_portfolio(account, (*grants, grant))
 
 
 def expire(portfolio: CreditPortfolio, grant_ids: Collection[str]) -> CreditPortfolio:
-    """Mark grants of which something remains as expired; `collect_all` takes it."""
+    """Mark grants that have a remainder as expired. `collect_all` takes the remainder."""
     account, grants = burn(portfolio)
     marked = tuple(
         grant._replace(is_expired=True) if grant.grant_id in grant_ids and grant.remaining_nano else grant
@@ -91,9 +91,9 @@ def expire(portfolio: CreditPortfolio, grant_ids: Collection[str]) -> CreditPort
 
 
 def collect_all(portfolio: CreditPortfolio) -> Collected:
-    """Take from what is available what is due, then what remains of expired grants.
+    """Take due reductions from available credit, then the remainders of expired grants.
 
-    In this order, for what is due burns what has expired first, and leaves more to the account's owner.
+    Reductions come first, because they burn expired credit first, which leaves more to the account's owner.
     """
     account, taken_nano = collect(portfolio.account)
     account, grants = burn(CreditPortfolio(account, portfolio.grants))
@@ -110,7 +110,7 @@ def collect_all(portfolio: CreditPortfolio) -> Collected:
 
 
 def take(portfolio: CreditPortfolio) -> Collected:
-    """As `collect_all`, but while nothing expires grants are neither needed nor changed."""
+    """Do the same as `collect_all`, but neither need nor change grants while nothing expires."""
     if portfolio.account.expiring_nano:
         return collect_all(portfolio)
     account, taken_nano = collect(portfolio.account)

@@ -1,4 +1,4 @@
-"""Grants, and what remains of them."""
+"""Grants and their remainders, as rows."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from tollgate_common.postgres.connection import Connection
 
 
 async def add_grant(connection: Connection, grant: CreditGrant, reason: str) -> bool:
-    """False if a grant of this id is there already."""
+    """Insert a grant. Return False if its id exists."""
     cursor = await connection.execute(
         SQL["add_grant"],
         {
@@ -27,13 +27,13 @@ async def add_grant(connection: Connection, grant: CreditGrant, reason: str) -> 
 
 
 async def read_grant(connection: Connection, grant_id: str) -> tuple[str, int, str]:
-    """Account, amount and source."""
+    """Return the account, the amount and the source of a grant."""
     row = await one(await connection.execute(SQL["read_grant"], {"id": grant_id}))
     return row["account_id"], row["amount_nano"], row["source"]
 
 
 async def read_open(connection: Connection, account_ids: Collection[str]) -> dict[str, list[CreditGrant]]:
-    """Of locked accounts, the grants of which something remains."""
+    """Read the grants of locked accounts that have a remainder."""
     cursor = await connection.execute(SQL["read_open_grants"], {"account_ids": list(account_ids)})
     grants: dict[str, list[CreditGrant]] = defaultdict(list)
     for row in await cursor.fetchall():
@@ -59,6 +59,6 @@ async def read_accounts_to_expire(connection: Connection, limit: int) -> list[st
 
 
 async def read_to_expire(connection: Connection, account_ids: Collection[str]) -> set[str]:
-    """The grants of locked accounts whose time has come."""
+    """Read the grants of locked accounts that have reached their expiry time."""
     cursor = await connection.execute(SQL["read_grants_to_expire"], {"account_ids": list(account_ids)})
     return {row["grant_id"] for row in await cursor.fetchall()}

@@ -1,0 +1,1 @@
+"""Statements that all packages share."""

@@ -1,7 +1,7 @@
-"""What every part of the store shares.
+"""The statements of `sql/`, by the name of their file.
 
-Lists of a batch are sent in binary (`%(name)b` in the statements): as text each item would be searched for what must be
-escaped, which costs more than all else about a statement.
+Statements take the lists of a batch in binary (`%(name)b`). In text format every item would be scanned for characters
+to escape, which costs more than the rest of the statement.
 """
 
 from psycopg import AsyncCursor
@@ -13,7 +13,7 @@ SQL = Statements("tollgate_balance")
 
 
 async def one(cursor: AsyncCursor[DictRow]) -> DictRow:
-    """The row of a statement that always has one."""
+    """Return the row of a statement that always returns one."""
     row = await cursor.fetchone()
     assert row is not None
     return row

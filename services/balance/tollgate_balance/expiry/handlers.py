@@ -1,4 +1,4 @@
-"""Credit whose time has come."""
+"""Expiry of grants, in transactions of bounded size."""
 
 import logging
 
@@ -13,18 +13,18 @@ from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 
-# Bounds a transaction, and so how long an account waits for it.
+# Bounds a transaction, and so how long it blocks an account.
 ACCOUNTS_TOGETHER = 200
 
 
 async def expire_credit(pool: Pool) -> None:
-    """Expire every grant whose time has come by PostgreSQL's clock. It may be done twice, even at once."""
+    """Expire every grant that has reached its expiry time by PostgreSQL's clock. Concurrent calls are safe."""
     while await _expire_some(pool):
         pass
 
 
 async def _expire_some(pool: Pool) -> bool:
-    """Whether there may be more."""
+    """Expire the grants of some accounts. Return whether more may remain."""
     async with pool.connection() as connection:
         account_ids = await store.read_accounts_to_expire(connection, ACCOUNTS_TOGETHER)
         if not account_ids:
@@ -37,11 +37,11 @@ async def _expire_some(pool: Pool) -> bool:
             for account_id, account in accounts.items()
         ]
         await save_collected(connection, collected, grants)
-        # What leases hold idly comes back sooner.
+        # Ask edges to shrink idle leases, so that the held part can expire sooner.
         held = [portfolio.account.account_id for portfolio, _ in collected if portfolio.account.expiring_nano]
         if held:
             await leases.note_shortages(connection, held, SHORTAGE_DURATION)
         reach(CrashPoint.BEFORE_EXPIRY)
     reach(CrashPoint.AFTER_EXPIRY)
-    log.info("%d grants on %d accounts have expired", len(grant_ids), len(accounts))
+    log.info("expired %d grants on %d accounts", len(grant_ids), len(accounts))
     return True

@@ -1,8 +1,8 @@
-"""Lets credit expire.
+"""The loop that expires credit.
 
-Guarantee: every grant expires once, by PostgreSQL's clock, and what expiry takes from an account is posted with it.
-Crash window: none; each turn is a transaction that another turn, here or in another instance, finds done or does. While
-the database is away nothing expires, and nothing is granted either.
+Guarantee: every grant expires once, by PostgreSQL's clock, and the expired amount is posted in the same transaction.
+Crash window: none. Each turn is a transaction; the next turn, here or in another instance, finds it done or does it.
+While the database is unavailable nothing expires, and nothing is granted either.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 
-# Credit may be used for so much longer than it was granted for.
+# Credit stays usable for at most this long after its expiry time.
 EVERY_S = 1.0
 
 
@@ -24,10 +24,10 @@ class Expirer:
         self._pool = pool
 
     async def run(self) -> None:
-        """Look for what has expired until cancelled; a lost database is waited for."""
+        """Expire credit until canceled. Wait while the database is unavailable."""
         while True:
             try:
                 await expire_credit(self._pool)
             except psycopg.OperationalError as error:
-                log.warning("no credit expires while the database is away: %s", error)
+                log.warning("expiry waits for the database: %s", error)
             await asyncio.sleep(EVERY_S)

@@ -1,0 +1,1 @@
+"""Claims of clients' idempotency keys."""

@@ -1,0 +1,1 @@
+"""Credit leases: the protocol between edges and the ledger."""

@@ -1,4 +1,4 @@
-"""The life of a boot: it renews; silent for too long it is fenced; drained, its holds come back."""
+"""The life of a boot: it renews; if it is silent too long, it is fenced; once drained, its holds are released."""
 
 import logging
 from collections.abc import Collection
@@ -20,16 +20,19 @@ from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 
-FENCED = Counter("tollgate_balance_boots_fenced", "Edge processes that were declared dead.")
-RELEASED = Counter("tollgate_balance_released_nano", "Holds of dead edge processes that were released.")
+FENCED = Counter("tollgate_balance_boots_fenced", "Edge processes that were fenced because they did not renew.")
+RELEASED = Counter("tollgate_balance_released_nano", "Holds of fenced edge processes that were released.")
 
-# Bounds the transaction that releases, and so how long an account waits for it.
+# Bounds the releasing transaction, and so how long it blocks an account.
 ACCOUNTS_TOGETHER = 200
 
 
 class Renewal(NamedTuple):
-    """`shrink` are the boot's leases on accounts that ran short; `orphans` are open leases that it did not name;
-    `edges` is how many boots live."""
+    """The result of a renewal.
+
+    `shrink` lists the boot's leases on accounts that ran short. `orphans` lists open leases that the call did not name.
+    `edges` is the number of live boots.
+    """
 
     shrink: list[str]
     orphans: list[str]
@@ -56,20 +59,20 @@ async def renew(pool: Pool, boot_id: str, edge: str, named: Collection[str] | No
 
 
 async def fence_silent_boots(pool: Pool, lease: timedelta) -> None:
-    """Declare dead whoever has not renewed for the length of a lease."""
+    """Fence every boot that has not renewed for the duration of a lease."""
     async with pool.connection() as connection:
         fenced = await leases.fence_silent(connection, lease)
         if fenced:
             reach(CrashPoint.BEFORE_FENCE)
     for boot_id, edge in fenced.items():
-        log.warning("edge %s, boot %s has been silent for %s: fenced", edge, boot_id, lease)
+        log.warning("fenced boot %s of edge %s: no renewal for %s", boot_id, edge, lease)
     FENCED.inc(len(fenced))
     if fenced:
         reach(CrashPoint.AFTER_FENCE)
 
 
 async def release_drained_boots(pool: Pool, usage_topic: str) -> None:
-    """Give back what the leases of fenced boots hold, once all usage that those had acknowledged is settled."""
+    """Release the holds of fenced boots whose acknowledged usage is settled completely."""
     async with pool.connection() as connection:
         boot_ids = await leases.read_drained_boots(connection, usage_topic)
     for boot_id in boot_ids:
@@ -80,7 +83,7 @@ async def release_drained_boots(pool: Pool, usage_topic: str) -> None:
 
 
 async def _release_some(pool: Pool, boot_id: str) -> bool:
-    """Whether there may be more."""
+    """Release the holds of some accounts. Return whether more may remain."""
     async with pool.connection() as connection:
         account_ids = await leases.read_unreleased_accounts(connection, boot_id, ACCOUNTS_TOGETHER)
         if not account_ids:
@@ -96,7 +99,7 @@ async def _release_some(pool: Pool, boot_id: str) -> bool:
         reach(CrashPoint.BEFORE_RELEASE)
     reach(CrashPoint.AFTER_RELEASE)
     released_nano = sum(lease.hold_nano for own in by_account.values() for lease in own)
-    log.warning("boot %s: %d nano-units on %d accounts released", boot_id, released_nano, len(by_account))
+    log.warning("released the holds of boot %s: %d nano-units on %d accounts", boot_id, released_nano, len(by_account))
     RELEASED.inc(released_nano)
     return True
 

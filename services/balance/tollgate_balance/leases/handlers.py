@@ -1,4 +1,4 @@
-"""Lease calls of edges: all that wait, in one transaction."""
+"""Lease calls of edges: all waiting calls in one transaction."""
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
@@ -31,20 +31,20 @@ from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Problem
 from tollgate_common.postgres.connection import Connection, Pool
 
-ANSWERS = Counter("tollgate_balance_lease_requests", "Answers to lease calls.", ["call", "outcome"])
+ANSWERS = Counter("tollgate_balance_lease_requests", "Lease calls, by their outcome.", ["call", "outcome"])
 
-# How long renewals ask an account's leases to shrink after it ran short: several renewals of each edge.
+# How long renewals ask for an account's leases to shrink after it ran short. Each edge renews several times in it.
 SHORTAGE_DURATION = timedelta(seconds=30)
 
 
 async def answer_calls(pool: Pool, calls: Sequence[LeaseCall]) -> list[Answer | Problem]:
-    """Answer calls in their order, as if each were alone; a call that is at fault gets a Problem.
+    """Process calls in order, as if each ran alone. A call that is invalid gets a Problem.
 
     Raises:
-        psycopg.OperationalError: the database is away; each call may be repeated.
+        psycopg.OperationalError: the database is unavailable. Each call may be repeated.
     """
     async with pool.connection() as connection:
-        # The boots first: the fence waits for them and for nothing else, so no two transactions wait for each other.
+        # Lock the boots first. The fence waits only for boots, so two transactions cannot deadlock.
         boots = await leases.share_boots(connection, {call.boot_id for call in calls})
         accounts = await ledger.lock_accounts(connection, {call.account_id for call in calls})
         known = await leases.read_leases(connection, {call.lease_id for call in calls})
@@ -67,13 +67,13 @@ async def answer_calls(pool: Pool, calls: Sequence[LeaseCall]) -> list[Answer | 
 
 
 class Budgets(NamedTuple):
-    """What budgets allot, by the number that a lease knows it by; the current periods also by the budgets' names."""
+    """Budget windows by id, and the ids of the current windows by the budgets' names."""
 
     windows: dict[int, BudgetWindow]
     current: dict[Named, int]
 
     def of(self, lease: Lease | None, call: LeaseCall) -> BudgetWindows:
-        """What a call is about: what its lease was granted under, or what the budgets that it names allot now."""
+        """Return the windows of the call's lease, or the current windows of the budgets that a new call names."""
         if lease is not None:
             return tuple(self.windows[number] for number in lease.window_ids)
         if isinstance(call, Grant):
@@ -117,7 +117,7 @@ async def _save(connection: Connection, units: Collection["AccountUnitOfWork"], 
 
 
 class AccountUnitOfWork:
-    """Answers calls one after another on a locked account and its leases, and gathers what they change."""
+    """Applies calls to a locked account and its leases, one after another, and collects the changes to save."""
 
     def __init__(self, portfolio: CreditPortfolio, known: dict[str, Lease], boots: Boots, budgets: Budgets) -> None:
         self.before = self.portfolio = portfolio
@@ -145,7 +145,7 @@ class AccountUnitOfWork:
             for window in answer.windows:
                 number = window.window_id
                 self._budgets.windows[number] = self.counted[number] = window
-        # What came back is taken for what is due, before the next call sees it.
+        # Freed credit pays due reductions before the next call can use it.
         self.portfolio, taken_nano = take(self.portfolio._replace(account=answer.account))
         self.taken_nano += taken_nano
         return answer._replace(account=self.account)
@@ -165,12 +165,20 @@ class AccountUnitOfWork:
 
     def _problem(self, call: LeaseCall, lease: Lease | None) -> Problem | None:
         if call.boot_id not in self._boots.is_fenced:
-            return Problem(HTTPStatus.CONFLICT, "boot_not_found", "the boot has never renewed; renew it first")
+            return Problem(
+                HTTPStatus.CONFLICT, "boot_not_found", f"the boot {call.boot_id} has never renewed; renew it first"
+            )
         if lease is None and isinstance(call, Authorise):
-            return Problem(HTTPStatus.NOT_FOUND, "lease_not_found", "there is no such lease; it was never granted")
+            return Problem(
+                HTTPStatus.NOT_FOUND,
+                "lease_not_found",
+                f"the lease {call.lease_id} does not exist: it was never granted",
+            )
         if lease is not None and (lease.account_id, lease.boot_id) != (call.account_id, call.boot_id):
             return Problem(
-                HTTPStatus.CONFLICT, "lease_conflict", "the lease is another account's or boot's; draw a new lease id"
+                HTTPStatus.CONFLICT,
+                "lease_conflict",
+                f"the lease {call.lease_id} belongs to another account or boot; choose a new lease id",
             )
         asks_for_more = isinstance(call, Grant) or (lease is not None and is_extension(lease, call))
         if asks_for_more and self._boots.is_fenced[call.boot_id]:
@@ -180,5 +188,5 @@ class AccountUnitOfWork:
 
 def boot_fenced() -> Problem:
     return Problem(
-        HTTPStatus.CONFLICT, "boot_fenced", "the boot was declared dead; drop its leases, draw a new boot id"
+        HTTPStatus.CONFLICT, "boot_fenced", "the boot was fenced; drop its leases and continue with a new boot id"
     )

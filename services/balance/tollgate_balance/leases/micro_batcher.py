@@ -1,14 +1,14 @@
-"""Combines what waits: calls that come while others are being answered are answered together.
+"""Micro-batching: calls that arrive while others are in progress are processed together.
 
-One row that everybody wants is taken once for fifty calls instead of fifty times, and fifty rows cost one transaction:
-that is many times the throughput, at the same latency.
+Fifty calls for one account lock its row once instead of fifty times, and fifty accounts cost one transaction. The
+throughput rises many times, at the same latency.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-# Bounds one transaction; the rest of a long queue goes with the next.
+# Bounds one transaction. The rest of a longer queue goes into the next one.
 MAX_TOGETHER = 500
 
 CallT = TypeVar("CallT")
@@ -17,21 +17,22 @@ AnswerT = TypeVar("AnswerT")
 
 class MicroBatcher(Generic[CallT, AnswerT]):
     def __init__(self, answer: Callable[[Sequence[CallT]], Awaitable[Sequence[AnswerT]]], lanes: int = 4) -> None:
-        """Build it around `answer`, which gives an answer for each call.
+        """Build the batcher.
 
         Args:
-            answer: is called at most `lanes` times at once, and never twice at once with calls of one key.
-            lanes: so many transactions run side by side, and one that has to wait holds up its own lane only.
+            answer: processes calls and returns one result a call. At most `lanes` invocations run at once, never
+                two with calls of one key.
+            lanes: the number of transactions that run side by side. A transaction that waits delays only its lane.
         """
         self._answer = answer
         self._lanes: list[list[tuple[CallT, asyncio.Future[AnswerT]]]] = [[] for _ in range(lanes)]
         self._workers: dict[int, asyncio.Task[None]] = {}
 
     async def ask(self, key: str, call: CallT) -> AnswerT:
-        """Wait for the answer to one call.
+        """Wait for the result of one call.
 
         Raises:
-            whatever `answer` raised for all the calls that it was given with this one.
+            the error that `answer` raised for the batch that contains this call.
         """
         future: asyncio.Future[AnswerT] = asyncio.get_running_loop().create_future()
         lane = hash(key) % len(self._lanes)
@@ -44,7 +45,7 @@ class MicroBatcher(Generic[CallT, AnswerT]):
         while waiting := self._lanes[lane]:
             together, self._lanes[lane] = waiting[:MAX_TOGETHER], waiting[MAX_TOGETHER:]
             answer = self._answer([call for call, _ in together])
-            # Its error belongs to those who asked, and the queue goes on.
+            # The error goes to the callers of this batch. The next batch is not affected.
             [result] = await asyncio.gather(answer, return_exceptions=True)
             for number, (_, future) in enumerate(together):
                 if future.done():

@@ -11,7 +11,7 @@ from tollgate_common.postgres.connection import Connection
 
 
 class Boots(NamedTuple):
-    """Boots whose rows are shared until the transaction ends: whether each is fenced, and how many edges are alive."""
+    """Boots whose rows are locked in share mode until the transaction ends, and the number of live edges."""
 
     is_fenced: dict[str, bool]
     edges: int
@@ -48,7 +48,7 @@ async def save_leases(connection: Connection, leases: Collection[Lease]) -> None
         },
     )
     if cursor.rowcount != len(leases):
-        raise Damaged(f"{len(leases) - cursor.rowcount} leases belong to other accounts than those that are locked")
+        raise Damaged(f"{len(leases) - cursor.rowcount} of {len(leases)} leases belong to accounts that are not locked")
 
 
 async def note_shortages(connection: Connection, account_ids: Collection[str], lasting: timedelta) -> None:
@@ -59,7 +59,7 @@ async def note_shortages(connection: Connection, account_ids: Collection[str], l
 
 
 async def renew(connection: Connection, boot_id: str, edge: str) -> bool:
-    """False if the boot is fenced."""
+    """Renew a boot. Return False if it is fenced."""
     cursor = await connection.execute(SQL["renew_boot"], {"boot_id": boot_id, "edge": edge})
     return await cursor.fetchone() is not None
 
@@ -81,7 +81,7 @@ async def count_edges(connection: Connection) -> int:
 
 
 async def fence_silent(connection: Connection, lease: timedelta) -> dict[str, str]:
-    """Fence the boots that have not renewed for `lease`; gives each one's edge."""
+    """Fence the boots that have not renewed for `lease`. Return the edge of each."""
     cursor = await connection.execute(SQL["fence_silent_boots"], {"lease": lease})
     return {row["boot_id"]: row["edge"] for row in await cursor.fetchall()}
 

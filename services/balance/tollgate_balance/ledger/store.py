@@ -11,7 +11,7 @@ from tollgate_common.postgres import outbox
 from tollgate_common.postgres.connection import Connection
 from tollgate_common.topics import Topic
 
-# Of the columns of `Posting`, as PostgreSQL reads them in binary; an enum is sent as its text.
+# The binary types of the columns of `Posting`. An enum is sent as text.
 _POSTING_TYPES = ("text", "text", "text", "text", "int8", "text", "timestamptz", "int4", "int8")
 
 
@@ -23,7 +23,7 @@ async def add_postings(connection: Connection, postings: Iterable[Posting]) -> N
 
 
 async def lock_accounts(connection: Connection, account_ids: Collection[str]) -> dict[str, Account]:
-    """Lock the accounts until the transaction ends; those that are not there yet are opened with nothing in them."""
+    """Lock the accounts until the transaction ends. Open missing accounts with no credit."""
     accounts = await _lock(connection, account_ids)
     missing = [account_id for account_id in account_ids if account_id not in accounts]
     if missing:
@@ -38,7 +38,7 @@ async def _lock(connection: Connection, account_ids: Collection[str]) -> dict[st
 
 
 async def save_accounts(connection: Connection, accounts: Sequence[Account]) -> None:
-    """Write locked accounts, each with a new version, and tell everyone of them."""
+    """Write locked accounts, each with a new version, and add their balances to the outbox."""
     changed = [account._replace(version=account.version + 1) for account in accounts]
     await connection.execute(
         SQL["save_accounts"],
@@ -57,7 +57,7 @@ async def save_accounts(connection: Connection, accounts: Sequence[Account]) -> 
 
 
 async def take_due(connection: Connection, taken_nano: Mapping[str, int]) -> None:
-    """Post what was taken from locked accounts under their oldest reductions that are still due."""
+    """Post the amounts taken from locked accounts under their oldest due reductions."""
     await connection.execute(SQL["take_due"], {"account_ids": list(taken_nano), "amounts": list(taken_nano.values())})
 
 
@@ -67,7 +67,7 @@ async def read_account(connection: Connection, account_id: str) -> Account | Non
 
 
 async def add_adjustment(connection: Connection, adjustment: CreditAdjusted, due_nano: int) -> bool:
-    """False if an adjustment of this id is there already."""
+    """Insert an adjustment. Return False if its id exists."""
     cursor = await connection.execute(
         SQL["add_adjustment"],
         {
@@ -83,7 +83,7 @@ async def add_adjustment(connection: Connection, adjustment: CreditAdjusted, due
 
 
 async def read_adjustment(connection: Connection, adjustment_id: str) -> tuple[str, int]:
-    """Account and amount."""
+    """Return the account and the amount of an adjustment."""
     row = await one(await connection.execute(SQL["read_adjustment"], {"id": adjustment_id}))
     return row["account_id"], row["amount_nano"]
 

@@ -1,4 +1,4 @@
-"""What an event must hold beyond its type before it touches the ledger: one bad event must not stop its batch."""
+"""Checks of an event beyond its type, before it reaches the ledger. One invalid event must not stop its batch."""
 
 import re
 from datetime import datetime
@@ -12,13 +12,13 @@ _ID = re.compile(r"[!-~]{1,128}")
 
 
 def check_usage(event: UsageEvent, partition: int) -> None:
-    """Refuse what the ledger cannot hold.
+    """Check that the ledger can hold a usage event.
 
     Raises:
-        Poison: an id that is none, an amount out of range, or another partition's stamp.
+        Poison: an invalid id, an amount out of range, or the stamp of another partition.
     """
     if event.stamp.partition != partition:
-        raise Poison(f"stamped for partition {event.stamp.partition}, found in {partition}")
+        raise Poison(f"the stamp names partition {event.stamp.partition}, but the record is in partition {partition}")
     if not isinstance(event, TokensUsed):
         return
     check_id("account_id", event.request.account_id)
@@ -30,10 +30,10 @@ def check_usage(event: UsageEvent, partition: int) -> None:
 
 
 def check_grant(grant: CreditGranted) -> None:
-    """Refuse a grant that the ledger cannot hold.
+    """Check that the ledger can hold a grant.
 
     Raises:
-        Poison: an id that is none, an unknown source, an amount out of range, a time that is none or comes too early.
+        Poison: an invalid id, an unknown source, an amount out of range, an invalid time, an early expiry.
     """
     check_id("grant_id", grant.grant_id)
     check_id("account_id", grant.account_id)
@@ -41,27 +41,27 @@ def check_grant(grant: CreditGranted) -> None:
         raise Poison(f"source is {grant.source[:200]!r}; expected one of {', '.join(GRANTED_FROM)}")
     check_currency(grant.currency)
     if not 0 < grant.amount_nano <= MAX_CREDIT_NANO:
-        raise Poison(f"amount_nano is {grant.amount_nano}; a grant is 1 to {MAX_CREDIT_NANO}")
+        raise Poison(f"amount_nano is {grant.amount_nano}; expected 1 to {MAX_CREDIT_NANO}")
     check_time("at", grant.at)
     check_time("expires_at", grant.expires_at)
     if grant.expires_at is not None and grant.expires_at <= grant.at:
-        raise Poison(f"expires_at is {grant.expires_at}, which is not after {grant.at}, when it was granted")
+        raise Poison(f"expires_at is {grant.expires_at}, which is not after the time of the grant, {grant.at}")
 
 
 def check_adjustment(adjustment: CreditAdjusted) -> None:
-    """Refuse an adjustment that the ledger cannot hold.
+    """Check that the ledger can hold an adjustment.
 
     Raises:
-        Poison: an id that is none, an amount out of range, no reason.
+        Poison: an invalid id, an amount out of range, or an empty reason.
     """
     check_id("adjustment_id", adjustment.adjustment_id)
     check_id("account_id", adjustment.account_id)
     check_currency(adjustment.currency)
     if not 0 < abs(adjustment.amount_nano) <= MAX_CREDIT_NANO:
-        raise Poison(f"amount_nano is {adjustment.amount_nano}; an adjustment is ±1 to ±{MAX_CREDIT_NANO}")
+        raise Poison(f"amount_nano is {adjustment.amount_nano}; expected ±1 to ±{MAX_CREDIT_NANO}")
     check_time("at", adjustment.at)
     if not adjustment.reason.strip():
-        raise Poison("reason is empty; an adjustment says why")
+        raise Poison("reason is empty; an adjustment needs a reason")
 
 
 def check_currency(currency: str) -> None:
@@ -71,9 +71,9 @@ def check_currency(currency: str) -> None:
 
 def check_time(name: str, value: datetime | None) -> None:
     if value is not None and value.utcoffset() is None:
-        raise Poison(f"{name} is {value} without an offset from UTC, so it is no moment")
+        raise Poison(f"{name} is {value} without an offset from UTC; expected a time such as 2026-11-23T05:00:00Z")
 
 
 def check_id(name: str, value: str) -> None:
     if _ID.fullmatch(value) is None:
-        raise Poison(f"{name} is {value[:200]!r}; expected 1 to 128 printable ASCII characters without blanks")
+        raise Poison(f"{name} is {value[:200]!r}; expected 1 to 128 printable ASCII characters without spaces")

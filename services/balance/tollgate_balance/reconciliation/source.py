@@ -1,4 +1,4 @@
-"""The ledger as the reconciler sees it: `tollgate_common.reconciliation.source.ReconciliationSource`."""
+"""The ledger as a `tollgate_common.reconciliation.source.ReconciliationSource`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,7 @@ from tollgate_common.topics import Topic
 
 
 class LedgerReconciliationSource:
-    """Reads only, each answer from one snapshot."""
+    """Reads the ledger for reconciliation. Each response is from one snapshot."""
 
     def __init__(self, pool: Pool, prefix: str) -> None:
         self._pool = pool
@@ -41,7 +41,7 @@ class LedgerReconciliationSource:
         return [_boot(row) for row in rows]
 
     async def digests(self, topic: Topic, ranges: Sequence[Range]) -> Sequence[Digest]:
-        """Of usage; no other topic has postings with offsets."""
+        """Sum the postings of usage. No other topic has postings with offsets."""
         if topic is not Topic.USAGE:
             return []
         rows = await self._query(
@@ -59,7 +59,7 @@ class LedgerReconciliationSource:
         rows = await self._query("reconciliation_rows", partition=partition, start=start, end=end, limit=MAX_ROWS)
         return [Row(**row) for row in rows]
 
-    async def drifts(self, since: datetime) -> Sequence[Drift]:  # noqa: ARG002 - a balance has no beginning but the first
+    async def drifts(self, since: datetime) -> Sequence[Drift]:  # noqa: ARG002 - balances are proven from the whole ledger
         return [
             Drift(
                 what=row["what"],

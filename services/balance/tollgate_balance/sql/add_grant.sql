@@ -1,4 +1,4 @@
--- No row back means that the grant is known. Nothing of it has burned yet.
+-- Insert a grant, none of which has burned. No row is returned if its id exists.
 INSERT INTO grants (grant_id, account_id, amount_nano, remaining_nano, source, reason, priority, granted_at, expires_at)
 VALUES (
     %(grant_id)s, %(account_id)s, %(amount_nano)s, %(amount_nano)s, %(source)s, %(reason)s, %(priority)s, %(at)s,

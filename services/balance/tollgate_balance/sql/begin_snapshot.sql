@@ -1,2 +1,2 @@
--- What the statements of this transaction read belongs together.
+-- All statements of this transaction read one snapshot.
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY

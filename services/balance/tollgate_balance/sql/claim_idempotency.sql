@@ -1,6 +1,6 @@
--- Claim a client's idempotency key: if it is new or older than a day, if this is the same call again, or if the edge that holds it was
--- fenced before it had kept an answer. Such an edge charges nothing any more, for it keeps the answer before it charges.
--- No row back means that another request has it.
+-- Claim a client's idempotency key. The claim succeeds if the key is new or older than a day, if the same call repeats,
+-- or if the edge that has the claim was fenced before it stored a response. Such an edge charges nothing any more,
+-- because an edge stores the response before it charges. No row is returned if another request has the claim.
 INSERT INTO idempotency_claims (claim_id, boot_id, token, fingerprint)
 VALUES (%(claim_id)s, %(boot_id)s, %(token)s, %(fingerprint)s)
 ON CONFLICT (claim_id) DO UPDATE

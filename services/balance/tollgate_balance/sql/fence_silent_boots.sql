@@ -1,5 +1,5 @@
--- The one statement that declares a boot dead, by PostgreSQL's clock. FOR UPDATE, because a grant's key-share lock lets a
--- mere UPDATE pass; after waiting for one, or for a renewal, the condition is looked at again.
+-- The only statement that fences boots, by PostgreSQL's clock. FOR UPDATE, because a grant's key-share lock would let a
+-- plain UPDATE pass. After it waits for a grant or a renewal, PostgreSQL evaluates the condition again.
 WITH silent AS (
     SELECT boot_id FROM boots
     WHERE fenced_at IS NULL AND renewed_at < now() - %(lease)s

@@ -1,2 +1,2 @@
--- Nothing of this boot is left to release.
+-- Record that the boot has no holds left to release.
 UPDATE boots SET released_at = now() WHERE boot_id = %(boot_id)s AND released_at IS NULL

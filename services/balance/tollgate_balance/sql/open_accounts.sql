@@ -1,4 +1,4 @@
--- Usage may come before any credit, and someone else may open the account at the same time.
+-- Open accounts. Usage may arrive before any credit, and another transaction may open an account at the same time.
 INSERT INTO accounts (account_id)
 SELECT account_id FROM unnest(%(account_ids)b::text[]) AS missing (account_id)
 ORDER BY account_id COLLATE "C"

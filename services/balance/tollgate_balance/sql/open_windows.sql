@@ -1,5 +1,5 @@
--- The current periods, in UTC, of the budgets that grants name; a budget that has been changed is changed here. The caller
--- holds the locks of the accounts. Names each budget once.
+-- Open the current UTC windows of the budgets that grants name, and update the amounts of changed budgets. The caller
+-- holds the locks of the accounts and names each budget once.
 INSERT INTO allotments (account_id, budget_id, period, begins_at, ends_at, amount_nano)
 SELECT account_id, budget_id, period,
     CASE period WHEN 'total' THEN 'epoch' ELSE date_trunc(period, now(), 'UTC') END,

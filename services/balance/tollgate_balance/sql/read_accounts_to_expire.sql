@@ -1,4 +1,4 @@
--- Some of the accounts with grants whose time has come, by PostgreSQL's clock; those that wait longest first.
+-- Read some accounts with grants that have reached their expiry time by PostgreSQL's clock, longest overdue first.
 SELECT account_id FROM grants
 WHERE expires_at <= now() AND expired_at IS NULL AND remaining_nano > 0
 GROUP BY account_id

@@ -1,2 +1,2 @@
--- To tell a repeated adjustment from another one under the same id.
+-- Distinguish a repeated adjustment from a different one with the same id.
 SELECT account_id, amount_nano FROM adjustments WHERE adjustment_id = %(id)s

@@ -1,4 +1,4 @@
--- What is spent and held of budgets in their current periods; of those that no grant has named yet, nothing.
+-- Read the spending and holds of budgets in their current periods: 0 for budgets that no grant has named yet.
 SELECT budget_id, period, amount_nano, coalesce(spent_nano, 0) AS spent_nano, coalesce(held_nano, 0) AS held_nano,
     CASE period
         WHEN 'day' THEN (date_trunc('day', now() AT TIME ZONE 'UTC') + interval '1 day') AT TIME ZONE 'UTC'

@@ -1,5 +1,5 @@
--- Fenced boots whose acknowledged usage the ledger has consumed, all of it: past the stored end of every partition. A
--- partition that nobody has begun to consume has no row and counts as not consumed.
+-- Read fenced boots whose acknowledged usage is consumed completely: past the stored end of every partition. A
+-- partition that no consumer has started has no row and counts as not consumed.
 SELECT boot_id FROM boots
 WHERE fenced_at IS NOT NULL AND released_at IS NULL AND usage_ends IS NOT NULL AND NOT EXISTS (
     SELECT FROM unnest(usage_ends) WITH ORDINALITY AS ends (end_offset, number)

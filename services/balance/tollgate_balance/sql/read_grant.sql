@@ -1,2 +1,2 @@
--- To tell a repeated grant from another one under the same id.
+-- Distinguish a repeated grant from a different one with the same id.
 SELECT account_id, amount_nano, source FROM grants WHERE grant_id = %(id)s

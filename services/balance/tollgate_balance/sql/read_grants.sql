@@ -1,6 +1,6 @@
--- A page of an account's grants, newest first, with what remains of each once what was taken since has burned: from the
--- open ones in the order of `tollgate_balance.grants`, added up to where that ends. Who wants only open ones says it of
--- either row, so that an account's spent grants, however many, are not read.
+-- Read a page of an account's grants, newest first, with their remainders after unburned usage is deducted from the
+-- open ones in the order of `tollgate_balance.credits.portfolio`. The filter for open grants applies to both tables, so
+-- that spent grants, however many, are not read.
 WITH burning AS (
     SELECT grant_id,
         (remaining_nano - least(remaining_nano, greatest(0, unburned_nano - before_nano)))::bigint AS remaining_nano

@@ -1,2 +1,2 @@
--- What the request that holds a claim asked for, and its answer if it has one by now.
+-- Read the fingerprint of the request that has a claim, and its response if it is stored.
 SELECT fingerprint, answer FROM idempotency_claims WHERE claim_id = %(claim_id)s

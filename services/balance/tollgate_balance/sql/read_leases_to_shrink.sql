@@ -1,4 +1,4 @@
--- What a boot has open on accounts, or under budgets, that ran short. From the shortages, for they are few.
+-- Read a boot's open leases on accounts, or under budgets, that ran short. It starts from the shortages, which are few.
 SELECT lease_id FROM shortages
 JOIN leases ON leases.account_id = shortages.account_id AND leases.boot_id = %(boot_id)s AND leases.state = 'open'
 WHERE shortages.until > now()

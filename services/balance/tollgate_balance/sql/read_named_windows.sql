@@ -1,4 +1,4 @@
--- The current periods of the budgets that grants name, after `open_windows`.
+-- Read the current windows of the budgets that grants name, after `open_windows`.
 SELECT allotment_id AS window_id, account_id, budget_id, period, amount_nano, spent_nano, held_nano, ends_at,
     (extract(epoch FROM ends_at - now()) * 1000)::bigint AS ends_in_ms
 FROM allotments

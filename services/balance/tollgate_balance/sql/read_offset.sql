@@ -1,2 +1,2 @@
--- Tells after a refused fence whether the batch is already in: an attempt whose answer got lost may have committed.
+-- Read after a rejected fence whether the batch is committed: the response of an earlier attempt may have been lost.
 SELECT next, epoch FROM consumer_offsets WHERE topic = %(topic)s AND partition = %(partition)s

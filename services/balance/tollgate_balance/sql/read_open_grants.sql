@@ -1,5 +1,5 @@
--- Of which something remains, before what was taken since has burned. The caller holds the locks of their accounts,
--- under which alone grants change.
+-- Read grants with a remainder, before unburned usage is deducted. The caller holds the locks of their accounts,
+-- without which grants never change.
 SELECT grant_id, account_id, source, remaining_nano, priority, granted_at, expires_at,
     expired_at IS NOT NULL AS is_expired, expired_nano
 FROM grants

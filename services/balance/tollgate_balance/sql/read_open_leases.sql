@@ -1,2 +1,2 @@
--- What a boot has open: to find leases that it does not know of.
+-- Read a boot's open leases, to find leases that the boot does not know.
 SELECT lease_id FROM leases WHERE boot_id = %(boot_id)s AND state = 'open' ORDER BY lease_id

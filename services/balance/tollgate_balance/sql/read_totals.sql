@@ -1,5 +1,5 @@
--- What stands open in all accounts. Each part reads a partial index, or the rows of boots that are not released and of
--- current periods only: what is over and done, however much it is, costs nothing.
+-- Totals over all accounts. Each part reads a partial index, or only rows of unreleased boots and current windows, so
+-- that finished rows, however many, cost nothing.
 SELECT *
 FROM (
     SELECT count(*) AS leases_open, coalesce(sum(greatest(0, authorised_nano - settled_nano)), 0) AS leases_held_nano

@@ -1,5 +1,5 @@
--- What the pieces of some ranges of offsets add up to, from the index alone. The checksum is that of `source.Digest`.
--- LATERAL, so that a range is added up in one pass of a hash table: joined, all rows of all ranges would be sorted first.
+-- Sum the pieces of ranges of offsets, from the index alone. `source.Digest` defines the checksum. LATERAL, so that one
+-- pass of a hash table sums a range; a plain join would first sort all rows of all ranges.
 SELECT r.partition, r.first + pieces.piece * r.step AS start, pieces.charges, pieces.amount_nano, pieces.checksum
 FROM unnest(%(partitions)s::integer[], %(starts)s::bigint[], %(ends)s::bigint[], %(steps)s::bigint[])
     AS r (partition, first, after, step)

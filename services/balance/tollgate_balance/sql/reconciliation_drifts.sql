@@ -1,7 +1,6 @@
--- Accounts whose row is not the sum of their postings, of what remains of their grants and is due, or of their leases'
--- holds; grants whose expiry is not what was posted; budgets that do not count what their leases spent and hold. In one
--- snapshot. It reads the whole ledger: a stored sum can
--- only be proven from all of its rows.
+-- Find accounts whose row differs from the sum of their postings, grants, reductions or leases; grants whose expiry
+-- differs from its postings; and budgets that differ from their leases. One snapshot. It reads the whole ledger,
+-- because a stored sum can only be proven from all its rows.
 WITH ledger AS (
     SELECT account_id, sum(CASE credit WHEN 'customer_credit' THEN amount_nano ELSE -amount_nano END) AS posted_nano
     FROM postings

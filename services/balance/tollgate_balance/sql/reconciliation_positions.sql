@@ -1,2 +1,2 @@
--- Where the ledger stands on each partition of a topic.
+-- Read the ledger's position on each partition of a topic.
 SELECT partition, next FROM consumer_offsets WHERE topic = %(topic)s ORDER BY partition

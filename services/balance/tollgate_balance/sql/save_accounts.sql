@@ -1,4 +1,4 @@
--- The caller holds the rows' locks and has computed the values from them.
+-- The caller holds the locks of the rows and has computed the values from them.
 UPDATE accounts
 SET posted_nano = changed.posted_nano, held_nano = changed.held_nano, due_nano = changed.due_nano,
     version = changed.version, unburned_nano = changed.unburned_nano, expiring_nano = changed.expiring_nano,

@@ -1,4 +1,5 @@
--- Under the locks of their accounts. A grant expires once, at the time of the first transaction that finds it so.
+-- Save grants under the locks of their accounts. A grant expires once, at the time of the first transaction that marks
+-- it.
 UPDATE grants
 SET remaining_nano = changed.remaining_nano, expired_nano = changed.expired_nano,
     expired_at = CASE WHEN changed.is_expired THEN coalesce(grants.expired_at, now()) END

@@ -1,5 +1,5 @@
--- New leases and changed ones, under the locks of their accounts. The caller counts the rows: a lease never moves to
--- another account. Lists of allotments travel as text: an array of arrays must have equal ones.
+-- Save new and changed leases under the locks of their accounts. The caller counts the rows, because a lease never
+-- moves to another account. Lists of windows are sent as text, because the arrays of an array must have equal lengths.
 INSERT INTO leases (lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids)
 SELECT lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev, allotment_ids::bigint[]
 FROM unnest(

@@ -1,4 +1,4 @@
--- Under the locks of their accounts. A shortage that was noted stays until it is over.
+-- Save windows under the locks of their accounts. A noted shortage stays until it ends.
 UPDATE allotments
 SET spent_nano = changed.spent_nano, held_nano = changed.held_nano
 FROM unnest(%(window_ids)b::bigint[], %(spent)b::bigint[], %(held)b::bigint[])

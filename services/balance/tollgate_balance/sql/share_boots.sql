@@ -1,4 +1,5 @@
--- The fence waits for this lock, so a boot that is alive here stays so until the commit. Renewals do not wait for it.
+-- Lock boots. The fence waits for this lock, so a boot that is alive here stays alive until the commit. Renewals do not
+-- wait.
 SELECT boot_id, fenced_at IS NOT NULL AS fenced, (SELECT count(*) FROM boots WHERE fenced_at IS NULL) AS edges
 FROM boots
 WHERE boot_id = ANY(%(boot_ids)b)

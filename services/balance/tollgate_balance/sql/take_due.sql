@@ -1,5 +1,5 @@
--- Takes what has become available from the accounts' oldest reductions and posts it under their ids. The caller holds
--- the accounts' locks, under which alone reductions change, and takes no more than is due.
+-- Take freed credit for the accounts' oldest due reductions and post it under their ids. The caller holds the locks of
+-- the accounts, without which reductions never change, and takes no more than is due.
 WITH open AS (
     SELECT adjustment_id, account_id, due_nano, taken_nano,
         sum(due_nano) OVER (PARTITION BY account_id ORDER BY adjusted_at, adjustment_id) - due_nano AS due_before_nano

@@ -1,0 +1,1 @@
+"""Usage events into the ledger."""

@@ -1,13 +1,13 @@
 """usage.v1 → the ledger: the hot path, in batches, exactly once.
 
-Guarantee: at-least-once delivery, exactly-once effect, whatever is killed. A batch of a partition is one transaction:
-the fence on its offset, the duplicates' sequence state, the postings, the account rows and the outbox. Crash windows:
+Guarantee: at-least-once delivery, exactly-once effect, whichever process is killed. A batch of a partition is one
+transaction: the fence on its offset, the sequence state, the postings, the account rows and the outbox. Crash windows:
 
-* before PostgreSQL's commit: nothing has happened; the successor reads the same records again;
-* after it, before Kafka's commit: the successor resumes at PostgreSQL's `next`. Kafka's offset only shows the lag;
-* the answer of the commit got lost: the batch is posted again, and the fence finds it in;
-* a paused instance wakes up: its successor has raised the partition's epoch, so its batch rolls back. If it wakes up
-  while it takes the partition over, it fences its successor: that one ends, and its start puts the group in order.
+* Before PostgreSQL's commit: nothing has happened, and the successor reads the same records again.
+* After it, before Kafka's commit: the successor resumes at PostgreSQL's `next`. Kafka's offset only shows the lag.
+* The response of the commit is lost: the batch is posted again, and the fence finds it already committed.
+* A paused instance resumes: its successor has raised the partition's epoch, so its batch rolls back. If it resumes
+  while it takes the partition over, it fences its successor. That process ends, and its restart rebalances the group.
 """
 
 import asyncio
@@ -37,8 +37,8 @@ from tollgate_common.sequence import Draft, SequenceState
 
 log = logging.getLogger(__name__)
 
-POSTED = Counter("tollgate_balance_usage_posted", "Usage events in the ledger.")
-DUPLICATES = Counter("tollgate_balance_usage_duplicates", "Usage events dropped because they had been seen.")
+POSTED = Counter("tollgate_balance_usage_posted", "Usage events posted to the ledger.")
+DUPLICATES = Counter("tollgate_balance_usage_duplicates", "Usage events dropped as duplicates.")
 
 
 class UsageConsumer:
@@ -60,14 +60,16 @@ class UsageConsumer:
         async def take_over() -> Position:
             async with self._pool.connection() as connection:
                 position = await positions.take_over(connection, partition, beginning)
-                # After the fence: no one else's transaction can change what is read here.
+                # Read after the fence, so that no other transaction can change it.
                 boots = await positions.read_sequences(connection, partition, utc_now())
             self._states[partition] = SequenceState(boots)
             return position
 
         position = await retry(take_over, f"taking over {partition}", psycopg.OperationalError)
         if position.next < beginning:
-            raise Damaged(f"{partition}: records {position.next} to {beginning} were deleted before they were posted")
+            raise Damaged(
+                f"{partition}: records {position.next} to {beginning} were deleted by Kafka before they were posted"
+            )
         self._positions[partition] = position
         return position.next
 
@@ -105,17 +107,17 @@ class UsageConsumer:
         POSTED.inc(len(usage))
 
     async def _check_membership(self, partition: TopicPartition) -> None:
-        """Let the group say who holds a partition from which the ledger has fenced this consumer.
+        """Ask the group which member holds a partition from which the ledger has fenced this consumer.
 
         Raises:
-            Fenced: another member holds it, as was to be expected.
-            Damaged: this one does. A member that the group had expelled took it over late, and no rebalance will come.
+            Fenced: another member holds it, as expected.
+            Damaged: this member holds it. An expelled member took it over late, and no rebalance follows.
         """
         await self._consumer.commit({partition: OffsetAndMetadata(self._positions[partition].next, "")})
-        raise Damaged(f"{partition} was taken over by a consumer that does not hold it; to be taken over anew")
+        raise Damaged(f"{partition} was taken over by a consumer that does not hold it; restarting takes it over again")
 
     async def _admit(self, records: Sequence[Record], draft: Draft) -> list[Used]:
-        """The events that are new and cost something. What can never be handled goes to the dead letters."""
+        """Return the new events that have an amount. Send records that can never be processed to the dead letters."""
         usage = []
         for record in records:
             try:
@@ -132,9 +134,9 @@ class UsageConsumer:
         return usage
 
     async def _show_lag(self, batches: Batches) -> None:
-        """Commit to Kafka what PostgreSQL has, for whoever looks at the group there."""
+        """Commit PostgreSQL's offsets to Kafka, so that the group's lag is visible there."""
         offsets = {partition: OffsetAndMetadata(self._positions[partition].next, "") for partition in batches}
         try:
             await self._consumer.commit(offsets)
         except KafkaError as error:
-            log.warning("the group's offsets in Kafka lag behind the ledger: %s", error)
+            log.warning("the group's offsets could not be committed to Kafka; the ledger is not affected: %s", error)

@@ -1,4 +1,4 @@
-"""Usage into the ledger."""
+"""Post a batch of usage: one transaction."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -26,16 +26,16 @@ WRITTEN_OFF = Counter("tollgate_balance_write_off_nano", "Usage that neither a h
 
 
 class Used(NamedTuple):
-    """An event and where it stands in its partition."""
+    """An event and its offset."""
 
     offset: int
     event: TokensUsed
 
 
 class UsageBatch(NamedTuple):
-    """What is new in the records of a partition from `position.next` to before `end`.
+    """The new events of a partition from `position.next` up to, and not including, `end`.
 
-    `usage` is what costs something; `boots` is the sequence state of each boot that has moved.
+    `usage` has the events with an amount. `boots` is the sequence state of each boot that has advanced.
     """
 
     partition: TopicPartition
@@ -46,11 +46,11 @@ class UsageBatch(NamedTuple):
 
 
 async def post_usage(pool: Pool, batch: UsageBatch) -> Position:
-    """Post a batch; returns where the partition stands then. Posting a batch that is in already changes nothing.
+    """Post a batch and return the partition's new position. Posting a batch again changes nothing.
 
     Raises:
-        Fenced: another consumer has taken the partition over; nothing has changed.
-        psycopg.OperationalError: the database is away; whether the batch is in must be found out by posting it again.
+        Fenced: another consumer has taken the partition over. Nothing has changed.
+        psycopg.OperationalError: the database is unavailable. Post the batch again to learn whether it was committed.
     """
     done = batch.position._replace(next=batch.end)
     async with pool.connection() as connection:
@@ -68,12 +68,12 @@ async def post_usage(pool: Pool, batch: UsageBatch) -> Position:
 
 
 async def _post(connection: Connection, batch: UsageBatch) -> int:
-    """What had to be written off."""
+    """Post the usage. Return the amount that was written off."""
     await ledger.add_postings(connection, (_usage_posting(batch.partition.partition, used) for used in batch.usage))
     used_nano: dict[str, dict[str | None, int]] = defaultdict(lambda: defaultdict(int))
     for _, event in batch.usage:
         used_nano[event.request.account_id][event.lease_id] += event.amount_nano
-    # From here to the commit these accounts wait, so it is the last thing that is done.
+    # The accounts stay locked from here to the commit, so this comes last.
     accounts = await ledger.lock_accounts(connection, used_nano)
     lease_ids = {event.lease_id for _, event in batch.usage if event.lease_id is not None}
     known = await leases.read_leases(connection, lease_ids) if lease_ids else {}

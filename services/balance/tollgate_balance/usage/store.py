@@ -12,25 +12,25 @@ from tollgate_common.postgres.connection import Connection
 from tollgate_common.sequence import BOOT_HORIZON, BootSequence
 from tollgate_common.topics import SPECS, Topic
 
-# The oldest record that can still be read was sent a retention ago, and may be of a boot as old as the horizon then.
+# The oldest readable record was sent one retention ago, by a boot that was at most one horizon old at that time.
 _REMEMBERED = timedelta(milliseconds=SPECS[Topic.USAGE].retention_ms or 0) + BOOT_HORIZON + timedelta(days=1)
 
 
 class Position(NamedTuple):
-    """Where a partition is to be resumed, and the number of the consumer that has taken it over."""
+    """The offset to resume a partition at, and the epoch of the consumer that has taken it over."""
 
     next: int
     epoch: int
 
 
 async def take_over(connection: Connection, partition: TopicPartition, beginning: int) -> Position:
-    """Fence every other consumer of the partition; on the very first call resume at `beginning`."""
+    """Fence every other consumer of the partition. The first call ever resumes at `beginning`."""
     cursor = await connection.execute(SQL["take_over_partition"], _of(partition) | {"beginning": beginning})
     return Position(**await one(cursor))
 
 
 async def advance(connection: Connection, partition: TopicPartition, position: Position, end: int) -> bool:
-    """Move `next` from the position to `end`; False if it does not stand there under the position's epoch."""
+    """Advance `next` from the position to `end`. Return False if the stored offset or epoch differs."""
     cursor = await connection.execute(
         SQL["advance_offset"], _of(partition) | {"start": position.next, "epoch": position.epoch, "end": end}
     )

@@ -1,0 +1,1 @@
+"""Background loops: the sweeper of silent boots, and metrics."""

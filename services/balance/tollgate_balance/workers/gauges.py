@@ -1,6 +1,6 @@
-"""What the accounts are in for, for whoever watches: leases, debts, credit that ends, budgets that are spent.
+"""Metrics of all accounts: leases, due reductions, expiring credit, exhausted budgets.
 
-Of the whole database, so that every instance of the service tells the same: take the greatest, do not add them up.
+Each value covers the whole database, so every instance reports the same. Take the maximum over instances, not the sum.
 """
 
 import asyncio
@@ -19,32 +19,32 @@ GAUGES = {
     name: Gauge(f"tollgate_balance_{name}", text)
     for name, text in {
         "leases_open": "Leases that edges may spend from.",
-        "leases_held_nano": "What open leases hold of their accounts' credit.",
-        "accounts_short": "Accounts that lately refused a lease because others hold their credit.",
-        "adjustments_due": "Reductions of which something is still to be taken.",
-        "adjustments_due_nano": "What is still to be taken of reductions.",
-        "grants_expiring": "Grants that end within a day with something left.",
-        "grants_expiring_nano": "What is left of grants that end within a day, before what was taken since has burned.",
-        "grants_overdue": "Grants whose time has come and which have not expired: nobody expires them if it stays.",
-        "budgets_current": "Budgets under which something was granted in their current period.",
-        "budgets_exhausted": "Of these, the ones that have no room left.",
+        "leases_held_nano": "Credit that open leases hold.",
+        "accounts_short": "Accounts that recently rejected a lease because other leases hold their credit.",
+        "adjustments_due": "Reductions that are not taken completely.",
+        "adjustments_due_nano": "The part of reductions that is not taken yet.",
+        "grants_expiring": "Grants with a remainder that expire within a day.",
+        "grants_expiring_nano": "Remainders of grants that expire within a day, before unburned usage is deducted.",
+        "grants_overdue": "Grants past their expiry time. If this stays above 0, expiry does not run.",
+        "budgets_current": "Budgets with a grant in their current period.",
+        "budgets_exhausted": "Budgets with a grant in their current period and no headroom.",
     }.items()
 }
 
 
 class Gauges:
-    """Reads the totals now and then, all of them from indexes: nobody who asks for the metrics waits for a database."""
+    """Reads the totals periodically, all from indexes, so that a scrape of the metrics never waits for the database."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def run(self) -> None:
-        """Read until cancelled; while the database is away, what was read last stands."""
+        """Read until canceled. While the database is unavailable, the last values stay."""
         while True:
             try:
                 await self.read()
             except psycopg.OperationalError as error:
-                log.warning("the gauges stand still while the database is away: %s", error)
+                log.warning("the gauges keep their last values; the database is unavailable: %s", error)
             await asyncio.sleep(EVERY_S)
 
     async def read(self) -> None:

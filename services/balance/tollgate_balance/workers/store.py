@@ -1,10 +1,10 @@
-"""What stands open in the whole database."""
+"""Totals over the whole database."""
 
 from tollgate_balance.database.statements import SQL, one
 from tollgate_common.postgres.connection import Connection
 
 
 async def read_totals(connection: Connection) -> dict[str, int]:
-    """Counts, and sums in nano-units, by name."""
+    """Read counts, and sums in nano-units, by name."""
     row = await one(await connection.execute(SQL["read_totals"]))
     return {name: int(value) for name, value in row.items()}

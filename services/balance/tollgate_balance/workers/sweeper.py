@@ -1,8 +1,8 @@
-"""Gives back the holds of edges that died.
+"""The sweeper fences silent boots and releases their holds.
 
 Guarantee: a boot's holds are released only after it is fenced and the ledger has consumed all of usage.v1 up to the
-ends that were read after the fence. Without Kafka nothing is released. Crash windows: each step is a transaction of its
-own that the next turn, here or in another instance, finds done or does; two instances may do the same step at once.
+ends that were read after the fence. Without Kafka nothing is released. Crash windows: each step is one transaction. The
+next turn, here or in another instance, finds it done or does it. Two instances may run the same step at once.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tollgate_common.postgres.connection import Pool
 
 log = logging.getLogger(__name__)
 
-# Looks this often within the length of a lease.
+# Turns of the sweeper within the duration of a lease.
 TURNS_A_LEASE = 10
 
 
@@ -36,23 +36,25 @@ class Sweeper:
         self._lease = lease
 
     async def run(self) -> None:
-        """Sweep until cancelled; a lost store is waited for."""
+        """Sweep until canceled. Wait while a store is unavailable."""
         lease_s = self._lease.total_seconds()
         heard_since = boot_clock_s()
         while True:
             try:
-                # Who was silent while nobody heard it gets the length of a lease to be heard again.
+                # After an outage of the database or of this process, boots get a full lease duration to renew.
                 await self.sweep(fences=boot_clock_s() - heard_since >= lease_s)
             except psycopg.OperationalError as error:
-                log.warning("no boot is fenced while the database is away: %s", error)
+                log.warning("fencing waits for the database: %s", error)
                 heard_since = boot_clock_s()
             except KafkaError as error:
-                log.warning("no hold is released while Kafka is away: %s", error)
+                log.warning("releasing holds waits for Kafka: %s", error)
             due_s = boot_clock_s() + lease_s / TURNS_A_LEASE
             await asyncio.sleep(lease_s / TURNS_A_LEASE)
             late_s = boot_clock_s() - due_s
             if late_s > lease_s / 2:
-                log.warning("no boot is fenced for the length of a lease: this process stood still for %.1f s", late_s)
+                log.warning(
+                    "fencing pauses for the duration of a lease, because this process did not run for %.1f s", late_s
+                )
                 heard_since = boot_clock_s()
 
     async def sweep(self, *, fences: bool = True) -> None:
@@ -63,7 +65,7 @@ class Sweeper:
         async with self._pool.connection() as connection:
             boot_ids = await leases.read_boots_without_ends(connection)
         if boot_ids:
-            # After the fences are committed: what those boots had acknowledged by then is below these ends.
+            # Read the ends after the fences are committed, so that all acknowledged usage of those boots is below them.
             ends = await read_ends(self._brokers, self._usage_topic)
             reach(CrashPoint.BEFORE_ENDS)
             async with self._pool.connection() as connection:
@@ -73,17 +75,17 @@ class Sweeper:
 
 
 async def read_ends(brokers: Brokers, topic: str) -> list[int]:
-    """The offset after the last record of each of the topic's partitions, in their order.
+    """Return the end offset of each partition of the topic, in order.
 
     Raises:
-        KafkaError: a partition's end is not to be had now.
+        KafkaError: the end of a partition is not available now.
     """
     consumer = KafkaConsumer(topic, **brokers.options, group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
         numbers = sorted(consumer.partitions_for_topic(topic) or ())
         if not numbers or numbers != list(range(len(numbers))):
-            raise KafkaError(f"partitions of {topic} are {numbers}: not all are known")
+            raise KafkaError(f"the metadata of {topic} has the partitions {numbers}, expected a range from 0")
         ends = await consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
         return [ends[TopicPartition(topic, number)] for number in numbers]
     finally:

@@ -1,5 +1,5 @@
-"""Models that their provider serves for nothing. The bundled data leaves them out, and a model without a price is
-refused."""
+"""Models that their provider serves free of charge. The bundled data omits them, and edges reject models without a
+price."""
 
 from collections.abc import Sequence
 from datetime import datetime

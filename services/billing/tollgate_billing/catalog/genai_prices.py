@@ -1,8 +1,8 @@
-"""Prices out of the `genai-prices` package, whose data is bundled: nothing is fetched.
+"""Prices from the `genai-prices` package, whose data is bundled, so that nothing is downloaded.
 
-Only what can be charged exactly is taken. A price that depends on more than the count of each of our classes and the
-length of the prompt (the hour of the day, tokens of video) is left out, with the reason: a model without a price is
-refused before the call, which is better than a wrong bill.
+Only prices that can be charged exactly are imported. A price that depends on more than the count of each token class
+and the length of the prompt (such as the hour of the day, or tokens of video) is left out, with a reason. Edges reject
+a model without a price before the call, which is better than a wrong bill.
 """
 
 import re
@@ -46,17 +46,16 @@ FIELDS = {
     "output_image_mtok": "image_output",
     "input_mchars": "characters",
 }
-# An hour has 3,600 seconds, and a price is of a million of them.
+# The data has a price per hour of audio. Our prices are per million seconds.
 AUDIO_HOURS = "input_audio_hours"
-# Ways to say a price again that the data has for other readers: they must say the same.
+# Fields that repeat another price for other readers of the data. Both must have the same value.
 REPEATED = {"cache_text_read_mtok": "cache_read_mtok", "audio_hours": AUDIO_HOURS}
-# Fees of tools that a provider runs, which no endpoint here offers: searches in files and in the web. Our searches are
-# those of a ranking.
+# Fees of hosted tools (file and web search), which no endpoint offers. Our search units are those of reranking.
 HOSTED_TOOLS = ("storage_searches_kcount", "web_searches_kcount")
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?")
-# Models that are retired, that are spoken with over a WebSocket, that are part of a hosted tool, or whose searches cost
-# a fee that their usage does not state.
+# Models that are retired, that need a WebSocket, that are part of a hosted tool, or whose searches have a fee that is
+# not in their usage.
 NOT_OFFERED = re.compile(
     r"^(ada|babbage|curie|davinci)$|^text-(ada|babbage|curie|davinci)|realtime|computer-use|-live(-|$)|moderation"
     r"|(?<!re)search|deep-research"
@@ -64,7 +63,7 @@ NOT_OFFERED = re.compile(
 
 
 class Offer(NamedTuple):
-    """What a model costs: `versions` are `(valid_from, prices)`, the first in force now, the others to come."""
+    """The prices of a model. `versions` are pairs `(valid_from, prices)`: the one in force, then the scheduled ones."""
 
     model: str
     provider: str
@@ -76,25 +75,25 @@ class Offer(NamedTuple):
 class Offers(NamedTuple):
     offers: list[Offer]
     left_out: dict[str, str]
-    """Model → why it has no exact price."""
+    """By model, the reason why it has no exact price."""
 
 
-class _Inexact(Exception):  # noqa: N818 - what such a price is
-    """A price that our classes cannot express; says why."""
+class _InexactPriceError(Exception):
+    """A price that our token classes cannot express. The message is the reason."""
 
 
 def provider_ids() -> list[str]:
-    """Every provider that the package knows, to tell a misspelt one from a new one."""
+    """List the providers in the package, to distinguish a misspelled one from a new one."""
     return [provider.id for provider in _bundled()]
 
 
 def read_offers(seller_ids: Sequence[str], now: datetime) -> Offers:
-    """All models of some providers that can be priced exactly, and why the others cannot.
+    """Return the models of some providers that can be priced exactly, and for the others the reason.
 
-    A name that two of them offer is the first one's: `claude-*` at Google is Anthropic's model.
+    If two providers offer a name, the first one owns it: `claude-*` at Google is Anthropic's model.
 
     Raises:
-        KeyError: there is no such provider.
+        KeyError: the package has no such provider.
     """
     by_id = {provider.id: provider for provider in _bundled()}
     sellers = [by_id[provider_id] for provider_id in seller_ids]
@@ -107,21 +106,23 @@ def read_offers(seller_ids: Sequence[str], now: datetime) -> Offers:
                     continue
                 try:
                     offers.append(_offer(provider, model, name, now))
-                except _Inexact as reason:
+                except _InexactPriceError as reason:
                     left_out[name] = str(reason)
     return Offers(offers, left_out)
 
 
 def _bundled() -> list[Provider]:
-    # 1.6 MB of code, which a service that has its prices already need not load.
+    # Imported here, because it is 1.6 MB of code that a service with a filled catalog does not need.
     from genai_prices.data import providers
 
     return providers
 
 
 def _names(model: ModelInfo) -> list[str]:
-    """The names that a client can send: the model's own and its aliases, such as dated snapshots. A rule that matches
-    by prefix names nothing, and `gpt-5-1` is how others than the provider spell `gpt-5.1`."""
+    """Return the names that a client can send: the model's name and its aliases, such as dated snapshots.
+
+    A rule that matches by prefix contains no name. `gpt-5-1` is how other sellers than the provider spell `gpt-5.1`.
+    """
     names = {model.id, *_equal_names(model.match)}
     misspelt = {name.replace(".", other) for name in names if "." in name for other in ("", "-")}
     return sorted(names - misspelt)
@@ -137,17 +138,17 @@ def _equal_names(clause: MatchLogic) -> Iterator[str]:
 
 def _offer(provider: Provider, model: ModelInfo, name: str, now: datetime) -> Offer:
     if NAME.fullmatch(name) is None or provider.find_model(name) is not model:
-        raise _Inexact("it is no name to call a model by")
+        raise _InexactPriceError("it is not a name that a request can use")
     if NOT_OFFERED.search(name):
-        raise _Inexact("it is retired, or for another endpoint, or has a fee for each search")
+        raise _InexactPriceError("it is retired, belongs to another endpoint, or has a fee for each search")
     if "openrouter" in (model.price_comments or "").lower():
-        raise _Inexact("the price is another seller's")
+        raise _InexactPriceError("the price is that of another seller")
     versions = tuple((valid_from, _prices(name, prices)) for valid_from, prices in _in_time(model.prices, now))
     return Offer(name, provider.id, model.context_window, versions)
 
 
 def _in_time(prices: ModelPrice | Sequence[ConditionalPrice], now: datetime) -> list[tuple[datetime, ModelPrice]]:
-    """The price in force now and those with a start date to come, oldest first."""
+    """Return the price in force now and those with a future start date, oldest first."""
     if isinstance(prices, ModelPrice):
         return [(now, prices)]
     dated: list[tuple[datetime, ModelPrice]] = []
@@ -157,12 +158,12 @@ def _in_time(prices: ModelPrice | Sequence[ConditionalPrice], now: datetime) -> 
         elif isinstance(price.constraint, StartDateConstraint):
             dated.append((datetime.combine(price.constraint.start_date, time(), UTC), price.prices))
         else:
-            raise _Inexact("its price depends on the time of day")
-    # Of the prices that have begun the package takes the last in its list, which is the newest only in this order.
+            raise _InexactPriceError("its price depends on the time of day")
+    # The package uses the last started price in its list, which is the newest only if the list is in this order.
     if [start for start, _ in dated] != sorted(start for start, _ in dated):
-        raise _Inexact("its prices are not in the order of their start dates")
+        raise _InexactPriceError("its prices are not in the order of their start dates")
     if dated[0][0] > now:
-        raise _Inexact("its price has not begun")
+        raise _InexactPriceError("its price is not in force yet")
     current = max(index for index, (start, _) in enumerate(dated) if start <= now)
     return [(now, dated[current][1]), *dated[current + 1 :]]
 
@@ -171,27 +172,27 @@ def _prices(name: str, price: ModelPrice) -> Prices:
     usd = {key: value for key, value in vars(price).items() if value is not None and key not in HOSTED_TOOLS}
     for key, said_as in REPEATED.items():
         if key in usd and usd.setdefault(said_as, usd[key]) != usd.pop(key):
-            raise _Inexact(f"{key} differs from {said_as}")
+            raise _InexactPriceError(f"{key} differs from {said_as}")
     unknown = sorted(usd.keys() - FIELDS.keys() - {AUDIO_HOURS, "requests_kcount"})
     if unknown:
-        raise _Inexact(f"it is also charged by {', '.join(unknown)}")
+        raise _InexactPriceError(f"it is also charged by {', '.join(unknown)}")
     if not usd.keys() & {"input_mtok", "input_mchars", AUDIO_HOURS}:
-        raise _Inexact("it has no price for input tokens")
+        raise _InexactPriceError("it has no price for input tokens")
     if "audio" in name and "input_audio_mtok" not in usd:
-        raise _Inexact("the price of its audio tokens is not in the data")
+        raise _InexactPriceError("the price of its audio tokens is not in the data")
     bounds = sorted({tier.start for value in usd.values() if isinstance(value, TieredPrices) for tier in value.tiers})
     tiers = tuple(Tier(bound, _prices_above(usd, bound)) for bound in bounds)
     return msgspec.structs.replace(_prices_above(usd, 0), tiers=tiers)
 
 
 def _prices_above(usd: Mapping[str, Decimal | TieredPrices], bound: int) -> Prices:
-    """The prices of a prompt of just more than `bound` tokens: the package, too, takes a tier for the whole prompt."""
+    """Return the prices of a prompt just above `bound` tokens. The package also applies a tier to the whole prompt."""
     flat = {key: _in_tier(value, bound) for key, value in usd.items()}
     nano = {FIELDS[key]: nano_from_decimal(str(value)) for key, value in flat.items() if key in FIELDS}
     if AUDIO_HOURS in flat:
         millionths = nano_from_decimal(str(flat[AUDIO_HOURS])) * TOKENS_PER_PRICE
         nano["audio_seconds"] = divide_half_up(millionths, SECONDS_PER_HOUR)
-    # An embedding model has no output, and so no price for it; what is sold by units alone has no tokens.
+    # An embedding model has no price for output. A model that is sold by units has no price for tokens.
     return Prices(
         **{"input": 0, "output": 0} | nano,
         tiers=(),

@@ -1,9 +1,9 @@
-"""What providers publish of their models beside prices, by families of names: how long an answer can be, and whether a
-part of what is paid for is reasoning that streams do not show.
+"""What providers publish about their models besides prices, by families of names: the maximum output, and whether paid
+output contains reasoning that streams do not show.
 
 Sources: platform.openai.com/docs/models, ai.google.dev/gemini-api/docs/models, docs.x.ai/docs/models and
-docs.anthropic.com/en/docs/about-claude/models. A longest answer is an upper bound, and only of names that are sure:
-what is left out has the model's context.
+docs.anthropic.com/en/docs/about-claude/models. A maximum output is an upper bound, and given only for names
+that are certain. For other models the context length is the bound.
 """
 
 import re
@@ -18,7 +18,7 @@ class ModelMetadata(NamedTuple):
 
 
 _DATE = r"(-\d{4}-?\d\d-?\d\d)?"
-# The families of one provider, the first that fits.
+# The families of each provider. The first match applies.
 _CLAUDE = (
     (rf"claude-opus-4-[01]{_DATE}", ModelMetadata(32_000, (REASONING,))),
     (rf"claude-(3-7-sonnet(-latest)?|sonnet-4-0|(opus|sonnet|haiku)-4-5){_DATE}", ModelMetadata(64_000, (REASONING,))),
@@ -54,5 +54,5 @@ _PATTERNS = {
 
 
 def metadata_of(provider: str, model: str) -> ModelMetadata | None:
-    """What is known of a provider's model; None if that is nothing."""
+    """Return the metadata of a provider's model, or None if nothing is known."""
     return next((metadata for pattern, metadata in _PATTERNS.get(provider, ()) if pattern.fullmatch(model)), None)

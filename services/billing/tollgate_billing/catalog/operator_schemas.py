@@ -1,4 +1,4 @@
-"""What operators' calls take and answer."""
+"""Request and response bodies of operators' routes."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from tollgate_billing.catalog.handlers.prices import TierCommand
 from tollgate_billing.catalog.schemas import Price, ResponseBody, Tier
 from tollgate_billing.catalog.store import Quarantine, StoredModel, StoredPlan, StoredPrice
 
-# A reason that says nothing is none.
+# Rejects empty reasons.
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000, pattern=r"^[^\x00]*$")]
 Capability = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 Nano = dict[str, StrictInt]
@@ -23,7 +23,7 @@ class RequestBody(BaseModel):
 
 class NewTier(RequestBody):
     above_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)]
-    prices: Nano = Field(description="what differs from the version's own prices")
+    prices: Nano = Field(description="only the prices that differ from the version's own")
 
     def command(self) -> TierCommand:
         return TierCommand(self.above_tokens, self.prices)
@@ -36,19 +36,22 @@ class NewPrice(RequestBody):
         description="nano-units per million tokens or units by class, and per request in `request_nano`",
         examples=[{"input": 2_500_000_000, "cached_input": 1_250_000_000, "output": 10_000_000_000}],
     )
-    tiers: list[NewTier] = Field([], max_length=10, description="what a longer prompt costs, lowest bound first")
+    tiers: list[NewTier] = Field([], max_length=10, description="prices of longer prompts, lowest bound first")
     cost: Nano | None = Field(
-        None, description="what the provider asks; left out it stays what it was, null is that it is not known"
+        None, description="the provider's price; omit it to keep the previous one, null means unknown"
     )
     cost_tiers: list[NewTier] = Field([], max_length=10)
-    valid_from: AwareDatetime | None = Field(None, description="default now; with its offset from UTC")
+    valid_from: AwareDatetime | None = Field(None, description="RFC 3339 with an offset from UTC; default now")
     is_correction: bool = Field(
-        False, description="what is believed since valid_from is wrong; needed for a moment past, or one that is taken"
+        False,
+        description="true to correct prices since valid_from; required for a past or taken valid_from",
     )
     currency: str = Field("USD", max_length=10)
-    context_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = Field(None, description="of a new model")
-    is_new_model: bool = Field(False, description="the catalog does not know the model, and that is no mistake")
-    is_new_provider: bool = Field(False, description="the same of the provider")
+    context_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = Field(
+        None, description="context length of a new model"
+    )
+    is_new_model: bool = Field(False, description="true if the model is not in the catalog yet")
+    is_new_provider: bool = Field(False, description="true if the provider is not in the catalog yet")
 
     def command(self) -> PriceCommand:
         fields = {field: getattr(self, field) for field in PriceCommand._fields if field != "keeps_cost"}
@@ -57,15 +60,15 @@ class NewPrice(RequestBody):
 
 
 class ModelDescription(RequestBody):
-    """What is left out stays as it is; null is not known."""
+    """A model's metadata. Omitted fields keep their values; null means unknown."""
 
     model: str = Field(max_length=200)
     context_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = None
     max_output_tokens: Annotated[StrictInt, Field(ge=1, le=1 << 31)] | None = Field(
-        None, description="the most that one answer can have; it bounds what a request without a limit reserves"
+        None, description="maximum tokens of one response; bounds the reservation of a request without a limit"
     )
     capabilities: list[Capability] = Field(
-        [], max_length=50, description="what it can beside what its prices show", examples=[["tools", "vision"]]
+        [], max_length=50, description="capabilities that its prices do not show", examples=[["tools", "vision"]]
     )
 
     def given(self) -> dict[str, Any]:
@@ -73,7 +76,7 @@ class ModelDescription(RequestBody):
 
 
 class PriceVersion(Price):
-    cost: dict[str, int] | None = Field(description="what the provider asks; null if that is not known")
+    cost: dict[str, int] | None = Field(description="the provider's price; null if unknown")
     cost_tiers: list[Tier]
 
 
@@ -84,7 +87,7 @@ class ModelVersions(ResponseBody):
     max_output_tokens: int | None
     capabilities: list[str]
     versions: list[PriceVersion] = Field(
-        description="oldest first; of those that are valid from one moment the last holds"
+        description="oldest first; among versions with the same valid_from, the last applies"
     )
 
 
@@ -93,27 +96,29 @@ class VersionList(ResponseBody):
 
 
 class NewImport(RequestBody):
-    providers: list[str] | None = Field(None, max_length=50, description="default: those of this deployment")
-    dry_run: bool = Field(False, description="tell what would change, and change nothing")
+    providers: list[str] | None = Field(None, max_length=50, description="default: the providers of this deployment")
+    dry_run: bool = Field(False, description="report what would change, without changing it")
 
 
 class Change(ResponseBody):
     model: str
     version: PriceVersion
-    before: dict[str, int] | None = Field(description="the prices in force until then; null for a new model")
+    before: dict[str, int] | None = Field(description="the prices in force before; null for a new model")
 
 
 class ImportResult(ResponseBody):
     dry_run: bool
     added: list[Change]
     unchanged: list[str]
-    kept: list[str] = Field(description="models whose price an operator has set: an import does not override it")
-    left_out: dict[str, str] = Field(description="model → why it has no exact price")
+    kept: list[str] = Field(description="models whose price an operator has set; an import does not override it")
+    left_out: dict[str, str] = Field(description="by model, the reason why it has no exact price")
 
 
 class NewPlan(RequestBody):
     plan: str = Field(max_length=100)
-    multiplier_bps: StrictInt = Field(description="basis points that every price is multiplied by; 10000 leaves them")
+    multiplier_bps: StrictInt = Field(
+        description="basis points that multiply every price; 10000 leaves prices unchanged"
+    )
     valid_from: AwareDatetime | None = None
 
     def command(self) -> PlanCommand:
@@ -123,7 +128,7 @@ class NewPlan(RequestBody):
 class NewMultiplier(RequestBody):
     multiplier_bps: StrictInt
     valid_from: AwareDatetime | None = Field(None, description="default now")
-    is_correction: bool = Field(False, description="as of a price")
+    is_correction: bool = Field(False, description="true to correct the multiplier since valid_from")
 
     def command(self, plan: str) -> PlanCommand:
         return PlanCommand(plan, self.multiplier_bps, self.valid_from, self.is_correction)
@@ -143,7 +148,7 @@ class PlanVersion(ResponseBody):
 
 class Plan(ResponseBody):
     plan: str
-    retired_at: datetime | None = Field(description="from then on the plan sells nothing")
+    retired_at: datetime | None = Field(description="requests on the plan are rejected from then on")
     versions: list[PlanVersion] = Field(description="oldest first")
 
 
@@ -158,7 +163,7 @@ class NewQuarantine(RequestBody):
 
 class Lift(RequestBody):
     model: str = Field(max_length=200)
-    reason: Reason = Field(description="why everybody may call it again; it is kept for ever")
+    reason: Reason = Field(description="why the quarantine is lifted; stored permanently")
 
 
 class QuarantinedModel(ResponseBody):
@@ -166,7 +171,7 @@ class QuarantinedModel(ResponseBody):
     provider: str
     reason: str
     since: datetime
-    dead_letter: str | None = Field(description="the one that it is for; null if an operator decided")
+    dead_letter: str | None = Field(description="the dead letter that caused it; null if an operator decided")
 
 
 class QuarantineList(ResponseBody):

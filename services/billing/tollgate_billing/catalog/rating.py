@@ -1,4 +1,4 @@
-"""Every price and plan version in memory, to rate again what an edge has rated."""
+"""All price and plan versions in memory, to rate usage again that an edge has rated."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ Versions = tuple[Mapping[str, Prices], Mapping[str, int]]
 
 
 class Rating(NamedTuple):
-    """How a charge comes to its amount."""
+    """The lines and factors of a charge's amount."""
 
     lines: tuple[Line, ...] = ()
     request_nano: int = 0
@@ -32,7 +32,7 @@ class Rating(NamedTuple):
 
 
 class Catalog:
-    """A version never changes, so a known one is never asked for again; an unknown one may be new: `learn` looks."""
+    """All versions by name. A version never changes, so a known one is never read again. `learn` reads unknown ones."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -45,34 +45,34 @@ class Catalog:
         return self._prices, self._multipliers
 
     async def load(self) -> None:
-        """Read all versions; while PostgreSQL is away, wait for it."""
+        """Read all versions. Wait while PostgreSQL is unavailable."""
         while True:
             try:
                 async with self._pool.connection() as connection:
                     self._prices = await store.all_prices(connection)
                     self._multipliers = await store.all_multipliers(connection)
             except psycopg.OperationalError as error:
-                log.warning("the catalog waits for PostgreSQL: %s", error)
+                log.warning("reading the catalog waits for PostgreSQL: %s", error)
                 await asyncio.sleep(RETRY_DELAY_S)
             else:
                 return
 
     async def learn(self, versions: AbstractSet[str]) -> None:
-        """Read the catalog again if one of these price and plan versions is not known yet."""
+        """Read the catalog again if one of these price and plan versions is unknown."""
         if versions - self._prices.keys() - self._multipliers.keys():
             await self.load()
 
     def rate(self, event: TokensUsed) -> Rating:
-        """The charge's lines, and proof that the edge has rated it as we do.
+        """Return the charge's lines after checking that the edge rated the event the same way.
 
         Raises:
-            Poison: a version is unknown, or the amount is not what these versions make of these tokens.
+            Poison: a version is unknown, or the amount differs from what these versions yield for these tokens.
         """
         return check_rating(event, self._prices, self._multipliers)
 
 
 def check_rating(event: TokensUsed, prices: Mapping[str, Prices], multipliers: Mapping[str, int]) -> Rating:
-    """Rate an event by the versions that it names, out of all that there are.
+    """Rate an event by the versions that it names.
 
     Raises:
         Poison: as `Catalog.rate`.
@@ -89,9 +89,11 @@ def check_rating(event: TokensUsed, prices: Mapping[str, Prices], multipliers: M
         raise Poison(str(error)) from error
     if rated.amount_nano != event.amount_nano:
         raise Poison(
-            f"request {event.request.request_id} came with {event.amount_nano} nano-units, but "
-            f"{event.price_version} and {event.plan_version} make it {rated.amount_nano}"
+            f"request {event.request.request_id} has the amount {event.amount_nano} nano-units, but "
+            f"{event.price_version} and {event.plan_version} yield {rated.amount_nano}"
         )
     if rated.amount_nano > MAX_AMOUNT_NANO:
-        raise Poison(f"request {event.request.request_id} costs {rated.amount_nano} nano-units: no one can owe that")
+        raise Poison(
+            f"request {event.request.request_id} costs {rated.amount_nano} nano-units; the maximum is {MAX_AMOUNT_NANO}"
+        )
     return Rating(rated.lines, rated.request_nano, multiplier_bps, rated.tier_above_tokens)

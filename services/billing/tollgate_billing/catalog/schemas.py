@@ -1,4 +1,4 @@
-"""What the APIs take and answer."""
+"""Response bodies of the price list."""
 
 from datetime import datetime
 
@@ -19,15 +19,17 @@ class Tier(ResponseBody):
 
 class Price(ResponseBody):
     price_version: str = Field(examples=["gpt-4o@2026-11-23.1"])
-    valid_from: datetime = Field(description="it holds from here to the next version's valid_from")
+    valid_from: datetime = Field(description="in force from here to the next version's valid_from")
     recorded_at: datetime
     source: str = Field(description="`operator`, or the package and version that it was imported from")
     prices: dict[str, int] = Field(
-        description="nano-units per million tokens by class, and per request in `request_nano`; a class that is not "
-        "there costs what its parent does: everything sent `input`, everything generated `output`"
+        description="nano-units per million tokens by class, and per request in `request_nano`; a class without a "
+        "price costs what its parent class costs: everything sent `input`, everything generated `output`"
     )
-    tiers: list[Tier] = Field(description="what a longer prompt costs instead, lowest bound first")
-    is_correction: bool = Field(description="what was believed since valid_from, until recorded_at, was wrong")
+    tiers: list[Tier] = Field(description="prices of longer prompts, lowest bound first")
+    is_correction: bool = Field(
+        description="true if it corrects what was recorded before for the time since valid_from"
+    )
 
 
 class PricedModel(ResponseBody):
@@ -36,7 +38,7 @@ class PricedModel(ResponseBody):
     context_tokens: int | None
     max_output_tokens: int | None
     capabilities: list[str]
-    versions: list[Price] = Field(description="oldest first, past and coming ones included")
+    versions: list[Price] = Field(description="oldest first, including past and scheduled ones")
 
 
 class PriceList(ResponseBody):
@@ -44,7 +46,7 @@ class PriceList(ResponseBody):
 
 
 def named(prices: Prices) -> dict[str, int]:
-    """The prices that are set, by class."""
+    """Return the prices that are set, by class."""
     return {name: nano for name in PRICED if (nano := getattr(prices, name)) is not None}
 
 

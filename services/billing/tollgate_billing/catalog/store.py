@@ -15,7 +15,7 @@ from tollgate_common.rating import PRICED, Prices, Tier
 
 
 class StoredPrice(NamedTuple):
-    """A price version as the catalog knows it."""
+    """A price version as stored in the catalog."""
 
     price_version: str
     model: str
@@ -25,7 +25,7 @@ class StoredPrice(NamedTuple):
     """`operator`, or the package and version that it was imported from."""
     prices: Prices
     cost: Prices | None
-    """What the provider asks; None if that is not known."""
+    """The price that the provider charges; None if unknown."""
     is_correction: bool
 
 
@@ -40,7 +40,7 @@ class StoredModel(NamedTuple):
     versions: list[StoredPrice]
 
     def in_force(self, at: datetime) -> StoredPrice | None:
-        """The version that holds at a moment: the last that has begun, and of those that began together the newest."""
+        """Return the version in force at a time: the last that has started, and among equal starts the newest."""
         return next((version for version in reversed(self.versions) if version.valid_from <= at), None)
 
 
@@ -61,14 +61,14 @@ class StoredPlan(NamedTuple):
 
 
 class Quarantine(NamedTuple):
-    """A model that nobody may call now."""
+    """A model that is quarantined now."""
 
     model: str
     provider: str
     reason: str
     since: datetime
     source: str | None
-    """The dead letter that it is for; None if a person decided."""
+    """The dead letter that caused it; None if an operator decided."""
 
 
 class NewPrice(NamedTuple):
@@ -99,27 +99,27 @@ async def add_model(connection: Connection, new: NewPrice) -> None:
 
 
 async def learn_metadata(connection: Connection, model: str, metadata: ModelMetadata) -> bool:
-    """Whether nothing was known of the model, and so all of this is new."""
+    """Store metadata of a model that has none. Return whether it was stored."""
     parameters = {"capabilities": list(metadata.capabilities), "max_output_tokens": metadata.max_output_tokens}
     return bool(await _rows(connection, "model_learn", model=model, **parameters))
 
 
 async def describe_model(connection: Connection, model: StoredModel) -> None:
-    """Store what is known of the model beside its prices."""
+    """Store the model's context length, maximum output and capabilities."""
     parameters = model._asdict() | {"capabilities": list(model.capabilities)}
     await connection.execute(SQL["model_describe"], parameters)
 
 
 async def bump_model(connection: Connection, model: str) -> DictRow:
-    """Lock the model's row and take the next version of its record."""
+    """Lock the model's row and increment the version of its record."""
     return (await _rows(connection, "model_bump", model=model))[0]
 
 
 async def add_price(connection: Connection, new: NewPrice) -> StoredPrice:
-    """Write a version of a model whose row is locked.
+    """Insert a version of a model whose row is locked.
 
     Raises:
-        psycopg.errors.UniqueViolation: the model has a version with that `valid_from`, and this is no correction of it.
+        psycopg.errors.UniqueViolation: the model has a version with that `valid_from`, and this is not a correction.
     """
     rows = await _rows(
         connection,
@@ -136,14 +136,14 @@ async def add_price(connection: Connection, new: NewPrice) -> StoredPrice:
 
 
 async def models(connection: Connection, *names: str) -> dict[str, StoredModel]:
-    """The named models, or all, with every version of their prices."""
+    """Read the named models, or all, with every version of their prices."""
     return _models(await _rows(connection, "prices_of_models", models=list(names) or None))
 
 
 async def prices_believed(
     connection: Connection, model: str | None, at: datetime, as_of: datetime
 ) -> dict[str, StoredModel]:
-    """Of one model or of all, the version that was believed at `as_of` to hold at `at`."""
+    """Read for one model, or all, the version that was recorded at `as_of` as in force at `at`."""
     names = None if model is None else [model]
     return _models(await _rows(connection, "prices_believed", models=names, at=at, as_of=as_of))
 
@@ -177,12 +177,12 @@ async def model_record(connection: Connection, model: str, locked: DictRow, sinc
 
 
 async def add_plan(connection: Connection, plan: str) -> bool:
-    """Whether it was not there before."""
+    """Insert a plan. Return False if it exists."""
     return bool(await _rows(connection, "plan_add", plan=plan))
 
 
 async def bump_plan(connection: Connection, plan: str) -> DictRow:
-    """Lock the plan's row and take the next version of its record."""
+    """Lock the plan's row and increment the version of its record."""
     return (await _rows(connection, "plan_bump", plan=plan))[0]
 
 
@@ -200,7 +200,7 @@ async def add_plan_version(
 
 
 async def plans(connection: Connection) -> dict[str, StoredPlan]:
-    """Every plan with every version of its multiplier."""
+    """Read every plan with every version of its multiplier."""
     found: dict[str, StoredPlan] = {}
     for row in await _rows(connection, "plans_list"):
         retired_at = None if row["retired_at"] is None else row["retired_at"].astimezone(UTC)
@@ -231,7 +231,7 @@ async def quarantines(connection: Connection) -> list[Quarantine]:
 
 
 async def set_quarantined(connection: Connection, model: str, reason: str | None) -> bool:
-    """Whether that changed anything."""
+    """Set or clear the quarantine of a model. Return whether that changed anything."""
     return bool(await _rows(connection, "model_quarantine", model=model, reason=reason))
 
 
@@ -244,7 +244,7 @@ async def has_quarantined(connection: Connection, source: str) -> bool:
     return bool(await _rows(connection, "quarantine_of_source", source=source))
 
 
-# --- what an event may name -------------------------------------------------------------------------------------------
+# --- versions that an event may name ---------------------------------------------------------------------------------
 
 
 async def all_prices(connection: Connection) -> dict[str, Prices]:

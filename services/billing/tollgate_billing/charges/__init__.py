@@ -1,0 +1,1 @@
+"""Usage events into charges, and the charges API."""

@@ -1,12 +1,11 @@
 """usage.v1 → the table of charges.
 
-Guarantee: each event becomes exactly one row, whatever is killed and whenever; the crash windows are the sink's
-(`tollgate_common.clickhouse.sink`). A charge is rated again from billing's own catalog before it becomes a row, so
-what the edge stamped and what the catalog says cannot differ unseen: the event goes to the dead letters with both
-amounts.
+Guarantee: each event becomes exactly one row, whichever process is killed and whenever. The crash windows are those of
+the sink (`tollgate_common.clickhouse.sink`). A charge is rated again from billing's catalog before it becomes a row. If
+the result differs from the edge's amount, the event goes to the dead letters with both amounts.
 
-Whether a price is unknown must come out the same when a successor builds a declared block again. It does: a version is
-in the catalog before any edge hears of it, and the catalog is read anew for a block that names an unknown one.
+A successor that builds a declared block again must find the same prices. It does: a version is in the catalog before
+any edge knows it, and the catalog is read again for a block that names an unknown version.
 """
 
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from tollgate_common.kafka.consumer import SESSION_TIMEOUT_MS, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.topics import Topic
 
-# Long enough to keep the parts few; nobody watches charges live.
+# Long enough to keep the number of parts low. No view shows charges live.
 LINGER_S = 1.0
 
 

@@ -1,4 +1,4 @@
-"""`catalog.check_rating` for many events at once: the same amounts, in the same exact integers."""
+"""`catalog.rating.check_rating` for many events at once: the same amounts, in exact integers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ UNPRICED = -1
 DENOMINATOR = TOKENS_PER_PRICE * BASIS_POINTS
 _PROMPT = [CLASSES.index(name) for name in PROMPT_CLASSES]
 
-# int64 where nothing can overflow, otherwise Python's own integers: slower, and as long as they have to be.
+# int64 where nothing can overflow, otherwise Python integers, which are slower and unbounded.
 Exact = npt.NDArray[Any]
 
 
 class RatedBlock(NamedTuple):
-    """How each charge comes to its amount; one entry, or row, an event."""
+    """The factors of each charge's amount: one entry, or row, an event."""
 
     prices: Ints
     """Nano-units per million of each of `CLASSES`."""
@@ -47,14 +47,14 @@ def rate_block(
 
     Args:
         counts: a row an event, a column of each of `CLASSES`, none negative.
-        amounts: what the events came with, in nano-units.
+        amounts: the amounts of the events, in nano-units.
         price_versions: one an event.
         plan_versions: one an event.
         catalog: all price versions and all plans' multipliers.
 
     Raises:
-        Poison: a version is unknown, or what was used has no price in it, or an amount is not what its versions make
-            of its counts.
+        Poison: a version is unknown, a used class has no price in it, or an amount differs from what its versions
+            yield for its counts.
     """
     prices, multipliers = catalog
     versions = [_known(prices, version) for version in price_versions.dictionary.to_pylist()]
@@ -66,10 +66,10 @@ def rate_block(
     by_tier = np.array([tier.prices for tier in tiers], np.int64).reshape(len(tiers), len(CLASSES))
     its_prices = by_tier[chosen]
     if ((its_prices == UNPRICED) & (counts != 0)).any():
-        raise Poison("something was used that has no price")
+        raise Poison("a used token class has no price in its price version")
     request_nano = np.array([tier.request_nano for tier in tiers], np.int64)[chosen]
     if (_amounts(counts, its_prices, request_nano, multiplier_bps) != amounts).any():
-        raise Poison("an amount is not what its versions make it")
+        raise Poison("an amount differs from what its price and plan versions yield")
     above = np.array([tier.above_tokens for tier in tiers], np.int64)[chosen]
     return RatedBlock(its_prices, request_nano, multiplier_bps, above)
 
@@ -81,7 +81,7 @@ def _known(versions: Mapping[str, Any], version: str) -> Any:
 
 
 def _choose(versions: Sequence[Prices], version_of: Ints, counts: Ints) -> tuple[list[_Tier], Ints]:
-    """All tiers of these versions, and which of them each event's prompt reaches."""
+    """Return all tiers of these versions, and the index of the tier of each event's prompt."""
     tiers: list[_Tier] = []
     first = []
     for version in versions:
@@ -93,7 +93,7 @@ def _choose(versions: Sequence[Prices], version_of: Ints, counts: Ints) -> tuple
         prompts = _exact(counts, int(counts.max()) * len(_PROMPT))[:, _PROMPT].sum(axis=1)
         for number, version in enumerate(versions):
             for tier in version.tiers:
-                # Bounds rise, so each that is exceeded is one step on.
+                # Bounds increase, so each exceeded one advances by one tier.
                 chosen += (version_of == number) & (prompts > tier.above_tokens)
     return tiers, chosen
 
@@ -112,7 +112,7 @@ def _price(prices: Prices, class_: str) -> int:
 def _amounts(counts: Ints, prices: Ints, request_nano: Ints, multiplier_bps: Ints) -> Exact:
     """`divide_half_up((Σ counts × prices + request_nano × 10^6) × multiplier_bps, 10^10)` of each row.
 
-    The whole part of the division is taken before the multiplication, so that an int64 is enough for what is sold.
+    The whole part of the division is taken before the multiplication, so that an int64 is enough for realistic amounts.
     """
     most = sum(int(a) * int(b) for a, b in zip(counts.max(axis=0), prices.max(axis=0), strict=True) if b > 0)
     most += int(request_nano.max()) * TOKENS_PER_PRICE

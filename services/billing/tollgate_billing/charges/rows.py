@@ -1,6 +1,6 @@
-"""Events of usage.v1 → rows of `charges`, column by column, because every charge there is passes here.
+"""Events of usage.v1 → rows of `charges`, column by column, because every charge passes here.
 
-A charge is rated again on its way. One that charges nothing has no request, no tokens and no amount.
+Each charge is rated again. The row of an event without a charge has no request, no tokens and no amount.
 """
 
 from collections.abc import Sequence
@@ -36,10 +36,10 @@ from tollgate_common.rating import CLASSES
 
 
 def check_fits(event: UsageEvent) -> None:
-    """A value that no column can hold would make its block's insert fail for ever, and all that comes after it wait.
+    """Check that the columns can hold the event. Otherwise the insert of its block would fail forever.
 
     Raises:
-        Poison: the event has one.
+        Poison: a value is out of range.
     """
     check_moment("at", event.at)
     if isinstance(event, TokensUsed):
@@ -48,10 +48,10 @@ def check_fits(event: UsageEvent) -> None:
 
 
 def rows(events: Sequence[UsageEvent], versions: Versions) -> pa.RecordBatch:
-    """A row of each event.
+    """Return one row for each event.
 
     Raises:
-        Poison: `check_fits` or `catalog.check_rating` refuses one of them.
+        Poison: `check_fits` or `check_rating` rejects one of them.
     """
     return stacked([(places, _columns(kind, its, versions)) for kind, (places, its) in by_kind(events).items()])
 
@@ -89,7 +89,7 @@ def _charges(events: Sequence[TokensUsed], versions: Versions) -> dict[str, pa.A
 
 
 def _lines(counts: Ints, rated: RatedBlock) -> dict[str, pa.Array]:
-    """What each charge is made of: the classes that it has used, with their prices."""
+    """Return the lines of each charge: the used classes with their prices."""
     is_used = counts != 0
     ends = np.cumsum(is_used.sum(axis=1), dtype=np.int32)
     offsets = pa.array(np.concatenate([np.zeros(1, np.int32), ends]))

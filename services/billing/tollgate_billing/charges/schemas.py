@@ -31,7 +31,7 @@ class Charge(ResponseBody):
     end_user: str
     outcome: str
     finish_reason: str
-    estimated: bool = Field(description="the provider sent no usage: counted by tokenizer")
+    estimated: bool = Field(description="true if the provider sent no usage, so that a tokenizer counted the tokens")
     amount_nano: int = Field(
         description="(sum of quantity × price_nano / 10^6 + request_nano) × multiplier_bps / 10^4, rounded half up once"
     )
@@ -39,14 +39,14 @@ class Charge(ResponseBody):
     lines: list[Line]
     request_nano: int
     multiplier_bps: int
-    tier_above_tokens: int = Field(description="the bound of the tier whose prices the lines have; 0 if it has none")
+    tier_above_tokens: int = Field(description="the bound of the tier whose prices apply; 0 without a tier")
     price_version: str
     plan_version: str
 
 
 class ChargePage(ResponseBody):
     data: list[Charge]
-    next_cursor: str | None = Field(description="pass it as `cursor` for what came before; null at the end")
+    next_cursor: str | None = Field(description="pass it as `cursor` to get older charges; null at the end")
 
 
 def charge(row: StoredCharge) -> Charge:

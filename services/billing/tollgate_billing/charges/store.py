@@ -11,22 +11,22 @@ StoredCharge = dict[str, Any]
 
 
 class Position(NamedTuple):
-    """A charge's place in the list of its account's charges: pages end and begin at it."""
+    """The place of a charge in the list of its account's charges. Pages start and end at one."""
 
     at: datetime
     request_id: str
     offset: int
 
 
-# Above every charge: `consumers.LATEST` bounds their time.
+# Sorts above every charge, because `check_fits` bounds their time.
 NEWEST = Position(datetime(2200, 1, 1, tzinfo=UTC), "", 0)
 
 
 class Page(NamedTuple):
     rows: list[StoredCharge]
-    """By the names of `sql/charges_page.sql`."""
+    """Rows with the column names of `sql/charges_page.sql`."""
     next: Position | None
-    """Where the following page begins; None if this is the last."""
+    """The start of the next page; None if this is the last."""
 
 
 class Charges:
@@ -34,7 +34,7 @@ class Charges:
         self._clickhouse = clickhouse
 
     async def page(self, account_id: str, before: Position | None, limit: int) -> Page:
-        """One account's charges older than `before`, newest first."""
+        """Read one account's charges older than `before`, newest first."""
         before = before or NEWEST
         result = await self._clickhouse.query(
             SQL["charges_page"],
@@ -43,10 +43,10 @@ class Charges:
                 "at_ms": round(before.at.timestamp() * 1000),
                 "request_id": before.request_id,
                 "offset": before.offset,
-                # One more than asked for tells whether there is a following page.
+                # One more row than requested shows whether there is a next page.
                 "limit": limit + 1,
             },
-            # The default gives naive times, which would read as local ones.
+            # The default returns naive times, which would be read as local times.
             tz_mode="aware",
         )
         rows = list(result.named_results())

@@ -1,4 +1,4 @@
-"""`tollgate prices`, `models`, `plans` and `quarantine`: what an operator does with the catalog."""
+"""`tollgate prices`, `models`, `plans` and `quarantine`: commands that read and change the catalog."""
 
 import argparse
 import re
@@ -8,7 +8,7 @@ from typing import Any
 from tollgate_billing.cli import tables
 from tollgate_billing.cli.client import CLEAN, Client, moment
 
-# Of `input=150000000` the name and the nano-units; above a bound as `200000:input=300000000`.
+# The name and the nano-units of `input=150000000`, with an optional bound: `200000:input=300000000`.
 PRICE = re.compile(r"(?:(\d+):)?([a-z0-9_]+)=(-?\d+)", re.ASCII)
 
 
@@ -34,7 +34,7 @@ def set_price(client: Client, arguments: argparse.Namespace) -> int:
     if arguments.cost is not None:
         body["cost"], body["cost_tiers"] = _split(arguments.cost)
     version = client.ask("POST", "/v1/prices", body=body)
-    sys.stdout.write(f"{version['price_version']} holds from {version['valid_from']}\n")
+    sys.stdout.write(f"{version['price_version']} is in force from {version['valid_from']}\n")
     return CLEAN
 
 
@@ -100,7 +100,7 @@ def _print_plan(plan: dict[str, Any]) -> int:
 
 
 def _split(words: list[tuple[int, str, int]]) -> tuple[dict[str, int], list[dict[str, Any]]]:
-    """The version's own prices, and those of each tier."""
+    """Split prices into the version's own and those of each tier."""
     by_bound: dict[int, dict[str, int]] = {}
     for bound, name, nano in words:
         by_bound.setdefault(bound, {})[name] = nano
@@ -112,8 +112,8 @@ def _price(text: str) -> tuple[int, str, int]:
     parts = PRICE.fullmatch(text)
     if parts is None:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no price such as input=150000000, in nano-units per million, or 200000:input=300000000 for "
-            "prompts of more tokens than that"
+            f"{text!r} is not a price; expected input=150000000 (nano-units per million tokens), or "
+            "200000:input=300000000 for prompts above 200000 tokens"
         )
     bound, name, nano = parts.groups()
     return int(bound or 0), name, int(nano)
@@ -122,82 +122,88 @@ def _price(text: str) -> tuple[int, str, int]:
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to `tollgate`."""
     _add_prices(
-        commands.add_parser("prices", help="what models cost, and since when").add_subparsers(
+        commands.add_parser("prices", help="list, set and import prices").add_subparsers(
             metavar="action", required=True
         )
     )
     _add_models(
-        commands.add_parser("models", help="how long their answers are, and what they can").add_subparsers(
+        commands.add_parser("models", help="describe a model's limits and capabilities").add_subparsers(
             metavar="action", required=True
         )
     )
     _add_plans(
-        commands.add_parser("plans", help="what multiplies prices").add_subparsers(metavar="action", required=True)
+        commands.add_parser("plans", help="list and change plans, which multiply prices").add_subparsers(
+            metavar="action", required=True
+        )
     )
     _add_quarantine(
-        commands.add_parser("quarantine", help="models that nobody may call").add_subparsers(
+        commands.add_parser("quarantine", help="list and change quarantined models").add_subparsers(
             metavar="action", required=True
         )
     )
 
 
 def _add_prices(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    listing = actions.add_parser("list", help="every version, or what was believed at one time about another")
+    listing = actions.add_parser("list", help="list every version, or the ones in force or recorded at a time")
     listing.add_argument("model", nargs="?")
-    listing.add_argument("--at", type=moment, help="only what holds then")
-    listing.add_argument("--as-of", type=moment, help="as it was believed then; default now")
+    listing.add_argument("--at", type=moment, help="only versions in force at this time")
+    listing.add_argument("--as-of", type=moment, help="as recorded at this time; default now")
     listing.set_defaults(run=list_prices)
-    setting = actions.add_parser("set", help="a price from now on, from a moment to come, or as a correction")
+    setting = actions.add_parser("set", help="set a price from now, from a future time, or as a correction")
     setting.add_argument("model")
     setting.add_argument(
-        "prices", nargs="+", type=_price, help="input=150000000, or above a bound 200000:input=300000000"
+        "prices", nargs="+", type=_price, help="input=150000000, or 200000:input=300000000 above 200000 tokens"
     )
     setting.add_argument("--provider", required=True)
-    setting.add_argument("--cost", nargs="+", type=_price, help="what the provider asks; default as it was")
+    setting.add_argument("--cost", nargs="+", type=_price, help="the provider's price; default: unchanged")
     setting.add_argument("--from", dest="start", type=moment, help="default now")
-    setting.add_argument("--correction", action="store_true", help="what is believed since then is wrong")
-    setting.add_argument("--new-model", action="store_true", help="the catalog does not know it, and should")
-    setting.add_argument("--new-provider", action="store_true", help="the same of the provider")
+    setting.add_argument("--correction", action="store_true", help="correct the versions since --from")
+    setting.add_argument("--new-model", action="store_true", help="confirm that the model is new")
+    setting.add_argument("--new-provider", action="store_true", help="confirm that the provider is new")
     setting.set_defaults(run=set_price)
-    importing = actions.add_parser("import", help="what is new or has changed in the bundled price data")
-    importing.add_argument("providers", nargs="*", help="default: those of the deployment")
-    importing.add_argument("--dry-run", action="store_true", help="only tell the difference")
+    importing = actions.add_parser("import", help="import new and changed prices from the bundled data")
+    importing.add_argument("providers", nargs="*", help="default: the providers of the deployment")
+    importing.add_argument("--dry-run", action="store_true", help="report the changes without making them")
     importing.set_defaults(run=import_prices)
 
 
 def _add_models(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    describing = actions.add_parser("describe", help="what is left out stays as it is")
+    describing = actions.add_parser("describe", help="set limits and capabilities; omitted ones stay")
     describing.add_argument("model")
-    describing.add_argument("--context", dest="context_tokens", type=int, help="the most tokens of prompt and answer")
-    describing.add_argument("--max-output", dest="max_output_tokens", type=int, help="the most tokens of an answer")
-    describing.add_argument("--can", dest="capabilities", nargs="*", help="tools, vision: all of them, or none")
+    describing.add_argument(
+        "--context", dest="context_tokens", type=int, help="maximum tokens of prompt and response together"
+    )
+    describing.add_argument("--max-output", dest="max_output_tokens", type=int, help="maximum tokens of a response")
+    describing.add_argument(
+        "--can", dest="capabilities", nargs="*", help="the complete list, such as tools vision; none clears it"
+    )
     describing.set_defaults(run=describe_model)
 
 
 def _add_plans(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    actions.add_parser("list", help="every version of every plan").set_defaults(run=list_plans)
+    actions.add_parser("list", help="list every version of every plan").set_defaults(run=list_plans)
     for name, help_text, run in (
-        ("add", "a new plan", add_plan),
-        ("schedule", "another multiplier, from now on or from a moment to come", schedule_plan),
-        ("retire", "sell it no more; move its keys first", retire_plan),
+        ("add", "add a plan", add_plan),
+        ("schedule", "set a multiplier from now or from a future time", schedule_plan),
+        ("retire", "stop selling a plan; move its keys first", retire_plan),
     ):
         action = actions.add_parser(name, help=help_text)
         action.add_argument("plan")
         if run is not retire_plan:
-            action.add_argument("bps", type=int, help="basis points of every price: 10000 leaves them as they are")
+            action.add_argument("bps", type=int, help="basis points of every price; 10000 leaves prices unchanged")
         if run is schedule_plan:
-            action.add_argument("--correction", action="store_true", help="what is believed since then is wrong")
+            action.add_argument("--correction", action="store_true", help="correct the versions since --from")
         action.add_argument("--from", dest="start", type=moment, help="default now")
         action.set_defaults(run=run)
 
 
 def _add_quarantine(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    actions.add_parser("list", help="which, why and since when").set_defaults(run=list_quarantines)
+    actions.add_parser("list", help="list quarantined models with reasons").set_defaults(run=list_quarantines)
     for name, help_text, run in (
-        ("add", "let nobody call a model", place_quarantine),
-        ("lift", "let everybody call it again", lift_quarantine),
+        ("add", "quarantine a model", place_quarantine),
+        ("lift", "lift a quarantine", lift_quarantine),
     ):
         action = actions.add_parser(name, help=help_text)
         action.add_argument("model")
-        action.add_argument("--reason", required=True, help="why; it is kept for ever")
+        action.add_argument("--reason", required=True, help="the reason, stored permanently")
         action.set_defaults(run=run)

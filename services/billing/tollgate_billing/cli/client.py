@@ -1,4 +1,4 @@
-"""A running billing service as `tollgate` sees it."""
+"""The HTTP client of a running billing service."""
 
 import argparse
 import sys
@@ -8,13 +8,13 @@ from typing import Any, NoReturn
 import httpx
 
 URL_VARIABLE, TOKEN_VARIABLE = "TOLLGATE_BILLING_URL", "TOLLGATE_OPERATOR_TOKEN"
-# A reconciliation of everything reads every row there is.
+# A reconciliation of all records reads every row.
 TIMEOUT_S = 600.0
 CLEAN, DIFFERENCES, FAILED = 0, 1, 2
 
 
 class Client:
-    """Calls of the operators' API; whatever goes wrong ends the command with a sentence."""
+    """Calls the operators' API. Every error ends the command with a message and status 2."""
 
     def __init__(self, url: str, token: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {token}"})
@@ -22,20 +22,22 @@ class Client:
     def ask(self, method: str, path: str, query: dict[str, Any] | None = None, body: Any = None) -> Any:
         try:
             with self._http as http:
-                answer = http.request(method, path, params=query, json=body)
+                response = http.request(method, path, params=query, json=body)
         except httpx.HTTPError as error:
-            stop(f"{self._http.base_url} does not answer: {error}; set {URL_VARIABLE} to the billing service's address")
-        if not answer.is_success:
-            stop(f"{answer.status_code}: {_detail(answer)}")
-        return answer.json()
+            stop(f"{self._http.base_url} is unavailable: {error}; set {URL_VARIABLE} to the billing service's address")
+        if not response.is_success:
+            stop(f"{response.status_code}: {_detail(response)}")
+        return response.json()
 
 
 def moment(text: str) -> str:
-    """An RFC 3339 time; without an offset it is UTC."""
+    """Parse an RFC 3339 time. Without an offset it is UTC."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-11-23 or 2026-11-23T05:00:00Z") from error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time; expected 2026-11-23 or 2026-11-23T05:00:00Z"
+        ) from error
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).isoformat()
 
 
@@ -44,8 +46,8 @@ def stop(message: str) -> NoReturn:
     sys.exit(FAILED)
 
 
-def _detail(answer: httpx.Response) -> str:
+def _detail(response: httpx.Response) -> str:
     try:
-        return str(answer.json()["detail"])
+        return str(response.json()["detail"])
     except (ValueError, KeyError):
-        return answer.text[:500]
+        return response.text[:500]

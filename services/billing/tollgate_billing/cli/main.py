@@ -1,7 +1,7 @@
-"""`tollgate`: what an operator types. It asks a running billing service.
+"""`tollgate`: the command for operators. It calls a running billing service.
 
-It does not read the stores itself, so it needs one address and one secret instead of the credentials of three stores
-and the internal token, it runs from a laptop, and what it prints is what the continuous reconciliation would say.
+It reads no store itself, so it needs one address and one secret instead of the credentials of three stores and the
+internal token. It runs from a laptop, and its results are those of the continuous reconciliation.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     token = os.environ.get(TOKEN_VARIABLE)
     if not token:
-        stop(f"set {TOKEN_VARIABLE} to the operators' secret")
+        stop(f"{TOKEN_VARIABLE} is not set; set it to the operators' secret")
     client = Client(os.environ.get(URL_VARIABLE, DEFAULT_URL), token)
     sys.exit(arguments.run(client, arguments))
 
@@ -65,26 +65,28 @@ def _parser() -> argparse.ArgumentParser:
     about = f"Reads {URL_VARIABLE} (default {DEFAULT_URL}) and {TOKEN_VARIABLE}."
     parser = argparse.ArgumentParser(prog="tollgate", description=about)
     commands = parser.add_subparsers(metavar="command", required=True)
-    help_text = "prove that ledger, charges and reports agree; exit 1 if they differ, 2 if it could not be done"
+    help_text = "prove that ledger, charges and reports agree; exit 1 if they differ, 2 if it could not run"
     command = commands.add_parser("reconcile", help=help_text)
-    command.add_argument("--from", dest="start", type=moment, help="what was sent at this time or later; default all")
-    command.add_argument("--to", dest="end", type=moment, help="what was sent before this time; default now")
+    command.add_argument(
+        "--from", dest="start", type=moment, help="start of the time range, inclusive; default: all records"
+    )
+    command.add_argument("--to", dest="end", type=moment, help="end of the time range, exclusive; default now")
     command.set_defaults(run=reconcile)
-    letters = commands.add_parser("dead-letters", help="messages that a consumer gave up")
+    letters = commands.add_parser("dead-letters", help="messages that a consumer could not process")
     actions = letters.add_subparsers(metavar="action", required=True)
-    listing = actions.add_parser("list", help="the newest of them")
+    listing = actions.add_parser("list", help="list the newest dead letters")
     listing.add_argument("--state", choices=["open", "retried", "discarded", "all"], default="open")
     listing.add_argument("--limit", type=int, default=50)
     listing.set_defaults(run=list_letters)
     for name, help_text, run in (
-        ("show", "one of them, with its payload", show_letter),
-        ("retry", "send it again as it was", retry_letter),
-        ("discard", "decide that it stays out; its gap stays, labelled", discard_letter),
+        ("show", "show one with its payload", show_letter),
+        ("retry", "send it again unchanged", retry_letter),
+        ("discard", "discard it; its gap stays, labeled", discard_letter),
     ):
         action = actions.add_parser(name, help=help_text)
         action.add_argument("source", help="topic:partition:offset, as `list` shows it")
         if run is discard_letter:
-            action.add_argument("--reason", required=True, help="why; it is kept for ever")
+            action.add_argument("--reason", required=True, help="the reason, stored permanently")
         action.set_defaults(run=run)
     catalog_commands.add(commands)
     return parser

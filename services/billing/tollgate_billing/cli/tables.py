@@ -1,14 +1,14 @@
-"""Reports as text: for people, and to be piped."""
+"""Responses as text tables, for people and for pipes."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 Json = dict[str, Any]
 
-# What must be zero, as a person would ask for it.
+# The totals that must be zero, with their labels.
 CHECKS = {
     "missing": "events missing",
-    "dead_lettered": "events given up (dead letters)",
+    "dead_lettered": "events in the dead letters",
     "duplicated": "events counted twice",
     "ledger_minus_charges_nano": "ledger - charges (nano)",
     "charges_minus_usage_nano": "charges - usage (nano)",
@@ -18,7 +18,7 @@ CHECKS = {
     "stale_sums": "stored sums that differ from their rows",
 }
 LISTS = {
-    "unclosed_requests": "requests opened and never closed",
+    "unclosed_requests": "requests abandoned (opened, never closed)",
     "write_offs": "write-offs",
     "write_off_nano": "written off (nano)",
     "discarded": "events discarded by operators",
@@ -27,12 +27,14 @@ LISTS = {
 
 
 def reconciliation(report: Json) -> str:
-    """The checks with their values, then a line for each difference, naming its requests."""
+    """Render the checks with their values, then a line with the requests of each difference."""
     totals = report["totals"]
     start = report["start"] or "the beginning"
     lines = [f"reconciliation of {start} to {report['end']}: {report['compared_events']} events of usage compared"]
     if report.get("expired_before"):
-        lines.append(f"nothing before {report['expired_before']} was reconciled: usage rows of then are no longer kept")
+        lines.append(
+            f"nothing before {report['expired_before']} was reconciled, because those usage rows are no longer kept"
+        )
     lines.append("")
     lines += _table(
         [("", name, str(totals[key]), "ok" if not totals[key] else "DIFFERS") for key, name in CHECKS.items()]
@@ -43,7 +45,7 @@ def reconciliation(report: Json) -> str:
     ]
     lines += ["", *details] if details else []
     if not report["is_complete"]:
-        lines.append("more was found than is listed here")
+        lines.append("there are more differences than this list shows")
     lines += ["", "no differences" if report["is_clean"] else "THERE ARE DIFFERENCES"]
     return "\n".join(lines) + "\n"
 
@@ -64,14 +66,14 @@ def dead_letter(details: Json) -> str:
     names = ("source", "state", "decision_reason", "decided_at", "boot_id", "seq", "request_id", "account_id", "key")
     lines = _table([(name, str(details[name])) for name in names if details[name] is not None])
     for given_up in details["given_up"]:
-        lines.append(f"given up by {given_up['consumer']} at {given_up['sent_at']}: {given_up['reason']}")
-        lines.append(f"  it lies at {given_up['lies_at']}")
+        lines.append(f"rejected by {given_up['consumer']} at {given_up['sent_at']}: {given_up['reason']}")
+        lines.append(f"  dead letter at {given_up['lies_at']}")
     lines += ["", details["text"] if details["text"] is not None else f"base64: {details['base64']}"]
     return "\n".join(lines) + "\n"
 
 
 def price_versions(found: Json) -> str:
-    """A line a version: since when, since when it is known, what it costs."""
+    """Render one line per version: its start, when it was recorded, its prices and its cost."""
     rows = [
         (
             version["price_version"],

@@ -15,16 +15,16 @@ from tollgate_common.auth.callers import operators
 from tollgate_common.errors import Problem
 from tollgate_common.http import problems
 
-# A reason that says nothing is none.
+# Rejects empty reasons.
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000, pattern=r"^[^\x00]*$")]
 
 
 class DeadLetter(BaseModel):
-    source: str = Field(description="topic:partition:offset that the message came from: its name in all calls")
+    source: str = Field(description="topic:partition:offset that the message came from; identifies it in all calls")
     state: Literal["open", "retried", "discarded"]
     first_sent_at: datetime
     boot_id: str | None
-    seq: int | None = Field(description="with partition and boot, the gap that it leaves; null if it has no stamp")
+    seq: int | None = Field(description="with partition and boot, its gap; null if it has no stamp")
     request_id: str | None
     account_id: str | None
     decision_reason: str | None
@@ -34,13 +34,13 @@ class DeadLetter(BaseModel):
 class DeadLetterPage(BaseModel):
     data: list[DeadLetter]
     next_before: datetime | None = Field(
-        description="with next_before_source where the next page begins; null at the end"
+        description="with next_before_source, the start of the next page; null at the end"
     )
     next_before_source: str | None
 
 
 class GivenUp(BaseModel):
-    """One time that a consumer gave the message up."""
+    """One dead letter of the message."""
 
     consumer: str
     reason: str

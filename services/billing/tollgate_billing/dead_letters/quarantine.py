@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 async def quarantine_unrateable(connection: Connection, letters: Sequence[Letter], group: str, now: datetime) -> None:
-    """Quarantine the models of usage that `group`, which rates, gave up because it cannot be rated.
+    """Quarantine the models of usage that the consumer group `group` rejected because it cannot be rated.
 
-    Within the transaction that stores the letters: there is no letter whose model was forgotten. What was given up for
-    another reason (no event, a time that no column holds) says nothing about its model. A letter that is read twice
-    does not undo what an operator has decided since.
+    This runs in the transaction that stores the letters, so no letter's model is missed. A letter with another reason
+    (not an event, a time that no column can hold) does not affect its model. A letter that is read twice does not undo
+    a later decision of an operator.
     """
-    given_up = [(letter, _usage(letter)) for letter in letters if letter.consumer == group]
-    suspects = [(letter, event) for letter, event in given_up if event is not None]
+    rejected = [(letter, _usage(letter)) for letter in letters if letter.consumer == group]
+    suspects = [(letter, event) for letter, event in rejected if event is not None]
     if not suspects:
         return
     prices, multipliers = await store.all_prices(connection), await store.all_multipliers(connection)
@@ -34,7 +34,11 @@ async def quarantine_unrateable(connection: Connection, letters: Sequence[Letter
         except Poison as poison:
             model = event.request.model
             if model not in known:
-                log.warning("%s cannot be rated, and its model %r is none of the catalog", letter.source, model)
+                log.warning(
+                    "%s cannot be rated, and its model %r is not in the catalog, so nothing is quarantined",
+                    letter.source,
+                    model,
+                )
             elif not await store.has_quarantined(connection, letter.source):
                 await record_decision(connection, model, str(poison), now, is_lifted=False, source=letter.source)
 

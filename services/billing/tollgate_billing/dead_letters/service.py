@@ -1,4 +1,4 @@
-"""What operators do with dead letters. Each decision is one transaction."""
+"""Operators' decisions about dead letters. Each is one transaction."""
 
 import logging
 from datetime import UTC, datetime
@@ -32,10 +32,10 @@ class DeadLetterService:
         self._sources = {topic.named(prefix) for topic in WITH_DEAD_LETTERS}
 
     async def page(self, state: str | None, before: tuple[datetime, str] | None, limit: int) -> Page:
-        """Messages that were given up, newest first; `before` is where the page before ended."""
+        """Read messages with dead letters, newest first. `before` is the end of the previous page."""
         moment, source = before or (NEWEST, "")
         async with self._pool.connection() as connection:
-            # One more than asked for tells whether there is a following page.
+            # One more row than requested shows whether there is a next page.
             rows = await store.page(connection, state, moment, source, limit + 1)
         if len(rows) <= limit:
             return Page(rows, None)
@@ -43,22 +43,21 @@ class DeadLetterService:
         return Page(rows[:limit], (last["first_sent_at"], last["source"]))
 
     async def read(self, source: str) -> tuple[DictRow, list[DictRow]]:
-        """A message's state, and a row for each time that a consumer gave it up.
+        """Read a message's state, and one row for each of its dead letters.
 
         Raises:
-            Problem: 404 if no message of this source was ever given up.
+            Problem: 404 if there is no dead letter of this source.
         """
         async with self._pool.connection() as connection:
             return await _known(connection, source), await store.letters_of(connection, source)
 
     async def retry(self, source: str) -> None:
-        """Send the message again as it was: bytes, key and partition. Whoever has seen it drops it by its seq or id.
+        """Send the message again, with its bytes, key and partition. Consumers that have it drop it by seq or id.
 
-        It is sent before the decision is recorded: a crash in between leaves it open, and sending it once more does no
-        harm.
+        It is sent before the decision is recorded. A crash in between leaves it open, and sending it again is harmless.
 
         Raises:
-            Problem: 404 if it is unknown, 409 if nobody knows where it came from.
+            Problem: 404 if it is unknown, 409 if its source topic is unknown.
             aiokafka.errors.KafkaError: it could not be sent; nothing is recorded.
         """
         async with self._pool.connection() as connection:
@@ -69,7 +68,7 @@ class DeadLetterService:
                 raise Problem(
                     HTTPStatus.CONFLICT,
                     "source_not_found",
-                    f"{source} is no place in a topic that could be sent to again; discard it with a reason instead",
+                    f"{source} names no topic of this deployment, so it cannot be sent again; discard it instead",
                 )
             newest = (await store.letters_of(connection, source))[-1]
             await self._producer.send_and_wait(place.topic, newest["value"], newest["key"], partition=place.partition)
@@ -77,7 +76,7 @@ class DeadLetterService:
         log.info("dead letter %s was sent again", source)
 
     async def discard(self, source: str, reason: str) -> None:
-        """Decide that the message stays out, for a reason. Its gap stays, and says so.
+        """Discard the message, with a reason. Its gap stays, with this label.
 
         Raises:
             Problem: 404 if it is unknown, 409 if it was sent again.
@@ -89,7 +88,7 @@ class DeadLetterService:
                 raise Problem(
                     HTTPStatus.CONFLICT,
                     "already_retried",
-                    f"{source} was sent again at {known['decided_at'].isoformat()}; if that failed, too, there is a "
+                    f"{source} was sent again at {known['decided_at'].isoformat()}; if that failed too, there is a "
                     "new dead letter to discard",
                 )
             await store.decide(connection, source, State.DISCARDED, reason)

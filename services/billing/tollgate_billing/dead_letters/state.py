@@ -4,13 +4,13 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What is known of a difference's cause."""
+    """The known cause of a difference."""
 
     LOST = "lost"
-    """Nothing: this is what must not be."""
+    """No known cause. This must not happen."""
     DEAD_LETTERED = "dead_lettered"
-    """A consumer gave the event up, and nobody has decided about it yet."""
+    """A consumer sent the event to the dead letters, and no operator has decided about it."""
     RETRIED = "retried"
-    """It was given up and sent again; it has not arrived yet."""
+    """An operator sent it again, and it has not arrived yet."""
     DISCARDED = "discarded"
-    """An operator decided, with a reason, that it stays out."""
+    """An operator discarded it, with a reason."""

@@ -1,5 +1,6 @@
 """Dead letters and the decisions about them, as rows of PostgreSQL."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -10,12 +11,14 @@ from tollgate_billing.database import SQL
 from tollgate_billing.dead_letters.state import State
 from tollgate_common.postgres.connection import Connection
 
-# A reconciliation that needs more than these to explain its gaps has other worries.
+# Topic, partition and offset.
+SOURCE = re.compile(r"(.*):(\d+):(\d+)", re.ASCII | re.DOTALL)
+# Bounds the letters that one reconciliation reads to explain gaps.
 MAX_EXPLAINING = 20_000
 
 
 class Source(NamedTuple):
-    """Where a message came from: known by it, whoever gave it up."""
+    """The place that a message came from. It identifies the message for every consumer."""
 
     topic: str
     partition: int
@@ -26,10 +29,8 @@ class Source(NamedTuple):
 
     @staticmethod
     def parse(text: str) -> "Source | None":
-        topic, *numbers = text.rsplit(":", 2)
-        if len(numbers) != 2 or not all(number.isascii() and number.isdigit() for number in numbers):  # noqa: PLR2004 - partition and offset
-            return None
-        return Source(topic, int(numbers[0]), int(numbers[1]))
+        parts = SOURCE.fullmatch(text)
+        return None if parts is None else Source(parts[1], int(parts[2]), int(parts[3]))
 
 
 class Letter(NamedTuple):
@@ -68,13 +69,13 @@ class ExplainingLetter(NamedTuple):
 
 
 async def resume_at(connection: Connection, topic: str, partition: int) -> int:
-    """The offset after the last record of a dead-letter topic that has a row; 0 if none has."""
+    """Return the offset after the last stored record of a dead-letter topic, or 0."""
     [row] = await _rows(connection, "letters_resume", topic=topic, partition=partition)
     return row["next"] or 0
 
 
 async def positions(connection: Connection) -> dict[tuple[str, int], int]:
-    """By dead-letter topic and partition, how far its records are known."""
+    """Return the next offset to store, by dead-letter topic and partition."""
     return {(row["topic"], row["partition"]): row["next"] for row in await _rows(connection, "letters_positions")}
 
 
@@ -99,7 +100,7 @@ async def letters_of(connection: Connection, text: str) -> list[DictRow]:
 
 
 async def lock(connection: Connection, text: str) -> None:
-    """Until the transaction ends, nobody else decides about this message."""
+    """Lock a message, so that no other transaction decides about it."""
     await connection.execute(SQL["letters_lock"], {"source": text})
 
 
@@ -108,7 +109,7 @@ async def decide(connection: Connection, text: str, decision: State, reason: str
 
 
 async def explaining(connection: Connection, prefix: str, since: datetime) -> list[ExplainingLetter]:
-    """The letters since a moment, newest first."""
+    """Read the letters since a time, newest first."""
     rows = await _rows(connection, "letters_for_reconciliation", since=since, limit=MAX_EXPLAINING)
     return [
         ExplainingLetter(

@@ -1,4 +1,4 @@
-"""The charges as the reconciler sees them: billing's own table, and its own catalog to rate it again."""
+"""The charges as a reconciliation source, and the check that rates them again from the catalog."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,12 +17,12 @@ from tollgate_common.reconciliation.source import MAX_LISTED, Drift, Range
 from tollgate_common.topics import Topic
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# As reconciliation_misrated.sql knows a unit that has no price.
+# The value of a missing price in reconciliation_misrated.sql.
 UNPRICED = -1
 
 
 class RatedAgain(NamedTuple):
-    """Charges that differ from what the catalog makes of them: the first of them, how many, and by how much."""
+    """Charges that differ from the catalog's rating: the first ones, their number, and the sum of the differences."""
 
     listed: tuple[Misrated, ...] = ()
     charges: int = 0
@@ -67,7 +67,7 @@ class ChargeReconciliationSource(SinkReconciliationSource):
         return RatedAgain(tuple(map(_misrated, rows)), rows[0]["found"], rows[0]["difference_nano"])
 
     async def _catalog(self, prices: set[str], plans: set[str]) -> dict[str, Any]:
-        """Of the versions that are named, those that exist, in columns."""
+        """Return the existing ones of the named versions, as columns."""
         async with self._pool.connection() as connection:
             known = {name: price for name, price in (await store.all_prices(connection)).items() if name in prices}
             multipliers = {
@@ -81,7 +81,7 @@ class ChargeReconciliationSource(SinkReconciliationSource):
 
 
 def _columns(known: Mapping[str, Prices]) -> dict[str, Any]:
-    """Versions, where in the lists of prices each begins, and from which prompts on the places after that hold."""
+    """Return the versions, the start of each in the price lists, and the bounds of the tiers that follow it."""
     places: list[int] = []
     flat: list[Prices] = []
     for prices in known.values():

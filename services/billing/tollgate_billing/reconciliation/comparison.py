@@ -1,4 +1,4 @@
-"""Do several services hold the same amounts at the same offsets? Where not, halve the question until rows can tell."""
+"""Compare the amounts of several services by offset. Divide ranges that differ until rows can be compared."""
 
 import asyncio
 from collections import defaultdict
@@ -9,33 +9,33 @@ from tollgate_billing.reconciliation.report import Mismatch
 from tollgate_common.reconciliation.source import Digest, Range, ReconciliationSource, Row
 from tollgate_common.topics import Topic
 
-# Records that are compared row by row; above it, pieces are compared by their sums.
+# Ranges of at most this many records are compared row by row. Larger ones are compared by their sums.
 LEAF = 1_000
 PIECES = 32
-# Rows that differ; whoever has more of them knows enough to begin with.
+# Bounds the differing rows that one report lists.
 MAX_MISMATCHES = 500
 
 
 class Party(NamedTuple):
-    """A service whose books are compared. `has_every_row` is false of the ledger: what costs nothing is not in it."""
+    """A service to compare. `has_every_row` is false for the ledger, which has no rows for free usage."""
 
     service: str
-    books: ReconciliationSource
+    source: ReconciliationSource
     has_every_row: bool
 
 
 class Comparison(NamedTuple):
     amounts_nano: dict[str, int]
-    """What each party's rows add up to, over everything."""
+    """The sum of each party's rows."""
     events: int
     mismatches: list[Mismatch]
     requests: dict[tuple[int, str, int], str]
-    """The request of each (partition, boot, seq) that was met on the way: what one party lacks, another can name."""
+    """The request of each (partition, boot, seq) that was read. It names requests that one party lacks."""
     is_complete: bool
 
 
 async def compare(parties: Sequence[Party], topic: Topic, spans: Sequence[Range]) -> Comparison:
-    """Compare the parties over ranges that all of them have consumed; one range a partition."""
+    """Compare the parties over ranges that all of them have consumed, one range per partition."""
     digests = await _ask(parties, topic, spans)
     amounts = {
         party.service: sum(digest.amount_nano for digest in found.values())
@@ -56,18 +56,18 @@ async def compare(parties: Sequence[Party], topic: Topic, spans: Sequence[Range]
 
 
 async def _ask(parties: Sequence[Party], topic: Topic, spans: Sequence[Range]) -> list[dict[tuple[int, int], Digest]]:
-    answers = await asyncio.gather(*(party.books.digests(topic, spans) for party in parties))
-    return [{(digest.partition, digest.start): digest for digest in answer} for answer in answers]
+    responses = await asyncio.gather(*(party.source.digests(topic, spans) for party in parties))
+    return [{(digest.partition, digest.start): digest for digest in response} for response in responses]
 
 
 def _differing(
     parties: Sequence[Party], spans: Sequence[Range], digests: Sequence[Mapping[tuple[int, int], Digest]]
 ) -> list[Range]:
-    """The pieces of the spans whose digests are not the same."""
+    """Return the pieces of the spans whose digests differ."""
     different = []
     for span in spans:
         for start in range(span.start, span.end, span.step):
-            found = [answer.get((span.partition, start)) for answer in digests]
+            found = [response.get((span.partition, start)) for response in digests]
             if _differ(parties, found):
                 end = min(span.end, start + span.step)
                 different.append(Range(partition=span.partition, start=start, end=end, step=max(1, end - start)))
@@ -85,13 +85,13 @@ def _differ(parties: Sequence[Party], digests: Sequence[Digest | None]) -> bool:
 
 
 async def _collect(parties: Sequence[Party], topic: Topic, span: Range, into: dict[str, list[tuple[int, Row]]]) -> int:
-    """Add the rows of the offsets at which the parties differ; returns how many offsets those are."""
-    answers = await asyncio.gather(
-        *(party.books.rows(topic, span.partition, span.start, span.end) for party in parties)
+    """Add the rows of the offsets at which the parties differ. Return the number of those offsets."""
+    responses = await asyncio.gather(
+        *(party.source.rows(topic, span.partition, span.start, span.end) for party in parties)
     )
     by_offset: dict[int, list[list[Row]]] = defaultdict(lambda: [[] for _ in parties])
-    for place, answer in enumerate(answers):
-        for row in answer:
+    for place, response in enumerate(responses):
+        for row in response:
             by_offset[row.offset][place].append(row)
     different = [found for _, found in sorted(by_offset.items()) if not _agree(parties, found)]
     for found in different:
@@ -113,12 +113,15 @@ def _agree(parties: Sequence[Party], rows: Sequence[Sequence[Row]]) -> bool:
 def _mismatches(
     parties: Sequence[Party], topic: Topic, rows: Mapping[str, Sequence[tuple[int, Row]]]
 ) -> list[Mismatch]:
-    """One for each request. A dead letter that was sent again stands at its new offset where it had been refused and at
-    its old one everywhere else: that is the same event, and no mismatch."""
+    """Return one mismatch per request.
+
+    A retried dead letter is at its new offset in the service that rejected it, and at its old one in the others. This
+    is one event, and not a mismatch.
+    """
     by_request: dict[tuple[str, str], list[list[tuple[int, Row]]]] = defaultdict(lambda: [[] for _ in parties])
     for place, party in enumerate(parties):
         for partition, row in rows[party.service]:
-            # An event that belongs to no request is known by its offset.
+            # An event without a request is identified by its offset.
             request = row.request_id or f"{partition}@{row.offset}"
             by_request[request, row.account_id][place].append((partition, row))
     return [

@@ -1,4 +1,4 @@
-"""Where the topics end, and where they stood at a moment."""
+"""The ends of topics, and their offsets at a time."""
 
 import itertools
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ class EventLog:
         self._brokers = brokers
 
     async def ends(self, *topics: str) -> Ends:
-        """The ends of all partitions as they are now.
+        """Return the current end of every partition.
 
         Raises:
-            Retryable: one of the topics does not exist, or may not be seen.
+            Retryable: a topic does not exist, or access to it is denied.
         """
         partitions = await find_partitions(self._brokers, *topics)
         async with KafkaConsumer(**self._brokers.options) as consumer:
@@ -33,7 +33,7 @@ class EventLog:
         return ends
 
     async def at(self, moment: datetime, ends: Mapping[int, int], topic: str) -> dict[int, int]:
-        """Of each partition, the offset of the first record sent at `moment` or later, else the partition's end."""
+        """Return for each partition the offset of the first record sent at `moment` or later, or its end."""
         moment_ms = int(moment.timestamp() * 1000)
         partitions = [TopicPartition(topic, number) for number in ends]
         async with KafkaConsumer(**self._brokers.options) as consumer:

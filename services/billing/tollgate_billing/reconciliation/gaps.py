@@ -1,4 +1,4 @@
-"""Gaps in the sequence numbers, tails that heartbeats tell of, and what explains either."""
+"""Gaps in sequence numbers, missing tails that heartbeats reveal, and their explanations."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -12,7 +12,7 @@ Requests = Mapping[tuple[int, str, int], str]
 
 
 def find_gaps(service: str, topic: Topic, boots: Iterable[Boot]) -> list[Gap]:
-    """Seqs that are missing below the highest of each boot."""
+    """Return the seqs that are missing below each boot's high-water mark."""
     return [_gap(service, topic, (boot.partition, boot.boot_id), gap) for boot in boots for gap in boot.gaps]
 
 
@@ -23,10 +23,10 @@ def find_tails(
     sent: Iterable[Sent],
     is_caught_up: Callable[[int], bool],
 ) -> list[Gap]:
-    """Seqs that a heartbeat counts and that have not come.
+    """Return the seqs that a heartbeat counts and that have not arrived.
 
-    `is_caught_up` tells of a partition whether everything is consumed that was in the log when the heartbeats were
-    asked for; of another, the tail may only be late.
+    `is_caught_up` returns whether a partition is consumed past the ends that were read after the heartbeats were
+    requested. On other partitions the tail may only be late.
     """
     highs = {(boot.boot_id, boot.partition): boot.high for boot in boots}
     tails = []
@@ -56,13 +56,13 @@ def find_doubled(service: str, topic: Topic, boots: Iterable[Boot]) -> list[Doub
 
 
 def explain(gaps: Iterable[Gap], letters: Sequence[ExplainingLetter], requests: Requests) -> list[Gap]:
-    """The same seqs, cut where a dead letter tells why one is missing, with the requests that others can name."""
+    """Split the gaps where a dead letter explains a missing seq, and add the requests that other services know."""
     known: dict[tuple[str, str, int, str, int], ExplainingLetter] = {}
     for letter in letters:
         if letter.boot_id is None or letter.seq is None or letter.source_topic is None:
             continue
         place = (letter.service, letter.source_topic, letter.source_partition or 0, letter.boot_id, letter.seq)
-        # Given up again after a retry, it is the open letter that holds.
+        # After a failed retry, the open letter applies.
         if place not in known or letter.state is State.DEAD_LETTERED:
             known[place] = letter
     by_boot: dict[tuple[str, str, int, str], list[ExplainingLetter]] = {}

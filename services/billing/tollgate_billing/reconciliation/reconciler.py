@@ -1,8 +1,8 @@
-"""One reconciliation, from the first question to the report.
+"""One reconciliation, from the first query to the report.
 
-What makes its answers comparable: everything is compared up to the lowest offset that all consumers have passed, so one
-that lags is no alarm. Tails are judged by heartbeats that were asked for *before* the ends of the topics were read:
-what they count was in the log by then, and a consumer that has passed those ends has seen it or has lost it.
+The results are comparable, because everything is compared up to the lowest offset that all consumers have passed: a
+consumer that lags is not an alarm. Tails are judged by heartbeats that were requested *before* the ends of the topics
+were read. Every event that they count was in the log by then. A consumer that has passed those ends has it or lost it.
 """
 
 import asyncio
@@ -37,11 +37,11 @@ from tollgate_common.sequence import BOOT_HORIZON
 from tollgate_common.topics import WITH_DEAD_LETTERS, Topic
 
 BALANCE, BILLING, ANALYTICS = "balance", "billing", "analytics"
-# How long a reconciliation waits for consumers to come to the ends that it has read.
+# How long a reconciliation waits for consumers to reach the ends that it has read.
 CATCH_UP_S = 10.0
 POLL_S = 0.25
 CLOCK_SKEW = timedelta(minutes=1)
-# Boots that began this long before the reconciled time may have events in it.
+# Boots that started up to this long before the reconciled time may have events in it.
 BOOTS_BEFORE = BOOT_HORIZON + timedelta(days=1)
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
@@ -50,7 +50,7 @@ Positions = Mapping[tuple[str, Topic, int], int]
 
 
 class ReconciliationInputs(NamedTuple):
-    """What a reconciliation starts from, in the order in which it was asked for."""
+    """The inputs of a reconciliation, in the order in which they were requested."""
 
     sent: Sequence[Sent]
     ends: Ends
@@ -106,10 +106,14 @@ class Reconciler:
         )
 
     async def run(self, start: datetime | None, end: datetime | None) -> Report:
-        """Reconcile what was sent in `[start, end)`; None is the first record there ever was, and now. One at a time.
+        """Reconcile the records that were sent in `[start, end)`. One reconciliation runs at a time.
+
+        Args:
+            start: None starts at the first record.
+            end: None ends now.
 
         Raises:
-            Retryable: a service, Kafka or a store does not answer.
+            Retryable: a service, Kafka or a store is unavailable.
         """
         async with self._busy:
             return await self._run(start, end)
@@ -143,9 +147,9 @@ class Reconciler:
         )
 
     async def _expired_before(self, start: datetime | None) -> datetime | None:
-        """Where a reconciliation begins if it was to begin at a time whose usage rows have been dropped.
+        """Return the earliest start whose usage rows are kept, if `start` is before it; otherwise None.
 
-        A boot that began before has lost rows as well, and would seem to have gaps.
+        A boot that started before it has lost rows too, and would appear to have gaps.
         """
         kept = await self._analytics.kept()
         first = kept.rows_from + BOOTS_BEFORE
@@ -168,14 +172,14 @@ class Reconciler:
             await self._sequences(boots_since(since), inputs, compared),
             await self._charges.rate_again(spans),
             await self._stale_sums(since),
-            await self._unclosed(since, min(until, started_at - self._abandoned_after), inputs),
-            # What was consumed while this reconciliation waited counts, and the ledger's clock may be ahead of ours.
+            await self._abandoned(since, min(until, started_at - self._abandoned_after), inputs),
+            # Include usage that was consumed while this run waited. The ledger's clock may be ahead of ours.
             await self._balance.write_offs(since, end or utc_now() + CLOCK_SKEW),
             await self._quarantined(),
         )
 
     async def _inputs(self, since: datetime) -> ReconciliationInputs:
-        # Once before, too, so that the heartbeats are the newest that there are.
+        # Wait once before reading the heartbeats too, so that they are the newest ones.
         await self._caught_up(await self._ends())
         sent = await self._analytics.sent(boots_since(since))
         ends = await self._ends()
@@ -185,10 +189,10 @@ class Reconciler:
     async def _ends(self) -> Ends:
         return await self._log.ends(*(topic.named(self._prefix) for topic in (Topic.USAGE, Topic.REQUESTS)))
 
-    # --- how far everyone is ------------------------------------------------------------------------------------------
+    # --- positions ----------------------------------------------------------------------------------------------------
 
     async def _caught_up(self, ends: Ends) -> Positions:
-        """Where everyone stands once all have passed the ends, or after a while."""
+        """Return the positions once all consumers have passed the ends, or after `CATCH_UP_S`."""
         deadline = time.monotonic() + CATCH_UP_S
         while True:
             positions = await self._positions()
@@ -197,12 +201,12 @@ class Reconciler:
             await asyncio.sleep(POLL_S)
 
     async def _positions(self) -> Positions:
-        asked = [(service, books, topic) for service, books, topics in self._consumers for topic in topics]
-        answers = await asyncio.gather(*(books.positions(topic) for _, books, topic in asked))
+        asked = [(service, source, topic) for service, source, topics in self._consumers for topic in topics]
+        responses = await asyncio.gather(*(source.positions(topic) for _, source, topic in asked))
         return {
             (service, topic, position.partition): position.next
-            for (service, _, topic), answer in zip(asked, answers, strict=True)
-            for position in answer
+            for (service, _, topic), response in zip(asked, responses, strict=True)
+            for position in response
         }
 
     def _lag(self, ends: Ends, positions: Positions) -> Iterable[Lag]:
@@ -214,7 +218,7 @@ class Reconciler:
                         yield Lag(service=service, topic=topic.value, partition=partition, next=position, end=end)
 
     async def _spans(self, start: datetime | None, end: datetime | None, inputs: ReconciliationInputs) -> list[Range]:
-        """Of usage.v1, the offsets of the reconciled time that everyone has consumed."""
+        """Return the offsets of usage.v1 in the reconciled time that all consumers have passed."""
         topic = Topic.USAGE.named(self._prefix)
         ends = inputs.ends[topic]
         first = dict.fromkeys(ends, 0) if start is None else await self._log.at(start, ends, topic)
@@ -236,9 +240,9 @@ class Reconciler:
         found: list[Gap] = []
         doubled: list[Doubled] = []
         unlisted = duplicated = 0
-        for service, books, topics in self._consumers:
+        for service, source, topics in self._consumers:
             for topic in topics:
-                boots = await books.boots(topic, since)
+                boots = await source.boots(topic, since)
 
                 def is_caught_up(partition: int, service: str = service, topic: Topic = topic) -> bool:
                     end = inputs.ends[topic.named(self._prefix)].get(partition)
@@ -254,7 +258,7 @@ class Reconciler:
     # --- dead letters -------------------------------------------------------------------------------------------------
 
     async def _letters(self, since: datetime) -> Sequence[ExplainingLetter]:
-        """The letters, once all that are in the log are known, or after a while."""
+        """Read the letters once all that are in the log are stored, or after `CATCH_UP_S`."""
         ends = await self._log.ends(*(topic.dead_letters(self._prefix) for topic in WITH_DEAD_LETTERS))
         deadline = time.monotonic() + CATCH_UP_S
         while True:
@@ -269,13 +273,13 @@ class Reconciler:
                     return await letter_store.explaining(connection, self._prefix, since)
             await asyncio.sleep(POLL_S)
 
-    # --- the rest -----------------------------------------------------------------------------------------------------
+    # --- stored sums, quarantine, abandoned requests ------------------------------------------------------------------
 
     async def _stale_sums(self, since: datetime) -> list[StaleSum]:
-        answers = await asyncio.gather(*(books.drifts(since) for _, books, _ in self._consumers))
+        responses = await asyncio.gather(*(source.drifts(since) for _, source, _ in self._consumers))
         return [
             StaleSum(service=service, drift=drift)
-            for (service, _, _), drifts in zip(self._consumers, answers, strict=True)
+            for (service, _, _), drifts in zip(self._consumers, responses, strict=True)
             for drift in drifts
         ]
 
@@ -287,8 +291,8 @@ class Reconciler:
             for each in found
         ]
 
-    async def _unclosed(self, since: datetime, until: datetime, inputs: ReconciliationInputs) -> UnclosedRequests:
-        """Of the partitions of requests.v1 that are consumed to their ends: elsewhere a close may only be late."""
+    async def _abandoned(self, since: datetime, until: datetime, inputs: ReconciliationInputs) -> UnclosedRequests:
+        """Find abandoned requests on fully consumed partitions. On others a close may only be late."""
         partitions = [
             partition
             for partition, end in inputs.ends[Topic.REQUESTS.named(self._prefix)].items()
@@ -300,12 +304,12 @@ class Reconciler:
 
 
 def boots_since(start: datetime) -> datetime:
-    """From when on boots may have events that were sent at `start` or later."""
+    """Return the earliest start of a boot that may have sent events at `start` or later."""
     return max(EPOCH + BOOTS_BEFORE, start) - BOOTS_BEFORE
 
 
 def _explained(mismatch: Mismatch, letters: Sequence[ExplainingLetter]) -> Mismatch:
-    """The mismatch with the state of the dead letter that tells of its event, if there is one."""
+    """Return the mismatch with the state of the dead letter of its event, if there is one."""
     for letter in letters:
         is_same_place = (letter.source_topic, letter.source_partition, letter.source_offset) == (
             mismatch.topic,
@@ -318,7 +322,7 @@ def _explained(mismatch: Mismatch, letters: Sequence[ExplainingLetter]) -> Misma
 
 
 def _doubled_postings(mismatches: Iterable[Mismatch]) -> list[Doubled]:
-    """The ledger keeps no rows of what it has seen: an event that it posted twice shows in its amounts."""
+    """Find events that the ledger posted twice. It stores no row per event, so they show in its amounts."""
     return [
         Doubled(
             service=BALANCE,
@@ -344,7 +348,7 @@ def _is_complete(found: Findings) -> bool:
 
 
 def _totals(found: Findings) -> Totals:
-    # What an operator has discarded, and what was sent again and has not arrived, is explained: no sum shows it.
+    # Discarded events, and retried ones that have not arrived yet, are explained and excluded from the sums.
     explained = [mismatch for mismatch in found.mismatches if mismatch.state in {State.DISCARDED, State.RETRIED}]
 
     def amount(service: str) -> int:

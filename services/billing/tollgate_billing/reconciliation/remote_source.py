@@ -1,4 +1,4 @@
-"""The books of another service, over its internal API."""
+"""The reconciliation source of another service, over its internal API."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -24,7 +24,7 @@ from tollgate_common.reconciliation.source import (
 )
 from tollgate_common.topics import Topic
 
-AnswerT = TypeVar("AnswerT")
+ResponseT = TypeVar("ResponseT")
 
 _positions = TypeAdapter(list[Position])
 _boots = TypeAdapter(list[Boot])
@@ -39,9 +39,9 @@ _write_offs = TypeAdapter(WriteOffs)
 
 
 class RemoteReconciliationSource:
-    """`tollgate_common.reconciliation.source.ReconciliationSource` of a peer, and what only some peers have.
+    """The `ReconciliationSource` of a peer, with the routes that only some peers have.
 
-    Every call raises `Retryable` if the peer does not answer, or not as it should.
+    Every call raises `Retryable` if the peer is unavailable or its response is invalid.
     """
 
     def __init__(self, http: httpx.AsyncClient, url: str, credential: ServiceCredential) -> None:
@@ -79,15 +79,15 @@ class RemoteReconciliationSource:
         return await self._ask(_write_offs, "GET", "write-offs", start=start.isoformat(), end=end.isoformat())
 
     async def _ask(
-        self, shape: TypeAdapter[AnswerT], method: str, path: str, body: bytes | None = None, **query: Any
-    ) -> AnswerT:
+        self, shape: TypeAdapter[ResponseT], method: str, path: str, body: bytes | None = None, **query: Any
+    ) -> ResponseT:
         url = f"{self._url}/{path}"
         headers = await self._credential.headers()
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
-            answer = await self._http.request(method, url, params=query, content=body, headers=headers)
-            answer.raise_for_status()
-            return shape.validate_json(answer.content)
+            response = await self._http.request(method, url, params=query, content=body, headers=headers)
+            response.raise_for_status()
+            return shape.validate_json(response.content)
         except (httpx.HTTPError, ValidationError) as error:
-            raise Retryable(f"{url} cannot be reconciled: {error}") from error
+            raise Retryable(f"the reconciliation source {url} is unavailable: {error}") from error

@@ -1,4 +1,4 @@
-"""What a reconciliation found. Every difference names the request where anyone knows it."""
+"""The report of a reconciliation. Every difference names its request, if any service knows it."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ class Part(BaseModel):
 
 
 class Lag(Part):
-    """A consumer that has not come to the end: what it has not consumed was not compared."""
+    """A consumer that has not reached the end of a partition. Events that it has not consumed were not compared."""
 
     service: str
     topic: str
@@ -32,13 +32,13 @@ class Gap(Part):
     start: int
     end: int
     state: State
-    is_tail: bool = Field(False, description="known from a heartbeat alone: nothing after it arrived")
+    is_tail: bool = Field(False, description="known only from a heartbeat: no later event arrived")
     request_ids: tuple[str, ...] = ()
     reason: str = ""
 
 
 class Doubled(Part):
-    """An event that counted more than once."""
+    """An event that counts more than once."""
 
     service: str
     topic: str
@@ -51,8 +51,7 @@ class Doubled(Part):
 
 
 class Mismatch(Part):
-    """A request whose amounts, or tokens, are not the same everywhere. `amounts_nano` has a list a service: one amount
-    for each row."""
+    """A request whose amounts or tokens differ between services. `amounts_nano` lists one amount per row."""
 
     topic: str
     partition: int
@@ -65,7 +64,7 @@ class Mismatch(Part):
 
 
 class Misrated(Part):
-    """A charge that its own price version makes another amount of; None if the catalog does not know the versions."""
+    """A charge that differs from its price version. `rated_nano` is None if the catalog lacks the versions."""
 
     partition: int
     offset: int
@@ -83,7 +82,7 @@ class StaleSum(Part):
 
 
 class Quarantined(Part):
-    """A model that nobody may call, because usage of it could not be rated or an operator said so."""
+    """A model in quarantine, because its usage could not be rated or an operator decided so."""
 
     model: str
     reason: str
@@ -92,11 +91,11 @@ class Quarantined(Part):
 
 
 class Totals(Part):
-    """What the metrics show. A sum leaves out what operators have discarded."""
+    """The totals that the metrics show. Sums exclude events that operators discarded."""
 
-    missing: int = Field(description="events that a service has not seen, and no dead letter tells why")
-    dead_lettered: int = Field(description="events that a service gave up, and nobody has decided about")
-    discarded: int = Field(description="events that operators have discarded; no difference any more")
+    missing: int = Field(description="events that a service lacks and no dead letter explains")
+    dead_lettered: int = Field(description="events in the dead letters that await a decision")
+    discarded: int = Field(description="events that operators discarded; not a difference")
     duplicated: int
     ledger_minus_charges_nano: int
     charges_minus_usage_nano: int
@@ -104,14 +103,14 @@ class Totals(Part):
     mismatches: int
     misrated: int
     stale_sums: int
-    unclosed_requests: int = Field(description="opened and never closed; no difference: an edge that died leaves them")
-    write_offs: int = Field(description="usage that no credit covered; no difference: it is bounded, and published")
+    unclosed_requests: int = Field(description="abandoned requests, opened and never closed; not a difference")
+    write_offs: int = Field(description="usage that no credit covered; not a difference")
     write_off_nano: int
-    quarantined: int = Field(description="models that nobody may call now; no difference")
+    quarantined: int = Field(description="models in quarantine; not a difference")
 
     @property
     def differences(self) -> dict[str, int]:
-        """What must be zero, by name."""
+        """Return the totals that must be zero, by name."""
         names = (
             "missing",
             "dead_lettered",
@@ -127,10 +126,10 @@ class Totals(Part):
 
 
 class Report(Part):
-    """One reconciliation of the records of `[start, end)`, by the time at which they were sent."""
+    """A reconciliation of the records that were sent in `[start, end)`."""
 
     is_clean: bool
-    start: datetime | None = Field(description="null is the first record there ever was")
+    start: datetime | None = Field(description="null means the first record")
     expired_before: datetime | None = Field(
         None,
         description="the start of the reconciliation, if usage rows from before it have been dropped",

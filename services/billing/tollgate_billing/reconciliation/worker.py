@@ -1,4 +1,4 @@
-"""The reconciliation that never ends: again and again, its newest report kept, its totals as metrics."""
+"""Continuous reconciliation: keeps the newest report and publishes its totals as metrics."""
 
 import asyncio
 import logging
@@ -32,12 +32,13 @@ LAG = Gauge(
     ["service"],
 )
 FAILURES = Counter(
-    "tollgate_reconciliation_failures", "Reconciliations that could not be made, because a service or store was away."
+    "tollgate_reconciliation_failures",
+    "Reconciliations that could not run, because a service or store was unavailable.",
 )
 
 
 class ReconciliationWorker:
-    """Reconciliations a sliding window. A store that is away costs a reconciliation, never the process."""
+    """Reconciles a sliding window. If a store is unavailable, the run fails and the next one follows."""
 
     def __init__(self, reconciler: Reconciler, *, interval_s: float, window: timedelta) -> None:
         self._reconciler = reconciler
@@ -51,7 +52,7 @@ class ReconciliationWorker:
                 self._publish(await self._reconciler.run(utc_now() - self._window, None))
             except UNAVAILABLE as error:
                 FAILURES.inc()
-                log.warning("no reconciliation: %s", error)
+                log.warning("the reconciliation could not run: %s", error)
             await asyncio.sleep(self._interval_s)
 
     def _publish(self, report: Report) -> None:
@@ -63,4 +64,4 @@ class ReconciliationWorker:
         LAST_RUN.set(report.finished_at.timestamp())
         if not report.is_clean:
             differences = {name: value for name, value in report.totals.differences.items() if value}
-            log.error("the reconciliation found differences: %s; GET /v1/reconciliation names them", differences)
+            log.error("the reconciliation found differences: %s; GET /v1/reconciliation lists them", differences)

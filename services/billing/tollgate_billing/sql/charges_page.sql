@@ -1,5 +1,5 @@
--- One account's charges, newest first, below a cursor. `at` stands there twice: the first bound lets the primary key skip
--- what is newer, the tuple decides between charges of one millisecond.
+-- Read one account's charges, newest first, below a cursor. `at` occurs twice: the first bound lets the primary key
+-- skip newer rows, and the tuple orders charges of one millisecond.
 SELECT
     offset, at, request_id, project_id, key_id, endpoint, model, served_model, provider, stream, end_user,
     outcome, finish_reason, estimated,

@@ -1,4 +1,4 @@
--- A record that is here already was read twice.
+-- Insert letters. A record that exists was read twice.
 INSERT INTO dead_letters (
     topic, partition, "offset", source, source_topic, source_partition, source_offset, consumer, reason, key, value,
     sent_at, boot_id, seq, request_id, account_id

@@ -1,4 +1,4 @@
--- What explains gaps and differences: every letter with its state, newest first, without its payload.
+-- Read all letters with their states, newest first, without payloads. They explain gaps and differences.
 SELECT
     l.source, l.source_topic, l.source_partition, l.source_offset, l.consumer, l.reason, l.boot_id, l.seq, l.request_id,
     s.state

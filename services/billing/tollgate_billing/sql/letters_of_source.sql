@@ -1,4 +1,4 @@
--- Everything that is known of one message: a row for each time that a consumer gave it up.
+-- Read all dead letters of one message.
 SELECT l.topic, l.partition, l."offset", l.consumer, l.reason, l.sent_at, l.key, l.value
 FROM dead_letters AS l
 WHERE l.source = %(source)s

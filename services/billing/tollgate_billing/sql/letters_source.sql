@@ -1,2 +1,2 @@
--- One message and its state.
+-- Read one message and its state.
 SELECT * FROM dead_letter_sources WHERE source = %(source)s

@@ -1,4 +1,4 @@
--- What is known of a model beside its price; the caller has locked the catalogue and read what it leaves as it was.
+-- Store a model's metadata. The caller has locked the catalog and read the values that stay.
 UPDATE models
 SET
     context_tokens = %(context_tokens)s,

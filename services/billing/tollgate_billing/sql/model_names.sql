@@ -1,2 +1,2 @@
--- Every model and who provides it, to tell a misspelt name from a new one.
+-- Read every model and its provider, to distinguish a misspelled name from a new one.
 SELECT model, provider FROM models ORDER BY model

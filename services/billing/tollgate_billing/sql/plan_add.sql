@@ -1,2 +1,2 @@
--- A plan that is not there yet.
+-- Insert a plan. No row is returned if it exists.
 INSERT INTO plans (plan) VALUES (%(plan)s) ON CONFLICT (plan) DO NOTHING RETURNING plan

@@ -1,2 +1,2 @@
--- From then on the plan sells nothing. Said again, the earlier moment stays.
+-- Retire a plan from a time on. A repetition keeps the earlier time.
 UPDATE plans SET retired_at = least(retired_at, %(retired_at)s) WHERE plan = %(plan)s

@@ -1,2 +1,2 @@
--- Every version of every plan, to rate whatever an event names.
+-- Read every version of every plan, to rate any event.
 SELECT plan_version, multiplier_bps FROM plan_versions

@@ -1,4 +1,4 @@
--- A plan's current and coming versions, and those superseded since `since`; like prices_to_publish.
+-- Read a plan's current and scheduled versions, and those superseded since `since`, like prices_to_publish.
 SELECT * FROM (
     SELECT *, lead(valid_from) OVER (ORDER BY valid_from, recorded_at) AS superseded_at
     FROM plan_versions

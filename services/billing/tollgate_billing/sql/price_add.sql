@@ -1,5 +1,6 @@
--- A version, under the lock of its model's row. Versions are never deleted, so their count numbers those of a day. It is
--- recorded now, not when the transaction began: one that waited for the lock was decided after the one before it.
+-- Insert a price version, under the lock of its model's row. Versions are never deleted, so their count numbers those
+-- of a day. recorded_at is the current time, not the start of the transaction: a transaction that waited for the lock
+-- was decided after the one before it.
 INSERT INTO price_versions (
     price_version, model, valid_from, recorded_at, source, is_correction,
     input, output, cached_input, cache_write, audio_input, image_input, reasoning, audio_output, request_nano,

@@ -1,5 +1,5 @@
--- What was believed at `as_of` about the price at `at`, of one model or of all: of what was recorded by then, the version
--- that began last, and of those that began together the one recorded last.
+-- Read the price that was recorded at `as_of` for the time `at`, of one model or of all: among the versions recorded by
+-- then, the one that started last, and among equal starts the one recorded last.
 SELECT DISTINCT ON (model) models.provider, models.context_tokens, models.max_output_tokens, models.capabilities, price_versions.*
 FROM price_versions JOIN models USING (model)
 WHERE

@@ -1,5 +1,6 @@
--- A model's current and coming versions, and those superseded since `since`: an edge may still be rating a request that
--- began under one. A corrected version is superseded where it begins, and the correction stands after it.
+-- Read a model's current and scheduled versions, and those superseded since `since`, because an edge may still be
+-- rating a request that started under one. A corrected version is superseded at its own start, and its correction
+-- follows it.
 SELECT * FROM (
     SELECT *, lead(valid_from) OVER (ORDER BY valid_from, recorded_at) AS superseded_at
     FROM price_versions

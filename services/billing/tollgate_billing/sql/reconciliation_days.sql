@@ -1,4 +1,4 @@
--- Sums by day since a moment. Asked twice, with the projection `daily` and without: both must say the same.
+-- Sum charges by day since a time. The query runs with and without the projection `daily`; both results must be equal.
 SELECT toStartOfDay(at) AS day, count(), sum(amount_nano)
 FROM charges
 WHERE toStartOfDay(at) >= fromUnixTimestamp({since_s:Int64})

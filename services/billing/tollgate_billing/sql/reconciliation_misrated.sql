@@ -1,8 +1,8 @@
--- Charges whose amount is not what the catalogue's prices make of their tokens, rated again here, in the engine: a second
--- implementation of `rating.rate`, which a test holds to be the same. A version that the catalogue does not know (its
--- place is 0) makes nothing of them, nor does one without a price (-1) for a unit that was used. Each version has a place
--- for its own prices and one after it for each tier, whose bounds its prompt may exceed. The sums at the end are of all
--- such charges, listed or not.
+-- Find charges whose amount differs from the catalog's prices for their tokens, rated again here, in the engine. This
+-- is a second implementation of `rating.rate`, and a test proves that both agree. A version that is not in the catalog
+-- (its place is 0), and a used unit without a price (-1), yield no amount. Each version has one place for its own
+-- prices and one after it for each tier, whose bounds its prompt may exceed. The sums at the end cover all such
+-- charges, listed or not.
 WITH
     indexOf({partitions:Array(UInt16)}, partition) AS place,
     indexOf({price_versions:Array(String)}, price_version) AS version,

@@ -1,4 +1,4 @@
--- The versions that the charges of some ranges were rated with: few, also where there are millions of charges.
+-- Read the versions that the charges of some ranges were rated with. They are few, even for millions of charges.
 WITH indexOf({partitions:Array(UInt16)}, partition) AS place
 SELECT DISTINCT price_version, plan_version
 FROM charges

@@ -1,4 +1,4 @@
-"""The catalog's use cases. Each is one transaction, outbox rows inside it."""
+"""The catalog's use cases. Each is one transaction that includes its outbox rows."""
 
 from tollgate_billing.catalog.handlers.imports import PriceImport, import_prices, seed
 from tollgate_billing.catalog.handlers.models import describe_model

@@ -1,4 +1,4 @@
-"""Prices out of the bundled data: fill an empty catalog, or add what has changed."""
+"""Imports from the bundled price data: fill an empty catalog, or add what has changed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,20 +18,20 @@ STANDARD_PLAN = "standard"
 
 
 class PriceImport(NamedTuple):
-    """What an import did, model by model."""
+    """The result of an import, by model."""
 
     added: list[StoredPrice]
     before: dict[str, Prices]
-    """Of models that had a price, which one was in force."""
+    """The prices that were in force, for models that had some."""
     unchanged: list[str]
     kept: list[str]
-    """Models whose price an operator has set: an import does not override it."""
+    """Models whose price an operator has set. An import does not override it."""
     left_out: dict[str, str]
-    """Model → why it has no exact price."""
+    """By model, the reason why it has no exact price."""
 
 
 async def seed(pool: Pool, provider_ids: Sequence[str], now: datetime) -> PriceImport | None:
-    """Fill an empty catalog: the standard plan, and the prices of the bundled data. None if there were prices."""
+    """Fill an empty catalog with the standard plan and the bundled prices. Return None if there were prices."""
     async with pool.connection() as connection, connection.transaction():
         await store.lock_catalog(connection)
         await _add_standard_plan(connection, now)
@@ -43,9 +43,9 @@ async def seed(pool: Pool, provider_ids: Sequence[str], now: datetime) -> PriceI
 async def import_prices(
     pool: Pool, provider_ids: Sequence[str], now: datetime, *, dry_run: bool = False
 ) -> PriceImport:
-    """Add a version wherever the bundled data's price differs from the imported one; nothing elsewhere.
+    """Add a version wherever the bundled price differs from the imported one.
 
-    A dry run does all of it and rolls it back: what it tells is what would be.
+    A dry run does the same and rolls it back, so its result is exact.
 
     Raises:
         Problem: the data has no such provider.
@@ -53,7 +53,11 @@ async def import_prices(
     known = genai_prices.provider_ids()
     for name in provider_ids:
         if name not in known:
-            raise refusal("unknown_provider", "providers", f"the data has no provider {name!r}{similar(name, known)}")
+            raise refusal(
+                "unknown_provider",
+                "providers",
+                f"the bundled price data has no provider {name!r}{similar(name, known)}",
+            )
     async with pool.connection() as connection, connection.transaction(force_rollback=dry_run):
         await store.lock_catalog(connection)
         await _add_standard_plan(connection, now)
@@ -92,14 +96,14 @@ async def _import(connection: Connection, provider_ids: Sequence[str], now: date
 def _changes(
     offer: genai_prices.Offer, known: StoredModel | None, in_force: StoredPrice | None, now: datetime
 ) -> list[NewPrice]:
-    """The versions that the catalog lacks: the price in force if it is another one, and those announced since."""
+    """Return the versions that the catalog lacks: a changed price in force, and newly announced ones."""
     versions = [] if known is None else known.versions
     announced = {version.valid_from for version in versions if version.valid_from > now}
     (_, prices), *coming = offer.versions
     new = []
-    # The list price is what the provider asks.
+    # The list price is also the provider's price.
     if in_force is None or (prices, prices) != (in_force.prices, in_force.cost):
-        # Nothing can have been sold before a model's first price, so that one may begin early enough for every clock.
+        # Nothing was sold before a model's first price, so it starts at midnight, early enough for every clock.
         new.append((midnight(now) if in_force is None else now, prices))
     new.extend((valid_from, prices) for valid_from, prices in coming if valid_from not in announced)
     return [

@@ -1,4 +1,4 @@
-"""What is known of a model beside its price: how long its answers are, and what it can."""
+"""A model's metadata: context length, maximum output and capabilities."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,10 +12,10 @@ from tollgate_common.postgres.connection import Pool
 
 
 async def describe_model(pool: Pool, model: str, metadata: Mapping[str, Any], now: datetime) -> StoredModel:
-    """Set what is known of a model, and tell everyone; what `metadata` does not name stays as it was.
+    """Set a model's metadata and publish it. Fields that `metadata` does not name keep their values.
 
     Raises:
-        Problem: 404, there is no such model.
+        Problem: 404, the model is not in the catalog.
     """
     async with pool.connection() as connection, connection.transaction():
         await store.lock_catalog(connection)

@@ -1,4 +1,4 @@
-"""Plans: what multiplies every price, from when on, and until when it is sold."""
+"""Plans: a multiplier of every price, its versions, and the plan's retirement."""
 
 import re
 from datetime import datetime
@@ -14,7 +14,7 @@ from tollgate_common.errors import Problem
 from tollgate_common.postgres.connection import Connection, Pool
 
 PLAN_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-# Ten times the list price: more is a slip of the keyboard.
+# Ten times the list price. A larger value is probably a typing error.
 MAX_MULTIPLIER_BPS = 100_000
 
 
@@ -31,10 +31,10 @@ async def list_plans(pool: Pool) -> list[StoredPlan]:
 
 
 async def add_plan(pool: Pool, command: PlanCommand, now: datetime) -> StoredPlan:
-    """A new plan, sold from now on or from a moment to come.
+    """Add a plan that is sold from now or from a future time.
 
     Raises:
-        Problem: something about it is wrong; says what, and what would be right.
+        Problem: a value is invalid; the detail names a valid one.
     """
     check_name("plan", command.plan, PLAN_NAME)
     _check_multiplier(command.multiplier_bps)
@@ -42,14 +42,14 @@ async def add_plan(pool: Pool, command: PlanCommand, now: datetime) -> StoredPla
     async with pool.connection() as connection, connection.transaction():
         await store.lock_catalog(connection)
         if not await store.add_plan(connection, command.plan):
-            detail = f"there is a plan {command.plan!r}; schedule a version of it instead"
+            detail = f"the plan {command.plan!r} exists; schedule a version of it instead"
             raise refusal("plan_exists", "plan", detail, HTTPStatus.CONFLICT)
         await store.add_plan_version(connection, command.plan, valid_from, command.multiplier_bps)
         return await _published(connection, command.plan, now)
 
 
 async def schedule_multiplier(pool: Pool, command: PlanCommand, now: datetime) -> StoredPlan:
-    """Another multiplier from now on, from a moment to come, or, as a correction, from a moment past.
+    """Set a multiplier from now, from a future time, or, as a correction, from a past time.
 
     Raises:
         Problem: as `add_plan`; 404 for an unknown plan, 409 for a retired one.
@@ -60,7 +60,7 @@ async def schedule_multiplier(pool: Pool, command: PlanCommand, now: datetime) -
         await store.lock_catalog(connection)
         plan = await _known(connection, command.plan)
         if plan.retired_at is not None and plan.retired_at <= valid_from:
-            detail = f"{command.plan} is retired since {plan.retired_at.isoformat()}; it is sold no more"
+            detail = f"the plan {command.plan} is retired since {plan.retired_at.isoformat()}; add a new plan instead"
             raise refusal("plan_retired", "plan", detail, HTTPStatus.CONFLICT)
         check_free(
             valid_from,
@@ -74,14 +74,19 @@ async def schedule_multiplier(pool: Pool, command: PlanCommand, now: datetime) -
 
 
 async def retire_plan(pool: Pool, plan: str, retired_at: datetime | None, now: datetime) -> StoredPlan:
-    """Sell a plan no more, from now on or from a moment to come. Who is on it is refused from then on.
+    """Stop selling a plan from now or from a future time. Requests on it are rejected from then on.
 
     Raises:
-        Problem: 404 for an unknown plan, 409 for the standard one, which new accounts get; 422 for a moment past.
+        Problem: 404 for an unknown plan, 409 for the standard plan of new accounts, 422 for a past time.
     """
     moment_of = moment(retired_at, now, is_correction=False)
     if plan == STANDARD_PLAN:
-        raise refusal("plan_in_use", "plan", f"{plan} is what new accounts get; it stays", HTTPStatus.CONFLICT)
+        raise refusal(
+            "plan_in_use",
+            "plan",
+            f"the plan {plan} cannot be retired, because new accounts get it",
+            HTTPStatus.CONFLICT,
+        )
     async with pool.connection() as connection, connection.transaction():
         await store.lock_catalog(connection)
         await _known(connection, plan)
@@ -95,7 +100,7 @@ async def _known(connection: Connection, name: str) -> StoredPlan:
         raise Problem(
             HTTPStatus.NOT_FOUND,
             "plan_not_found",
-            f"there is no plan {name!r}{similar(name, sorted(plans))}",
+            f"there is no plan {name!r} in the catalog{similar(name, sorted(plans))}",
             field="plan",
         )
     return plans[name]
@@ -111,6 +116,6 @@ def _check_multiplier(bps: int) -> None:
         raise refusal(
             "multiplier_out_of_range",
             "multiplier_bps",
-            f"the multiplier is {bps} basis points; it is from 0 (free) to {MAX_MULTIPLIER_BPS}, and 10000 leaves "
-            "prices as they are",
+            f"the multiplier is {bps} basis points; expected 0 (free) to {MAX_MULTIPLIER_BPS}, where 10000 leaves "
+            "prices unchanged",
         )

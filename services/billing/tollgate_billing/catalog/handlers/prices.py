@@ -1,4 +1,4 @@
-"""Prices of models: set one, schedule one, correct one by a new version, and tell what was believed when."""
+"""Prices of models: set, schedule or correct one by a new version, and read what was recorded when."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ MAX_NANO = (1 << 63) - 1
 
 
 class TierCommand(NamedTuple):
-    """What a longer prompt costs: only what differs from the version's own prices."""
+    """The prices of longer prompts: only those that differ from the version's own."""
 
     above_tokens: int
     prices: Mapping[str, int]
 
 
 class PriceCommand(NamedTuple):
-    """An operator's wish. `is_new_model` and `is_new_provider` say that an unknown name is no mistake."""
+    """A price from an operator. `is_new_model` and `is_new_provider` confirm that a name is new."""
 
     model: str
     provider: str
@@ -48,16 +48,16 @@ class PriceCommand(NamedTuple):
     cost: Mapping[str, int] | None = None
     cost_tiers: Sequence[TierCommand] = ()
     keeps_cost: bool = True
-    """Where no cost is named: whether it stays what it was, or is not known any more."""
+    """Without a cost: whether the previous cost stays, or becomes unknown."""
     is_correction: bool = False
     currency: str = "USD"
 
 
 async def add_price(pool: Pool, command: PriceCommand, now: datetime) -> StoredPrice:
-    """Set a model's price from now on, from a moment to come, or, as a correction, from a moment past.
+    """Set a model's price from now, from a future time, or, as a correction, from a past time.
 
     Raises:
-        Problem: something about it is wrong; says what, and what would be right.
+        Problem: a value is invalid; the detail names a valid one.
     """
     check_currency(command.currency)
     valid_from = moment(command.valid_from, now, is_correction=command.is_correction)
@@ -66,7 +66,7 @@ async def add_price(pool: Pool, command: PriceCommand, now: datetime) -> StoredP
     if command.cost is not None:
         cost = _prices("cost", command.cost, "cost_tiers", command.cost_tiers)
     elif command.cost_tiers:
-        raise refusal("cost_missing", "cost", "there are cost_tiers, but no cost below them")
+        raise refusal("cost_missing", "cost", "cost_tiers need a cost; send cost too, or leave cost_tiers out")
     async with pool.connection() as connection, connection.transaction():
         await store.lock_catalog(connection)
         _check_names(command, await store.providers_by_model(connection))
@@ -94,10 +94,10 @@ async def add_price(pool: Pool, command: PriceCommand, now: datetime) -> StoredP
 
 
 async def list_prices(pool: Pool, model: str | None) -> list[StoredModel]:
-    """One model, or all, with every version of their prices.
+    """Read one model, or all, with every version of their prices.
 
     Raises:
-        Problem: there is no such model.
+        Problem: the model is not in the catalog.
     """
     async with pool.connection() as connection:
         found = await store.models(connection, *([] if model is None else [model]))
@@ -106,10 +106,10 @@ async def list_prices(pool: Pool, model: str | None) -> list[StoredModel]:
 
 
 async def prices_believed(pool: Pool, model: str | None, at: datetime, as_of: datetime) -> list[StoredModel]:
-    """What was believed at `as_of` about the price at `at`: each model with that version, if there was one.
+    """Read the prices that were recorded at `as_of` for `at`: each model with that version, if it had one.
 
     Raises:
-        Problem: there is no such model.
+        Problem: the model is not in the catalog.
     """
     async with pool.connection() as connection:
         found = await store.prices_believed(connection, model, at, as_of)
@@ -128,7 +128,7 @@ def _prices(field: str, prices: Mapping[str, int], tiers_field: str, tiers: Sequ
     for name in ("input", "output"):
         if name not in prices:
             raise refusal(
-                "price_missing", f"{field}.{name}", f"there is no price of {name}; give one, 0 if it costs nothing"
+                "price_missing", f"{field}.{name}", f"the price of {name} is missing; send one, or 0 if it is free"
             )
     for number, tier in enumerate(tiers):
         _check_prices(f"{tiers_field}.{number}.prices", tier.prices)
@@ -147,13 +147,13 @@ def _check_prices(field: str, prices: Mapping[str, int]) -> None:
             raise refusal(
                 "unknown_token_class",
                 f"{field}.{name}",
-                f"{name!r} is no token class or unit{similar(name, PRICED)}; there are {', '.join(PRICED)}",
+                f"{name!r} is not a token class or unit{similar(name, PRICED)}; expected one of {', '.join(PRICED)}",
             )
         if not 0 <= nano <= MAX_NANO:
             raise refusal(
                 "price_out_of_range",
                 f"{field}.{name}",
-                f"the price of {name} is {nano}; a price is from 0 to {MAX_NANO} nano-units",
+                f"the price of {name} is {nano}; expected 0 to {MAX_NANO} nano-units",
             )
 
 
@@ -179,6 +179,5 @@ def _check_known(what: str, name: str, shape: re.Pattern[str], known: Sequence[s
         raise refusal(
             f"unknown_{what}",
             what,
-            f"there is no {what} {name!r} in the catalog{similar(name, known)}; "
-            f'send "is_new_{what}": true if it is meant',
+            f'there is no {what} {name!r} in the catalog{similar(name, known)}; send "is_new_{what}": true to add it',
         )

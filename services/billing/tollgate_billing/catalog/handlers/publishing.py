@@ -1,4 +1,4 @@
-"""Changes of the catalog and the records that tell everyone, in one transaction of the caller's."""
+"""Changes of the catalog with the records that publish them, in the caller's transaction."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,14 +14,14 @@ from tollgate_common.postgres.connection import Connection
 from tollgate_common.postgres.outbox import Message
 from tollgate_common.topics import Topic
 
-# A superseded version stays in the published record for as long as an event may name it: usage.v1 keeps 30 days.
+# A superseded version stays in the published record while an event may name it. usage.v1 keeps 30 days.
 PUBLISHED_FOR = timedelta(days=40)
 
 
 async def record_prices(
     connection: Connection, new: Sequence[NewPrice], now: datetime, metadata: ModelMetadata | None = None
 ) -> list[StoredPrice]:
-    """Write versions of one model, and what is published of it if nothing is known, and tell everyone."""
+    """Insert versions of one model, and its metadata if it has none, and publish the model's record."""
     await store.add_model(connection, new[0])
     if metadata is not None:
         await store.learn_metadata(connection, new[0].model, metadata)
@@ -32,7 +32,7 @@ async def record_prices(
 
 
 async def publish_model(connection: Connection, model: str, now: datetime) -> None:
-    """Tell everyone what stands of the model."""
+    """Publish the model's current record."""
     await _publish(connection, model, await store.bump_model(connection, model), now)
 
 

@@ -1,4 +1,4 @@
-"""Quarantine: a model whose usage cannot be rated is called by nobody until an operator says so."""
+"""Quarantine: edges reject requests for a model until an operator lifts its quarantine."""
 
 import logging
 from datetime import datetime
@@ -19,10 +19,10 @@ async def list_quarantines(pool: Pool) -> list[Quarantine]:
 
 
 async def quarantine(pool: Pool, model: str, reason: str, now: datetime) -> None:
-    """Let nobody call the model any more.
+    """Quarantine a model.
 
     Raises:
-        Problem: 404 if there is no such model, 409 if nobody may call it already.
+        Problem: 404 if the model is not in the catalog, 409 if it is already quarantined.
     """
     async with pool.connection() as connection, connection.transaction():
         await _check_known(connection, model)
@@ -31,10 +31,10 @@ async def quarantine(pool: Pool, model: str, reason: str, now: datetime) -> None
 
 
 async def lift_quarantine(pool: Pool, model: str, reason: str, now: datetime) -> None:
-    """Let everybody call the model again.
+    """Lift a model's quarantine.
 
     Raises:
-        Problem: 404 if there is no such model, 409 if everybody may call it.
+        Problem: 404 if the model is not in the catalog, 409 if it is not quarantined.
     """
     async with pool.connection() as connection, connection.transaction():
         await _check_known(connection, model)
