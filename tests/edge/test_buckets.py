@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_edge.rate_limits.gcra import PERIOD_S, Bucket
-from tollgate_edge.rate_limits.limiter import duration
+from tollgate_edge.rate_limits.limiter import format_duration
 
 STARTED_S = 1_000_000.0
 steps = st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 30)), max_size=25)
@@ -117,4 +117,4 @@ def test_a_part_below_one_still_lets_one_in() -> None:
     [(0, b"0ms"), (0.0115, b"12ms"), (1, b"1s"), (8.64, b"8.64s"), (60, b"1m0s"), (360, b"6m0s"), (59.9999, b"1m0s")],
 )
 def test_durations_are_written_as_openai_does(seconds: float, shown: bytes) -> None:
-    assert duration(seconds) == shown
+    assert format_duration(seconds) == shown

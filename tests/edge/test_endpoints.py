@@ -553,12 +553,12 @@ def test_a_form_names_the_model_as_a_target_does(name: bytes, kind: str) -> None
     body = written(form(9, model="fast", prompt='name="model"'))
     assert parse_form(body, f"{kind}; boundary=xyz".encode()).field("model") == "fast"
     request = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, f"{kind}; boundary=xyz")
-    assert request.naming("whisper-1").body == written(form(9, model="whisper-1", prompt='name="model"'))
+    assert request.with_model("whisper-1").body == written(form(9, model="whisper-1", prompt='name="model"'))
 
 
 def test_a_file_that_is_called_a_model_stays_as_it_is() -> None:
     body = form(9, model="fast").replace(b'name="file"', b"name=model")
-    renamed = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode()).naming("whisper-1").body
+    renamed = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode()).with_model("whisper-1").body
     assert renamed == body.replace(b"fast", b"whisper-1")
 
 

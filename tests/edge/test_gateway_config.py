@@ -57,18 +57,18 @@ def test_a_good_file() -> None:
 SECOND = "      - env: SECOND_KEY"
 TARGETS = "models.gpt-4o.targets"
 WRONG = {
-    "weight: 3 > weight: 0": f"line 17: {TARGETS}[0].weight: Input should be greater than or equal to 1, but it is 0",
-    "weight: 3 > wieght: 3": f"line 17: {TARGETS}[0].wieght: there is no such field",
-    "provider: spare > provider: spear": f"line 18: {TARGETS}[1].provider: there is no provider 'spear'; there are: ",
+    "weight: 3 > weight: 0": f"line 17: {TARGETS}[0].weight: Input should be greater than or equal to 1, but got 0",
+    "weight: 3 > wieght: 3": f"line 17: {TARGETS}[0].wieght: unknown field",
+    "provider: spare > provider: spear": f"line 18: {TARGETS}[1].provider: unknown provider 'spear'; expected one of: ",
     f"{SECOND} >       - env: THIRD_KEY": "line 7: providers.openai.keys[1]: the environment variable THIRD_KEY is not",
     f"{SECOND} >       - file: /no/such": "line 7: providers.openai.keys[1]: /no/such cannot be read: No such file",
-    f"{SECOND} >       - {{}}": "line 7: providers.openai.keys[1]: either env or file says where the key is",
+    f"{SECOND} >       - {{}}": "line 7: providers.openai.keys[1]: expected exactly one of env and file",
     "    keys: [{env: FIRST_KEY}]\n > ": "line 8: providers.spare.keys: is missing",
     "http://spare.internal/v1 > spare.internal": "line 10: providers.spare.base_url: ",
-    "aliases: [newest] > aliases: [gpt-4o]": "line 14: models.gpt-4o.aliases[0]: 'gpt-4o' is another model's name",
-    "aliases: [newest] > aliases: newest": "line 14: models.gpt-4o.aliases: Input should be a valid tuple, but it is",
-    "  spare:\n >   openai:\n": "line 8: providers.openai: stands here a second time",
-    "models: > models: {": "no YAML: ",
+    "aliases: [newest] > aliases: [gpt-4o]": "line 14: models.gpt-4o.aliases[0]: 'gpt-4o' is already a model's name",
+    "aliases: [newest] > aliases: newest": "line 14: models.gpt-4o.aliases: Input should be a valid tuple, but got",
+    "  spare:\n >   openai:\n": "line 8: providers.openai: duplicate key",
+    "models: > models: {": "invalid YAML: ",
 }
 
 
@@ -81,13 +81,13 @@ def test_what_is_wrong_is_told_with_its_line(change: str, told: str) -> None:
 
 def test_a_protocol_that_is_not_spoken() -> None:
     (told,) = problems(GOOD.replace("protocol: openai\n    base_url: http:", "protocol: smoke\n    base_url: http:"))
-    assert told.startswith("line 9: providers.spare.protocol: 'smoke' is none of: ")
+    assert told.startswith("line 9: providers.spare.protocol: 'smoke' is not a supported protocol; expected one of: ")
 
 
 def test_a_protocol_that_is_spoken_in_many_places_needs_one() -> None:
     old = "protocol: openai\n    base_url: http://spare.internal/v1"
     assert problems(GOOD.replace(old, "protocol: openai-compatible")) == [
-        "line 8: providers.spare: needs a base_url: openai-compatible is spoken in many places"
+        "line 8: providers.spare: base_url is missing; protocol openai-compatible has no default"
     ]
 
 
@@ -98,7 +98,7 @@ def test_everything_wrong_is_told_at_once() -> None:
 
 @pytest.mark.parametrize("text", ["", "providers: {}", "models: {}"])
 def test_a_file_without_providers(text: str) -> None:
-    assert problems(text) == ["line 1: providers: names no provider, so that nothing could be served"]
+    assert problems(text) == ["line 1: providers: is empty; at least one provider is required"]
 
 
 @pytest.mark.parametrize("text", ["- a", "just text", "providers: 5"])

@@ -162,7 +162,7 @@ async def test_routes_change_without_dropping_a_stream(world: World, routed: Run
 async def test_a_wrong_file_changes_nothing_and_is_told(world: World, routed: RunningEdge) -> None:
     world.write_routes("o4-mini", more="modles: {}")
     routed.process.send_signal(signal.SIGHUP)
-    await until(lambda: "modles: there is no such field" in routed.log.read_text())
+    await until(lambda: "modles: unknown field" in routed.log.read_text())
     assert (await world.completed(routed)).target.endswith("/o4-mini")
     world.write_routes("gpt-4o-mini")
     await until_served_by(world, routed, "gpt-4o-mini")

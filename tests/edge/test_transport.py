@@ -44,7 +44,7 @@ def test_retry_after_as_a_date() -> None:
 
 def test_a_request_for_a_provider_that_calls_the_model_otherwise() -> None:
     request = ProviderRequest(Operation.CHAT, "fast", b'{"model":"fast","seed":1.50,"unknown":{"a":1}}')
-    renamed = request.naming("gpt-4o")
+    renamed = request.with_model("gpt-4o")
     assert renamed.model == "gpt-4o"
     assert renamed.body == b'{"model":"gpt-4o","seed":1.50,"unknown":{"a":1}}'
-    assert request.naming("fast") is request
+    assert request.with_model("fast") is request
