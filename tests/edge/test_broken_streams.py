@@ -55,7 +55,7 @@ async def read_into(texts: list[str], stream: AsyncIterable[ChatCompletionChunk]
 @pytest.mark.parametrize(
     "behaviour", ["die_mid_stream:5", "stall_mid_stream:5", "garbage_mid_stream:5", "error_mid_stream:5"]
 )
-async def test_provider_fails_in_the_middle(edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str) -> None:
+async def test_provider_fails_mid_stream(edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str) -> None:
     request_id, texts, error = await broken_stream(sdk, behaviour)
     assert len(texts) == 5
     assert error.type == "server_error"
@@ -86,7 +86,7 @@ async def test_provider_fails_before_the_stream(
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("fault", ["no_usage", "wrong_usage:negative", "wrong_usage:huge"])
-async def test_usage_that_is_missing_or_impossible_is_counted(edge: RunningEdge, fault: str, stream: bool) -> None:
+async def test_missing_or_impossible_usage_is_estimated(edge: RunningEdge, fault: str, stream: bool) -> None:
     body = {"model": "gpt-4o", "messages": MESSAGES, "stream": stream, "metadata": {"simulate": f"{fault},tokens:30"}}
     response = await edge.post(body)
     events = await edge.events(response.headers["x-request-id"])
@@ -94,7 +94,7 @@ async def test_usage_that_is_missing_or_impossible_is_counted(edge: RunningEdge,
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_more_cached_tokens_than_tokens_are_clamped(edge: RunningEdge, stream: bool) -> None:
+async def test_cached_tokens_are_limited_to_prompt(edge: RunningEdge, stream: bool) -> None:
     simulate = {"simulate": "wrong_usage:cached,tokens:30"}
     body = {"model": "gpt-4o", "messages": MESSAGES, "stream": stream, "metadata": simulate}
     response = await edge.post(body)
@@ -102,7 +102,7 @@ async def test_more_cached_tokens_than_tokens_are_clamped(edge: RunningEdge, str
     check_closed(events, Outcome.COMPLETED, TokenCounts(cached_input=PROMPT_TOKENS, output=30), estimated=False)
 
 
-async def test_client_leaves_in_the_middle(edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider) -> None:
+async def test_client_disconnects_mid_stream(edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider) -> None:
     before = provider.stats()["streams_cancelled"]
     raw = await sdk.chat.completions.with_raw_response.create(
         model="gpt-4o",
@@ -123,9 +123,7 @@ async def test_client_leaves_in_the_middle(edge: RunningEdge, sdk: AsyncOpenAI, 
     assert events.closed[0].status == 200
 
 
-async def test_client_leaves_before_the_stream_begins(
-    edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider
-) -> None:
+async def test_client_disconnects_before_stream(edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider) -> None:
     before = provider.stats()["streams_cancelled"]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
@@ -141,7 +139,7 @@ async def test_client_leaves_before_the_stream_begins(
     check_closed(events, Outcome.CANCELLED, TokenCounts(input=PROMPT_TOKENS), estimated=True)
 
 
-async def test_client_leaves_while_a_whole_answer_is_made(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_client_disconnects_during_complete_response(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
             await sdk.chat.completions.create(

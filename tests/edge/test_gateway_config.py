@@ -45,7 +45,7 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_a_good_file() -> None:
+def test_valid_file() -> None:
     config = read_config(GOOD, PROTOCOLS)
     assert [key.read().get_secret_value() for key in config.providers["openai"].keys] == ["sk-first", "sk-second"]
     assert [(target.provider, target.model, target.weight) for target in config.models["gpt-4o"].targets] == [
@@ -73,46 +73,46 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "told"), WRONG.items())
-def test_what_is_wrong_is_told_with_its_line(change: str, told: str) -> None:
+def test_problem_is_reported_with_line(change: str, told: str) -> None:
     old, new = change.split(" > ")
     assert old in GOOD
     assert any(told in problem for problem in problems(GOOD.replace(old, new))), problems(GOOD.replace(old, new))
 
 
-def test_a_protocol_that_is_not_spoken() -> None:
+def test_unsupported_protocol() -> None:
     (told,) = problems(GOOD.replace("protocol: openai\n    base_url: http:", "protocol: smoke\n    base_url: http:"))
     assert told.startswith("line 9: providers.spare.protocol: 'smoke' is not a supported protocol; expected one of: ")
 
 
-def test_a_protocol_that_is_spoken_in_many_places_needs_one() -> None:
+def test_protocol_without_default_requires_base_url() -> None:
     old = "protocol: openai\n    base_url: http://spare.internal/v1"
     assert problems(GOOD.replace(old, "protocol: openai-compatible")) == [
         "line 8: providers.spare: base_url is missing; protocol openai-compatible has no default"
     ]
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported() -> None:
     told = problems(GOOD.replace("provider: spare", "provider: spear").replace("SECOND_KEY", "THIRD_KEY"))
     assert [line.partition(":")[0] for line in told] == ["line 7", "line 18"]
 
 
 @pytest.mark.parametrize("text", ["", "providers: {}", "models: {}"])
-def test_a_file_without_providers(text: str) -> None:
+def test_file_without_providers(text: str) -> None:
     assert problems(text) == ["line 1: providers: is empty; at least one provider is required"]
 
 
 @pytest.mark.parametrize("text", ["- a", "just text", "providers: 5"])
-def test_a_file_of_another_shape(text: str) -> None:
+def test_file_with_invalid_shape(text: str) -> None:
     assert len(problems(text)) == 1
 
 
 @pytest.mark.parametrize("pasted", ["- sk-secret", "- env: sk-secret", "- {key: sk-secret}"])
-def test_a_key_never_stands_in_what_is_told(pasted: str) -> None:
+def test_key_is_never_reported(pasted: str) -> None:
     text = GOOD.replace("- env: SECOND_KEY", pasted)
     assert not any("sk-secret" in line for line in problems(text)), problems(text)
 
 
-def test_the_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SPARE_API_KEY"):
         monkeypatch.setenv(name, "sk-example")
     config = read_config(EXAMPLE.read_text(), PROTOCOLS)
