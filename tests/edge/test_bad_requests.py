@@ -209,9 +209,9 @@ async def test_provider_rejects_operator_key(edge: RunningEdge, sdk: AsyncOpenAI
     await check_refused(edge, caught.value, 502)
 
 
-async def simulated(sdk: AsyncOpenAI, behaviour: str) -> None:
+async def simulated(sdk: AsyncOpenAI, behavior: str) -> None:
     await sdk.chat.completions.create(
-        model="gpt-4o", messages=MESSAGES, extra_body={"metadata": {"simulate": behaviour}}
+        model="gpt-4o", messages=MESSAGES, extra_body={"metadata": {"simulate": behavior}}
     )
 
 
@@ -248,11 +248,11 @@ async def test_provider_lacks_model(edge: RunningEdge, sdk: AsyncOpenAI) -> None
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "status"),
+    ("behavior", "status"),
     [("close_before_answer", 502), ("garbage", 502), ("truncated_body", 502), ("hang", 504)],
 )
-async def test_provider_fails_before_response(edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str, status: int) -> None:
+async def test_provider_fails_before_response(edge: RunningEdge, sdk: AsyncOpenAI, behavior: str, status: int) -> None:
     with pytest.raises(InternalServerError) as caught:
-        await simulated(sdk, behaviour)
+        await simulated(sdk, behavior)
     assert caught.value.status_code == status
     await check_refused(edge, caught.value, status)

@@ -34,10 +34,10 @@ def check_closed(events: RequestEvents, outcome: Outcome, tokens: TokenCounts | 
     assert used.request == events.closed[0].request
 
 
-async def broken_stream(sdk: AsyncOpenAI, behaviour: str) -> tuple[str, list[str], APIError]:
+async def broken_stream(sdk: AsyncOpenAI, behavior: str) -> tuple[str, list[str], APIError]:
     """A stream that ends with an error: its request's id, the texts that came, the error."""
     raw = await sdk.chat.completions.with_raw_response.create(
-        model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behaviour}}
+        model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behavior}}
     )
     texts: list[str] = []
     with pytest.raises(APIError) as caught:
@@ -53,10 +53,10 @@ async def read_into(texts: list[str], stream: AsyncIterable[ChatCompletionChunk]
 
 
 @pytest.mark.parametrize(
-    "behaviour", ["die_mid_stream:5", "stall_mid_stream:5", "garbage_mid_stream:5", "error_mid_stream:5"]
+    "behavior", ["die_mid_stream:5", "stall_mid_stream:5", "garbage_mid_stream:5", "error_mid_stream:5"]
 )
-async def test_provider_fails_mid_stream(edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str) -> None:
-    request_id, texts, error = await broken_stream(sdk, behaviour)
+async def test_provider_fails_mid_stream(edge: RunningEdge, sdk: AsyncOpenAI, behavior: str) -> None:
+    request_id, texts, error = await broken_stream(sdk, behavior)
     assert len(texts) == 5
     assert error.type == "server_error"
     events = await edge.events(request_id)
@@ -71,13 +71,13 @@ async def test_provider_fails_before_the_first_token(edge: RunningEdge, sdk: Asy
     check_closed(await edge.events(request_id), Outcome.BROKEN, None, estimated=False)
 
 
-@pytest.mark.parametrize(("behaviour", "status"), [("close_before_answer", 502), ("hang", 504), ("error:500", 500)])
+@pytest.mark.parametrize(("behavior", "status"), [("close_before_answer", 502), ("hang", 504), ("error:500", 500)])
 async def test_provider_fails_before_the_stream(
-    edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str, status: int
+    edge: RunningEdge, sdk: AsyncOpenAI, behavior: str, status: int
 ) -> None:
     with pytest.raises(InternalServerError) as caught:
         await sdk.chat.completions.create(
-            model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behaviour}}
+            model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behavior}}
         )
     assert caught.value.status_code == status
     events = await edge.events(caught.value.response.headers["x-request-id"])
