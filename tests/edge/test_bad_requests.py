@@ -34,7 +34,7 @@ async def refused_key(edge: RunningEdge, key: str) -> AuthenticationError:
     return caught.value
 
 
-async def test_keys_that_are_not_valid(edge: RunningEdge) -> None:
+async def test_invalid_keys(edge: RunningEdge) -> None:
     last = "A" if edge.keys.good[-1] != "A" else "B"
     wrong = {
         "another product's": "sk-proj-1234567890",
@@ -55,7 +55,7 @@ def post(edge: RunningEdge, body: bytes, **headers: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer", "Basic dXNlcjpwYXNz", "tg_without_a_scheme"])
-def test_authorization_that_is_none(edge: RunningEdge, authorization: str) -> None:
+def test_invalid_authorization(edge: RunningEdge, authorization: str) -> None:
     response = post(edge, json.dumps(BODY).encode(), authorization=authorization)
     assert response.status_code == 401
     assert response.json()["error"]["code"] == "invalid_api_key"
@@ -63,7 +63,7 @@ def test_authorization_that_is_none(edge: RunningEdge, authorization: str) -> No
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"text"', b"\xff\xfe", b'{"model": "gpt-4o"} trailing'])
-def test_body_that_is_no_json_object(edge: RunningEdge, body: bytes) -> None:
+def test_body_is_not_json_object(edge: RunningEdge, body: bytes) -> None:
     response = post(edge, body)
     assert response.status_code == 400
     assert "JSON" in response.json()["error"]["message"]
@@ -85,7 +85,7 @@ def test_body_that_is_no_json_object(edge: RunningEdge, body: bytes) -> None:
         ({"user": 7}, "user"),
     ],
 )
-async def test_parameter_that_is_missing_or_wrong(
+async def test_missing_or_invalid_parameter(
     edge: RunningEdge, sdk: AsyncOpenAI, changed: dict[str, object], param: str
 ) -> None:
     with pytest.raises(BadRequestError) as caught:
@@ -107,14 +107,14 @@ async def test_parameter_that_is_missing_or_wrong(
         ("coming", "model_not_priced"),
     ],
 )
-async def test_model_that_cannot_be_called(sdk: AsyncOpenAI, model: str, code: str) -> None:
+async def test_uncallable_model(sdk: AsyncOpenAI, model: str, code: str) -> None:
     with pytest.raises(NotFoundError) as caught:
         await sdk.chat.completions.create(model=model, messages=MESSAGES)
     assert (caught.value.code, caught.value.param) == (code, "model")
     assert caught.value.type == "invalid_request_error"
 
 
-async def test_model_outside_the_keys_list(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_model_not_allowed_for_key(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     limited = sdk.with_options(api_key=edge.keys.limited)
     assert (await limited.chat.completions.create(model="gpt-4o", messages=MESSAGES)).choices
     with pytest.raises(NotFoundError) as caught:
@@ -150,7 +150,7 @@ def test_body_over_the_limit_of_unknown_length(edge: RunningEdge) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
-def test_body_that_is_compressed(edge: RunningEdge, encoding: str) -> None:
+def test_compressed_body(edge: RunningEdge, encoding: str) -> None:
     answer = post(edge, gzip.compress(b"{}"), **{"content-encoding": encoding})
     error = answer.json()["error"]
     assert (answer.status_code, error["code"]) == (415, "unsupported_content_encoding")
@@ -158,7 +158,7 @@ def test_body_that_is_compressed(edge: RunningEdge, encoding: str) -> None:
     assert encoding in error["message"]
 
 
-def test_body_that_is_said_to_be_as_it_is(edge: RunningEdge) -> None:
+def test_identity_encoding_is_accepted(edge: RunningEdge) -> None:
     body = json.dumps({"model": "gpt-4o", "messages": MESSAGES}).encode()
     assert post(edge, body, **{"content-encoding": "identity"}).status_code == 200
 
@@ -183,7 +183,7 @@ async def test_account_without_credit(edge: RunningEdge, sdk: AsyncOpenAI) -> No
         ("DELETE", "/v1/models", 405),
     ],
 )
-def test_path_that_does_not_exist(edge: RunningEdge, method: str, path: str, status: int) -> None:
+def test_unknown_path(edge: RunningEdge, method: str, path: str, status: int) -> None:
     headers = {"authorization": f"Bearer {edge.keys.good}"}
     response = httpx.request(method, edge.url + path, headers=headers, trust_env=False)
     assert response.status_code == status
@@ -194,14 +194,14 @@ def test_path_that_does_not_exist(edge: RunningEdge, method: str, path: str, sta
     assert ("allow" in response.headers) == (status == 405)
 
 
-def test_a_wrong_method_is_told_in_the_words_of_its_api(edge: RunningEdge) -> None:
+def test_wrong_method_error_has_format_of_api(edge: RunningEdge) -> None:
     answer = httpx.get(f"{edge.url}/v1/messages", trust_env=False)
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     assert (answer.json()["type"], answer.json()["error"]["type"]) == ("error", "invalid_request_error")
 
 
 @pytest.mark.parametrize("status", [401, 403])
-async def test_provider_does_not_accept_the_operator(edge: RunningEdge, sdk: AsyncOpenAI, status: int) -> None:
+async def test_provider_rejects_operator_key(edge: RunningEdge, sdk: AsyncOpenAI, status: int) -> None:
     with pytest.raises(InternalServerError) as caught:
         await simulated(sdk, f"error:{status}")
     assert caught.value.status_code == 502
@@ -209,9 +209,9 @@ async def test_provider_does_not_accept_the_operator(edge: RunningEdge, sdk: Asy
     await check_refused(edge, caught.value, 502)
 
 
-async def simulated(sdk: AsyncOpenAI, behaviour: str) -> None:
+async def simulated(sdk: AsyncOpenAI, behavior: str) -> None:
     await sdk.chat.completions.create(
-        model="gpt-4o", messages=MESSAGES, extra_body={"metadata": {"simulate": behaviour}}
+        model="gpt-4o", messages=MESSAGES, extra_body={"metadata": {"simulate": behavior}}
     )
 
 
@@ -224,7 +224,7 @@ async def check_refused(edge: RunningEdge, error: APIStatusError, status: int) -
     assert closed.error_code == (error.code or "")
 
 
-async def test_provider_limits_the_rate(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_provider_rate_limit(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     with pytest.raises(RateLimitError) as caught:
         await simulated(sdk, "error:429")
     assert caught.value.code == "rate_limit_exceeded"
@@ -233,14 +233,14 @@ async def test_provider_limits_the_rate(edge: RunningEdge, sdk: AsyncOpenAI) -> 
 
 
 @pytest.mark.parametrize("status", [400, 422, 500, 503])
-async def test_provider_refuses(edge: RunningEdge, sdk: AsyncOpenAI, status: int) -> None:
+async def test_provider_rejects_request(edge: RunningEdge, sdk: AsyncOpenAI, status: int) -> None:
     with pytest.raises(APIStatusError) as caught:
         await simulated(sdk, f"error:{status}")
     assert caught.value.status_code == status
     await check_refused(edge, caught.value, status)
 
 
-async def test_provider_does_not_have_the_model(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_provider_lacks_model(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     with pytest.raises(NotFoundError) as caught:
         await sdk.chat.completions.create(model="gone", messages=MESSAGES)
     assert caught.value.code == "model_not_found"
@@ -248,13 +248,11 @@ async def test_provider_does_not_have_the_model(edge: RunningEdge, sdk: AsyncOpe
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "status"),
+    ("behavior", "status"),
     [("close_before_answer", 502), ("garbage", 502), ("truncated_body", 502), ("hang", 504)],
 )
-async def test_provider_breaks_before_it_answers(
-    edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str, status: int
-) -> None:
+async def test_provider_fails_before_response(edge: RunningEdge, sdk: AsyncOpenAI, behavior: str, status: int) -> None:
     with pytest.raises(InternalServerError) as caught:
-        await simulated(sdk, behaviour)
+        await simulated(sdk, behavior)
     assert caught.value.status_code == status
     await check_refused(edge, caught.value, status)

@@ -34,10 +34,10 @@ def check_closed(events: RequestEvents, outcome: Outcome, tokens: TokenCounts | 
     assert used.request == events.closed[0].request
 
 
-async def broken_stream(sdk: AsyncOpenAI, behaviour: str) -> tuple[str, list[str], APIError]:
+async def broken_stream(sdk: AsyncOpenAI, behavior: str) -> tuple[str, list[str], APIError]:
     """A stream that ends with an error: its request's id, the texts that came, the error."""
     raw = await sdk.chat.completions.with_raw_response.create(
-        model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behaviour}}
+        model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behavior}}
     )
     texts: list[str] = []
     with pytest.raises(APIError) as caught:
@@ -53,10 +53,10 @@ async def read_into(texts: list[str], stream: AsyncIterable[ChatCompletionChunk]
 
 
 @pytest.mark.parametrize(
-    "behaviour", ["die_mid_stream:5", "stall_mid_stream:5", "garbage_mid_stream:5", "error_mid_stream:5"]
+    "behavior", ["die_mid_stream:5", "stall_mid_stream:5", "garbage_mid_stream:5", "error_mid_stream:5"]
 )
-async def test_provider_fails_in_the_middle(edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str) -> None:
-    request_id, texts, error = await broken_stream(sdk, behaviour)
+async def test_provider_fails_mid_stream(edge: RunningEdge, sdk: AsyncOpenAI, behavior: str) -> None:
+    request_id, texts, error = await broken_stream(sdk, behavior)
     assert len(texts) == 5
     assert error.type == "server_error"
     events = await edge.events(request_id)
@@ -71,13 +71,13 @@ async def test_provider_fails_before_the_first_token(edge: RunningEdge, sdk: Asy
     check_closed(await edge.events(request_id), Outcome.BROKEN, None, estimated=False)
 
 
-@pytest.mark.parametrize(("behaviour", "status"), [("close_before_answer", 502), ("hang", 504), ("error:500", 500)])
+@pytest.mark.parametrize(("behavior", "status"), [("close_before_answer", 502), ("hang", 504), ("error:500", 500)])
 async def test_provider_fails_before_the_stream(
-    edge: RunningEdge, sdk: AsyncOpenAI, behaviour: str, status: int
+    edge: RunningEdge, sdk: AsyncOpenAI, behavior: str, status: int
 ) -> None:
     with pytest.raises(InternalServerError) as caught:
         await sdk.chat.completions.create(
-            model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behaviour}}
+            model="gpt-4o", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": behavior}}
         )
     assert caught.value.status_code == status
     events = await edge.events(caught.value.response.headers["x-request-id"])
@@ -86,7 +86,7 @@ async def test_provider_fails_before_the_stream(
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("fault", ["no_usage", "wrong_usage:negative", "wrong_usage:huge"])
-async def test_usage_that_is_missing_or_impossible_is_counted(edge: RunningEdge, fault: str, stream: bool) -> None:
+async def test_missing_or_impossible_usage_is_estimated(edge: RunningEdge, fault: str, stream: bool) -> None:
     body = {"model": "gpt-4o", "messages": MESSAGES, "stream": stream, "metadata": {"simulate": f"{fault},tokens:30"}}
     response = await edge.post(body)
     events = await edge.events(response.headers["x-request-id"])
@@ -94,7 +94,7 @@ async def test_usage_that_is_missing_or_impossible_is_counted(edge: RunningEdge,
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_more_cached_tokens_than_tokens_are_clamped(edge: RunningEdge, stream: bool) -> None:
+async def test_cached_tokens_are_limited_to_prompt(edge: RunningEdge, stream: bool) -> None:
     simulate = {"simulate": "wrong_usage:cached,tokens:30"}
     body = {"model": "gpt-4o", "messages": MESSAGES, "stream": stream, "metadata": simulate}
     response = await edge.post(body)
@@ -102,7 +102,7 @@ async def test_more_cached_tokens_than_tokens_are_clamped(edge: RunningEdge, str
     check_closed(events, Outcome.COMPLETED, TokenCounts(cached_input=PROMPT_TOKENS, output=30), estimated=False)
 
 
-async def test_client_leaves_in_the_middle(edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider) -> None:
+async def test_client_disconnects_mid_stream(edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider) -> None:
     before = provider.stats()["streams_cancelled"]
     raw = await sdk.chat.completions.with_raw_response.create(
         model="gpt-4o",
@@ -123,9 +123,7 @@ async def test_client_leaves_in_the_middle(edge: RunningEdge, sdk: AsyncOpenAI, 
     assert events.closed[0].status == 200
 
 
-async def test_client_leaves_before_the_stream_begins(
-    edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider
-) -> None:
+async def test_client_disconnects_before_stream(edge: RunningEdge, sdk: AsyncOpenAI, provider: RunningProvider) -> None:
     before = provider.stats()["streams_cancelled"]
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
@@ -141,7 +139,7 @@ async def test_client_leaves_before_the_stream_begins(
     check_closed(events, Outcome.CANCELLED, TokenCounts(input=PROMPT_TOKENS), estimated=True)
 
 
-async def test_client_leaves_while_a_whole_answer_is_made(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_client_disconnects_during_complete_response(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
             await sdk.chat.completions.create(

@@ -33,7 +33,7 @@ def check_consistent(events: RequestEvents) -> None:
     assert used.outcome == closed.outcome
 
 
-async def test_whole_answer_is_metered(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_complete_response_is_metered(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.chat.completions.with_raw_response.create(model="gpt-4o-mini", messages=MESSAGES, user="user-7")
     completion = raw.parse()
     assert completion.choices[0].message.content
@@ -54,7 +54,7 @@ async def test_whole_answer_is_metered(edge: RunningEdge, sdk: AsyncOpenAI) -> N
     assert closed.latency_ms >= 0
 
 
-async def test_stream_is_metered_and_shows_no_usage_unasked(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_stream_is_metered_without_usage_unless_requested(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.chat.completions.with_raw_response.create(
         model="gpt-4o-mini", messages=MESSAGES, stream=True, extra_body={"metadata": {"simulate": "tokens:40"}}
     )
@@ -71,7 +71,7 @@ async def test_stream_is_metered_and_shows_no_usage_unasked(edge: RunningEdge, s
     assert events.closed[0].request.stream
 
 
-async def test_stream_shows_usage_when_asked(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_stream_has_usage_if_requested(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.chat.completions.with_raw_response.create(
         model="o4-mini", messages=MESSAGES, stream=True, stream_options={"include_usage": True}
     )
@@ -87,7 +87,7 @@ async def test_stream_shows_usage_when_asked(edge: RunningEdge, sdk: AsyncOpenAI
     assert used.tokens.reasoning > 0
 
 
-async def test_own_stream_options_are_kept(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_client_stream_options_are_kept(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.chat.completions.with_raw_response.create(
         model="gpt-4o", messages=MESSAGES, stream=True, stream_options={"include_usage": False}
     )
@@ -97,7 +97,7 @@ async def test_own_stream_options_are_kept(edge: RunningEdge, sdk: AsyncOpenAI) 
     assert not events.used[0].estimated
 
 
-async def test_choices_and_tool_calls_pass_through(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_choices_and_tool_calls_are_forwarded(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     tool: ChatCompletionFunctionToolParam = {
         "type": "function",
         "function": {"name": "look", "parameters": {"type": "object", "properties": {"where": {"type": "string"}}}},
@@ -113,7 +113,7 @@ async def test_choices_and_tool_calls_pass_through(edge: RunningEdge, sdk: Async
     assert events.used[0].tokens.completion == completion.usage.completion_tokens
 
 
-async def test_cached_prompt_is_a_class_of_its_own(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_cached_prompt_is_separate_class(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     long: list[ChatCompletionMessageParam] = [{"role": "user", "content": "The river runs past the harbor. " * 400}]
     await sdk.chat.completions.create(model="gpt-4o", messages=long)
     raw = await sdk.chat.completions.with_raw_response.create(model="gpt-4o", messages=long)
@@ -128,7 +128,7 @@ async def test_cached_prompt_is_a_class_of_its_own(edge: RunningEdge, sdk: Async
     assert events.used[0].tokens.input == usage.prompt_tokens - cached
 
 
-async def test_models_are_those_that_can_be_called(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_models_lists_callable_models(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     assert [model.id async for model in sdk.models.list()] == sorted(
         ["gone", "gpt-4o", "gpt-4o-mini", "o4-mini", *UNIT_PRICES, *FOREIGN_MODELS]
     )

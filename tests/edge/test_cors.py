@@ -20,7 +20,7 @@ def ask(edge: RunningEdge, method: str, path: str, **request: Any) -> httpx.Resp
 @pytest.mark.parametrize(
     "path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/v1/models/gpt-4o", "/v1/no/such/path"]
 )
-def test_a_browser_may_ask_to_call(edge: RunningEdge, path: str) -> None:
+def test_preflight_is_allowed(edge: RunningEdge, path: str) -> None:
     wanted = "authorization,content-type,x-stainless-os"
     asked = {**ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": wanted}
     answer = ask(edge, "OPTIONS", path, headers=asked)
@@ -44,7 +44,7 @@ def test_a_browser_may_ask_to_call(edge: RunningEdge, path: str) -> None:
         ("POST", "/v1/no/such/path", {}, 404),
     ],
 )
-def test_a_page_may_read_every_answer(edge: RunningEdge, method: str, path: str, body: Any, status: int) -> None:
+def test_every_response_is_readable_by_pages(edge: RunningEdge, method: str, path: str, body: Any, status: int) -> None:
     headers = {**ORIGIN, "authorization": f"Bearer {edge.keys.good}"}
     answer = ask(edge, method, path, headers=headers, json=body)
     assert answer.status_code == status
@@ -52,12 +52,12 @@ def test_a_page_may_read_every_answer(edge: RunningEdge, method: str, path: str,
     assert answer.headers["access-control-expose-headers"] == "*"
 
 
-def test_a_page_may_read_that_its_key_is_wrong(edge: RunningEdge) -> None:
+def test_authentication_error_is_readable_by_pages(edge: RunningEdge) -> None:
     answer = ask(edge, "POST", "/v1/messages", headers={**ORIGIN, "x-api-key": "tg_wrong"}, json={})
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (401, "*")
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/readyz", "/docs"])
-def test_what_is_the_operators_is_for_no_page(edge: RunningEdge, path: str) -> None:
+def test_operator_endpoints_have_no_cors(edge: RunningEdge, path: str) -> None:
     assert "access-control-allow-origin" not in ask(edge, "GET", path, headers=ORIGIN).headers
     assert ask(edge, "OPTIONS", path, headers=ORIGIN).status_code == 405

@@ -106,7 +106,7 @@ def transcription(file_bytes: int, **fields: str) -> ModelRequest:
         ("/v1/rerank", {"query": "x", "documents": "x"}, "documents"),
     ],
 )
-def test_a_field_that_the_edge_reads_is_named_when_it_is_wrong(path: str, fields: dict[str, Any], param: str) -> None:
+def test_error_names_invalid_field(path: str, fields: dict[str, Any], param: str) -> None:
     with pytest.raises(ApiError) as caught:
         parsed(path, **fields)
     assert caught.value.status == 400
@@ -114,14 +114,14 @@ def test_a_field_that_the_edge_reads_is_named_when_it_is_wrong(path: str, fields
 
 
 @pytest.mark.parametrize("options", [{"ttl": "30m"}, {"ttl": None}, {"mode": "explicit"}])
-def test_a_prompt_may_be_cached_for_as_long_as_has_a_price(options: dict[str, Any]) -> None:
+def test_prompt_cache_ttl_must_have_price(options: dict[str, Any]) -> None:
     part = {"type": "input_text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}
     asked = {"input": [{"role": "user", "content": [part]}], "prompt_cache_options": options, "store": False}
     sent = parsed("/v1/responses", **asked).to_provider(None)
     assert json.loads(sent.body) == {"model": "m", **asked}
 
 
-def test_betas_are_passed_on_by_an_allow_list() -> None:
+def test_betas_are_forwarded_by_allow_list() -> None:
     path, body = "/v1/messages", b'{"model":"m","max_tokens":1,"messages":[{}],"speed":"standard"}'
     asked = b"fast-mode-2026-02-01, interleaved-thinking-2025-05-14,unheard-of,pdfs-2024-09-25,pdfs-2024-09-25"
     headers = {b"anthropic-beta": asked, b"anthropic-version": b"2026-10-21", b"anthropic-workspace-id": b"w"}
@@ -133,14 +133,14 @@ def test_betas_are_passed_on_by_an_allow_list() -> None:
     assert ENDPOINTS[path].parse(body, {b"anthropic-beta": b"unheard-of"}).headers == ()
 
 
-def test_several_lines_of_a_header_are_one_list() -> None:
+def test_repeated_headers_are_joined() -> None:
     lines = [(b"anthropic-beta", b"pdfs-2024-09-25"), (b"x", b"y"), (b"anthropic-beta", b"token-counting-2024-11-01")]
     context = RequestContext({"path": "/v1/messages", "headers": lines}, receive=None, send=None)  # type: ignore[arg-type]
     assert context.headers == {b"anthropic-beta": b"pdfs-2024-09-25, token-counting-2024-11-01", b"x": b"y"}
 
 
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-def test_a_version_of_anthropics_api_that_is_not_known_is_refused(path: str) -> None:
+def test_unknown_anthropic_version_is_rejected(path: str) -> None:
     with pytest.raises(ApiError) as caught:
         ENDPOINTS[path].parse(b'{"model":"m","max_tokens":1,"messages":[{}]}', {b"anthropic-version": b"2023-01-01"})
     assert (caught.value.status, caught.value.param) == (400, "anthropic-version")
@@ -158,14 +158,14 @@ def test_a_version_of_anthropics_api_that_is_not_known_is_refused(path: str) -> 
         (form(1, model="m", prompt="x" * 70_000), FORM_TYPE, "prompt"),
     ],
 )
-def test_a_form_that_is_wrong(body: bytes, content_type: bytes, param: str | None) -> None:
+def test_invalid_form(body: bytes, content_type: bytes, param: str | None) -> None:
     with pytest.raises(ApiError) as caught:
         ENDPOINTS["/v1/audio/transcriptions"].parse(body, {b"content-type": content_type})
     assert caught.value.status == 400
     assert json.loads(caught.value.body())["error"]["param"] == param
 
 
-def test_a_form_that_is_sent_again_is_the_same_but_for_its_boundary() -> None:
+def test_form_hash_ignores_boundary() -> None:
     first, again = form(9, model="m"), form(9, model="m").replace(b"--xyz", b"--another")
     assert without_boundary(first, FORM_TYPE) == without_boundary(
         again, b'multipart/form-data; boundary="another"; charset=utf-8'
@@ -176,14 +176,14 @@ def test_a_form_that_is_sent_again_is_the_same_but_for_its_boundary() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ENDPOINTS))
-def test_whatever_is_no_body_of_an_endpoint_is_its_clients_mistake(path: str) -> None:
+def test_invalid_body_is_client_error(path: str) -> None:
     for body in (b"", b"[]", b"null", b"\xff", b"[" * 100_000, b'"x"'):
         with pytest.raises(ApiError) as caught:
             ENDPOINTS[path].parse(body, {})
         assert caught.value.status == 400
 
 
-def test_what_is_not_read_is_passed_on_as_it_came() -> None:
+def test_unparsed_fields_are_forwarded_unchanged() -> None:
     body = b'{"model":"m","input":"x","unknown":1.50,  "%b":"x","query":"x","documents":["x"],"stream":false}'
     for path, endpoint in ENDPOINTS.items():
         if not any(part in path for part in ("chat", "transcri", "translat", "messages", "responses")):
@@ -193,14 +193,14 @@ def test_what_is_not_read_is_passed_on_as_it_came() -> None:
     assert ENDPOINTS["/v1/responses"].parse(sent, {}).upstream_body is sent
 
 
-def test_an_input_is_counted_however_deep_it_nests() -> None:
+def test_nested_input_is_counted() -> None:
     nested = b'{"model":"m","input":' + b"[" * 900 + b'[7,7],"hello"' + b"]" * 900 + b"}"
     assert ENDPOINTS["/v1/embeddings"].parse(nested, {}).prompt_tokens() == 3
 
 
 @untimed
 @given(texts=st.lists(st.text(max_size=60), min_size=1, max_size=5), numbers=st.lists(st.integers(0, 200_000)))
-def test_no_input_has_more_tokens_than_are_reserved(texts: list[str], numbers: list[int]) -> None:
+def test_input_tokens_do_not_exceed_reservation(texts: list[str], numbers: list[int]) -> None:
     for given_input in (texts, texts[0], numbers or [1]):
         embeddings = parsed("/v1/embeddings", input=given_input)
         assert embeddings.prompt_tokens() <= embeddings.size(None).prompt_tokens
@@ -229,9 +229,7 @@ WEB = {"type": "url", "url": "https://example.com/a"}
         ([{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "document", "source": PDF}]}], 1, True),
     ],
 )
-def test_few_bytes_of_an_image_or_a_document_may_be_many_tokens(
-    blocks: list[dict[str, Any]], images: int, has_document: bool
-) -> None:
+def test_images_and_documents_are_reserved(blocks: list[dict[str, Any]], images: int, has_document: bool) -> None:
     message = parsed("/v1/messages", max_tokens=5, messages=[{"role": "user", "content": blocks}])
     texts = len(message.upstream_body)
     more = CONTEXT_TOKENS if has_document else 0
@@ -247,7 +245,7 @@ def test_few_bytes_of_an_image_or_a_document_may_be_many_tokens(
         ({"type": "input_file", "file_url": "https://example.com/a.pdf"}, CONTEXT_TOKENS),
     ],
 )
-def test_what_a_response_reads_beside_text_is_reserved(part: dict[str, str], tokens: int) -> None:
+def test_non_text_input_of_responses_is_reserved(part: dict[str, str], tokens: int) -> None:
     response = parsed("/v1/responses", input=[{"role": "user", "content": [part]}])
     assert response.size(None).prompt_tokens == len(response.upstream_body) + tokens
 
@@ -262,7 +260,7 @@ def test_what_a_response_reads_beside_text_is_reserved(part: dict[str, str], tok
         ({}, 1),
     ],
 )
-def test_each_prompt_of_a_completion_has_choices_of_its_own(fields: dict[str, Any], choices: int) -> None:
+def test_choices_of_completion_multiply_by_prompts(fields: dict[str, Any], choices: int) -> None:
     assert parsed("/v1/completions", max_tokens=5, **fields).size(None).output_tokens == 5 * choices
 
 
@@ -284,7 +282,7 @@ FILE = {"type": "document", "source": {"type": "file", "file_id": "file_1"}}
         ("/v1/messages", {"role": "user", "content": [{"type": "container_upload", "file_id": "file_1"}]}),
     ],
 )
-def test_a_message_names_nothing_that_the_provider_keeps(path: str, message: dict[str, Any]) -> None:
+def test_message_with_stored_reference_is_rejected(path: str, message: dict[str, Any]) -> None:
     body = json.dumps({"model": "m", **ENVELOPE[path], "messages": [{"role": "user", "content": "x"}, message]})
     for spelled in (body, body.replace("file_id", "f\\u0069le_id").replace('"audio"', '"a\\u0075dio"')):
         with pytest.raises(ApiError) as caught:
@@ -292,7 +290,7 @@ def test_a_message_names_nothing_that_the_provider_keeps(path: str, message: dic
         assert (caught.value.status, caught.value.param) == (400, "messages")
 
 
-def test_a_tools_own_words_may_look_like_a_file() -> None:
+def test_tool_input_may_contain_file_id() -> None:
     call = {"type": "tool_use", "id": "t", "name": "look", "input": {"file_id": "mine"}}
     quoted = {"type": "text", "text": '{"file_id": "mine"}', "citations": [{"file_id": None}]}
     tool = {"name": "look", "input_schema": {"type": "object", "properties": {"file_id": {"type": "string"}}}}
@@ -315,7 +313,7 @@ def test_a_tools_own_words_may_look_like_a_file() -> None:
         *(("/v1/messages", {name: {"id": "x_1"}}) for name in ("container", "diagnostics", "thread")),
     ],
 )
-def test_what_a_provider_keeps_is_refused_by_name(path: str, fields: dict[str, Any]) -> None:
+def test_stored_reference_is_rejected_by_name(path: str, fields: dict[str, Any]) -> None:
     with pytest.raises(ApiError) as caught:
         parsed(path, **{"input": "x", "messages": [{}], "max_tokens": 1, **fields})
     assert (caught.value.status, caught.value.code) == (400, "unsupported_value")
@@ -323,13 +321,13 @@ def test_what_a_provider_keeps_is_refused_by_name(path: str, fields: dict[str, A
 
 
 @pytest.mark.parametrize("store", [{}, {"store": None}, {"store": True}, {"store": False}])
-def test_a_response_is_not_stored_at_the_provider(store: dict[str, Any]) -> None:
+def test_responses_are_sent_with_store_false(store: dict[str, Any]) -> None:
     sent = parsed("/v1/responses", input="x", temperature=0.5, **store).to_provider(None)
     assert json.loads(sent.body) == {"model": "m", "input": "x", "temperature": 0.5, "store": False}
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_chat_is_not_stored_at_the_provider(stream: bool) -> None:
+def test_chat_is_sent_with_store_false(stream: bool) -> None:
     messages = [{"role": "user", "content": "x"}]
     sent = parsed("/v1/chat/completions", messages=messages, stream=stream, store=True).to_provider(None)
     assert json.loads(sent.body)["store"] is False
@@ -348,17 +346,17 @@ SAID = [
 
 
 @pytest.mark.parametrize("store", [{}, {"store": None}, {"store": True}])
-def test_thoughts_that_are_stored_nowhere_do_not_go_up(store: dict[str, Any]) -> None:
+def test_reasoning_without_content_is_removed(store: dict[str, Any]) -> None:
     sent = parsed("/v1/responses", input=SAID, **store).to_provider(None)
     assert json.loads(sent.body) == {"model": "m", "input": [SAID[0], *SAID[3:]], "store": False}
 
 
-def test_who_knows_that_nothing_is_stored_is_taken_at_his_word() -> None:
+def test_body_with_store_false_is_unchanged() -> None:
     sent = parsed("/v1/responses", input=SAID, store=False).to_provider(None)
     assert json.loads(sent.body) == {"model": "m", "input": SAID, "store": False}
 
 
-def test_who_refers_to_an_item_is_told_what_to_set() -> None:
+def test_item_reference_error_explains_store_false() -> None:
     with pytest.raises(ApiError, match=r"providerOptions\.openai\.store: false"):
         parsed("/v1/responses", input=[{"type": "item_reference", "id": "msg_1"}])
 
@@ -378,7 +376,7 @@ def test_units_are_reserved_in_full(path: str, fields: dict[str, Any], units: To
     assert request.size(None).units == units
 
 
-def test_the_seconds_of_a_recording_are_bounded_by_its_bytes() -> None:
+def test_audio_seconds_are_bounded_by_bytes() -> None:
     request = transcription(75_000)
     assert request.required_prices(BY_UNIT) == ("audio_seconds",)
     assert request.size(None).units == TokenCounts(audio_seconds=101)
@@ -420,7 +418,7 @@ def test_the_seconds_of_a_recording_are_bounded_by_its_bytes() -> None:
         ),
     ],
 )
-def test_what_a_transcription_tells(
+def test_transcription_usage(
     prices: Prices, fields: dict[str, str], answer: Any, tokens: TokenCounts | None, estimated: bool
 ) -> None:
     request = transcription(16_000, **fields)
@@ -455,7 +453,7 @@ def test_what_a_transcription_tells(
         ("/v1/messages/count_tokens", {"messages": [{}]}, {"input_tokens": 9}, None, False),
     ],
 )
-def test_what_an_answer_tells(
+def test_response_usage(
     path: str, fields: dict[str, Any], answer: dict[str, Any], tokens: TokenCounts | None, estimated: bool
 ) -> None:
     request = parsed(path, **fields)
@@ -465,7 +463,7 @@ def test_what_an_answer_tells(
 
 
 @pytest.mark.parametrize("path", sorted(ENDPOINTS.keys() - {"/v1/audio/speech", "/v1/messages"}))
-def test_what_is_no_answer_is_the_providers_failure(path: str) -> None:
+def test_invalid_response_is_provider_failure(path: str) -> None:
     fields = {"input": "x", "query": "x", "documents": ["x"], "messages": [{}]}
     if "images" in path:
         fields["prompt"] = "x"
@@ -475,7 +473,7 @@ def test_what_is_no_answer_is_the_providers_failure(path: str) -> None:
             request.parse_response(body)
 
 
-def test_images_that_nobody_counted_are_charged_at_what_was_reserved() -> None:
+def test_images_without_usage_are_charged_as_reserved() -> None:
     request = parsed("/v1/images/generations", prompt="A harbor", n=2)
     request.required_prices(BY_TOKEN)
     reading = request.parse_response(b'{"data":[{},{}]}')
@@ -486,7 +484,7 @@ def test_images_that_nobody_counted_are_charged_at_what_was_reserved() -> None:
 
 @untimed
 @given(cuts=st.lists(st.integers(0, 6_000), max_size=12))
-def test_a_response_is_the_same_however_the_network_cut_it(cuts: list[int]) -> None:
+def test_responses_stream_is_independent_of_chunking(cuts: list[int]) -> None:
     recording = (RECORDINGS / "openai_responses.sse").read_bytes()
     stream = ResponsesStream()
     bounds = [0, *sorted(min(cut, len(recording)) for cut in cuts), len(recording)]
@@ -510,7 +508,7 @@ def test_a_response_is_the_same_however_the_network_cut_it(cuts: list[int]) -> N
         b"",
     ],
 )
-def test_a_response_that_fails(event: bytes) -> None:
+def test_responses_stream_failure(event: bytes) -> None:
     stream = ResponsesStream()
     assert not stream.feed(event)
     stream.finish()
@@ -519,7 +517,7 @@ def test_a_response_that_fails(event: bytes) -> None:
 
 
 @given(chunks=st.lists(st.binary(max_size=30), max_size=8))
-def test_sound_is_handed_on_but_for_its_last_bytes(chunks: list[bytes]) -> None:
+def test_audio_is_forwarded_except_last_chunk(chunks: list[bytes]) -> None:
     stream = BinaryStream(TokenCounts(characters=3))
     handed_on = b"".join(map(stream.feed, chunks))
     assert stream.tokens is None
@@ -533,7 +531,7 @@ def test_sound_is_handed_on_but_for_its_last_bytes(chunks: list[bytes]) -> None:
     events=st.lists(st.sampled_from([b"data: a\n\n", b"data: b\r\n\r\n", b": x\n\r\n", b"event: c\ndata: d\n\n"])),
     cuts=st.lists(st.integers(0, 200)),
 )
-def test_events_are_the_same_however_the_network_cut_them(events: list[bytes], cuts: list[int]) -> None:
+def test_event_buffer_is_independent_of_chunking(events: list[bytes], cuts: list[int]) -> None:
     data = b"".join(events)
     framing = EventBuffer()
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -545,7 +543,7 @@ def test_events_are_the_same_however_the_network_cut_them(events: list[bytes], c
 # .NET writes a field's name without quotes, and its type first.
 @pytest.mark.parametrize("name", [b'name="model"', b"name=model"])
 @pytest.mark.parametrize("kind", ["multipart/form-data", "Multipart/Form-Data"])
-def test_a_form_names_the_model_as_a_target_does(name: bytes, kind: str) -> None:
+def test_form_is_sent_with_target_model(name: bytes, kind: str) -> None:
     def written(body: bytes) -> bytes:
         head = b"Content-Disposition: form-data; "
         return body.replace(head + b'name="model"', b"Content-Type: text/plain\r\n" + head + name)
@@ -553,12 +551,12 @@ def test_a_form_names_the_model_as_a_target_does(name: bytes, kind: str) -> None
     body = written(form(9, model="fast", prompt='name="model"'))
     assert parse_form(body, f"{kind}; boundary=xyz".encode()).field("model") == "fast"
     request = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, f"{kind}; boundary=xyz")
-    assert request.naming("whisper-1").body == written(form(9, model="whisper-1", prompt='name="model"'))
+    assert request.with_model("whisper-1").body == written(form(9, model="whisper-1", prompt='name="model"'))
 
 
-def test_a_file_that_is_called_a_model_stays_as_it_is() -> None:
+def test_file_named_model_is_unchanged() -> None:
     body = form(9, model="fast").replace(b'name="file"', b"name=model")
-    renamed = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode()).naming("whisper-1").body
+    renamed = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, FORM_TYPE.decode()).with_model("whisper-1").body
     assert renamed == body.replace(b"fast", b"whisper-1")
 
 
@@ -577,7 +575,7 @@ def test_a_file_that_is_called_a_model_stays_as_it_is() -> None:
         ),
     ],
 )
-def test_an_answer_that_is_cut_off_says_so_in_its_own_words(stream: ResponseStream, first: bytes, kind: str) -> None:
+def test_truncation_event_has_format_of_api(stream: ResponseStream, first: bytes, kind: str) -> None:
     stream.feed(first)
     name, data = stream.truncation_event(1).decode().strip().split("\n")
     assert name == f"event: {kind}"
@@ -588,13 +586,13 @@ def test_an_answer_that_is_cut_off_says_so_in_its_own_words(stream: ResponseStre
         assert (told["response"]["id"], told["response"]["status"]) == ("resp_1", "incomplete")
 
 
-def test_a_page_of_html_is_no_stream() -> None:
+def test_html_is_not_an_event_stream() -> None:
     for stream in (ResponsesStream(), MessagesStream(), ChatStream(strips_usage=True)):
         assert not stream.feed(b"<html>\n\n")
         assert stream.failure is not None
 
 
-def test_comments_keep_a_stream_alive() -> None:
+def test_comments_are_forwarded() -> None:
     for stream in (ResponsesStream(), MessagesStream(), ChatStream(strips_usage=True)):
         assert stream.feed(b": ping\n\n") == b": ping\n\n"
         assert stream.failure is None

@@ -75,7 +75,7 @@ async def test_completions(edge: RunningEdge, sdk: AsyncOpenAI, stream: bool) ->
     assert used.tokens.input > 0
 
 
-async def test_a_response(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_response(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.responses.with_raw_response.create(model="o4-mini", input=TEXT, instructions="Be brief")
     answer = raw.parse()
     assert answer.output_text
@@ -86,7 +86,7 @@ async def test_a_response(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     assert (used.finish_reason, used.request.served_model) == ("completed", "o4-mini")
 
 
-async def test_a_response_streams_and_its_last_event_tells_the_usage(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_response_stream_ends_with_usage(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.responses.with_raw_response.create(
         model="gpt-4o", input=f"{TEXT} [simulate:tokens:40]", stream=True
     )
@@ -99,7 +99,7 @@ async def test_a_response_streams_and_its_last_event_tells_the_usage(edge: Runni
     assert used.tokens == TokenCounts(input=last.response.usage.input_tokens, output=40)
 
 
-async def test_a_conversation_goes_on_from_what_came_back(sdk: AsyncOpenAI) -> None:
+async def test_conversation_with_returned_items(sdk: AsyncOpenAI) -> None:
     """As OpenAI's guides do it, with a client that has not said that nothing is stored."""
     said: list[Any] = [{"role": "user", "content": TEXT}]
     first = await sdk.responses.create(model="o4-mini", input=said)
@@ -110,7 +110,7 @@ async def test_a_conversation_goes_on_from_what_came_back(sdk: AsyncOpenAI) -> N
         await sdk.responses.create(model="o4-mini", input=said, store=False)
 
 
-async def test_a_response_states_what_it_wrote_to_the_cache(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_response_reports_cache_writes(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     async def ask() -> TokensUsed:
         raw = await sdk.responses.with_raw_response.create(
             model="gpt-5.6-luna", input="What flows past?", instructions="The water is written down. " * 400
@@ -123,7 +123,7 @@ async def test_a_response_states_what_it_wrote_to_the_cache(edge: RunningEdge, s
     assert second.tokens.cache_write == second.tokens.prompt - second.tokens.cached_input < 128
 
 
-async def test_images_by_the_image_and_by_the_token(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_images_by_image_and_by_token(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     by_image = await sdk.images.with_raw_response.generate(model="dall-e-3", prompt="A harbor", n=2)
     assert len(by_image.parse().data or ()) == 2
     assert (await used_by(edge, by_image.headers, "/v1/images/generations")).tokens == TokenCounts(images=2)
@@ -134,7 +134,7 @@ async def test_images_by_the_image_and_by_the_token(edge: RunningEdge, sdk: Asyn
     assert used.tokens == TokenCounts(input=usage.input_tokens, image_output=usage.output_tokens)
 
 
-async def test_an_image_that_comes_in_parts(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_partial_images(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.images.with_raw_response.generate(
         model="gpt-image-1", prompt="A harbor", stream=True, partial_images=2, quality="low"
     )
@@ -143,16 +143,14 @@ async def test_an_image_that_comes_in_parts(edge: RunningEdge, sdk: AsyncOpenAI)
     assert (await used_by(edge, raw.headers, "/v1/images/generations")).tokens.image_output == 272
 
 
-async def test_speech_is_passed_on_as_bytes(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_speech_is_forwarded_as_bytes(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.audio.speech.with_raw_response.create(model="tts-1", input=TEXT + "é", voice="alloy")
     assert raw.headers["content-type"] == "audio/mpeg"
     assert (await raw.aread() if hasattr(raw, "aread") else raw.content)[:2] == b"\xff\xfb"
     assert (await used_by(edge, raw.headers, "/v1/audio/speech")).tokens == TokenCounts(characters=len(TEXT) + 1)
 
 
-async def test_speech_without_a_price_for_characters_is_sold_only_where_tokens_are_told(
-    edge: RunningEdge, sdk: AsyncOpenAI
-) -> None:
+async def test_speech_by_token_requires_events(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     with pytest.raises(NotFoundError) as caught:
         await sdk.audio.speech.create(model="gpt-4o-mini-tts", input=TEXT, voice="alloy")
     assert caught.value.code == "model_not_priced"
@@ -165,7 +163,7 @@ async def test_speech_without_a_price_for_characters_is_sold_only_where_tokens_a
 
 
 @pytest.mark.parametrize("response_format", ["json", "verbose_json", "srt"])
-async def test_transcriptions_by_the_second(edge: RunningEdge, sdk: AsyncOpenAI, response_format: Any) -> None:
+async def test_transcriptions_by_second(edge: RunningEdge, sdk: AsyncOpenAI, response_format: Any) -> None:
     raw = await sdk.audio.transcriptions.with_raw_response.create(
         model="whisper-1",
         file=sound(3),
@@ -176,7 +174,7 @@ async def test_transcriptions_by_the_second(edge: RunningEdge, sdk: AsyncOpenAI,
     assert used.estimated == (response_format == "srt")
 
 
-async def test_transcriptions_by_the_token_stream(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_transcription_stream_by_token(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.audio.transcriptions.with_raw_response.create(model="gpt-4o-transcribe", file=sound(3), stream=True)
     events = [event async for event in raw.parse()]
     assert events[-1].type == "transcript.text.done"
@@ -184,7 +182,7 @@ async def test_transcriptions_by_the_token_stream(edge: RunningEdge, sdk: AsyncO
     assert used.tokens == TokenCounts(audio_input=30, output=len(events) - 1)
 
 
-async def test_a_moderation_costs_what_a_request_costs(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_moderation_costs_request_price(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.moderations.with_raw_response.create(input=TEXT)
     assert not raw.parse().results[0].flagged
     used = await used_by(edge, raw.headers, "/v1/moderations")
@@ -199,7 +197,7 @@ async def test_rerank(edge: RunningEdge) -> None:
     assert (await used_by(edge, answer.headers, "/v1/rerank")).tokens == TokenCounts(searches=2)
 
 
-async def test_a_chat_with_a_model_that_only_speaks_would_be_free(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_chat_with_speech_model_is_rejected(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     with pytest.raises(NotFoundError) as caught:
         await sdk.chat.completions.create(model="tts-1", messages=[{"role": "user", "content": TEXT}])
     assert caught.value.code == "model_not_priced"

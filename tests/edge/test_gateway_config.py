@@ -45,7 +45,7 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_a_good_file() -> None:
+def test_valid_file() -> None:
     config = read_config(GOOD, PROTOCOLS)
     assert [key.read().get_secret_value() for key in config.providers["openai"].keys] == ["sk-first", "sk-second"]
     assert [(target.provider, target.model, target.weight) for target in config.models["gpt-4o"].targets] == [
@@ -57,62 +57,62 @@ def test_a_good_file() -> None:
 SECOND = "      - env: SECOND_KEY"
 TARGETS = "models.gpt-4o.targets"
 WRONG = {
-    "weight: 3 > weight: 0": f"line 17: {TARGETS}[0].weight: Input should be greater than or equal to 1, but it is 0",
-    "weight: 3 > wieght: 3": f"line 17: {TARGETS}[0].wieght: there is no such field",
-    "provider: spare > provider: spear": f"line 18: {TARGETS}[1].provider: there is no provider 'spear'; there are: ",
+    "weight: 3 > weight: 0": f"line 17: {TARGETS}[0].weight: Input should be greater than or equal to 1, but got 0",
+    "weight: 3 > wieght: 3": f"line 17: {TARGETS}[0].wieght: unknown field",
+    "provider: spare > provider: spear": f"line 18: {TARGETS}[1].provider: unknown provider 'spear'; expected one of: ",
     f"{SECOND} >       - env: THIRD_KEY": "line 7: providers.openai.keys[1]: the environment variable THIRD_KEY is not",
     f"{SECOND} >       - file: /no/such": "line 7: providers.openai.keys[1]: /no/such cannot be read: No such file",
-    f"{SECOND} >       - {{}}": "line 7: providers.openai.keys[1]: either env or file says where the key is",
+    f"{SECOND} >       - {{}}": "line 7: providers.openai.keys[1]: expected exactly one of env and file",
     "    keys: [{env: FIRST_KEY}]\n > ": "line 8: providers.spare.keys: is missing",
     "http://spare.internal/v1 > spare.internal": "line 10: providers.spare.base_url: ",
-    "aliases: [newest] > aliases: [gpt-4o]": "line 14: models.gpt-4o.aliases[0]: 'gpt-4o' is another model's name",
-    "aliases: [newest] > aliases: newest": "line 14: models.gpt-4o.aliases: Input should be a valid tuple, but it is",
-    "  spare:\n >   openai:\n": "line 8: providers.openai: stands here a second time",
-    "models: > models: {": "no YAML: ",
+    "aliases: [newest] > aliases: [gpt-4o]": "line 14: models.gpt-4o.aliases[0]: 'gpt-4o' is already a model's name",
+    "aliases: [newest] > aliases: newest": "line 14: models.gpt-4o.aliases: Input should be a valid tuple, but got",
+    "  spare:\n >   openai:\n": "line 8: providers.openai: duplicate key",
+    "models: > models: {": "invalid YAML: ",
 }
 
 
 @pytest.mark.parametrize(("change", "told"), WRONG.items())
-def test_what_is_wrong_is_told_with_its_line(change: str, told: str) -> None:
+def test_problem_is_reported_with_line(change: str, told: str) -> None:
     old, new = change.split(" > ")
     assert old in GOOD
     assert any(told in problem for problem in problems(GOOD.replace(old, new))), problems(GOOD.replace(old, new))
 
 
-def test_a_protocol_that_is_not_spoken() -> None:
+def test_unsupported_protocol() -> None:
     (told,) = problems(GOOD.replace("protocol: openai\n    base_url: http:", "protocol: smoke\n    base_url: http:"))
-    assert told.startswith("line 9: providers.spare.protocol: 'smoke' is none of: ")
+    assert told.startswith("line 9: providers.spare.protocol: 'smoke' is not a supported protocol; expected one of: ")
 
 
-def test_a_protocol_that_is_spoken_in_many_places_needs_one() -> None:
+def test_protocol_without_default_requires_base_url() -> None:
     old = "protocol: openai\n    base_url: http://spare.internal/v1"
     assert problems(GOOD.replace(old, "protocol: openai-compatible")) == [
-        "line 8: providers.spare: needs a base_url: openai-compatible is spoken in many places"
+        "line 8: providers.spare: base_url is missing; protocol openai-compatible has no default"
     ]
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_problems_are_reported() -> None:
     told = problems(GOOD.replace("provider: spare", "provider: spear").replace("SECOND_KEY", "THIRD_KEY"))
     assert [line.partition(":")[0] for line in told] == ["line 7", "line 18"]
 
 
 @pytest.mark.parametrize("text", ["", "providers: {}", "models: {}"])
-def test_a_file_without_providers(text: str) -> None:
-    assert problems(text) == ["line 1: providers: names no provider, so that nothing could be served"]
+def test_file_without_providers(text: str) -> None:
+    assert problems(text) == ["line 1: providers: is empty; at least one provider is required"]
 
 
 @pytest.mark.parametrize("text", ["- a", "just text", "providers: 5"])
-def test_a_file_of_another_shape(text: str) -> None:
+def test_file_with_invalid_shape(text: str) -> None:
     assert len(problems(text)) == 1
 
 
 @pytest.mark.parametrize("pasted", ["- sk-secret", "- env: sk-secret", "- {key: sk-secret}"])
-def test_a_key_never_stands_in_what_is_told(pasted: str) -> None:
+def test_key_is_never_reported(pasted: str) -> None:
     text = GOOD.replace("- env: SECOND_KEY", pasted)
     assert not any("sk-secret" in line for line in problems(text)), problems(text)
 
 
-def test_the_example_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SPARE_API_KEY"):
         monkeypatch.setenv(name, "sk-example")
     config = read_config(EXAMPLE.read_text(), PROTOCOLS)

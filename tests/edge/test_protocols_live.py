@@ -45,7 +45,7 @@ async def used_by(edge: RunningEdge, request_id: str, endpoint: str) -> TokensUs
 
 
 @pytest.mark.parametrize("model", MODELS)
-async def test_a_message(edge: RunningEdge, claude: AsyncAnthropic, model: str) -> None:
+async def test_message(edge: RunningEdge, claude: AsyncAnthropic, model: str) -> None:
     raw = await claude.messages.with_raw_response.create(
         model=model, max_tokens=1_000, messages=QUESTION, system="Be brief", metadata={"user_id": "user-7"}
     )
@@ -59,7 +59,7 @@ async def test_a_message(edge: RunningEdge, claude: AsyncAnthropic, model: str) 
 
 
 @pytest.mark.parametrize("model", MODELS)
-async def test_a_message_streams(edge: RunningEdge, claude: AsyncAnthropic, model: str) -> None:
+async def test_message_stream(edge: RunningEdge, claude: AsyncAnthropic, model: str) -> None:
     async with claude.messages.stream(model=model, max_tokens=2_000, messages=QUESTION) as stream:
         texts = [text async for text in stream.text_stream]
         message = await stream.get_final_message()
@@ -73,7 +73,7 @@ async def test_a_message_streams(edge: RunningEdge, claude: AsyncAnthropic, mode
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_tool_is_used_and_its_result_taken(claude: AsyncAnthropic, model: str, stream: bool) -> None:
+async def test_tool_use_and_tool_result(claude: AsyncAnthropic, model: str, stream: bool) -> None:
     common: dict[str, Any] = {"model": model, "max_tokens": 2_000, "tools": [TOOL]}
     if stream:
         async with claude.messages.stream(messages=QUESTION, tool_choice={"type": "any"}, **common) as streamed:
@@ -94,7 +94,7 @@ async def test_a_tool_is_used_and_its_result_taken(claude: AsyncAnthropic, model
     assert answer.content[0].type == "text"
 
 
-async def test_a_cache_is_written_then_read(edge: RunningEdge, claude: AsyncAnthropic) -> None:
+async def test_cache_write_then_cache_read(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     async def ask() -> TokensUsed:
         raw = await claude.messages.with_raw_response.create(
             model=CLAUDE,
@@ -110,7 +110,7 @@ async def test_a_cache_is_written_then_read(edge: RunningEdge, claude: AsyncAnth
 
 
 @pytest.mark.parametrize(("model", "key"), [(CLAUDE, "good"), (CLAUDE, "spent"), ("gemini-2.5-flash", "spent")])
-async def test_counting_tokens_is_free_and_recorded(edge: RunningEdge, model: str, key: str) -> None:
+async def test_count_tokens_is_free_and_recorded(edge: RunningEdge, model: str, key: str) -> None:
     """Whoever has spent all may count too. What Anthropic counts and what the edge counts agree with the usage."""
     api_key = getattr(edge.keys, key)
     async with AsyncAnthropic(base_url=edge.url, api_key=api_key, max_retries=0) as client:
@@ -129,7 +129,7 @@ async def test_counting_tokens_is_free_and_recorded(edge: RunningEdge, model: st
     assert message.usage.input_tokens == counted
 
 
-async def test_anthropic_gets_the_version_and_the_betas_that_are_metered(claude: AsyncAnthropic) -> None:
+async def test_version_and_metered_betas_are_forwarded(claude: AsyncAnthropic) -> None:
     async def ask(headers: dict[str, str], **fields: Any) -> anthropic.types.Message:
         return await claude.messages.create(
             model=CLAUDE, max_tokens=9, messages=QUESTION, extra_headers=headers, extra_body=fields
@@ -144,7 +144,7 @@ async def test_anthropic_gets_the_version_and_the_betas_that_are_metered(claude:
             await ask({}, **refused)
 
 
-async def test_models_as_anthropic_lists_them(edge: RunningEdge, claude: AsyncAnthropic) -> None:
+async def test_models_in_anthropic_format(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     listed = [model async for model in claude.models.list()]
     assert {CLAUDE, "gpt-4o"} <= {model.id for model in listed}
     model = await claude.models.retrieve(CLAUDE)
@@ -164,7 +164,7 @@ async def test_models_as_anthropic_lists_them(edge: RunningEdge, claude: AsyncAn
     assert unknown.value.body["error"]["type"] == "not_found_error"
 
 
-async def test_anthropics_sdk_knows_the_requests_id(edge: RunningEdge, claude: AsyncAnthropic) -> None:
+async def test_anthropic_sdk_reads_request_id(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     message = await claude.messages.create(model=CLAUDE, max_tokens=5, messages=QUESTION)
     assert message._request_id
     assert (await edge.events(message._request_id)).closed
@@ -173,7 +173,7 @@ async def test_anthropics_sdk_knows_the_requests_id(edge: RunningEdge, claude: A
     assert unknown.value.request_id == unknown.value.response.headers["x-request-id"]
 
 
-async def test_errors_are_anthropics(edge: RunningEdge, claude: AsyncAnthropic) -> None:
+async def test_errors_in_anthropic_format(edge: RunningEdge, claude: AsyncAnthropic) -> None:
     with pytest.raises(anthropic.NotFoundError) as unknown:
         await claude.messages.create(model="no-such-model", max_tokens=5, messages=QUESTION)
     assert unknown.value.body == {
@@ -197,7 +197,7 @@ async def test_errors_are_anthropics(edge: RunningEdge, claude: AsyncAnthropic) 
 
 
 @pytest.mark.parametrize("model", FOREIGN_MODELS)
-async def test_an_error_ends_a_stream_that_has_begun(claude: AsyncAnthropic, model: str) -> None:
+async def test_error_event_ends_started_stream(claude: AsyncAnthropic, model: str) -> None:
     broken: list[MessageParam] = [{"role": "user", "content": "Hi [simulate:error_mid_stream:3]"}]
     async with claude.messages.stream(model=model, max_tokens=2_000, messages=broken) as stream:
         with pytest.raises(anthropic.APIError):
@@ -205,7 +205,7 @@ async def test_an_error_ends_a_stream_that_has_begun(claude: AsyncAnthropic, mod
 
 
 @pytest.mark.parametrize("model", FOREIGN_MODELS)
-async def test_chat_with_another_protocol_behind_it(edge: RunningEdge, sdk: AsyncOpenAI, model: str) -> None:
+async def test_chat_over_another_protocol(edge: RunningEdge, sdk: AsyncOpenAI, model: str) -> None:
     image: ChatCompletionMessageParam = {
         "role": "user",
         "content": [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": PIXEL}}],
@@ -226,7 +226,7 @@ async def test_chat_with_another_protocol_behind_it(edge: RunningEdge, sdk: Asyn
 
 @pytest.mark.parametrize("shows_usage", [True, False])
 @pytest.mark.parametrize("model", FOREIGN_MODELS)
-async def test_chat_streams_with_another_protocol_behind_it(
+async def test_chat_stream_over_another_protocol(
     edge: RunningEdge, sdk: AsyncOpenAI, model: str, shows_usage: bool
 ) -> None:
     raw = await sdk.chat.completions.with_raw_response.create(
@@ -245,7 +245,7 @@ async def test_chat_streams_with_another_protocol_behind_it(
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("model", FOREIGN_MODELS)
-async def test_functions_with_another_protocol_behind_them(sdk: AsyncOpenAI, model: str, stream: bool) -> None:
+async def test_tool_calls_over_another_protocol(sdk: AsyncOpenAI, model: str, stream: bool) -> None:
     if stream:
         async with sdk.chat.completions.stream(
             model=model, messages=CHAT, tools=[FUNCTION], tool_choice="required"
@@ -272,13 +272,13 @@ async def test_functions_with_another_protocol_behind_them(sdk: AsyncOpenAI, mod
 
 
 @pytest.mark.parametrize("model", FOREIGN_MODELS)
-async def test_a_schema_with_another_protocol_behind_it(sdk: AsyncOpenAI, model: str) -> None:
+async def test_json_schema_over_another_protocol(sdk: AsyncOpenAI, model: str) -> None:
     wanted: Any = {"type": "json_schema", "json_schema": {"name": "answer", "schema": SCHEMA}}
     answer = await sdk.chat.completions.create(model=model, messages=CHAT, response_format=wanted)
     assert answer.choices[0].message.content == '{"where":"river"}'
 
 
-async def test_several_choices_where_the_protocol_has_them(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
+async def test_several_choices_over_another_protocol(edge: RunningEdge, sdk: AsyncOpenAI) -> None:
     raw = await sdk.chat.completions.with_raw_response.create(
         model="gemini-2.5-flash", messages=CHAT, n=2, max_completion_tokens=500
     )
@@ -286,9 +286,7 @@ async def test_several_choices_where_the_protocol_has_them(edge: RunningEdge, sd
     assert (await used_by(edge, raw.headers["x-request-id"], "/v1/chat/completions")).tokens != TokenCounts()
 
 
-async def test_the_sdks_try_again_and_each_try_is_a_request(
-    edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic
-) -> None:
+async def test_sdk_retries_are_separate_requests(edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic) -> None:
     fails = "Hi [simulate:error:500]"
     with pytest.raises(openai.InternalServerError):
         await sdk.with_options(max_retries=2).chat.completions.create(

@@ -10,7 +10,7 @@ from edge.untimed import untimed
 from tollgate_edge.http.errors import ApiError
 from tollgate_edge.http.json_body import parse_chat, upstream_body
 from tollgate_edge.providers.base import Operation, ProviderRequest
-from tollgate_edge.providers.compatible import with_older_limit
+from tollgate_edge.providers.compatible import with_max_tokens
 
 CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": 'Hello {[" }'}]}
 
@@ -83,12 +83,12 @@ def test_the_end_user_is_cut_and_has_no_nul() -> None:
 )
 def test_a_limit_has_the_name_that_the_server_knows(members: dict[str, Any], expected: dict[str, Any]) -> None:
     body = msgspec.json.encode({"temperature": 1.0} | members)
-    sent = with_older_limit(ProviderRequest(Operation.CHAT, "m", body))
+    sent = with_max_tokens(ProviderRequest(Operation.CHAT, "m", body))
     assert msgspec.json.decode(sent.body) == {"temperature": 1.0} | expected
     spelt = body.replace(b'"max_completion', rb'"ma\u0078_completion')
-    assert msgspec.json.decode(with_older_limit(sent._replace(body=spelt)).body) == {"temperature": 1.0} | expected
+    assert msgspec.json.decode(with_max_tokens(sent._replace(body=spelt)).body) == {"temperature": 1.0} | expected
 
 
 def test_other_endpoints_limits_keep_their_names() -> None:
     asked = ProviderRequest(Operation.RESPONSES, "m", b'{"max_completion_tokens":5}')
-    assert with_older_limit(asked) is asked
+    assert with_max_tokens(asked) is asked

@@ -81,7 +81,7 @@ def chat_of(events: bytes) -> tuple[ChatStream, dict[str, Any]]:
 
 @untimed
 @given(cuts=CUTS)
-def test_messages_become_chat_however_the_network_cut_them(cuts: list[int]) -> None:
+def test_messages_to_chat_is_independent_of_chunking(cuts: list[int]) -> None:
     stream, told = chat_of(
         translated_recording(recording("anthropic_messages.sse"), openai_to_anthropic.StreamTranslator(), cuts)
     )
@@ -99,7 +99,7 @@ def test_messages_become_chat_however_the_network_cut_them(cuts: list[int]) -> N
 
 @untimed
 @given(cuts=CUTS)
-def test_gemini_becomes_chat_however_the_network_cut_it(cuts: list[int]) -> None:
+def test_gemini_to_chat_is_independent_of_chunking(cuts: list[int]) -> None:
     stream, told = chat_of(
         translated_recording(recording("gemini_stream.sse"), openai_to_gemini.StreamTranslator(), cuts)
     )
@@ -114,7 +114,7 @@ def test_gemini_becomes_chat_however_the_network_cut_it(cuts: list[int]) -> None
 
 @untimed
 @given(cuts=CUTS)
-def test_chat_becomes_messages_however_the_network_cut_it(cuts: list[int]) -> None:
+def test_chat_to_messages_is_independent_of_chunking(cuts: list[int]) -> None:
     stream = MessagesStream()
     events = translated_recording(recording("openai_chat.sse"), anthropic_to_openai.StreamTranslator(), cuts)
     handed_on = stream.feed(events) + stream.finish()
@@ -133,7 +133,7 @@ def test_chat_becomes_messages_however_the_network_cut_it(cuts: list[int]) -> No
 
 @untimed
 @given(cuts=CUTS)
-def test_messages_pass_through_however_the_network_cut_them(cuts: list[int]) -> None:
+def test_messages_stream_is_independent_of_chunking(cuts: list[int]) -> None:
     data = recording("anthropic_messages.sse")
     stream = MessagesStream()
     bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
@@ -154,7 +154,7 @@ def test_messages_pass_through_however_the_network_cut_them(cuts: list[int]) -> 
         ("gemini_stream.sse", openai_to_gemini.StreamTranslator),
     ],
 )
-def test_what_breaks_off_is_never_taken_for_complete(name: str, translator: Any, keep: int) -> None:
+def test_broken_stream_is_never_complete(name: str, translator: Any, keep: int) -> None:
     events = recording(name).replace(b"\r\n", b"\n").split(b"\n\n")
     torn = b"\n\n".join(events[: min(keep, len(events) - 2)]) + b"\n\n"
     stream, _ = chat_of(translated_recording(torn, translator(), []))
@@ -168,7 +168,7 @@ def test_what_breaks_off_is_never_taken_for_complete(name: str, translator: Any,
 @pytest.mark.parametrize(
     "data", [b"data: oops\n\n", b"data: [1]\n\n", b'data: {"type":"message_start"}\n\ndata: 7\n\n']
 )
-def test_garbage_is_the_providers_failure(translator: Any, data: bytes) -> None:
+def test_garbage_is_provider_failure(translator: Any, data: bytes) -> None:
     with pytest.raises(ProviderFailed):
         translated_recording(data, translator(), [])
 
@@ -183,7 +183,7 @@ def test_garbage_is_the_providers_failure(translator: Any, data: bytes) -> None:
         (openai_to_gemini.StreamTranslator, b'data: {"error":{"code":503,"message":"no","status":"UNAVAILABLE"}}\n\n'),
     ],
 )
-def test_an_error_in_the_stream_is_the_providers_failure(translator: Any, data: bytes) -> None:
+def test_error_event_is_provider_failure(translator: Any, data: bytes) -> None:
     stream, _ = chat_of(translated_recording(data, translator(), []))
     assert stream.failure is not None
 
@@ -256,7 +256,7 @@ def meaning(chat: dict[str, Any]) -> dict[str, Any]:
 
 @untimed
 @given(chat=chats())
-def test_a_request_keeps_its_meaning_there_and_back(chat: dict[str, Any]) -> None:
+def test_request_round_trip(chat: dict[str, Any]) -> None:
     there = translate_request_body(json.dumps(chat).encode(), openai_to_anthropic.translate_request)
     # It is one that the edge's own endpoint takes.
     assert MessagesRequest(there, {}).model == "m"
@@ -271,9 +271,7 @@ def test_a_request_keeps_its_meaning_there_and_back(chat: dict[str, Any]) -> Non
     reason=st.sampled_from(["stop", "length", "content_filter"]),
     parts=st.tuples(*[st.integers(0, 1_000)] * 5),
 )
-def test_an_answer_keeps_its_meaning_there_and_back(
-    text: str, made: list[dict[str, Any]], reason: str, parts: tuple[int, ...]
-) -> None:
+def test_response_round_trip(text: str, made: list[dict[str, Any]], reason: str, parts: tuple[int, ...]) -> None:
     fresh, read, written, output, thought = parts
     calls = [
         {"id": f"c{number}", "type": "function", "function": {"name": "look", "arguments": json.dumps(one)}}
@@ -301,7 +299,7 @@ def test_an_answer_keeps_its_meaning_there_and_back(
 # --- Gemini's requests and answers ----------------------------------------------------------------------------------
 
 
-def test_a_request_for_gemini() -> None:
+def test_request_to_gemini() -> None:
     call = {
         "id": "call_1",
         "type": "function",
@@ -385,7 +383,7 @@ def test_a_request_for_gemini() -> None:
         "data:application/pdf;base64,AAAA",
     ],
 )
-def test_gemini_reads_as_images_only_what_is_one_and_not_kept_there(url: str) -> None:
+def test_gemini_rejects_non_images_and_google_urls(url: str) -> None:
     part = {"type": "image_url", "image_url": {"url": url}}
     body = json.dumps({"model": "m", "messages": [{"role": "user", "content": [part]}]}).encode()
     with pytest.raises(ProviderRefused) as caught:
@@ -393,7 +391,7 @@ def test_gemini_reads_as_images_only_what_is_one_and_not_kept_there(url: str) ->
     assert (caught.value.status, caught.value.param) == (400, "messages")
 
 
-def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
+def test_blocked_prompt_is_filtered_choice() -> None:
     blocked = {"promptFeedback": {"blockReason": "SAFETY"}, "usageMetadata": {"promptTokenCount": 8}}
     answer = json.loads(translate_response_body(json.dumps(blocked).encode(), openai_to_gemini.translate_response))
     assert answer["choices"][0]["finish_reason"] == "content_filter"
@@ -401,7 +399,7 @@ def test_a_blocked_prompt_is_an_answer_that_was_filtered() -> None:
 
 
 @pytest.mark.parametrize("nothing", ["", " \n", [{"type": "text", "text": ""}]])
-def test_messages_get_no_text_that_says_nothing(nothing: Any) -> None:
+def test_blank_texts_are_removed_for_messages(nothing: Any) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
     messages = [
         {"role": "system", "content": nothing},
@@ -422,7 +420,7 @@ def test_messages_get_no_text_that_says_nothing(nothing: Any) -> None:
     ]
 
 
-def test_a_system_without_a_word_is_none_for_gemini() -> None:
+def test_blank_system_is_removed_for_gemini() -> None:
     messages = [{"role": "system", "content": ""}, {"role": "user", "content": "Look"}]
     asked = json.loads(
         translate_request_body(
@@ -432,7 +430,7 @@ def test_a_system_without_a_word_is_none_for_gemini() -> None:
     assert "systemInstruction" not in asked
 
 
-def test_the_greatest_effort_is_not_lost() -> None:
+def test_maximum_effort_is_translated() -> None:
     chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "reasoning_effort": "max"}
     to_claude, to_gemini = (
         json.loads(translate_request_body(json.dumps(chat).encode(), translate))
@@ -443,7 +441,7 @@ def test_the_greatest_effort_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "custom"}])
-def test_a_tool_without_a_type_is_the_clients_own(kind: dict[str, Any]) -> None:
+def test_tool_without_type_is_client_tool(kind: dict[str, Any]) -> None:
     tool = {"name": "look", "input_schema": {"type": "object"}, **kind}
     asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], "tools": [tool]}
     chat = json.loads(
@@ -483,7 +481,7 @@ def test_a_tool_without_a_type_is_the_clients_own(kind: dict[str, Any]) -> None:
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function"),
     ],
 )
-def test_what_the_other_protocol_cannot_say_is_refused(translate: Any, more: dict[str, Any], param: str | None) -> None:
+def test_untranslatable_request_is_rejected(translate: Any, more: dict[str, Any], param: str | None) -> None:
     chat = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **more}
     with pytest.raises(ProviderRefused) as caught:
         translate_request_body(json.dumps(chat).encode(), translate)
@@ -506,21 +504,21 @@ def test_what_the_other_protocol_cannot_say_is_refused(translate: Any, more: dic
         ({"output_config": {"format": {"type": "json_schema"}}}, None),
     ],
 )
-def test_a_message_of_another_shape_is_refused_by_name(more: dict[str, Any], param: str | None) -> None:
+def test_invalid_shape_is_rejected_by_name(more: dict[str, Any], param: str | None) -> None:
     asked = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}], **more}
     with pytest.raises(ProviderRefused) as caught:
         translate_request_body(json.dumps(asked).encode(), anthropic_to_openai.translate_request, MessagesShape)
     assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
 
 
-def test_what_nests_too_deep_is_refused() -> None:
+def test_deep_nesting_is_rejected() -> None:
     body = b'{"model":"m","messages":[{"role":"user","content":"Hi"}],"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"
     with pytest.raises(ProviderRefused) as caught:
         translate_request_body(body, openai_to_anthropic.translate_request)
     assert (caught.value.status, caught.value.sent) == (400, False)
 
 
-def test_what_a_tool_gave_beside_text_is_not_lost() -> None:
+def test_images_in_tool_results_are_kept() -> None:
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
     found = {"type": "tool_reference", "tool_name": "look"}
     result = {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "Here: "}, found, image]}
@@ -550,7 +548,7 @@ def test_what_a_tool_gave_beside_text_is_not_lost() -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"content":7,"candidates":7,"choices":7}'])
-def test_what_is_no_answer_is_the_providers_failure(translate: Any, body: bytes) -> None:
+def test_invalid_response_is_provider_failure(translate: Any, body: bytes) -> None:
     with pytest.raises(ProviderFailed):
         translate_response_body(body, translate)
 
@@ -570,7 +568,7 @@ def test_what_is_no_answer_is_the_providers_failure(translate: Any, body: bytes)
         (500, "<html>", 500),
     ],
 )
-def test_errors_of_anthropic(status: int, body: str, told: int) -> None:
+def test_anthropic_errors(status: int, body: str, told: int) -> None:
     error = anthropic.to_provider_error(ErrorResponse(status, body.encode(), "3"))
     assert (error.status, error.upstream_status, error.retry_after_s) == (told, status, 3.0)
     assert ("x-api-key" in str(error), "credit" in str(error)) == (False, False)
@@ -591,6 +589,6 @@ def test_errors_of_anthropic(status: int, body: str, told: int) -> None:
         (503, "oops", 503, ""),
     ],
 )
-def test_errors_of_gemini(status: int, body: str, told: int, code: str) -> None:
+def test_gemini_errors(status: int, body: str, told: int, code: str) -> None:
     error = gemini.to_provider_error(ErrorResponse(status, body.encode(), None))
     assert (error.status, error.upstream_status, error.code) == (told, status, code)

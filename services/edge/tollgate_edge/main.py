@@ -33,7 +33,7 @@ from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.config import GatewayConfig
 from tollgate_edge.routing.document import InvalidDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
-from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_file
+from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, read_route_file
 from tollgate_edge.server.asgi import EdgeApp
 from tollgate_edge.server.models_api import create_api
 from tollgate_edge.settings import EdgeSettings
@@ -84,7 +84,7 @@ def read_routes(settings: EdgeSettings) -> RouteSource:
         InvalidDocument, OSError: the file is wrong, or not there.
     """
     if settings.gateway_file is not None:
-        return read_file(settings.gateway_file, PROTOCOLS)
+        return read_route_file(settings.gateway_file, PROTOCOLS)
     assert settings.openai_api_key is not None
     timeouts = Timeouts(settings.connect_timeout_s, settings.read_timeout_s)
     openai = ProviderSource("openai", "openai", settings.openai_url, (settings.openai_api_key,), timeouts)

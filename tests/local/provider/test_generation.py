@@ -127,8 +127,8 @@ def test_structured_answers_are_json() -> None:
         "count",
     }
     schema = {"name": "person", "schema": {"type": "object", "properties": {"age": {"type": "integer", "minimum": 3}}}}
-    wanted = {"type": "json_schema", "json_schema": schema}
-    assert json.loads(generated(response_format=wanted).choices[0].text) == {"age": 3}
+    requested_format = {"type": "json_schema", "json_schema": schema}
+    assert json.loads(generated(response_format=requested_format).choices[0].text) == {"age": 3}
 
 
 def test_a_prompt_beyond_the_context_is_refused() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tollgate_local.provider.schema import fitting_value
+from tollgate_local.provider.schema import example_value
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,13 @@ from tollgate_local.provider.schema import fitting_value
     ],
 )
 def test_the_value_fits(schema: dict[str, Any]) -> None:
-    jsonschema.validate(fitting_value(schema), schema)
+    jsonschema.validate(example_value(schema), schema)
 
 
 def test_a_schema_without_end_is_cut() -> None:
     schema: dict[str, Any] = {"type": "object", "properties": {}}
     schema["properties"]["again"] = schema
-    assert fitting_value(schema)["again"]["again"]
+    assert example_value(schema)["again"]["again"]
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,4 @@ def test_a_schema_without_end_is_cut() -> None:
     ],
 )
 def test_an_odd_schema_does_no_harm(schema: Any) -> None:
-    fitting_value(schema)
+    example_value(schema)

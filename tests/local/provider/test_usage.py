@@ -1,8 +1,8 @@
 import pytest
 
+from tollgate_local.provider.behavior import UsageFault
 from tollgate_local.provider.generation import Generation
-from tollgate_local.provider.simulate import UsageFault
-from tollgate_local.provider.usage import Usage, stated_usage
+from tollgate_local.provider.usage import Usage, build_usage
 
 GENERATION = Generation(
     id="chatcmpl-1",
@@ -17,7 +17,7 @@ GENERATION = Generation(
 
 
 def stated(fault: UsageFault | None) -> Usage:
-    usage = stated_usage(GENERATION, fault)
+    usage = build_usage(GENERATION, fault)
     assert usage is not None
     return usage
 
@@ -30,7 +30,7 @@ def test_the_usage_is_what_was_generated() -> None:
 
 
 def test_faults_are_impossible_usages() -> None:
-    assert stated_usage(GENERATION, UsageFault.MISSING) is None
+    assert build_usage(GENERATION, UsageFault.MISSING) is None
     assert stated(UsageFault.NEGATIVE).completion_tokens < 0
     cached = stated(UsageFault.CACHED)
     assert cached.prompt_tokens_details.cached_tokens > cached.prompt_tokens
@@ -39,5 +39,5 @@ def test_faults_are_impossible_usages() -> None:
 
 @pytest.mark.parametrize("fault", list(UsageFault))
 def test_a_fault_leaves_the_generation_true(fault: UsageFault) -> None:
-    stated_usage(GENERATION, fault)
+    build_usage(GENERATION, fault)
     assert GENERATION.completion_tokens == 74

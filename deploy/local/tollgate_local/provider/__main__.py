@@ -1,4 +1,4 @@
-"""Starts the simulated provider: `python -m tollgate_local.provider`. It prints its address when it listens."""
+"""Start the simulated provider: `python -m tollgate_local.provider`. It prints its address when it listens."""
 
 import sys
 
@@ -21,7 +21,7 @@ def main() -> int:
     try:
         return _run(settings)
     except OSError as error:
-        # A taken port or a journal that cannot be written: the operator's to mend, so a line and no traceback.
+        # The port is in use or the journal cannot be written. The operator needs a message, not a traceback.
         print(f"provider: cannot start on {settings.host}:{settings.port}: {error}", file=sys.stderr)
         return 1
 

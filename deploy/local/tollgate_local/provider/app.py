@@ -1,4 +1,4 @@
-"""The ASGI application: checks the caller, finds the endpoint, turns errors into OpenAI's answers."""
+"""The ASGI application: authentication, dispatch to endpoints, and error responses."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -6,28 +6,28 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from tollgate_local.provider import gemini, messages
-from tollgate_local.provider.catalogue import MODELS, find_model
 from tollgate_local.provider.chat import ChatEndpoint
 from tollgate_local.provider.completions import CompletionEndpoint
 from tollgate_local.provider.embeddings import embed
 from tollgate_local.provider.errors import ApiError, ClientGoneError
-from tollgate_local.provider.exchange import Exchange, Receive, Scope, Send
 from tollgate_local.provider.gemini import PREFIX as GEMINI_PREFIX
 from tollgate_local.provider.gemini import GeminiEndpoint
+from tollgate_local.provider.http_exchange import HttpExchange, Receive, Scope, Send
+from tollgate_local.provider.media import media_endpoints
 from tollgate_local.provider.messages import MessagesEndpoint
+from tollgate_local.provider.models import MODELS, find_model
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.responses import ResponseEndpoint
-from tollgate_local.provider.units import unit_endpoints
 
-Endpoint = Callable[[Exchange], Awaitable[None]]
+Endpoint = Callable[[HttpExchange], Awaitable[None]]
 _MODEL_PATH = "/v1/models/"
 _MESSAGES_PATH = "/v1/messages"
 _PREFIXES = (_MODEL_PATH, GEMINI_PREFIX)
 
 
 class Application:
-    """Answers what is under `/v1/` to callers with `api_key` (to all, without one), `/simulator/stats` to all."""
+    """Serves `/v1/` to callers with `api_key` (to everyone without one), and `/simulator/stats` to everyone."""
 
     def __init__(self, recorder: Recorder, api_key: str | None = None) -> None:
         self._recorder = recorder
@@ -40,14 +40,14 @@ class Application:
             _MESSAGES_PATH: ("POST", MessagesEndpoint(recorder)),
             f"{_MESSAGES_PATH}/count_tokens": ("POST", messages.count),
             GEMINI_PREFIX: ("POST", GeminiEndpoint(recorder)),
-            **{path: ("POST", endpoint) for path, endpoint in unit_endpoints(recorder)},
+            **{path: ("POST", endpoint) for path, endpoint in media_endpoints(recorder)},
             "/v1/embeddings": ("POST", embed),
             "/v1/models": ("GET", _list_models),
             _MODEL_PATH: ("GET", _show_model),
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send)
+        exchange = HttpExchange(scope, receive, send)
         try:
             if exchange.path == "/simulator/stats":
                 await exchange.answer(200, msgspec.json.encode(self._recorder.stats))
@@ -55,12 +55,12 @@ class Application:
                 await self._serve(exchange)
         except ApiError as error:
             self._recorder.stats.errors += 1
-            await exchange.answer(error.status, _words(exchange.path)(error), headers=error.headers)
+            await exchange.answer(error.status, _error_encoder(exchange.path)(error), headers=error.headers)
         except ClientGoneError:
-            # uvicorn complains about an answer that never came until it knows that the connection is closed.
+            # uvicorn logs an error for a missing response unless the connection is closed.
             await exchange.drop()
 
-    async def _serve(self, exchange: Exchange) -> None:
+    async def _serve(self, exchange: HttpExchange) -> None:
         self._recorder.stats.requests += 1
         self._check_key(exchange)
         path = next((prefix for prefix in _PREFIXES if exchange.path.startswith(prefix)), exchange.path)
@@ -71,7 +71,7 @@ class Application:
             raise ApiError(405, f"Not allowed to {exchange.method} on {exchange.path} (HINT: use {method})")
         await endpoint(exchange)
 
-    def _check_key(self, exchange: Exchange) -> None:
+    def _check_key(self, exchange: HttpExchange) -> None:
         if self._expected is None:
             return
         presented = exchange.header(b"authorization")
@@ -83,18 +83,18 @@ class Application:
             raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
 
 
-def _words(path: str) -> Callable[[ApiError], bytes]:
-    """How the protocol of a path words an error."""
+def _error_encoder(path: str) -> Callable[[ApiError], bytes]:
+    """Return the error encoder of the protocol of a path."""
     if path.startswith(_MESSAGES_PATH):
         return messages.error_body
     return gemini.error_body if path.startswith(GEMINI_PREFIX) else ApiError.body
 
 
-async def _list_models(exchange: Exchange) -> None:
+async def _list_models(exchange: HttpExchange) -> None:
     listing = [model.listing() for model in MODELS.values()]
     await exchange.answer(200, msgspec.json.encode({"object": "list", "data": listing}))
 
 
-async def _show_model(exchange: Exchange) -> None:
+async def _show_model(exchange: HttpExchange) -> None:
     model = find_model(exchange.path.removeprefix(_MODEL_PATH))
     await exchange.answer(200, msgspec.json.encode(model.listing()))

@@ -1,16 +1,16 @@
-"""`POST /v1/chat/completions`: generates the answer and delivers it, whole, streamed or broken as asked."""
+"""`POST /v1/chat/completions`: generates a response and delivers it, complete or streamed."""
 
 from collections.abc import Iterator
 
+from tollgate_local.provider.behavior import parse_behavior
 from tollgate_local.provider.delivery import Rendering, check_error, deliver
-from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.generation import generate
+from tollgate_local.provider.http_exchange import HttpExchange
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.render import DONE, StreamEvents, completion_body
 from tollgate_local.provider.request import parse_chat
-from tollgate_local.provider.simulate import parse_behaviour
-from tollgate_local.provider.usage import stated_usage
+from tollgate_local.provider.usage import build_usage
 
 
 class ChatEndpoint:
@@ -18,13 +18,13 @@ class ChatEndpoint:
         self._recorder = recorder
         self._prefixes = prefixes
 
-    async def __call__(self, exchange: Exchange) -> None:
+    async def __call__(self, exchange: HttpExchange) -> None:
         request, model = parse_chat(await exchange.body())
         streaming = bool(request.stream)
-        behaviour = parse_behaviour(request.simulate)
-        await check_error(exchange, behaviour, streaming=streaming)
-        generation = generate(request, model, self._prefixes, behaviour.tokens)
-        usage = stated_usage(generation, behaviour.usage_fault)
+        behavior = parse_behavior(request.simulate)
+        await check_error(exchange, behavior, streaming=streaming)
+        generation = generate(request, model, self._prefixes, behavior.tokens)
+        usage = build_usage(generation, behavior.usage_fault)
         events = StreamEvents(generation, includes_usage=request.includes_usage)
 
         def closing() -> Iterator[bytes]:
@@ -35,4 +35,4 @@ class ChatEndpoint:
         rendering = Rendering(
             lambda: completion_body(generation, usage), events.opening(), events.content(), closing(), DONE
         )
-        await deliver(exchange, self._recorder, generation, rendering, behaviour, streaming=streaming)
+        await deliver(exchange, self._recorder, generation, rendering, behavior, streaming=streaming)

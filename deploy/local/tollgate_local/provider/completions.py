@@ -5,17 +5,17 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from tollgate_local.provider.catalogue import model_for
+from tollgate_local.provider.behavior import find_behavior
 from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.delivery import Rendering, check_error, deliver
-from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.generation import Generation, generate
+from tollgate_local.provider.http_exchange import HttpExchange
+from tollgate_local.provider.models import model_for
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.render import DONE
 from tollgate_local.provider.request import ChatRequest, Count, Message, StreamOptions
-from tollgate_local.provider.simulate import behaviour_in
-from tollgate_local.provider.usage import Usage, stated_usage
+from tollgate_local.provider.usage import Usage, build_usage
 
 _DEFAULT_TOKENS: Final = 16
 _encode: Final = msgspec.json.Encoder().encode
@@ -47,15 +47,15 @@ class CompletionEndpoint:
         self._recorder = recorder
         self._prefixes = prefixes
 
-    async def __call__(self, exchange: Exchange) -> None:
+    async def __call__(self, exchange: HttpExchange) -> None:
         body = await exchange.body()
         request = decode(_DECODER, body)
         model = model_for("completions", request.model)
         streaming = bool(request.stream)
-        behaviour = behaviour_in(body)
-        await check_error(exchange, behaviour, streaming=streaming)
-        generation = generate(request.as_chat(), model, self._prefixes, behaviour.tokens)
-        usage = stated_usage(generation, behaviour.usage_fault)
+        behavior = find_behavior(body)
+        await check_error(exchange, behavior, streaming=streaming)
+        generation = generate(request.as_chat(), model, self._prefixes, behavior.tokens)
+        usage = build_usage(generation, behavior.usage_fault)
         shows_usage = request.stream_options is not None and bool(request.stream_options.include_usage)
         rendering = Rendering(
             lambda: _whole(generation, usage),
@@ -63,7 +63,7 @@ class CompletionEndpoint:
             closing=_closing(generation, usage if shows_usage else None),
             last=DONE,
         )
-        await deliver(exchange, self._recorder, generation, rendering, behaviour, streaming=streaming)
+        await deliver(exchange, self._recorder, generation, rendering, behavior, streaming=streaming)
 
 
 def _envelope(generation: Generation) -> dict[str, Any]:
@@ -76,8 +76,8 @@ def _whole(generation: Generation, usage: Usage | None) -> bytes:
         {"text": choice.text, "index": index, "logprobs": None, "finish_reason": choice.finish_reason}
         for index, choice in enumerate(generation.choices)
     ]
-    told = {} if usage is None else {"usage": usage}
-    return _encode(_envelope(generation) | {"choices": choices} | told)
+    stated = {} if usage is None else {"usage": usage}
+    return _encode(_envelope(generation) | {"choices": choices} | stated)
 
 
 def _chunk(generation: Generation, index: int, text: str, finish_reason: str | None) -> bytes:

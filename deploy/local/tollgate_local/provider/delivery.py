@@ -1,26 +1,26 @@
-"""An answer on its way to the client, whole, streamed or broken as asked, whatever protocol it is worded in."""
+"""Delivery of a response to the client, complete, streamed or with the requested failure, for every protocol."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from tollgate_local.provider.behavior import Behavior, Failure
 from tollgate_local.provider.errors import ApiError, ClientGoneError, simulated_error
-from tollgate_local.provider.exchange import EVENT_STREAM, JSON, Exchange
 from tollgate_local.provider.generation import Generation
-from tollgate_local.provider.recorder import Outcome, Progress, Recorder
-from tollgate_local.provider.simulate import Behaviour, Break
+from tollgate_local.provider.http_exchange import EVENT_STREAM, JSON, HttpExchange
+from tollgate_local.provider.recorder import GenerationProgress, Outcome, Recorder
 
 _MAX_SILENCE_SECONDS: Final = 600.0
 # A stream without pauses still lets others have their turn, and sees its client leave, this often.
-_CHUNKS_A_TURN: Final = 16
+_CHUNKS_PER_TURN: Final = 16
 _GARBAGE_BODY: Final = b"<html><body>upstream is having a bad day</body></html>"
 _GARBAGE_EVENT: Final = b'data: {"choices":[{"delta":\xff oops\n\n'
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """An answer in one protocol. `content` is each chunk with the tokens in it; `last` ends a stream."""
+    """A response in one protocol. `content` yields each chunk with its tokens; `last` ends a stream."""
 
     whole: Callable[[], bytes]
     opening: Iterable[bytes] = ()
@@ -32,42 +32,42 @@ class Rendering:
     error_event: Callable[[ApiError], bytes] = lambda error: b"data: %b\n\n" % error.body()
 
 
-async def check_error(exchange: Exchange, behaviour: Behaviour, *, streaming: bool) -> None:
-    """Before an answer is made: `ApiError` if there shall be none, or if the break cannot happen to it."""
-    behaviour.check(streaming=streaming)
-    if behaviour.broken is Break.ERROR:
-        await exchange.wait(behaviour.slow_first_byte_ms / 1000)
-        raise simulated_error(behaviour.break_number)
+async def check_error(exchange: HttpExchange, behavior: Behavior, *, streaming: bool) -> None:
+    """Raise `ApiError` if the caller requested an error, or a failure that cannot happen to this kind of response."""
+    behavior.check(streaming=streaming)
+    if behavior.failure is Failure.ERROR:
+        await exchange.wait(behavior.slow_first_byte_ms / 1000)
+        raise simulated_error(behavior.failure_number)
 
 
 async def deliver(
-    exchange: Exchange,
+    exchange: HttpExchange,
     recorder: Recorder,
     generation: Generation,
     rendering: Rendering,
-    behaviour: Behaviour,
+    behavior: Behavior,
     *,
     streaming: bool,
 ) -> None:
     progress = recorder.opened(generation, stream=streaming)
     try:
-        if behaviour.slow_first_byte_ms:
-            await exchange.wait(behaviour.slow_first_byte_ms / 1000)
-        if behaviour.broken is not None and not behaviour.broken.in_stream:
-            await _answer_broken(exchange, rendering, behaviour, progress)
+        if behavior.slow_first_byte_ms:
+            await exchange.wait(behavior.slow_first_byte_ms / 1000)
+        if behavior.failure is not None and not behavior.failure.in_stream:
+            await _fail(exchange, rendering, behavior, progress)
         elif streaming:
-            await _stream(exchange, rendering, behaviour, progress)
+            await _stream(exchange, rendering, behavior, progress)
         else:
             await _answer(exchange, rendering, progress)
     except ClientGoneError:
         progress.settle(Outcome.CANCELLED)
         raise
     finally:
-        # Whatever else ended it, this process being stopped among them; no effect when it is settled.
+        # For any other ending, such as a stop of this process. It has no effect on a settled generation.
         progress.settle(Outcome.BROKEN)
 
 
-async def _answer(exchange: Exchange, rendering: Rendering, progress: Progress) -> None:
+async def _answer(exchange: HttpExchange, rendering: Rendering, progress: GenerationProgress) -> None:
     body = rendering.whole()
     exchange.require_client()
     progress.thought()
@@ -76,20 +76,20 @@ async def _answer(exchange: Exchange, rendering: Rendering, progress: Progress) 
     await exchange.answer(200, body, rendering.content_type)
 
 
-async def _answer_broken(exchange: Exchange, rendering: Rendering, behaviour: Behaviour, progress: Progress) -> None:
-    """Each break is settled before the client can see it, so that whoever sees it finds it counted."""
-    match behaviour.broken:
-        case Break.HANG:
+async def _fail(exchange: HttpExchange, rendering: Rendering, behavior: Behavior, progress: GenerationProgress) -> None:
+    """Settle each failure before the client can observe it, so that a client that observes it finds it counted."""
+    match behavior.failure:
+        case Failure.HANG:
             await exchange.wait(_MAX_SILENCE_SECONDS)
             progress.settle(Outcome.BROKEN)
             await exchange.drop()
-        case Break.CLOSE:
+        case Failure.CLOSE:
             progress.settle(Outcome.BROKEN)
             await exchange.drop()
-        case Break.GARBAGE:
+        case Failure.GARBAGE:
             progress.settle(Outcome.BROKEN)
             await exchange.answer(200, _GARBAGE_BODY)
-        case Break.TRUNCATE:
+        case Failure.TRUNCATE:
             body = rendering.whole()
             progress.thought()
             progress.wrote_without_delivery()
@@ -99,16 +99,18 @@ async def _answer_broken(exchange: Exchange, rendering: Rendering, behaviour: Be
             await exchange.drop()
 
 
-async def _stream(exchange: Exchange, rendering: Rendering, behaviour: Behaviour, progress: Progress) -> None:
+async def _stream(
+    exchange: HttpExchange, rendering: Rendering, behavior: Behavior, progress: GenerationProgress
+) -> None:
     await exchange.start(200, rendering.stream_type, ((b"cache-control", b"no-cache"),))
     progress.thought()
     for event in rendering.opening:
         await exchange.write(event)
-    if behaviour.broken is not None:
-        await _send_content(exchange, islice(rendering.content, behaviour.break_number), behaviour, progress)
-        await _break_stream(exchange, rendering, behaviour.broken, progress)
+    if behavior.failure is not None:
+        await _send_content(exchange, islice(rendering.content, behavior.failure_number), behavior, progress)
+        await _fail_stream(exchange, rendering, behavior.failure, progress)
         return
-    await _send_content(exchange, rendering.content, behaviour, progress)
+    await _send_content(exchange, rendering.content, behavior, progress)
     for event in rendering.closing:
         await exchange.write(event)
     exchange.require_client()
@@ -117,23 +119,25 @@ async def _stream(exchange: Exchange, rendering: Rendering, behaviour: Behaviour
 
 
 async def _send_content(
-    exchange: Exchange, content: Iterable[tuple[bytes, int]], behaviour: Behaviour, progress: Progress
+    exchange: HttpExchange, content: Iterable[tuple[bytes, int]], behavior: Behavior, progress: GenerationProgress
 ) -> None:
-    pause_seconds = behaviour.slow_chunks_ms / 1000
+    pause_seconds = behavior.slow_chunks_ms / 1000
     for sent, (event, tokens) in enumerate(content):
-        if sent and (pause_seconds or sent % _CHUNKS_A_TURN == 0):
+        if sent and (pause_seconds or sent % _CHUNKS_PER_TURN == 0):
             await exchange.wait(pause_seconds)
         await exchange.write(event)
         progress.delivered(tokens)
 
 
-async def _break_stream(exchange: Exchange, rendering: Rendering, kind: Break, progress: Progress) -> None:
-    if kind is Break.STALL_IN_STREAM:
+async def _fail_stream(
+    exchange: HttpExchange, rendering: Rendering, failure: Failure, progress: GenerationProgress
+) -> None:
+    if failure is Failure.STALL_IN_STREAM:
         await exchange.wait(_MAX_SILENCE_SECONDS)
     progress.settle(Outcome.BROKEN)
-    if kind is Break.GARBAGE_IN_STREAM:
+    if failure is Failure.GARBAGE_IN_STREAM:
         await exchange.end(_GARBAGE_EVENT)
-    elif kind is Break.ERROR_IN_STREAM:
+    elif failure is Failure.ERROR_IN_STREAM:
         await exchange.end(rendering.error_event(simulated_error(500)))
     else:
         await exchange.drop()

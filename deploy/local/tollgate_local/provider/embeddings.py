@@ -1,4 +1,4 @@
-"""`POST /v1/embeddings`: unit vectors drawn from a hash of the text, the same for the same text."""
+"""`POST /v1/embeddings`: unit vectors derived from a hash of the text, so that equal texts get equal vectors."""
 
 import base64
 import math
@@ -8,15 +8,15 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from tollgate_local.provider.catalogue import embedding_model
 from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.errors import invalid_value
-from tollgate_local.provider.exchange import Exchange
+from tollgate_local.provider.http_exchange import HttpExchange
+from tollgate_local.provider.models import embedding_model
 from tollgate_local.provider.tokens import count_tokens
 
 _MAX_DIMENSIONS: Final = 1_536
 _MAX_INPUTS: Final = 2_048
-_MAX_TOKENS_AN_INPUT: Final = 8_192
+_MAX_TOKENS_PER_INPUT: Final = 8_192
 
 
 TokenId = Annotated[int, msgspec.Meta(ge=0)]
@@ -30,21 +30,21 @@ class EmbeddingRequest(msgspec.Struct):
 
     @property
     def inputs(self) -> list[str | list[int]]:
-        """What each vector is of: a text or tokens. A list of numbers is one input."""
+        """The inputs: texts or lists of token ids. A list of numbers is one input."""
         if isinstance(self.input, str):
             return [self.input]
         numbers = [item for item in self.input if isinstance(item, int)]
         if not numbers:
             return [item for item in self.input if not isinstance(item, int)]
         if len(numbers) < len(self.input):
-            raise invalid_value("input", "'input' must be texts or tokens, not both.")
+            raise invalid_value("input", "'input' must be either texts or tokens.")
         return [numbers]
 
 
 _DECODER: Final = msgspec.json.Decoder(EmbeddingRequest)
 
 
-async def embed(exchange: Exchange) -> None:
+async def embed(exchange: HttpExchange) -> None:
     request = decode(_DECODER, await exchange.body())
     model = embedding_model(request.model)
     inputs = request.inputs
@@ -65,8 +65,8 @@ def _checked_tokens(inputs: list[str | list[int]]) -> int:
     if not 1 <= len(inputs) <= _MAX_INPUTS:
         raise invalid_value("input", f"'input' must have 1 to {_MAX_INPUTS} items, but has {len(inputs)}.")
     counts = [count_tokens(given) if isinstance(given, str) else len(given) for given in inputs]
-    if max(counts) > _MAX_TOKENS_AN_INPUT:
-        message = f"An item of 'input' has {max(counts)} tokens; at most {_MAX_TOKENS_AN_INPUT} are allowed."
+    if max(counts) > _MAX_TOKENS_PER_INPUT:
+        message = f"An item of 'input' has {max(counts)} tokens; at most {_MAX_TOKENS_PER_INPUT} are allowed."
         raise invalid_value("input", message, "context_length_exceeded")
     return sum(counts)
 
@@ -79,7 +79,7 @@ def _embedding(given: str | list[int], request: EmbeddingRequest) -> Any:
 
 
 def unit_vector(text: str, dimensions: int) -> list[float]:
-    """A vector of length 1; texts that differ in anything point in unrelated directions."""
+    """Return a vector of length 1. Different texts get unrelated directions."""
     # Odd numbers, so that no vector is all zeros.
     draws = [2 * draw + 1 for draw in struct.unpack(f"<{dimensions}h", shake_128(text.encode()).digest(2 * dimensions))]
     length = math.sqrt(sum(draw * draw for draw in draws))

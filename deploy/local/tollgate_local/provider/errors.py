@@ -1,8 +1,8 @@
 """The provider's errors.
 
 ProviderError
-├── ApiError    an answer with OpenAI's error body
-└── ClientGoneError  the client closed the connection before its answer was complete
+├── ApiError         a response with OpenAI's error body
+└── ClientGoneError  the client closed the connection before the response was complete
 """
 
 from http import HTTPStatus
@@ -22,7 +22,7 @@ class ClientGoneError(ProviderError):
 
 
 class ApiError(ProviderError):
-    """An error as OpenAI words it; `status` is HTTP's, the other fields are the body's."""
+    """An error in OpenAI's format. `status` is the HTTP status; the other fields are those of the body."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ _SIMULATED: Final = {
 
 
 def simulated_error(status: int) -> ApiError:
-    """The error that a caller asked for; a status without a wording of its own gets the server's common one."""
+    """Return the error that a caller requested. A status without its own message gets that of a server error."""
     common = ("The server had an error while processing your request.", "server_error", None)
     message, error_type, code = _SIMULATED.get(status, common)
     headers = ((b"retry-after", b"1"),) if status == HTTPStatus.TOO_MANY_REQUESTS else ()

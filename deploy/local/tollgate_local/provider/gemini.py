@@ -1,5 +1,6 @@
-"""`POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent?alt=sse`, as Gemini has them:
-ai.google.dev/api/generate-content.
+"""`POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent?alt=sse` of Gemini's API.
+
+Source: ai.google.dev/api/generate-content.
 """
 
 from collections.abc import Iterator
@@ -7,12 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from tollgate_local.provider.catalogue import Model, owned_model
+from tollgate_local.provider.behavior import Behavior, UsageFault, find_behavior
 from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.delivery import Rendering, check_error, deliver
 from tollgate_local.provider.errors import ApiError
-from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.generation import Generation, generate
+from tollgate_local.provider.http_exchange import HttpExchange
+from tollgate_local.provider.models import Model, owned_model
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.request import (
@@ -28,7 +30,6 @@ from tollgate_local.provider.request import (
     ResponseFormat,
     Tool,
 )
-from tollgate_local.provider.simulate import Behaviour, UsageFault, behaviour_in
 
 PREFIX: Final = "/v1beta/models/"
 _HUGE_TOKENS: Final = 10**15
@@ -100,7 +101,7 @@ class GeminiRequest(msgspec.Struct, rename="camel"):
         declared = [declaration for tools in self.tools or () for declaration in tools.function_declarations]
         is_json = config.response_mime_type == "application/json"
         schema = JsonSchema("answer", config.response_json_schema) if config.response_json_schema else None
-        wanted = ResponseFormat("json_schema" if schema else "json_object", schema) if is_json else None
+        requested_format = ResponseFormat("json_schema" if schema else "json_object", schema) if is_json else None
         return ChatRequest(
             model=model,
             messages=[*system, *turns],
@@ -112,7 +113,7 @@ class GeminiRequest(msgspec.Struct, rename="camel"):
                 for one in declared
             ],
             tool_choice=self._chosen(),
-            response_format=wanted,
+            response_format=requested_format,
             reasoning_effort="none" if config.thinking_config and not config.thinking_config.thinking_budget else None,
         )
 
@@ -138,7 +139,7 @@ class GeminiEndpoint:
         self._recorder = recorder
         self._prefixes = PrefixCache()
 
-    async def __call__(self, exchange: Exchange) -> None:
+    async def __call__(self, exchange: HttpExchange) -> None:
         name, _, method = exchange.path.removeprefix(PREFIX).partition(":")
         if method not in {"generateContent", "streamGenerateContent"}:
             raise ApiError(404, f"Unknown method '{method}'.")
@@ -146,36 +147,36 @@ class GeminiEndpoint:
         model = owned_model("google", name)
         request = decode(_DECODER, body)
         streaming = method == "streamGenerateContent"
-        behaviour = behaviour_in(body)
-        await check_error(exchange, behaviour, streaming=streaming)
+        behavior = find_behavior(body)
+        await check_error(exchange, behavior, streaming=streaming)
         chat = request.as_chat(model.id)
-        generation = generate(chat, model, self._prefixes, behaviour.tokens)
-        answers = Answers(generation, model, behaviour)
+        generation = generate(chat, model, self._prefixes, behavior.tokens)
+        responses = GeminiResponse(generation, model, behavior)
         rendering = Rendering(
-            answers.whole,
-            content=answers.content(),
-            closing=answers.closing(),
+            responses.whole,
+            content=responses.content(),
+            closing=responses.closing(),
             error_event=lambda error: b"data: %b\r\n\r\n" % error_body(error),
         )
-        await deliver(exchange, self._recorder, generation, rendering, behaviour, streaming=streaming)
+        await deliver(exchange, self._recorder, generation, rendering, behavior, streaming=streaming)
 
 
-class Answers:
-    """One answer, whole or in events; each event is an answer of its own, the last has the usage."""
+class GeminiResponse:
+    """One response, complete or as events. Each event has the shape of a response; the last one has the usage."""
 
-    def __init__(self, generation: Generation, model: Model, behaviour: Behaviour) -> None:
+    def __init__(self, generation: Generation, model: Model, behavior: Behavior) -> None:
         self._generation = generation
         self._model = model
-        self._usage = _usage(generation, behaviour)
+        self._usage = _usage(generation, behavior)
 
     def whole(self) -> bytes:
-        return _encode(self._answer([self._candidate(index) for index in range(len(self._generation.choices))], True))
+        return _encode(self._response([self._candidate(index) for index in range(len(self._generation.choices))], True))
 
     def content(self) -> Iterator[tuple[bytes, int]]:
         for index, choice in enumerate(self._generation.choices):
             if choice.call is not None:
                 continue
-            for piece in choice.pieces:
+            for piece in choice.token_texts:
                 content = {"role": "model", "parts": [{"text": piece}]}
                 yield self._event([{"index": index, "content": content}], with_usage=False), 1
 
@@ -190,13 +191,13 @@ class Answers:
         yield self._event(last, with_usage=True)
 
     def _event(self, candidates: list[dict[str, Any]], *, with_usage: bool) -> bytes:
-        # Google ends its lines with both.
-        return b"data: %b\r\n\r\n" % _encode(self._answer(candidates, with_usage))
+        # Google ends lines with CRLF.
+        return b"data: %b\r\n\r\n" % _encode(self._response(candidates, with_usage))
 
-    def _answer(self, candidates: list[dict[str, Any]], with_usage: bool) -> dict[str, Any]:
-        told = {"usageMetadata": self._usage} if with_usage and self._usage is not None else {}
+    def _response(self, candidates: list[dict[str, Any]], with_usage: bool) -> dict[str, Any]:
+        stated = {"usageMetadata": self._usage} if with_usage and self._usage is not None else {}
         named = {"modelVersion": self._model.id, "responseId": self._generation.id}
-        return {"candidates": candidates} | told | named
+        return {"candidates": candidates} | stated | named
 
     def _candidate(self, index: int) -> dict[str, Any]:
         choice = self._generation.choices[index]
@@ -212,8 +213,8 @@ def _reason(finish_reason: str) -> str:
     return "MAX_TOKENS" if finish_reason == "length" else "STOP"
 
 
-def _usage(generation: Generation, behaviour: Behaviour) -> dict[str, Any] | None:
-    if behaviour.usage_fault is UsageFault.MISSING:
+def _usage(generation: Generation, behavior: Behavior) -> dict[str, Any] | None:
+    if behavior.usage_fault is UsageFault.MISSING:
         return None
     usage = {
         "promptTokenCount": generation.prompt_tokens,
@@ -222,11 +223,11 @@ def _usage(generation: Generation, behaviour: Behaviour) -> dict[str, Any] | Non
         "thoughtsTokenCount": generation.reasoning_tokens,
         "totalTokenCount": generation.prompt_tokens + generation.completion_tokens,
     }
-    if behaviour.usage_fault is UsageFault.NEGATIVE:
+    if behavior.usage_fault is UsageFault.NEGATIVE:
         usage["promptTokenCount"] = -1
-    elif behaviour.usage_fault is UsageFault.CACHED:
+    elif behavior.usage_fault is UsageFault.CACHED:
         usage["cachedContentTokenCount"] = usage["promptTokenCount"] + 1
-    elif behaviour.usage_fault is UsageFault.HUGE:
+    elif behavior.usage_fault is UsageFault.HUGE:
         usage["candidatesTokenCount"] = _HUGE_TOKENS
     return {name: value for name, value in usage.items() if value}
 

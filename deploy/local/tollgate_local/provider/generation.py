@@ -1,4 +1,4 @@
-"""A request into its whole answer: text, tool calls and the true token counts. The same request gets the same text."""
+"""Generation of responses: text, tool calls and exact token counts. Equal requests get equal texts."""
 
 import json
 import time
@@ -9,17 +9,17 @@ from uuid import uuid4
 
 import msgspec
 
-from tollgate_local.provider.catalogue import Model
 from tollgate_local.provider.errors import invalid_value
+from tollgate_local.provider.models import Model
 from tollgate_local.provider.prefix_cache import MIN_CACHED_TOKENS, PrefixCache
 from tollgate_local.provider.prose import passage
 from tollgate_local.provider.request import ChatRequest, NamedTool
-from tollgate_local.provider.schema import fitting_value
+from tollgate_local.provider.schema import example_value
 from tollgate_local.provider.tokens import count_tokens, message_tokens, preamble_tokens, split_tokens
 
-# Thinking comes in steps of 64 tokens, as o-series usages do; effort sets the least, the seed adds up to four steps.
+# Reasoning is a multiple of 64 tokens, as in the o-series. The effort sets the minimum; the seed adds up to four steps.
 _REASONING_STEP: Final = 64
-_REASONING_LEAST: Final = {
+_MIN_REASONING: Final = {
     "none": 0,
     "minimal": 0,
     "low": 64,
@@ -32,7 +32,7 @@ _REASONING_LEAST: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The head of a tool call; its arguments are the choice's pieces."""
+    """The id and name of a tool call. Its arguments are the tokens of the choice."""
 
     id: str
     name: str
@@ -41,25 +41,25 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One answer: `pieces` is its text (or its call's arguments), one token a piece."""
+    """One choice. `token_texts` is its text, or the arguments of its tool call, with one element per token."""
 
-    pieces: tuple[str, ...]
+    token_texts: tuple[str, ...]
     finish_reason: str
     reasoning_tokens: int = 0
     call: Call | None = None
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(self.token_texts)
 
     @property
     def visible_tokens(self) -> int:
-        return len(self.pieces) + (self.call.tokens if self.call else 0)
+        return len(self.token_texts) + (self.call.tokens if self.call else 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """An answer before it is sent; token counts are of all choices together."""
+    """A generated response. Token counts are totals of all choices."""
 
     id: str
     created: int
@@ -77,7 +77,10 @@ class Generation:
 
 
 def generate(request: ChatRequest, model: Model, prefixes: PrefixCache, tokens: int | None) -> Generation:
-    """The answer to `request`, its text exactly `tokens` long if given; `ApiError` 400 when the prompt is too long."""
+    """Generate a response whose text has exactly `tokens` tokens, if given.
+
+    Raises `ApiError` 400 if the prompt exceeds the context.
+    """
     preamble = preamble_tokens(request)
     counts = [message_tokens(message) for message in request.messages]
     prompt_tokens = preamble + sum(counts)
@@ -134,25 +137,25 @@ def _content(request: ChatRequest, seed: int, tokens: int | None) -> tuple[tuple
     tool = request.called_tool()
     if tool is not None:
         call = Call(f"call_{uuid4().hex[:24]}", tool.name, count_tokens(tool.name))
-        # OpenAI says "stop", not "tool_calls", when the caller named the function.
+        # OpenAI returns "stop" instead of "tool_calls" if the caller named the function.
         finish_reason = "stop" if isinstance(request.tool_choice, NamedTool) else "tool_calls"
-        return split_tokens(_ascii_json(fitting_value(tool.parameters) or {})), call, finish_reason
+        return split_tokens(_ascii_json(example_value(tool.parameters) or {})), call, finish_reason
     if request.response_format is not None and request.response_format.type != "text":
         return split_tokens(_ascii_json(_structured(request, seed))), None, "stop"
     return passage(seed, tokens), None, "stop"
 
 
 def _structured(request: ChatRequest, seed: int) -> Any:
-    wanted = request.response_format and request.response_format.json_schema
-    if wanted and wanted.schema:
-        return fitting_value(wanted.schema)
+    requested_format = request.response_format and request.response_format.json_schema
+    if requested_format and requested_format.schema:
+        return example_value(requested_format.schema)
     return {"summary": "".join(passage(seed, 12)), "topics": ["river", "harbor"], "count": seed % 10}
 
 
 def _reasoning_tokens(request: ChatRequest, model: Model, seed: int) -> int:
     if not model.reasons:
         return 0
-    least = _REASONING_LEAST[request.reasoning_effort or "medium"]
+    least = _MIN_REASONING[request.reasoning_effort or "medium"]
     return least + seed % 5 * _REASONING_STEP if least else 0
 
 

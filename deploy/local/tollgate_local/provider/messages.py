@@ -1,7 +1,7 @@
 """`POST /v1/messages` and `/v1/messages/count_tokens`, as Anthropic has them: docs.anthropic.com/en/api/messages,
 .../messages-streaming and .../messages-count-tokens.
 
-What stands before a mark (`cache_control`) is written to the cache the first time and read from it after.
+The prompt before a `cache_control` mark is written to the cache the first time and read from it afterwards.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from tollgate_local.provider.catalogue import owned_model
+from tollgate_local.provider.behavior import Behavior, UsageFault, find_behavior
 from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.delivery import Rendering, check_error, deliver
 from tollgate_local.provider.errors import ApiError
-from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.generation import Generation, generate
+from tollgate_local.provider.http_exchange import HttpExchange
+from tollgate_local.provider.models import owned_model
 from tollgate_local.provider.prefix_cache import MIN_CACHED_TOKENS, PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.request import (
@@ -31,7 +32,6 @@ from tollgate_local.provider.request import (
     Part,
     Tool,
 )
-from tollgate_local.provider.simulate import Behaviour, UsageFault, behaviour_in
 from tollgate_local.provider.tokens import message_tokens, preamble_tokens
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -87,7 +87,7 @@ class MessagesRequest(msgspec.Struct, kw_only=True):
     context_management: dict[str, Any] | None = None
 
     def check(self, version: bytes, betas: bytes) -> None:
-        """What Anthropic takes depends on the version that is asked for, and on the betas."""
+        """Reject fields that the requested API version or beta flags do not allow."""
         taken = {"temperature": version == _TEMPERATE_VERSION, "context_management": _CONTEXT_BETA in betas}
         for name, is_taken in taken.items():
             if getattr(self, name) is not None and not is_taken:
@@ -100,14 +100,16 @@ class MessagesRequest(msgspec.Struct, kw_only=True):
         for turn in self.messages:
             messages += _messages(turn)
         choice = self.tool_choice
-        wanted = self.output_config.format if self.output_config else None
+        requested_format = self.output_config.format if self.output_config else None
         return ChatRequest(
             model=self.model,
             messages=messages,
             max_tokens=self.max_tokens,
             tools=[Tool("function", Function(tool.name, parameters=tool.input_schema)) for tool in self.tools or ()],
             tool_choice=_chosen(choice),
-            response_format=ResponseFormat("json_schema", JsonSchema("answer", wanted.schema)) if wanted else None,
+            response_format=ResponseFormat("json_schema", JsonSchema("answer", requested_format.schema))
+            if requested_format
+            else None,
         )
 
 
@@ -158,16 +160,16 @@ class MessagesEndpoint:
         self._recorder = recorder
         self._prefixes = PrefixCache()
 
-    async def __call__(self, exchange: Exchange) -> None:
+    async def __call__(self, exchange: HttpExchange) -> None:
         body = await exchange.body()
         request = decode(_DECODER, body)
         request.check(exchange.header(b"anthropic-version"), exchange.header(b"anthropic-beta"))
         model = owned_model("anthropic", request.model)
         streaming = bool(request.stream)
-        behaviour = behaviour_in(body)
-        await check_error(exchange, behaviour, streaming=streaming)
-        generation = generate(request.as_chat(), model, self._prefixes, behaviour.tokens)
-        usage = _usage(generation, behaviour, is_marked=b'"cache_control"' in body)
+        behavior = find_behavior(body)
+        await check_error(exchange, behavior, streaming=streaming)
+        generation = generate(request.as_chat(), model, self._prefixes, behavior.tokens)
+        usage = _usage(generation, behavior, is_marked=b'"cache_control"' in body)
         rendering = Rendering(
             lambda: _encode(_message(generation, usage)),
             _opening(generation, usage),
@@ -176,10 +178,10 @@ class MessagesEndpoint:
             _event({"type": "message_stop"}),
             error_event=lambda error: b"event: error\ndata: %b\n\n" % error_body(error),
         )
-        await deliver(exchange, self._recorder, generation, rendering, behaviour, streaming=streaming)
+        await deliver(exchange, self._recorder, generation, rendering, behavior, streaming=streaming)
 
 
-async def count(exchange: Exchange) -> None:
+async def count(exchange: HttpExchange) -> None:
     request = decode(_COUNT_DECODER, await exchange.body())
     owned_model("anthropic", request.model)
     chat = request.as_chat()
@@ -187,8 +189,8 @@ async def count(exchange: Exchange) -> None:
     await exchange.answer(200, _encode({"input_tokens": tokens}))
 
 
-def _usage(generation: Generation, behaviour: Behaviour, *, is_marked: bool) -> dict[str, int] | None:
-    if behaviour.usage_fault is UsageFault.MISSING:
+def _usage(generation: Generation, behavior: Behavior, *, is_marked: bool) -> dict[str, int] | None:
+    if behavior.usage_fault is UsageFault.MISSING:
         return None
     prompt, read, written = generation.prompt_tokens, 0, 0
     if is_marked and prompt >= MIN_CACHED_TOKENS:
@@ -199,9 +201,9 @@ def _usage(generation: Generation, behaviour: Behaviour, *, is_marked: bool) -> 
         "cache_read_input_tokens": read,
         "output_tokens": generation.visible_tokens,
     }
-    if behaviour.usage_fault is UsageFault.NEGATIVE:
+    if behavior.usage_fault is UsageFault.NEGATIVE:
         usage["input_tokens"] = -1
-    elif behaviour.usage_fault is UsageFault.HUGE:
+    elif behavior.usage_fault is UsageFault.HUGE:
         usage["output_tokens"] = _HUGE_TOKENS
     return usage
 
@@ -222,8 +224,8 @@ def _message(generation: Generation, usage: dict[str, int] | None) -> dict[str, 
     else:
         called = msgspec.json.decode(choice.text) if choice.finish_reason != "length" else {}
         block = {"type": "tool_use", "id": choice.call.id, "name": choice.call.name, "input": called}
-    told = {"content": [block], "stop_reason": _stop_reason(generation), "stop_sequence": None}
-    return _head(generation) | told | ({} if usage is None else {"usage": usage})
+    stated = {"content": [block], "stop_reason": _stop_reason(generation), "stop_sequence": None}
+    return _head(generation) | stated | ({} if usage is None else {"usage": usage})
 
 
 def _stop_reason(generation: Generation) -> str:
@@ -246,7 +248,7 @@ def _opening(generation: Generation, usage: dict[str, int] | None) -> Iterator[b
 
 def _content(generation: Generation) -> Iterator[tuple[bytes, int]]:
     choice = generation.choices[0]
-    for number, piece in enumerate(choice.pieces):
+    for number, piece in enumerate(choice.token_texts):
         delta = {"type": "text_delta", "text": piece}
         if choice.call is not None:
             delta = {"type": "input_json_delta", "partial_json": piece}

@@ -1,4 +1,4 @@
-"""Which prompts were seen before: platform.openai.com/docs/guides/prompt-caching, with whole messages for prefixes."""
+"""A prompt cache as in platform.openai.com/docs/guides/prompt-caching, with prefixes of complete messages."""
 
 from collections import OrderedDict
 from hashlib import blake2b
@@ -13,14 +13,14 @@ _STEP_TOKENS: Final = 128
 
 
 class PrefixCache:
-    """Remembers the last `size` prefixes of whole messages; short prompts never enter."""
+    """Remembers the last `size` prefixes of complete messages. Short prompts are not cached."""
 
     def __init__(self, size: int = 10_000) -> None:
         self._size = size
         self._seen: OrderedDict[bytes, None] = OrderedDict()
 
     def cached_tokens(self, request: ChatRequest, preamble_tokens: int, message_tokens: list[int]) -> int:
-        """The tokens of the longest prefix seen before, in steps of 128, and remembers this prompt's prefixes."""
+        """Return the tokens of the longest cached prefix, in steps of 128, and cache the prompt's prefixes."""
         if preamble_tokens + sum(message_tokens) < MIN_CACHED_TOKENS:
             return 0
         digest = blake2b(msgspec.json.encode((request.model, request.tools)), digest_size=16)

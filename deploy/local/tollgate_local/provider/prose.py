@@ -1,7 +1,7 @@
-"""English sentences of known token counts, cut from one ring that is made at import.
+"""English sentences with known token counts, taken from a ring of tokens that is built at import.
 
-Every word with its leading space, and every mark, is one token of the vocabulary, and the vocabulary never joins two of
-them: a passage of n pieces is a text of exactly n tokens, and making it costs a slice.
+Every word with its leading space, and every punctuation mark, is one token of the vocabulary, and no two of them merge.
+A passage of n elements is therefore a text of exactly n tokens, and creating it costs one slice.
 """
 
 from hashlib import blake2b
@@ -26,12 +26,12 @@ _ADJECTIVES: Final = _words(
 )
 _PLACES: Final = _words("near beyond under beside across before after within above toward")
 _SENTENCES: Final = 512
-_FEWEST_SENTENCES: Final = 2
+_MIN_SENTENCES: Final = 2
 _MAX_SENTENCES: Final = 10
 
 
 def _sentence(number: int) -> list[str]:
-    """Sentence `number`: always the same, 7 to 17 tokens, each word with its leading space."""
+    """Return the sentence of a number: 7 to 17 tokens, each word with its leading space."""
     dice = blake2b(number.to_bytes(4, "big"), digest_size=16).digest()
 
     def pick(words: tuple[str, ...], throw: int) -> str:
@@ -51,11 +51,11 @@ _STARTS: Final = [0, *accumulate(map(len, _RING_SENTENCES))]
 
 
 def passage(seed: int, tokens: int | None = None) -> tuple[str, ...]:
-    """A text of exactly `tokens` tokens, one a piece; without `tokens`, whole sentences of 16 to 170 tokens."""
+    """Return a text as a tuple of `tokens` tokens; without `tokens`, complete sentences of 16 to 170 tokens."""
     first = seed % _SENTENCES
     start = _STARTS[first]
     if tokens is None:
-        count = _FEWEST_SENTENCES + (seed // _SENTENCES) % (_MAX_SENTENCES - _FEWEST_SENTENCES + 1)
+        count = _MIN_SENTENCES + (seed // _SENTENCES) % (_MAX_SENTENCES - _MIN_SENTENCES + 1)
         last = first + count
         tokens = _STARTS[min(last, _SENTENCES)] - start + _STARTS[max(0, last - _SENTENCES)]
     laps = (start + tokens) // len(_RING) + 1

@@ -1,4 +1,4 @@
-"""What became of every generation: counters for tests to ask for, and a journal for them to recount from."""
+"""The outcome of every generation, as counters and as a journal that tests can compare with."""
 
 import os
 from enum import StrEnum
@@ -12,9 +12,9 @@ from tollgate_local.provider.generation import Generation
 
 
 class Outcome(StrEnum):
-    COMPLETED = "completed"  # the whole answer was handed to the connection
+    COMPLETED = "completed"  # the complete response was written to the connection
     CANCELLED = "cancelled"  # the client closed the connection first
-    BROKEN = "broken"  # the provider broke the answer, or was stopped
+    BROKEN = "broken"  # the provider failed on request, or was stopped
 
 
 class Stats(msgspec.Struct):
@@ -32,9 +32,11 @@ class Stats(msgspec.Struct):
     tokens_delivered: int = 0
 
 
-class Entry(msgspec.Struct):
-    """A line of the journal. `completion_tokens` were generated when it ended, `delivered_tokens` of them were sent;
-    without breaks their difference is `reasoning_tokens`.
+class JournalEntry(msgspec.Struct):
+    """A line of the journal.
+
+    `completion_tokens` were generated, `delivered_tokens` of them were sent. Without failures the difference is
+    `reasoning_tokens`.
     """
 
     id: str
@@ -49,8 +51,10 @@ class Entry(msgspec.Struct):
 
 
 class Recorder:
-    """Counts always; appends to `journal` if there is one. A line is written with one system call before the answer's
-    last byte leaves, so a client that has its whole answer finds the line, even if this process is killed after.
+    """Counts outcomes and appends them to `journal`, if given.
+
+    A line is written with one system call before the last byte of the response is sent. A client with a complete
+    response finds the line even if this process is killed afterwards.
     """
 
     def __init__(self, journal: Path | None = None) -> None:
@@ -68,11 +72,11 @@ class Recorder:
         if self._journal is not None:
             os.close(self._journal)
 
-    def opened(self, generation: Generation, *, stream: bool) -> "Progress":
+    def opened(self, generation: Generation, *, stream: bool) -> "GenerationProgress":
         self.stats.in_flight += 1
-        return Progress(self, generation, stream=stream)
+        return GenerationProgress(self, generation, stream=stream)
 
-    def settled(self, entry: Entry) -> None:
+    def settled(self, entry: JournalEntry) -> None:
         stats = self.stats
         stats.in_flight -= 1
         stats.tokens_delivered += entry.delivered_tokens
@@ -83,8 +87,8 @@ class Recorder:
             os.write(self._journal, msgspec.json.encode(entry) + b"\n")
 
 
-class Progress:
-    """How far one generation came; it is settled once, and what is said after that changes nothing."""
+class GenerationProgress:
+    """The progress of one generation. It is settled once; later calls have no effect."""
 
     def __init__(self, recorder: Recorder, generation: Generation, *, stream: bool) -> None:
         self._recorder = recorder
@@ -114,7 +118,7 @@ class Progress:
         self._settled = True
         generation = self._generation
         self._recorder.settled(
-            Entry(
+            JournalEntry(
                 id=generation.id,
                 model=generation.model,
                 stream=self._stream,

@@ -1,4 +1,4 @@
-"""An answer into bytes: one completion object, or the events of a stream."""
+"""The encoding of a chat completion as one object or as the events of a stream."""
 
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -42,7 +42,7 @@ def _rendered(index: int, choice: Choice) -> dict[str, Any]:
 class StreamEvents:
     """The server-sent events of one stream, in three parts: `opening`, `content`, `closing`, then `usage` and `DONE`.
 
-    All but the changing middle of a chunk is rendered once, because a stream has as many chunks as tokens.
+    The constant parts of a chunk are rendered once, because a stream has as many chunks as tokens.
     """
 
     def __init__(self, generation: Generation, *, includes_usage: bool) -> None:
@@ -59,18 +59,18 @@ class StreamEvents:
         self._tail = (b',"usage":null' if includes_usage else b"") + b"}\n\n"
 
     def opening(self) -> Iterator[bytes]:
-        """The role chunk of each choice that is text; a call's role comes with its name."""
+        """Yield the role chunk of each text choice. The role of a tool call is sent with its name."""
         for index, choice in enumerate(self._choices):
             if choice.call is None:
                 yield self._chunk(index, b'{"role":"assistant","content":"","refusal":null}')
 
     def content(self) -> Iterator[tuple[bytes, int]]:
-        """Each content chunk and its tokens: one, or those of a function's name. Choices take turns."""
+        """Yield each content chunk with its tokens: one, or those of a function's name. Choices alternate."""
         for index, choice in enumerate(self._choices):
             if choice.call is not None:
                 yield self._chunk(index, _call_head(choice)), choice.call.tokens
-        for round_pieces in zip_longest(*(choice.pieces for choice in self._choices)):
-            for index, piece in enumerate(round_pieces):
+        for round_tokens in zip_longest(*(choice.token_texts for choice in self._choices)):
+            for index, piece in enumerate(round_tokens):
                 if piece is not None:
                     yield self._chunk(index, self._delta(index, piece)), 1
 

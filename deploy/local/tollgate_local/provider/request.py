@@ -1,12 +1,12 @@
-"""A chat completion as it is asked for: OpenAI's fields, checked as OpenAI checks them."""
+"""Chat completion requests: OpenAI's fields with OpenAI's validation."""
 
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from tollgate_local.provider.catalogue import Model, chat_model
 from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.errors import ApiError, invalid_value
+from tollgate_local.provider.models import Model, chat_model
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -102,7 +102,7 @@ class ChatRequest(msgspec.Struct):
         return (self.metadata or {}).get("simulate", "")
 
     def called_tool(self) -> Function | None:
-        """The function that this request makes the model call, if it makes it."""
+        """Return the function that the request forces the model to call; None if it forces none."""
         if isinstance(self.tool_choice, NamedTool):
             return self._tool_named(self.tool_choice.function.name)
         if self.tool_choice == "required":
@@ -120,7 +120,7 @@ _DECODER: Final = msgspec.json.Decoder(ChatRequest)
 
 
 def parse_chat(body: bytes) -> tuple[ChatRequest, Model]:
-    """The request and its model; `ApiError` when OpenAI would refuse it."""
+    """Return the request and its model; raise `ApiError` if OpenAI would reject the request."""
     request = decode(_DECODER, body)
     model = chat_model(request.model)
     _check_limits(request, model)

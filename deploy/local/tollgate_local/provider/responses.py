@@ -1,4 +1,4 @@
-"""`POST /v1/responses`: OpenAI's Responses, with the events of its stream in their order.
+"""`POST /v1/responses`: OpenAI's Responses API, with the events of a stream in their order.
 
 Source: platform.openai.com/docs/api-reference/responses and .../responses-streaming.
 """
@@ -8,17 +8,17 @@ from typing import Any, Final
 
 import msgspec
 
-from tollgate_local.provider.catalogue import chat_model
+from tollgate_local.provider.behavior import Behavior, find_behavior
 from tollgate_local.provider.decoding import decode
 from tollgate_local.provider.delivery import Rendering, check_error, deliver
 from tollgate_local.provider.errors import ApiError
-from tollgate_local.provider.exchange import Exchange
 from tollgate_local.provider.generation import Choice, Generation, generate
+from tollgate_local.provider.http_exchange import HttpExchange
+from tollgate_local.provider.models import chat_model
 from tollgate_local.provider.prefix_cache import PrefixCache
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.request import ChatRequest, Count, Effort, Function, FunctionName, Message, NamedTool, Tool
-from tollgate_local.provider.simulate import Behaviour, behaviour_in
-from tollgate_local.provider.usage import Usage, stated_usage
+from tollgate_local.provider.usage import Usage, build_usage
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -50,7 +50,7 @@ class ResponseRequest(msgspec.Struct):
     store: bool | None = None
 
     def check_items(self) -> None:
-        """Refuse thoughts that are neither in the request nor, as it stores nothing, anywhere else."""
+        """Reject reasoning items without content, because the simulator stores no items."""
         items = [] if isinstance(self.input, str) or self.store is not False else self.input
         for item in items:
             if item.get("type") == "reasoning" and not item.get("encrypted_content"):
@@ -91,16 +91,16 @@ class ResponseEndpoint:
         self._recorder = recorder
         self._prefixes = prefixes
 
-    async def __call__(self, exchange: Exchange) -> None:
+    async def __call__(self, exchange: HttpExchange) -> None:
         body = await exchange.body()
         request = decode(_DECODER, body)
         model = chat_model(request.model)
         request.check_items()
         streaming = bool(request.stream)
-        behaviour = behaviour_in(body)
-        await check_error(exchange, behaviour, streaming=streaming)
-        generation = generate(request.as_chat(), model, self._prefixes, behaviour.tokens)
-        events = ResponseEvents(generation, behaviour)
+        behavior = find_behavior(body)
+        await check_error(exchange, behavior, streaming=streaming)
+        generation = generate(request.as_chat(), model, self._prefixes, behavior.tokens)
+        events = ResponseEvents(generation, behavior)
         rendering = Rendering(
             lambda: _encode(events.response(is_done=True)),
             events.opening(),
@@ -109,16 +109,16 @@ class ResponseEndpoint:
             events.last(),
             error_event=_error_event,
         )
-        await deliver(exchange, self._recorder, generation, rendering, behaviour, streaming=streaming)
+        await deliver(exchange, self._recorder, generation, rendering, behavior, streaming=streaming)
 
 
 class ResponseEvents:
-    """The parts of one answer: a message, or one call of a function."""
+    """The parts of one response: a message or one function call."""
 
-    def __init__(self, generation: Generation, behaviour: Behaviour) -> None:
+    def __init__(self, generation: Generation, behavior: Behavior) -> None:
         self._generation = generation
         self._choice: Choice = generation.choices[0]
-        self._usage = stated_usage(generation, behaviour.usage_fault)
+        self._usage = build_usage(generation, behavior.usage_fault)
         self._number = 0
         self._id = generation.id.replace("chatcmpl-", "resp_")
         self._item_id = generation.id.replace("chatcmpl-", "msg_")
@@ -150,7 +150,7 @@ class ResponseEvents:
 
     def content(self) -> Iterator[tuple[bytes, int]]:
         call = self._choice.call
-        for number, piece in enumerate(self._choice.pieces):
+        for number, piece in enumerate(self._choice.token_texts):
             if call is None:
                 yield self._event("response.output_text.delta", **self._place(), delta=piece, logprobs=[]), 1
             else:

@@ -1,17 +1,17 @@
-"""A value that fits a simple JSON Schema: what a model's tool call or structured answer would hold."""
+"""Example values for simple JSON Schemas, used as tool arguments and structured output."""
 
 from typing import Any, Final, TypeVar
 
 KeywordT = TypeVar("KeywordT", dict[str, Any], list[Any], int)
 
-# Deeper than any schema OpenAI accepts (ten levels), and a bound for one that contains itself.
-_DEEPEST: Final = 12
-_LONGEST: Final = 1_000
+# Deeper than any schema that OpenAI accepts (ten levels). It also bounds recursive schemas.
+_MAX_DEPTH: Final = 12
+_MAX_LENGTH: Final = 1_000
 
 
-def fitting_value(schema: dict[str, Any] | bool | None, depth: int = 0) -> Any:
-    """The least value that fits `schema`; keywords other than the common ones are not looked at."""
-    if not isinstance(schema, dict) or depth > _DEEPEST:
+def example_value(schema: dict[str, Any] | bool | None, depth: int = 0) -> Any:
+    """Return a minimal value for `schema`. Only common keywords are considered."""
+    if not isinstance(schema, dict) or depth > _MAX_DEPTH:
         return None
     if "const" in schema:
         return schema["const"]
@@ -20,7 +20,7 @@ def fitting_value(schema: dict[str, Any] | bool | None, depth: int = 0) -> Any:
         return allowed[0]
     alternatives = _keyword(schema, "anyOf", []) or _keyword(schema, "oneOf", [])
     if alternatives:
-        return fitting_value(alternatives[0], depth + 1)
+        return example_value(alternatives[0], depth + 1)
     return _of_type(schema, depth)
 
 
@@ -31,9 +31,9 @@ def _of_type(schema: dict[str, Any], depth: int) -> Any:
     match kind:
         case "object":
             properties = _keyword(schema, "properties", {})
-            return {name: fitting_value(inner, depth + 1) for name, inner in properties.items()}
+            return {name: example_value(inner, depth + 1) for name, inner in properties.items()}
         case "array":
-            return [fitting_value(schema.get("items"), depth + 1)] * max(1, _length(schema, "minItems"))
+            return [example_value(schema.get("items"), depth + 1)] * max(1, _length(schema, "minItems"))
         case "string":
             return "river".ljust(_length(schema, "minLength"), "s")
         case "integer" | "number":
@@ -45,10 +45,10 @@ def _of_type(schema: dict[str, Any], depth: int) -> Any:
 
 
 def _length(schema: dict[str, Any], keyword: str) -> int:
-    return min(_keyword(schema, keyword, 0), _LONGEST)
+    return min(_keyword(schema, keyword, 0), _MAX_LENGTH)
 
 
 def _keyword(schema: dict[str, Any], keyword: str, default: KeywordT) -> KeywordT:
-    """The keyword's value; a value of another type than `default` is no schema's, and is not looked at."""
+    """Return the value of a keyword, or `default` if it is missing or has another type."""
     value = schema.get(keyword)
     return value if isinstance(value, type(default)) else default

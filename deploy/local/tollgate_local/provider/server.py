@@ -1,4 +1,4 @@
-"""Serves an ASGI application with uvicorn and hands it each request's connection."""
+"""The uvicorn server, which passes the connection of each request to the application."""
 
 import contextlib
 import signal
@@ -10,15 +10,15 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tollgate_local.provider.app import Application
-from tollgate_local.provider.exchange import CONNECTION_EXTENSION
+from tollgate_local.provider.http_exchange import CONNECTION_EXTENSION
 
 _BACKLOG = 2_048
-# A stalled or hanging answer must not keep the process alive when it is told to stop.
+# A stalled response must not delay the shutdown.
 _SHUTDOWN_SECONDS = 1
 
 
 class DroppableProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, whose requests carry their transport: ASGI has no word for dropping a connection."""
+    """uvicorn's protocol with the transport in each scope, because ASGI cannot close a connection."""
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -26,7 +26,7 @@ class DroppableProtocol(HttpToolsProtocol):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening address; `OSError` when it is taken or not of this machine."""
+    """Return a listening socket; raise `OSError` if the address is in use or not local."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -40,9 +40,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(application: Application, listener: socket.socket) -> None:
-    """Runs until SIGINT or SIGTERM; answers that are under way then end as broken."""
-    # uvicorn raises the signal again as soon as it has stopped. Python's own way with SIGTERM would end the process
-    # there, before the cancelled answers were recorded.
+    """Run until SIGINT or SIGTERM. Responses in progress are then recorded as broken."""
+    # uvicorn raises the signal again after it stopped. Python's default action for SIGTERM would end the process before
+    # the canceled responses are recorded.
     signal.signal(signal.SIGTERM, _leave)
     config = uvicorn.Config(
         application,

@@ -1,8 +1,8 @@
-"""Counting tokens as OpenAI counts a chat: cookbook.openai.com, "How to count tokens with tiktoken".
+"""Token counting of chat prompts as at OpenAI: cookbook.openai.com, "How to count tokens with tiktoken".
 
-Each message costs three tokens, its role and its text, a name one more, and the answer is primed with three. What a
-tool definition costs is not published; here it is the tokens of its JSON. An image costs what gpt-4o asks for low
-detail, or for four tiles.
+Each message costs three tokens plus its role and text; a name costs one more; the response is primed with three. The
+cost of tool definitions is not published, so their JSON is counted. An image costs what gpt-4o charges for low detail
+or for four tiles.
 """
 
 from functools import lru_cache
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-# The package's own front end refuses texts above a million characters and builds a list to count; its core does not.
+# The package's public API rejects texts above a million characters and builds a list to count. Its core does neither.
 from bpe_openai import _bindings
 
 from tollgate_local.provider.request import ChatRequest, Message, Part
@@ -20,7 +20,7 @@ _PER_MESSAGE: Final = 3
 _PER_NAME: Final = 1
 _PRIMING: Final = 3
 _IMAGE_TOKENS: Final = {"low": 85, "high": 765, "auto": 765}
-# A text above this is counted every time: the cache holds at most 1024 * 32 Ki characters.
+# Longer texts are not cached. The cache holds at most 1024 * 32 Ki characters.
 _CACHED_CHARACTERS: Final = 32_768
 
 
@@ -34,7 +34,7 @@ def _cached_count(text: str) -> int:
 
 
 def split_tokens(text: str) -> tuple[str, ...]:
-    """`text`, which must be ASCII so that no token ends inside a character, as one string a token."""
+    """Split an ASCII text into the texts of its tokens. In other texts a token may end inside a character."""
     return tuple(_VOCABULARY.decode([token]) for token in _VOCABULARY.encode(text))
 
 
@@ -59,7 +59,7 @@ def _part_tokens(part: Part) -> int:
 
 
 def preamble_tokens(request: ChatRequest) -> int:
-    """What is counted whatever the messages are: the priming, the tools' and the answer's schemas."""
+    """Count the tokens besides the messages: the priming and the schemas of tools and of the response."""
     total = _PRIMING
     if request.tools:
         total += count_tokens(msgspec.json.encode(request.tools).decode())

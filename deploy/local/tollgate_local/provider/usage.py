@@ -1,9 +1,9 @@
-"""The usage object of an answer, true or, on request, impossible."""
+"""The usage object of a response, which is exact or, on request, impossible."""
 
 import msgspec
 
+from tollgate_local.provider.behavior import UsageFault
 from tollgate_local.provider.generation import Generation
-from tollgate_local.provider.simulate import UsageFault
 
 _HUGE_TOKENS = 10**15
 
@@ -22,7 +22,7 @@ class CompletionTokensDetails(msgspec.Struct):
 
 
 class Usage(msgspec.Struct):
-    """`prompt_tokens` includes the cached and the written ones, `completion_tokens` the reasoning ones."""
+    """`prompt_tokens` includes cached and cache-write tokens; `completion_tokens` includes reasoning tokens."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -31,8 +31,8 @@ class Usage(msgspec.Struct):
     completion_tokens_details: CompletionTokensDetails
 
 
-def stated_usage(generation: Generation, fault: UsageFault | None) -> Usage | None:
-    """What the answer says it used; None when it is to say nothing."""
+def build_usage(generation: Generation, fault: UsageFault | None) -> Usage | None:
+    """Return the usage to report; None if it is omitted on request."""
     if fault is UsageFault.MISSING:
         return None
     usage = Usage(

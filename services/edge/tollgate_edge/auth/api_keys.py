@@ -1,9 +1,9 @@
-"""Who calls: the API key of a request, looked up in memory."""
+"""Authentication: the API key of a request is looked up in memory."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth import api_key
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.events import KeyRecord
 from tollgate_edge.http.errors import malformed_key, missing_key, starting, unknown_key
@@ -13,7 +13,10 @@ _EMPTY = (b"", b"bearer")
 
 
 def credentials(headers: Mapping[bytes, bytes]) -> bytes:
-    """The Authorization header, or the key where Anthropic's SDKs put it, some of them beside an empty header."""
+    """Return the Authorization header, or an equivalent one made of `x-api-key`.
+
+    Anthropic's SDKs send `x-api-key`, some of them beside an empty Authorization header.
+    """
     authorization = headers.get(b"authorization", b"")
     key = headers.get(b"x-api-key")
     if key is None or authorization.strip().lower() not in _EMPTY:
@@ -22,11 +25,11 @@ def credentials(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> KeyRecord:
-    """The record of the key in an Authorization header.
+    """Return the record of the key in an Authorization header.
 
     Raises:
-        ApiError: 401; the header is missing, holds no key, or a key that is not valid now. 503 while this edge has not
-            read all keys: it would refuse good ones, and let in some that have been revoked.
+        ApiError: 401 if the header is missing or its key is malformed, unknown, expired or revoked; 503 until this edge
+            has read all keys, because it would reject valid keys and accept revoked ones.
     """
     if keys.topic.waiting_for() is not None:
         raise starting()
@@ -35,5 +38,5 @@ def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> Key
     text = authorization[len(SCHEME) :].strip().decode("latin-1")
     record = keys.find(text, now)
     if record is None:
-        raise unknown_key() if apikey.is_well_formed(text) else malformed_key()
+        raise unknown_key() if api_key.is_well_formed(text) else malformed_key()
     return record

@@ -1,4 +1,4 @@
-"""The APIs of this edge, by path."""
+"""The APIs that clients call: one module for each API, and `ENDPOINTS`, which maps paths to them."""
 
 from tollgate_edge.endpoints.base import Endpoint
 from tollgate_edge.endpoints.chat import CHAT_COMPLETIONS

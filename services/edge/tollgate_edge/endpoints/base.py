@@ -1,6 +1,6 @@
-"""The APIs that clients call, as data: where each is, how its requests are read and bounded, how its answers are read.
+"""The interface of an API endpoint: how to parse and bound its requests, and how to parse its responses.
 
-Whoever admits, reserves, relays and meters knows these shapes alone; a further API is one more of them.
+Admission, reservation, relaying and metering use only this interface. To add an API, implement it once more.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,10 @@ from tollgate_edge.usage.token_counting import UNCOUNTABLE
 
 
 class ParsedResponse(NamedTuple):
-    """What a whole answer tells. `tokens` None is nothing to charge; `estimated` ones were counted by the edge."""
+    """The metered content of a complete response.
+
+    `tokens` is None if nothing is charged. `estimated` is true if the edge counted the tokens itself.
+    """
 
     tokens: TokenCounts | None
     estimated: bool = False
@@ -27,11 +30,11 @@ class ParsedResponse(NamedTuple):
 
 
 class ResponseStream(Protocol):
-    """Takes what the provider sends and tells what may be handed on.
+    """Parses a streamed response and returns the events to forward.
 
-    `done` is true once the answer is complete; its last event, `last_event`, is withheld: it may leave only when
-    everything is recorded. `failure` is set when the provider sent an error or what is no answer of this protocol;
-    nothing after it counts.
+    `done` is true once the response is complete. Its last event, `last_event`, is withheld, because it may be sent only
+    after the usage is recorded. `failure` is set if the provider sends an error or violates its protocol; everything
+    after it is ignored.
     """
 
     done: bool
@@ -41,26 +44,26 @@ class ResponseStream(Protocol):
     served_model: str
     last_event: bytes
     content_type: bytes | None
-    """None is the provider's own."""
+    """The content type to send; None keeps the provider's."""
 
     @property
     def is_over(self) -> bool: ...
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return the whole events that may be handed on now, perhaps none."""
+        """Parse the next bytes and return the complete events to forward, possibly none."""
 
     def finish(self) -> bytes:
-        """The provider has ended its body: return what may still be handed on, and judge whether it was complete."""
+        """Handle the end of the provider's body: return the remaining events and set `done` or `failure`."""
 
     def truncation_event(self, choices: int) -> bytes:
-        """The events that end every choice where the answer is cut off, as the provider would word them."""
+        """Return events that end every choice as truncated, in the format of the provider."""
 
     def delivered_tokens(self) -> int:
-        """Tokens of everything that was handed on, counted by the edge; of an event that cannot be read, none."""
+        """Count the tokens of all forwarded events. An event that cannot be parsed counts zero."""
 
 
 class ModelRequest(ABC):
-    """What a client asks of a model: as much of it as the edge must know."""
+    """A client's request to a model, parsed as far as the edge needs."""
 
     operation: Operation
     model: str
@@ -69,53 +72,53 @@ class ModelRequest(ABC):
     end_user: str = ""
     content_type: str = JSON
     headers: Headers = ()
-    """Of the client's own, those that go to the provider too."""
+    """Headers of the client that are forwarded to the provider."""
     is_free: bool = False
-    """Whether nothing is charged, whatever the answer: then nothing is reserved either."""
+    """Whether the request is never charged. Nothing is reserved for it."""
     reserves_incrementally: bool = True
-    """Whether the reservation of a streamed answer may begin with its first tokens; otherwise all of it is reserved."""
+    """Whether a streamed response is reserved in steps. If false, the whole response is reserved up front."""
 
-    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - where a model may be sold in one of several
-        """The classes that a model must have a price for, so that nothing of this is free by accident."""
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - for overrides
+        """Return the token classes that the model must have a price for, so that nothing is free by mistake."""
         return TEXT_CLASSES
 
     @abstractmethod
     def size(self, context_tokens: int | None) -> Size:
-        """Upper bounds of what it may use, of a model with so large a context."""
+        """Return upper bounds of the usage, for a model whose context has `context_tokens` tokens (None if unknown)."""
 
     @abstractmethod
     def parse_response(self, body: bytes) -> ParsedResponse:
-        """What a whole answer tells.
+        """Parse a complete response.
 
         Raises:
-            ProviderFailed: it is no such answer.
+            ProviderFailed: the body is not a valid response of this API.
         """
 
     @abstractmethod
     def count_prompt(self) -> int:
-        """Tokens of what was sent, counted by the edge.
+        """Count the tokens of the prompt.
 
         Raises:
-            UNCOUNTABLE: it passed through untouched, and cannot be read.
+            UNCOUNTABLE: the prompt was forwarded unparsed and has an unexpected shape.
         """
 
     def prompt_tokens(self) -> int:
-        """The same, or what so many bytes of text have."""
+        """Count the tokens of the prompt, or estimate them from the body's size if they cannot be counted."""
         try:
             return self.count_prompt()
         except UNCOUNTABLE:
             return len(self.upstream_body) // BYTES_PER_TOKEN
 
     def estimate(self, output_tokens: int) -> TokenCounts:
-        """What it used if nobody told, with so many tokens handed on."""
+        """Return the usage to charge if the provider reports none and `output_tokens` were forwarded."""
         return TokenCounts(input=self.prompt_tokens(), output=output_tokens)
 
     def limited_body(self, limit_tokens: int) -> bytes:
-        """What the provider gets if credit affords so many tokens a choice and the client itself set no limit."""
-        raise NotImplementedError(f"an answer to {self.operation} has no limit")
+        """Return the upstream body with a limit of `limit_tokens` for each choice, where the client set none."""
+        raise NotImplementedError(f"{self.operation} has no output limit")
 
     def open_stream(self) -> ResponseStream:
-        """A reader for the answer's stream, if the request asks for one."""
+        """Create the parser of the streamed response."""
         raise NotImplementedError(f"{self.operation} does not stream")
 
     def to_provider(self, limit_tokens: int | None) -> ProviderRequest:
@@ -125,12 +128,15 @@ class ModelRequest(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`parse` takes a body and the request's headers; it raises `ApiError` 400 with the parameter that is wrong."""
+    """An API at a path.
+
+    `parse` takes the body and headers of a request. It raises `ApiError` 400 that names an invalid parameter.
+    """
 
     path: str
     parse: Callable[[bytes, Mapping[bytes, bytes]], ModelRequest]
     error_format: ErrorFormat = OPENAI_ERROR_FORMAT
 
 
-def unexpected_response(what: str) -> ProviderFailed:
-    return ProviderFailed(HTTPStatus.BAD_GATEWAY, f"The provider's answer is no {what}.")
+def unexpected_response(expected: str) -> ProviderFailed:
+    return ProviderFailed(HTTPStatus.BAD_GATEWAY, f"The provider's response is not a valid {expected}.")

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions`: OpenAI's chat completions."""
+"""`/v1/chat/completions`: OpenAI's chat completions API."""
 
 from collections.abc import Mapping
 

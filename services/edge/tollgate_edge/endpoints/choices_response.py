@@ -1,4 +1,4 @@
-"""What a whole answer with choices tells: that of chat completions and that of completions."""
+"""The parser of complete responses that have choices: chat completions and completions."""
 
 import msgspec
 
@@ -21,21 +21,26 @@ class _ResponseBody(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_ResponseBody)
 
 
-def parse_choices_response(request: ModelRequest, body: bytes, what: str) -> ParsedResponse:
-    """Read the answer to a request; `what` it should be.
+def parse_choices_response(request: ModelRequest, body: bytes, expected: str) -> ParsedResponse:
+    """Parse a response.
+
+    Args:
+        request: the request that it responds to.
+        body: the response's JSON.
+        expected: what the body should be, for the error message.
 
     Raises:
-        ProviderFailed: it is none.
+        ProviderFailed: the body is not valid.
     """
     try:
-        answer = _decoder.decode(body)
+        response = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise unexpected_response(what) from error
-    tokens = parse_chat_usage(answer.usage) if is_present(answer.usage) else None
-    reasons = [choice.finish_reason for choice in answer.choices if choice.finish_reason]
+        raise unexpected_response(expected) from error
+    tokens = parse_chat_usage(response.usage) if is_present(response.usage) else None
+    reasons = [choice.finish_reason for choice in response.choices if choice.finish_reason]
     return ParsedResponse(
         tokens or TokenCounts(input=request.prompt_tokens(), output=count_response(body)),
         estimated=tokens is None,
         finish_reason=reasons[-1] if reasons else "",
-        served_model=answer.model or "",
+        served_model=response.model or "",
     )

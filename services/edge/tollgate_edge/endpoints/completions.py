@@ -1,4 +1,4 @@
-"""`/v1/completions`: texts that are continued."""
+"""`/v1/completions`: OpenAI's legacy text completions."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ class CompletionRequest(ModelRequest):
         self._body_bytes = len(body)
 
     def size(self, context_tokens: int | None) -> Size:
-        choices = _prompts(self._prompt()) * max(1, self._request.n or 1, self._request.best_of or 1)
+        choices = _count_prompts(self._prompt()) * max(1, self._request.n or 1, self._request.best_of or 1)
         return Size(self._body_bytes, choices, self._request.max_tokens, context_tokens or CONTEXT_TOKENS)
 
     def limited_body(self, limit_tokens: int) -> bytes:
@@ -87,8 +87,8 @@ class CompletionStream(ChatStream):
         return b"data: " + msgspec.json.encode(chunk) + BLANK_LINE
 
 
-def _prompts(prompt: Any) -> int:
-    """How many texts are continued: one, unless it is a list that is no list of tokens."""
+def _count_prompts(prompt: Any) -> int:
+    """Return the number of prompts: the length of a list, but 1 for a text or a list of token ids."""
     if not isinstance(prompt, list) or not prompt or isinstance(prompt[0], int):
         return 1
     return len(prompt)

@@ -1,5 +1,7 @@
-"""`/v1/messages/count_tokens`: how long a prompt of Messages is, before it is sent. It is free, so that nothing is
-reserved and nothing charged, and recorded as every request is."""
+"""`/v1/messages/count_tokens`: Anthropic's token counting, which is free.
+
+Nothing is reserved or charged. The request is recorded like any other.
+"""
 
 from collections.abc import Mapping
 
@@ -42,7 +44,7 @@ class CountTokensRequest(ModelRequest):
     def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - it is free
         return ()
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - no model reads it
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - nothing is charged
         return Size(0, 1, 0, 0)
 
     def parse_response(self, body: bytes) -> ParsedResponse:

@@ -1,4 +1,4 @@
-"""`/v1/embeddings`."""
+"""`/v1/embeddings`: OpenAI's embeddings."""
 
 import msgspec
 
@@ -44,22 +44,22 @@ class EmbeddingsRequest(ModelRequest):
         self.upstream_body = body
         self._input = request.input
 
-    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - one way to pay
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - there is one unit
         return ("input",)
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - each of its texts may be as long
-        # Tokens that the client counted itself have a digit and a comma each at least.
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the context bounds each text, not their sum
+        # A token that is given by its id takes at least two bytes: a digit and a comma.
         return Size(len(self.upstream_body), 1, 0, 0)
 
     def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _response_decoder.decode(body)
+            response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("list of embeddings") from error
-        usage = answer.usage
-        is_told = usage is not None and 0 <= usage.prompt_tokens <= MAX_TOKENS
-        tokens = usage.prompt_tokens if usage is not None and is_told else self.prompt_tokens()
-        return ParsedResponse(TokenCounts(input=tokens), estimated=not is_told, served_model=answer.model or "")
+        usage = response.usage
+        is_valid = usage is not None and 0 <= usage.prompt_tokens <= MAX_TOKENS
+        tokens = usage.prompt_tokens if usage is not None and is_valid else self.prompt_tokens()
+        return ParsedResponse(TokenCounts(input=tokens), estimated=not is_valid, served_model=response.model or "")
 
     def count_prompt(self) -> int:
         return count_input(msgspec.json.decode(self._input))

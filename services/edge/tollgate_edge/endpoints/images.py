@@ -1,4 +1,4 @@
-"""`/v1/images/generations`: paid by the image, or by the token where a model has no price for images."""
+"""`/v1/images/generations`: charged by the image, or by the token if the model has no price for images."""
 
 from typing import Any, ClassVar
 
@@ -9,11 +9,12 @@ from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.typed_stream import TypedEventStream
 from tollgate_edge.usage.parsers import is_present, parse_image_usage
 from tollgate_edge.usage.token_counting import count_input
 
-# The largest image of gpt-image-1 at high quality has 6,240; each that shows how far it is has a hundred more.
+# The largest image of gpt-image-1 at high quality has 6,240 tokens; each partial image adds 100.
 IMAGE_OUTPUT_TOKENS = 8_192
 _PARTIAL_IMAGES = 3
 
@@ -53,24 +54,24 @@ class ImagesRequest(ModelRequest):
         self._by_image = prices.images is not None
         return ("images",) if self._by_image else ("input", "image_output")
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - an image's size is what counts
-        # A model may be sold by both; what it asks for tokens is then reserved too.
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the context does not bound images
+        # A model may have prices for images and for tokens. Both are reserved then.
         limit = IMAGE_OUTPUT_TOKENS + 100 * _PARTIAL_IMAGES
         units = TokenCounts(images=self._images) if self._by_image else TokenCounts()
         return Size(len(self._prompt.encode()), self._images, limit, limit, units)
 
     def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _response_decoder.decode(body)
+            response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("list of images") from error
-        if answer.data is None:
+        if response.data is None:
             raise unexpected_response("list of images")
-        tokens = parse_image_usage(answer.usage) if is_present(answer.usage) else None
-        return ParsedResponse(self.counted(tokens, len(answer.data)), estimated=tokens is None and not self._by_image)
+        tokens = parse_image_usage(response.usage) if is_present(response.usage) else None
+        return ParsedResponse(self.counted(tokens, len(response.data)), estimated=tokens is None and not self._by_image)
 
     def counted(self, tokens: TokenCounts | None, images: int) -> TokenCounts:
-        """What images are charged by: their number, or their tokens, at their most where nobody told them."""
+        """Return the usage to charge: the number of images, or their tokens (the maximum if none were reported)."""
         if self._by_image:
             return msgspec.structs.replace(tokens or TokenCounts(), images=images)
         return tokens or TokenCounts(input=self.prompt_tokens(), image_output=IMAGE_OUTPUT_TOKENS * images)
@@ -78,7 +79,7 @@ class ImagesRequest(ModelRequest):
     def count_prompt(self) -> int:
         return count_input(self._prompt)
 
-    def estimate(self, output_tokens: int) -> TokenCounts:  # noqa: ARG002 - images are not counted by the edge
+    def estimate(self, output_tokens: int) -> TokenCounts:  # noqa: ARG002 - the edge cannot count images
         return self.counted(None, self._images)
 
     def open_stream(self) -> ResponseStream:
@@ -86,7 +87,7 @@ class ImagesRequest(ModelRequest):
 
 
 class ImageStream(TypedEventStream):
-    """Partial images, then the whole one; with several images, the answer ends when the provider's body does."""
+    """Parses partial images and complete ones. The last of the requested images ends the response."""
 
     text_events: ClassVar = frozenset[bytes]()
 
@@ -95,25 +96,25 @@ class ImageStream(TypedEventStream):
         self._request = request
         self._images = 0
 
-    def handle_event(self, kind: str, data: bytes) -> bool:
-        if kind == "error" or (kind == "" and b'"error"' in data):
-            self.fail("The provider had an error while it answered.")
+    def handle_event(self, event_type: str, data: bytes) -> bool:
+        if event_type == "error" or (event_type == "" and b'"error"' in data):
+            self.fail(PROVIDER_STREAM_ERROR)
             return False
-        if kind != "image_generation.completed":
+        if event_type != "image_generation.completed":
             return False
         try:
             usage = _response_decoder.decode(data).usage
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.fail("The provider sent an event that is not as its kind says.")
+            self.fail(MALFORMED_EVENT)
             return False
         self._images += 1
         self.tokens = self._request.counted(parse_image_usage(usage) if is_present(usage) else None, self._images)
         return self._images == self._request.size(None).choices
 
-    def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
+    def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is no text
         return ""
 
-    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - never truncated: all of it is reserved
         return b""
 
 

@@ -1,4 +1,4 @@
-"""`/v1/messages`: Anthropic's Messages, so that Anthropic's SDKs work too."""
+"""`/v1/messages`: Anthropic's Messages API."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -12,12 +12,14 @@ from tollgate_edge.endpoints.validation.references import check_messages, unsupp
 from tollgate_edge.http.errors import ApiError, ErrorFormat, missing_parameter
 from tollgate_edge.http.json_body import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.merging import merge_usage_fields
 from tollgate_edge.usage.parsers import is_present, parse_messages_usage
 from tollgate_edge.usage.token_counting import count_input, count_text
 
-_KEPT_THERE = ("container", "diagnostics", "thread")
+_STORED_REFERENCES = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -93,7 +95,7 @@ class MessagesRequest(ModelRequest):
         for tool in request.tools or ():
             check_tool(tool.type or "")
         request.check()
-        for name in _KEPT_THERE:
+        for name in _STORED_REFERENCES:
             if getattr(request, name) is not None:
                 raise unsupported_reference(name)
         check_messages(body, self._messages)
@@ -106,7 +108,7 @@ class MessagesRequest(ModelRequest):
 
     def size(self, context_tokens: int | None) -> Size:
         names = unescaped(b"".join(self._messages))
-        # An address stands there twice, as a source's type and as its member. Text may be a document, and has neither.
+        # A URL source has "url" twice: as its type and as its field. A document of plain text has no source at all.
         sources = names.count(b'"base64"') + (names.count(b'"url"') + 1) // 2
         has_document = sources > 0 and b'"document"' in names
         prompt = prompt_bound(self.upstream_body, context_tokens, images=sources, has_document=has_document)
@@ -143,60 +145,59 @@ class MessagesStream(TypedEventStream):
         super().__init__()
         self._usage: dict[str, Any] = {}
 
-    def handle_event(self, kind: str, data: bytes) -> bool:
-        if kind == "error":
-            self.fail("The provider had an error while it answered.")
+    def handle_event(self, event_type: str, data: bytes) -> bool:
+        if event_type == "error":
+            self.fail(PROVIDER_STREAM_ERROR)
             return False
-        if kind == "message_stop":
+        if event_type == "message_stop":
             return True
-        if kind not in {"message_start", "message_delta"}:
+        if event_type not in {"message_start", "message_delta"}:
             return False
         try:
             event = _event_decoder.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.fail("The provider sent an event that is not as its kind says.")
+            self.fail(MALFORMED_EVENT)
             return False
         if event.message is not None:
             self.served_model = event.message.model or self.served_model
-            self._take_usage(event.message.usage, is_complete=False)
+            self._add_usage(event.message.usage, is_final=False)
         if event.delta is not None:
             self.finish_reason = event.delta.stop_reason or self.finish_reason
-            self._take_usage(event.usage, is_complete=True)
+            self._add_usage(event.usage, is_final=True)
         return False
 
     def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
         return _text_of_block(delta) if isinstance(delta, dict) else ""
 
-    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is always one
         delta = {"type": "message_delta", "delta": {"stop_reason": "max_tokens", "stop_sequence": None}}
         return b"event: message_delta\ndata: " + msgspec.json.encode(delta) + BLANK_LINE
 
-    def _take_usage(self, usage: msgspec.Raw, *, is_complete: bool) -> None:
-        """What a start states of the prompt, a later event completes or states anew. Only the last one counts: what a
-        start says of the answer is a beginning."""
+    def _add_usage(self, block: msgspec.Raw, *, is_final: bool) -> None:
+        """Merge a usage block. The output of `message_start` is preliminary, so only a final block sets `tokens`."""
         try:
-            stated = msgspec.json.decode(usage) if is_present(usage) else {}
-            self._usage |= {name: value for name, value in stated.items() if value is not None}
+            stated = msgspec.json.decode(block) if is_present(block) else {}
+            self._usage = merge_usage_fields(self._usage, stated)
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
             return
-        if is_complete and stated:
+        if is_final and stated:
             self.tokens = parse_messages_usage(msgspec.json.encode(self._usage))
 
 
 def _text_of_block(block: dict[str, Any]) -> str:
-    """The text of a block or of a part of one: what was said, thought or called."""
-    told = [block.get(name) for name in ("text", "thinking", "partial_json")]
+    """Return the text of a content block or of a delta: its text, thinking or tool call."""
+    parts = [block.get(name) for name in ("text", "thinking", "partial_json")]
     if block.get("type") == "tool_use":
-        told += [block.get("name"), msgspec.json.encode(block.get("input")).decode()]
-    return "".join(part for part in told if isinstance(part, str))
+        parts += [block.get("name"), msgspec.json.encode(block.get("input")).decode()]
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def error_body(error: ApiError) -> bytes:
-    """Docs.anthropic.com/en/api/errors; `param` and `code` tell more than Anthropic does."""
+    """Encode an error as in docs.anthropic.com/en/api/errors, with `param` and `code` added."""
     kind = _ERROR_TYPES.get(error.status) or ("api_error" if error.status >= 500 else "invalid_request_error")  # noqa: PLR2004 - HTTP's
-    told = {"type": kind, "message": str(error), "param": error.param, "code": error.code or None}
-    return msgspec.json.encode({"type": "error", "error": told})
+    fields = {"type": kind, "message": str(error), "param": error.param, "code": error.code or None}
+    return msgspec.json.encode({"type": "error", "error": fields})
 
 
 def error_event(error: ApiError) -> bytes:

@@ -1,4 +1,4 @@
-"""`/v1/moderations`: free, or at a price for each request."""
+"""`/v1/moderations`: OpenAI's moderations, charged by the request or free."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse,
 from tollgate_edge.http.json_body import ModelName, decode, replaced
 from tollgate_edge.providers.base import Operation
 
-# As platform.openai.com/docs/api-reference/moderations has it.
+# The default in platform.openai.com/docs/api-reference/moderations.
 _DEFAULT_MODEL = "omni-moderation-latest"
 
 
@@ -29,22 +29,22 @@ class ModerationRequest(ModelRequest):
     operation = Operation.MODERATIONS
 
     def __init__(self, body: bytes) -> None:
-        named = decode(_request_decoder, body).model
-        self.model = named or _DEFAULT_MODEL
-        self.upstream_body = body if named else replaced(body, model=self.model)
+        model = decode(_request_decoder, body).model
+        self.model = model or _DEFAULT_MODEL
+        self.upstream_body = body if model else replaced(body, model=self.model)
 
-    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - the price of a request may be zero
+    def required_prices(self, prices: Prices) -> tuple[str, ...]:  # noqa: ARG002 - only the request has a price, possibly zero
         return ()
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - no token costs anything
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - tokens are free
         return Size(0, 1, 0, 0)
 
     def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _response_decoder.decode(body)
+            response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("moderation") from error
-        return ParsedResponse(TokenCounts(), served_model=answer.model or "")
+        return ParsedResponse(TokenCounts(), served_model=response.model or "")
 
     def count_prompt(self) -> int:
         return 0

@@ -1,5 +1,7 @@
-"""`/v1/rerank`, as Cohere has it (docs.cohere.com/reference/rerank) and others after it: paid by the search, or by the
-token where a model has no price for searches."""
+"""`/v1/rerank`: Cohere's rerank API (docs.cohere.com/reference/rerank), which others have adopted.
+
+It is charged by the search, or by the token if the model has no price for searches.
+"""
 
 import msgspec
 
@@ -12,9 +14,9 @@ from tollgate_edge.providers.base import Operation
 from tollgate_edge.usage.parsers import MAX_TOKENS
 from tollgate_edge.usage.token_counting import count_input
 
-# A search ranks up to a hundred documents; one of more than 500 tokens with its query is several documents.
-DOCUMENTS_A_SEARCH = 100
-TOKENS_A_DOCUMENT = 500
+# A search ranks up to 100 documents. A document longer than 500 tokens, with its query, counts as several.
+DOCUMENTS_PER_SEARCH = 100
+TOKENS_PER_DOCUMENT = 500
 
 
 class _Request(msgspec.Struct):
@@ -63,44 +65,47 @@ class RerankRequest(ModelRequest):
         self._by_search = prices.searches is not None
         return ("searches",) if self._by_search else ("input",)
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - each document may be as long
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the context bounds each document
         if self._by_search:
-            return Size(0, 1, 0, 0, TokenCounts(searches=self._most_searches()))
-        # The query is read with every document.
+            return Size(0, 1, 0, 0, TokenCounts(searches=self._max_searches()))
+        # The model reads the query again with every document.
         return Size(len(self.upstream_body) + len(self._query) * len(self._documents), 1, 0, 0)
 
     def parse_response(self, body: bytes) -> ParsedResponse:
         try:
-            answer = _response_decoder.decode(body)
+            response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("ranking") from error
-        told = _told_searches(answer) if self._by_search else _told_tokens(answer)
-        is_told = told is not None and 0 <= told <= MAX_TOKENS
+        reported = _reported_searches(response) if self._by_search else _reported_tokens(response)
+        is_valid = reported is not None and 0 <= reported <= MAX_TOKENS
         if self._by_search:
-            searches = told if told is not None and is_told else -(-len(self._documents) // DOCUMENTS_A_SEARCH)
+            searches = reported if reported is not None and is_valid else self._min_searches()
             tokens = TokenCounts(searches=searches)
         else:
-            tokens = TokenCounts(input=told if told is not None and is_told else self.prompt_tokens())
-        return ParsedResponse(tokens, estimated=not is_told, served_model=answer.model or "")
+            tokens = TokenCounts(input=reported if reported is not None and is_valid else self.prompt_tokens())
+        return ParsedResponse(tokens, estimated=not is_valid, served_model=response.model or "")
 
     def count_prompt(self) -> int:
         query = count_input(msgspec.json.decode(self._query))
         return sum(query + count_input(msgspec.json.decode(document)) for document in self._documents)
 
-    def _most_searches(self) -> int:
-        """A token is a byte at least."""
-        room = TOKENS_A_DOCUMENT - min(len(self._query), TOKENS_A_DOCUMENT // 2)
-        documents = sum(1 + len(document) // room for document in self._documents)
-        return -(-documents // DOCUMENTS_A_SEARCH)
+    def _min_searches(self) -> int:
+        return -(-len(self._documents) // DOCUMENTS_PER_SEARCH)
+
+    def _max_searches(self) -> int:
+        """Return an upper bound of the searches: a token has at least one byte."""
+        part_tokens = TOKENS_PER_DOCUMENT - min(len(self._query), TOKENS_PER_DOCUMENT // 2)
+        documents = sum(1 + len(document) // part_tokens for document in self._documents)
+        return -(-documents // DOCUMENTS_PER_SEARCH)
 
 
-def _told_searches(answer: _ResponseBody) -> int | None:
-    units = answer.meta.billed_units.search_units if answer.meta and answer.meta.billed_units else None
+def _reported_searches(response: _ResponseBody) -> int | None:
+    units = response.meta.billed_units.search_units if response.meta and response.meta.billed_units else None
     return -int(-units // 1) if units is not None and 0 <= units <= MAX_TOKENS else None
 
 
-def _told_tokens(answer: _ResponseBody) -> int | None:
-    return answer.usage.total_tokens if answer.usage is not None else None
+def _reported_tokens(response: _ResponseBody) -> int | None:
+    return response.usage.total_tokens if response.usage is not None else None
 
 
 RERANK = Endpoint("/v1/rerank", lambda body, _headers: RerankRequest(body))

@@ -1,8 +1,8 @@
-"""`/v1/responses`: OpenAI's Responses, passed on to providers that have them.
+"""`/v1/responses`: OpenAI's Responses API, for providers that have it.
 
-What could not be metered is refused: an answer that is made in the background tells its usage to nobody, and OpenAI's
-own tools have fees that no usage states, or bring in what nobody bounds. No answer is stored at the provider, and so
-there is none to go on from: see `references`.
+The endpoint rejects requests that it cannot meter. A background response reports its usage to nobody. OpenAI's hosted
+tools have fees that the usage does not state, or add unbounded input. Responses are not stored at the provider, so a
+request cannot refer to an earlier one: see `references`.
 """
 
 from typing import Any, ClassVar
@@ -26,13 +26,15 @@ from tollgate_edge.http.json_body import (
     unescaped,
 )
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.merging import merge_responses_usage
 from tollgate_edge.usage.parsers import is_present, parse_responses_usage
 from tollgate_edge.usage.token_counting import count_input, count_text
 
-# Tools that the client runs itself. A tool of tomorrow may have a fee.
-_CLIENTS_TOOLS = frozenset(
+# Tools that the client executes. The list is closed, because a new tool may have a fee.
+_CLIENT_TOOLS = frozenset(
     {
         "apply_patch",
         "computer",
@@ -44,12 +46,12 @@ _CLIENTS_TOOLS = frozenset(
         "shell",
     }
 )
-_KEPT_THERE = ("previous_response_id", "conversation", "prompt")
+_STORED_REFERENCES = ("previous_response_id", "conversation", "prompt")
 _STORE_HINT = (
-    ". A client that refers to items by itself has to be told that none is stored, with `store: false`, in Vercel's AI "
-    "SDK `providerOptions.openai.store: false`"
+    ". If your SDK sends item references, set `store: false` (in Vercel's AI SDK: "
+    "`providerOptions.openai.store: false`)"
 )
-_NOTHING = (b"[]", b'""')
+_EMPTY = (b"[]", b'""')
 _DOCUMENTS = (b'"file_data"', b'"file_url"')
 
 
@@ -63,11 +65,11 @@ class _Tool(msgspec.Struct):
     execution: str | None = None
 
     @property
-    def is_the_clients(self) -> bool:
+    def is_client_side(self) -> bool:
         if self.type == "tool_search":
             return self.execution == "client"
         where = self.environment.type if self.environment else "local"
-        return self.type in _CLIENTS_TOOLS and where == "local"
+        return self.type in _CLIENT_TOOLS and where == "local"
 
 
 class _Item(msgspec.Struct):
@@ -78,12 +80,12 @@ class _Item(msgspec.Struct):
 
     @property
     def is_reference(self) -> bool:
-        """An item that is only referred to has an id, and perhaps its type."""
+        """Whether the item has only an id, and perhaps a type."""
         return self.type == "item_reference" or (self.type is None and self.role is None)
 
     @property
-    def is_forgotten(self) -> bool:
-        """Thoughts that a provider would have to look up, as the item does not hold them."""
+    def is_unstored_reasoning(self) -> bool:
+        """Whether the item is reasoning without content, which the provider would have to look up."""
         return self.type == "reasoning" and not _holds(self.encrypted_content) and not _holds(self.content)
 
 
@@ -143,17 +145,17 @@ class ResponsesRequest(ModelRequest):
         request = decode(_request_decoder, body)
         self.model = required(request.model, "model")
         if request.background:
-            raise unsupported_value("background", "its usage could not be metered here")
+            raise unsupported_value("background", "the usage of background responses cannot be metered here")
         for tool in request.tools or ():
-            if not tool.is_the_clients:
-                raise unsupported_value("tools", f"the cost of {tool.type} could not be metered here")
+            if not tool.is_client_side:
+                raise unsupported_value("tools", f"the cost of {tool.type} cannot be metered here")
         check_service_tier(request.service_tier)
         check_limit(request.max_output_tokens, "max_output_tokens")
         check_prompt_cache(body)
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.safety_identifier or request.user)
         _check_references(body, request)
-        self.upstream_body = body if request.store is False else _unstored(body, request)
+        self.upstream_body = body if request.store is False else _without_store(body, request)
         self._request = request
 
     def size(self, context_tokens: int | None) -> Size:
@@ -191,12 +193,12 @@ class ResponsesRequest(ModelRequest):
 
 
 def _check_references(body: bytes, request: _Request) -> None:
-    """Refuse what names anything that the provider keeps.
+    """Reject references to objects that are stored at the provider.
 
     Raises:
         ApiError: 400.
     """
-    for name in _KEPT_THERE:
+    for name in _STORED_REFERENCES:
         if getattr(request, name) is not None:
             raise unsupported_reference(name)
     if any(item.is_reference for item in _items(body)):
@@ -209,19 +211,22 @@ def _items(body: bytes) -> list[_Item]:
     return items if isinstance(items, list) else []
 
 
-def _unstored(body: bytes, request: _Request) -> bytes:
-    """What goes up of a client that believes that answers are stored, and sends earlier ones back as they came: without
-    the thoughts that are in none, for which OpenAI would refuse the whole request."""
+def _without_store(body: bytes, request: _Request) -> bytes:
+    """Return the body with `store: false` and without reasoning items that have no content.
+
+    A client that expects stored responses sends their items back as it received them. OpenAI rejects a whole request
+    whose reasoning items it cannot look up.
+    """
     items = _items(body)
-    if not any(item.is_forgotten for item in items):
+    if not any(item.is_unstored_reasoning for item in items):
         return replaced(body, store=False)
     given = msgspec.json.decode(request.input, type=list[msgspec.Raw])
-    kept = [raw for raw, item in zip(given, items, strict=True) if not item.is_forgotten]
+    kept = [raw for raw, item in zip(given, items, strict=True) if not item.is_unstored_reasoning]
     return replaced(body, store=False, input=kept)
 
 
 def _holds(member: msgspec.Raw) -> bool:
-    return is_present(member) and bytes(member) not in _NOTHING
+    return is_present(member) and bytes(member) not in _EMPTY
 
 
 class ResponsesStream(TypedEventStream):
@@ -240,31 +245,31 @@ class ResponsesStream(TypedEventStream):
         super().__init__()
         self._response = b"{}"
 
-    def handle_event(self, kind: str, data: bytes) -> bool:
-        if kind in {"error", "response.failed"}:
-            self.fail("The provider had an error while it answered.")
+    def handle_event(self, event_type: str, data: bytes) -> bool:
+        if event_type in {"error", "response.failed"}:
+            self.fail(PROVIDER_STREAM_ERROR)
             return False
-        if kind not in {"response.created", "response.completed", "response.incomplete"}:
+        if event_type not in {"response.created", "response.completed", "response.incomplete"}:
             return False
         try:
             response = _event_decoder.decode(data).response or _Response()
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.fail("The provider sent an event that is not as its kind says.")
+            self.fail(MALFORMED_EVENT)
             return False
         self.served_model = response.model or self.served_model
-        if kind == "response.created":
+        if event_type == "response.created":
             self._response = data
             return False
         self.finish_reason = response.finish_reason
         if is_present(response.usage):
-            self.tokens = parse_responses_usage(response.usage)
+            self.tokens = merge_responses_usage(self.tokens, response.usage)
         return True
 
     def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
         return delta if isinstance(delta, str) else ""
 
-    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is one
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is always one
         response = msgspec.json.decode(self._response).get("response", {})
         response |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
         event = {"type": "response.incomplete", "response": response}
@@ -276,7 +281,7 @@ def _count_output(output: list[dict[str, Any]]) -> int:
 
 
 def _error_event(error: ApiError) -> bytes:
-    """What readers of both kinds understand: those of Responses by its type, those of any stream by its `error`."""
+    """Encode an error for clients of both kinds: `type` is for Responses, `error` for any other stream."""
     event = {"type": "error", "code": error.code or None, "message": str(error), "param": None}
     return b"event: error\ndata: %b\n\n" % msgspec.json.encode(event | msgspec.json.decode(error.body()))
 

@@ -1,4 +1,4 @@
-"""`/v1/audio/speech`: text into sound, paid by the character; the sound is passed on as it comes."""
+"""`/v1/audio/speech`: text to speech, charged by the character. The audio is forwarded as it arrives."""
 
 from typing import Any, ClassVar, Literal
 
@@ -10,11 +10,12 @@ from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse,
 from tollgate_edge.http.errors import ApiError, ErrorFormat
 from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.typed_stream import BinaryStream, TypedEventStream
 from tollgate_edge.usage.parsers import is_present, parse_speech_usage
 from tollgate_edge.usage.token_counting import count_input
 
-# What gpt-4o-mini-tts makes at most.
+# The maximum output of gpt-4o-mini-tts.
 AUDIO_OUTPUT_TOKENS = 2_048 * 10
 
 
@@ -33,7 +34,7 @@ _event_decoder = msgspec.json.Decoder(_Event)
 
 
 class SpeechRequest(ModelRequest):
-    """Always streamed: sound may be listened to from its first byte on."""
+    """Always streamed, because audio can be played from its first byte."""
 
     operation = Operation.SPEECH
     stream = True
@@ -48,11 +49,11 @@ class SpeechRequest(ModelRequest):
         self._by_character = True
 
     def required_prices(self, prices: Prices) -> tuple[str, ...]:
-        # Only events tell tokens; sound alone does not.
+        # Only a stream of events reports tokens; plain audio does not.
         self._by_character = prices.characters is not None or not self.has_events
         return ("characters",) if self._by_character else ("input", "audio_output")
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the text's length is what counts
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the length of the text bounds it
         if self._by_character:
             return Size(0, 1, 0, 0, self.characters())
         return Size(len(self.upstream_body), 1, AUDIO_OUTPUT_TOKENS, AUDIO_OUTPUT_TOKENS)
@@ -61,12 +62,12 @@ class SpeechRequest(ModelRequest):
         return TokenCounts(characters=len(self._text))
 
     def counted(self, usage: msgspec.Raw) -> TokenCounts | None:
-        """What it is charged by, with the usage that the provider told."""
+        """Return the usage to charge: the characters, or the tokens that the provider reports."""
         if self._by_character:
             return self.characters()
         return parse_speech_usage(usage) if is_present(usage) else None
 
-    def parse_response(self, body: bytes) -> ParsedResponse:  # noqa: ARG002 - sound tells nothing
+    def parse_response(self, body: bytes) -> ParsedResponse:  # noqa: ARG002 - audio states no usage
         return ParsedResponse(self.characters())
 
     def count_prompt(self) -> int:
@@ -86,24 +87,24 @@ class SpeechStream(TypedEventStream):
         super().__init__()
         self._request = request
 
-    def handle_event(self, kind: str, data: bytes) -> bool:
-        if kind != "speech.audio.done":
+    def handle_event(self, event_type: str, data: bytes) -> bool:
+        if event_type != "speech.audio.done":
             if b'"error"' in data:
-                self.fail("The provider had an error while it answered.")
+                self.fail(PROVIDER_STREAM_ERROR)
             return False
         try:
             self.tokens = self._request.counted(_event_decoder.decode(data).usage)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.fail("The provider sent an event that is not as its kind says.")
+            self.fail(MALFORMED_EVENT)
             return False
         return True
 
-    def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is none
+    def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is no text
         return ""
 
-    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - never truncated: all of it is reserved
         return b""
 
 
-# Bytes of an error in the middle of sound would be played.
+# No error event: a player would play its bytes as audio.
 SPEECH = Endpoint("/v1/audio/speech", lambda body, _headers: SpeechRequest(body), ErrorFormat(ApiError.body, None))

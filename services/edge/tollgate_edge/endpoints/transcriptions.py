@@ -1,5 +1,7 @@
-"""`/v1/audio/transcriptions` and `/v1/audio/translations`: sound into text, paid by the second, or by the token where a
-model has no price for seconds."""
+"""`/v1/audio/transcriptions` and `/v1/audio/translations`: speech to text.
+
+Both are charged by the second, or by the token if the model has no price for seconds.
+"""
 
 import re
 from collections.abc import Mapping
@@ -14,17 +16,18 @@ from tollgate_edge.http.errors import invalid_parameter, missing_parameter
 from tollgate_edge.http.forms import Form, parse_form
 from tollgate_edge.http.json_body import MAX_MODEL_CHARS, required
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.typed_stream import TypedEventStream
 from tollgate_edge.usage.parsers import is_present, parse_transcription_usage, seconds_of_audio
 from tollgate_edge.usage.token_counting import count_input, count_text
 
-# The least that speech takes in any format that OpenAI reads: Opus at 6 kbit/s. Recorded silence may take less.
-MIN_BYTES_A_SECOND = 750
-# What a second is taken for if the provider does not tell how many there were: MP3 at 64 kbit/s.
-_USUAL_BYTES_A_SECOND = 8_000
-# gpt-4o-transcribe hears ten tokens a second and writes at most so many.
-_TOKENS_A_SECOND = 10
-_TEXT_TOKENS = 4_096
+# The smallest speech in any format that OpenAI accepts: Opus at 6 kbit/s. Recorded silence may be smaller.
+MIN_BYTES_PER_SECOND = 750
+# Assumed if the provider does not report the duration: MP3 at 64 kbit/s.
+_USUAL_BYTES_PER_SECOND = 8_000
+# gpt-4o-transcribe reads 10 audio tokens per second and writes at most 4,096 text tokens.
+_TOKENS_PER_SECOND = 10
+_MAX_TEXT_TOKENS = 4_096
 _LAST_CUE = re.compile(rb"--> (?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 _TEXT_FORMATS = {"text", "srt", "vtt"}
 
@@ -62,34 +65,33 @@ class TranscriptionRequest(ModelRequest):
         self._by_second = prices.audio_seconds is not None
         return ("audio_seconds",) if self._by_second else ("audio_input", "output")
 
-    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the sound's length is what counts
-        seconds = 1 + self._file_bytes // MIN_BYTES_A_SECOND
+    def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the length of the audio bounds it
+        seconds = 1 + self._file_bytes // MIN_BYTES_PER_SECOND
         if self._by_second:
             return Size(0, 1, 0, 0, TokenCounts(audio_seconds=seconds))
-        return Size(len(self._prompt) + seconds * _TOKENS_A_SECOND, 1, _TEXT_TOKENS, _TEXT_TOKENS)
+        return Size(len(self._prompt) + seconds * _TOKENS_PER_SECOND, 1, _MAX_TEXT_TOKENS, _MAX_TEXT_TOKENS)
 
     def parse_response(self, body: bytes) -> ParsedResponse:
-        answer = _ResponseBody() if self._is_text else self._decode(body)
-        tokens = parse_transcription_usage(answer.usage) if is_present(answer.usage) else None
+        response = _ResponseBody() if self._is_text else self._decode(body)
+        tokens = parse_transcription_usage(response.usage) if is_present(response.usage) else None
         counted = self.counted(tokens)
         if counted is not None:
             return ParsedResponse(counted)
         if self._by_second:
-            told = seconds_of_audio(answer.duration or 0)
-            return ParsedResponse(
-                told or seconds_of_audio(_last_cue_s(body)) or self.estimate(0), estimated=told is None
-            )
-        text = answer.text if answer.text is not None else body.decode(errors="replace")
+            stated = seconds_of_audio(response.duration or 0)
+            tokens = stated or seconds_of_audio(_last_cue_s(body)) or self.estimate(0)
+            return ParsedResponse(tokens, estimated=stated is None)
+        text = response.text if response.text is not None else body.decode(errors="replace")
         return ParsedResponse(self.estimate(count_text(text)), estimated=True)
 
-    def counted(self, told: TokenCounts | None) -> TokenCounts | None:
-        """What it is charged by, if the provider told that: some tell tokens, others seconds."""
-        if told is None or (told.audio_seconds > 0) != self._by_second:
+    def counted(self, reported: TokenCounts | None) -> TokenCounts | None:
+        """Return the reported usage if it is in the charged unit: models report either tokens or seconds."""
+        if reported is None or (reported.audio_seconds > 0) != self._by_second:
             return None
-        return told
+        return reported
 
     def audio_tokens(self) -> int:
-        return int(self._usual_seconds() * _TOKENS_A_SECOND)
+        return int(self._usual_seconds() * _TOKENS_PER_SECOND)
 
     def count_prompt(self) -> int:
         return 0 if self._by_second else count_input(self._prompt) + self.audio_tokens()
@@ -103,17 +105,17 @@ class TranscriptionRequest(ModelRequest):
         return TokenCounts(input=count_input(self._prompt), audio_input=self.audio_tokens(), output=output_tokens)
 
     def _usual_seconds(self) -> float:
-        return self._file_bytes / _USUAL_BYTES_A_SECOND
+        return self._file_bytes / _USUAL_BYTES_PER_SECOND
 
     @staticmethod
     def _decode(body: bytes) -> _ResponseBody:
         try:
-            answer = _response_decoder.decode(body)
+            response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("transcription") from error
-        if answer.text is None:
+        if response.text is None:
             raise unexpected_response("transcription")
-        return answer
+        return response
 
 
 class TranscriptStream(TypedEventStream):
@@ -123,25 +125,25 @@ class TranscriptStream(TypedEventStream):
         super().__init__()
         self._request = request
 
-    def handle_event(self, kind: str, data: bytes) -> bool:
-        if kind != "transcript.text.done":
+    def handle_event(self, event_type: str, data: bytes) -> bool:
+        if event_type != "transcript.text.done":
             if b'"error"' in data:
-                self.fail("The provider had an error while it answered.")
+                self.fail(PROVIDER_STREAM_ERROR)
             return False
         try:
             usage = _response_decoder.decode(data).usage
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.fail("The provider sent an event that is not as its kind says.")
+            self.fail(MALFORMED_EVENT)
             return False
-        told = parse_transcription_usage(usage) if is_present(usage) else None
-        self.tokens = self._request.counted(told)
+        reported = parse_transcription_usage(usage) if is_present(usage) else None
+        self.tokens = self._request.counted(reported)
         return True
 
     def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
         return delta if isinstance(delta, str) else ""
 
-    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - never truncated: all of it is reserved
         return b""
 
 
@@ -153,7 +155,7 @@ def _is_true(form: Form, name: str) -> bool:
 
 
 def _last_cue_s(body: bytes) -> float:
-    """When the last subtitle ends; 0 without any."""
+    """Return the end of the last subtitle in seconds; 0 if there is none."""
     cues = _LAST_CUE.findall(body)
     if not cues:
         return 0

@@ -1,0 +1,1 @@
+"""Prices and plans from the catalog topic."""

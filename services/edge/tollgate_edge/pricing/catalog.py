@@ -1,4 +1,4 @@
-"""Models, prices and plans, in memory: which of them is valid is decided when a request arrives."""
+"""Models, prices and plans, kept in memory. The version that applies is chosen when a request arrives."""
 
 import logging
 from dataclasses import dataclass
@@ -16,35 +16,41 @@ from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
 
-# What an endpoint uses that sends and gets text.
+# The token classes of an endpoint with text input and output.
 TEXT_CLASSES = ("input", "output")
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tariff:
-    """What one request is charged by. Each is made once: what is worked out of it is remembered by it."""
+    """The price and plan versions that one request is charged by.
+
+    Tariffs are compared by identity and created once for each period, so that results can be cached by tariff.
+    """
 
     price: PriceVersion
     plan: PlanVersion
 
-    def has_prices(self, uses: tuple[str, ...]) -> bool:
-        """Whether there is a price for each of the classes."""
-        return _has_prices(self, uses)
+    def has_prices(self, required_classes: tuple[str, ...]) -> bool:
+        """Whether every one of the token classes has a price."""
+        return _has_prices(self, required_classes)
 
     def amount_nano(self, tokens: TokenCounts) -> int:
-        """What the usage costs. Of a unit without a price, which nobody could have known to be used, nothing: the event
-        carries it all the same, so that billing gives it up aloud instead of charging too little in silence."""
+        """Return the charge for the usage.
+
+        A unit class without a price is charged nothing here and logged as an error. The event still carries it, so that
+        billing reports it instead of silently undercharging.
+        """
         try:
             return self._rate(tokens)
         except Unpriced as error:
-            log.error("%s: %s, and were used", self.price.price_version, error)  # noqa: TRY400 - the place says nothing
+            log.error("price version %s cannot rate reported usage: %s", self.price.price_version, error)  # noqa: TRY400 - a traceback adds nothing
             prices = self.price.prices
             unpriced = {name: 0 for name in UNIT_CLASSES if not prices.sells([name])}
             return self._rate(replace(tokens, **unpriced))
 
     def provider_cost_nano(self, tokens: TokenCounts) -> int | None:
-        """What the provider asks for the usage, whatever the plan; None if the catalog does not know."""
+        """Return the operator's cost of the usage, which no plan changes; None if the catalog has no cost."""
         cost = self.price.cost
         try:
             return None if cost is None else rate(tokens, cost).amount_nano
@@ -56,12 +62,12 @@ class Tariff:
 
 
 @lru_cache(maxsize=1024)
-def _has_prices(tariff: Tariff, uses: tuple[str, ...]) -> bool:
-    return tariff.price.prices.sells(uses)
+def _has_prices(tariff: Tariff, required_classes: tuple[str, ...]) -> bool:
+    return tariff.price.prices.sells(required_classes)
 
 
 class _TariffPeriod(NamedTuple):
-    """The tariff of a model from `since` on and before `until`."""
+    """The tariff of a model in the period from `since` (inclusive) to `until` (exclusive)."""
 
     model: ModelRecord
     tariff: Tariff
@@ -73,22 +79,25 @@ class Catalog:
     def __init__(self, brokers: Brokers, prefix: str) -> None:
         self.models: dict[str, ModelRecord] = {}
         self._plans: dict[str, PlanRecord] = {}
-        # By model and plan, as long as the catalog stays as it is: every request asks.
-        self._found: dict[tuple[str, str], _TariffPeriod] = {}
+        # A cache by model and plan, cleared when the catalog changes.
+        self._periods: dict[tuple[str, str], _TariffPeriod] = {}
         self.topic = CompactedTopic(brokers, Topic.CATALOGUE.named(prefix), self._apply)
 
     def tariff(
-        self, model: ModelRecord, plan: str, at: datetime, uses: tuple[str, ...] = TEXT_CLASSES
+        self, model: ModelRecord, plan: str, at: datetime, required_classes: tuple[str, ...] = TEXT_CLASSES
     ) -> Tariff | None:
-        """What a call of `model` on `plan` costs at `at`. None if either has no version that is valid then, if the
-        plan is retired, or if the model has no price for a class that the endpoint `uses`."""
-        found = self._found.get((model.model, plan))
-        if found is None or found.model is not model or not found.since <= at < found.until:
-            found = self._find(model, plan, at)
-            if found is None:
+        """Return the tariff of `model` on `plan` at the time `at`.
+
+        Returns None if either has no version valid at that time, if the plan is retired, or if the model has no price
+        for one of `required_classes`.
+        """
+        period = self._periods.get((model.model, plan))
+        if period is None or period.model is not model or not period.since <= at < period.until:
+            period = self._find(model, plan, at)
+            if period is None:
                 return None
-            self._found[model.model, plan] = found
-        return found.tariff if found.tariff.has_prices(uses) else None
+            self._periods[model.model, plan] = period
+        return period.tariff if period.tariff.has_prices(required_classes) else None
 
     def _find(self, model: ModelRecord, plan: str, at: datetime) -> _TariffPeriod | None:
         record = self._plans.get(plan)
@@ -106,7 +115,7 @@ class Catalog:
         )
 
     def _apply(self, key: str, value: bytes | None) -> None:
-        self._found.clear()
+        self._periods.clear()
         kind, _, name = key.partition(":")
         if value is None:
             (self.models if kind == "model" else self._plans).pop(name, None)
@@ -127,5 +136,5 @@ VersionT = TypeVar("VersionT", bound=_Version)
 
 
 def _valid_at(versions: tuple[VersionT, ...], at: datetime) -> VersionT | None:
-    """The newest version that has begun; versions stand oldest first."""
+    """Return the newest version that is valid at `at`; `versions` are ordered from oldest to newest."""
     return next((version for version in reversed(versions) if version.valid_from <= at), None)

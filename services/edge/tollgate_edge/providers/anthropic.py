@@ -1,5 +1,6 @@
-"""A provider that speaks Anthropic's Messages: docs.anthropic.com/en/api/messages. Messages are passed on as they are,
-chat completions are translate_stream.
+"""A provider with Anthropic's Messages API: docs.anthropic.com/en/api/messages.
+
+Requests to Messages are forwarded unchanged; chat completions are translated.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -15,7 +16,7 @@ from tollgate_edge.providers.openai import OPERATOR_STATUSES, operator_error
 from tollgate_edge.providers.translators import openai_to_anthropic
 from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body, translate_stream
 
-# Of requests that are translate_stream, and of those that name none: it still takes `temperature`.
+# For translated requests and those without a version: it is the last one that accepts `temperature`.
 _VERSION = "2023-06-01"
 _PATH = Operation.MESSAGES
 _OVERLOADED = 529
@@ -30,13 +31,13 @@ class AnthropicProvider:
     operations = frozenset({Operation.CHAT, Operation.COUNT_TOKENS, Operation.MESSAGES})
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "anthropic") -> None:
-        """Connections are made when they are needed.
+        """Create the client. It connects when the first request needs a connection.
 
         Args:
-            base_url: ends with the API's version: `https://api.anthropic.com/v1`.
-            api_key: the operator's.
-            timeouts: how long to wait for it.
-            name: as the catalogue calls it.
+            base_url: URL that ends with the API version: `https://api.anthropic.com/v1`.
+            api_key: the operator's API key.
+            timeouts: for connecting and reading.
+            name: the provider's name in the catalog.
         """
         self.name = name
         headers = {"x-api-key": api_key, "anthropic-version": _VERSION}
@@ -51,9 +52,9 @@ class AnthropicProvider:
                 request.operation, request.body, request.content_type, request.headers
             )
         body = translate_request_body(request.body, openai_to_anthropic.translate_request)
-        answer = await self._transport.complete(_PATH, body, request.content_type)
+        response = await self._transport.complete(_PATH, body, request.content_type)
         return ProviderResponse(
-            translate_response_body(answer.body, openai_to_anthropic.translate_response), answer.content_type
+            translate_response_body(response.body, openai_to_anthropic.translate_response), response.content_type
         )
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
@@ -66,24 +67,24 @@ class AnthropicProvider:
         )
 
 
-def to_provider_error(answer: ErrorResponse) -> ProviderError:
-    """A provider's error; `type` stays Anthropic's word for it, which says more than the status."""
-    status = answer.status
-    error = parse_error(answer.body, _Error)
-    # Anthropic answers 400 when the operator's credit is spent.
+def to_provider_error(response: ErrorResponse) -> ProviderError:
+    """Convert an error response. The error keeps Anthropic's `type`, which is more specific than the status."""
+    status = response.status
+    error = parse_error(response.body, _Error)
+    # Anthropic responds with 400 if the operator's credit is used up.
     is_credit = error.message is not None and "credit balance is too low" in error.message
     if status in OPERATOR_STATUSES or is_credit or status < HTTPStatus.BAD_REQUEST:
-        return operator_error(answer)
-    kind = INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR
+        return operator_error(response)
+    error_type = INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR
     refused = ProviderRefused(
-        # OpenAI's clients know no 529.
+        # OpenAI's clients do not know status 529.
         HTTPStatus.SERVICE_UNAVAILABLE if status == _OVERLOADED else status,
-        error.message or f"The provider answered with status {status}.",
-        error_type=error.type or kind,
+        error.message or f"The provider responded with status {status}.",
+        error_type=error.type or error_type,
         param=None,
         code=error.type,
-        headers=answer.headers,
-        retry_after_s=answer.retry_after_s,
+        headers=response.headers,
+        retry_after_s=response.retry_after_s,
     )
     refused.upstream_status = status
     return refused

@@ -1,7 +1,7 @@
-"""What the edge asks of a model provider, whatever protocol that speaks.
+"""The interface of a model provider, independent of its protocol.
 
-A request is worded in the protocol of its operation, and so is the answer: `chat` is OpenAI's, for every provider. One
-that speaks another protocol translates both ways, so that whoever routes, relays and meters knows operations alone.
+Each operation defines the format of its request and response: `chat` uses OpenAI's, for every provider. A provider with
+another protocol translates both ways, so that routing, relaying and metering deal with operations only.
 """
 
 from contextlib import AbstractAsyncContextManager
@@ -12,7 +12,7 @@ import msgspec
 
 from tollgate_edge.http.forms import with_field
 
-# Names and values of a provider's own headers.
+# Names and values of provider-specific headers.
 Headers = tuple[tuple[str, str], ...]
 
 JSON = "application/json"
@@ -20,7 +20,7 @@ FORM = "multipart/form-data"
 
 
 class Operation(StrEnum):
-    """What can be asked of a provider. The value is its path below the base URL of a provider of that protocol."""
+    """An operation of a provider. The value is its path below the base URL, in the operation's own protocol."""
 
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
@@ -37,8 +37,11 @@ class Operation(StrEnum):
 
 
 class ProviderRequest(NamedTuple):
-    """`body` is worded in the operation's protocol and names `model` as this provider does. `headers` are of that
-    protocol too: whoever speaks another leaves them out."""
+    """A request to a provider.
+
+    `body` has the format of the operation and contains the provider's name of `model`. `headers` belong to the
+    operation's protocol; a provider with another protocol drops them.
+    """
 
     operation: Operation
     model: str
@@ -47,8 +50,8 @@ class ProviderRequest(NamedTuple):
     stream: bool = False
     headers: Headers = ()
 
-    def naming(self, model: str) -> "ProviderRequest":
-        """The same for a provider that calls the model by another name."""
+    def with_model(self, model: str) -> "ProviderRequest":
+        """Return the request for a provider that has another name for the model."""
         if model == self.model:
             return self
         if self.content_type.lower().startswith(FORM):
@@ -58,32 +61,32 @@ class ProviderRequest(NamedTuple):
 
 
 class ProviderResponse(NamedTuple):
-    """A whole answer, of status 200."""
+    """A complete response with status 200."""
 
     body: bytes
     content_type: str
 
 
 class ResponseChunks(Protocol):
-    """A streamed answer of status 200 that has begun."""
+    """A streamed response with status 200 whose headers have arrived."""
 
     content_type: str
 
     async def read(self) -> bytes | None:
-        """The next bytes as they arrive, cut anywhere; None at the end.
+        """Return the next bytes, cut anywhere; None at the end.
 
         Raises:
-            ProviderFailed: the connection broke or fell silent.
+            ProviderFailed: the connection broke or timed out.
         """
 
     async def read_to_end(self) -> None:
-        """Read what follows an answer's last event, so that the connection can be used again. Never raises."""
+        """Read the body to its end, so that the connection can be reused. Never raises."""
 
 
 class Provider(Protocol):
-    """One provider with one of the operator's keys. Several requests may be under way at once.
+    """One provider with one of the operator's API keys. It serves concurrent requests.
 
-    Every error tells in its `sent`, `upstream_status` and `retry_after_s` whether another attempt is safe and sensible:
+    The fields `sent`, `upstream_status` and `retry_after_s` of each error decide whether a retry is safe and useful:
     see `errors.ProviderError`.
     """
 
@@ -92,21 +95,21 @@ class Provider(Protocol):
 
     @property
     def operations(self) -> frozenset[Operation]:
-        """What it can be asked for; any other operation is refused before it gets here."""
+        """The supported operations. Callers request no others."""
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
-        """A whole answer.
+        """Send a request and return the complete response.
 
         Raises:
-            ProviderRefused: it answered with an error.
-            ProviderFailed: it could not be reached, broke off, fell silent or sent what is no answer.
+            ProviderRefused: the provider responded with an error.
+            ProviderFailed: the provider is unreachable, broke the connection, timed out or sent an invalid response.
         """
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
-        """A streamed answer; leaving the context drops it and closes its connection.
+        """Send a request and stream the response. Leaving the context early closes the connection.
 
         Raises:
-            ProviderRefused, ProviderFailed: as `complete`, on entering.
+            ProviderRefused, ProviderFailed: as `complete`, on entering the context.
         """
 
     async def aclose(self) -> None: ...

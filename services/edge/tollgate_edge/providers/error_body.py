@@ -1,4 +1,4 @@
-"""The body of a provider's error: `{"error": {…}}` in every protocol, each with words of its own."""
+"""The parser of a provider's error body: `{"error": {…}}` in every protocol, with different fields."""
 
 from typing import TypeVar
 
@@ -14,9 +14,9 @@ class _Body(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Body)
 
 
-def parse_error(body: bytes, kind: type[ErrorT]) -> ErrorT:
-    """What an error's body tells; `kind` without anything told if it is none of the protocol."""
+def parse_error(body: bytes, error_type: type[ErrorT]) -> ErrorT:
+    """Parse an error body; return an empty `error_type` if the body is not valid."""
     try:
-        return msgspec.json.decode(_decoder.decode(body).error, type=kind)
+        return msgspec.json.decode(_decoder.decode(body).error, type=error_type)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return kind()
+        return error_type()

@@ -1,4 +1,4 @@
-"""A provider that speaks Gemini's generateContent (ai.google.dev/api/generate-content), all of it translate_stream."""
+"""A provider with Gemini's generateContent API (ai.google.dev/api/generate-content). Every request is translated."""
 
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
@@ -24,13 +24,13 @@ class GeminiProvider:
     operations = frozenset({Operation.CHAT})
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "google") -> None:
-        """Connections are made when they are needed.
+        """Create the client. It connects when the first request needs a connection.
 
         Args:
-            base_url: ends with the API's version: `https://generativelanguage.googleapis.com/v1beta`.
-            api_key: the operator's.
-            timeouts: how long to wait for it.
-            name: as the catalogue calls it.
+            base_url: URL that ends with the API version: `https://generativelanguage.googleapis.com/v1beta`.
+            api_key: the operator's API key.
+            timeouts: for connecting and reading.
+            name: the provider's name in the catalog.
         """
         self.name = name
         self._transport = Transport(base_url, {"x-goog-api-key": api_key}, timeouts, to_provider_error)
@@ -40,8 +40,8 @@ class GeminiProvider:
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
         body = translate_request_body(request.body, openai_to_gemini.translate_request)
-        answer = await self._transport.complete(_path(request.model, "generateContent"), body, JSON)
-        return ProviderResponse(translate_response_body(answer.body, openai_to_gemini.translate_response), JSON)
+        response = await self._transport.complete(_path(request.model, "generateContent"), body, JSON)
+        return ProviderResponse(translate_response_body(response.body, openai_to_gemini.translate_response), JSON)
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         body = translate_request_body(request.body, openai_to_gemini.translate_request)
@@ -50,24 +50,24 @@ class GeminiProvider:
 
 
 def _path(model: str, method: str) -> str:
-    # A name is the operator's or the catalogue's, and still must not lead elsewhere.
+    # The operator chooses the name. It is quoted anyway, so that it cannot change the path.
     return f"models/{quote(model, safe='')}:{method}"
 
 
-def to_provider_error(answer: ErrorResponse) -> ProviderError:
-    """A provider's error; `code` is Google's word for it."""
-    status = answer.status
-    error = parse_error(answer.body, _Error)
-    # Google answers 400 to a key that is wrong.
+def to_provider_error(response: ErrorResponse) -> ProviderError:
+    """Convert an error response; `code` is Google's status name."""
+    status = response.status
+    error = parse_error(response.body, _Error)
+    # Google responds with 400 to an invalid key.
     is_key = error.message is not None and "API key" in error.message
     if status in OPERATOR_STATUSES or is_key or status < HTTPStatus.BAD_REQUEST:
-        return operator_error(answer)
+        return operator_error(response)
     return ProviderRefused(
         status,
-        error.message or f"The provider answered with status {status}.",
+        error.message or f"The provider responded with status {status}.",
         error_type=INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR,
         param=None,
         code=error.status.lower() if error.status else None,
-        headers=answer.headers,
-        retry_after_s=answer.retry_after_s,
+        headers=response.headers,
+        retry_after_s=response.retry_after_s,
     )

@@ -1,9 +1,9 @@
-"""HTTP to a provider, over one pool of connections, and what became of a request that broke.
+"""HTTP requests to a provider over one connection pool, with the classification of failures.
 
-What pyreqwest does when something breaks, tested with its 0.15: only a `ConnectError` whose cause is `client error
-(Connect)` tells that nothing was sent; silence past the time-out comes as `ConnectTimeoutError` before the headers and
-as `ReadTimeoutError` after them. Cancelling while it waits for headers leaves the provider at work; during the body's
-reads it closes the connection at once.
+The behavior of pyreqwest on failures, tested with version 0.15: only a `ConnectError` whose cause is `client error
+(Connect)` proves that nothing was sent. A timeout raises `ConnectTimeoutError` before the headers and
+`ReadTimeoutError` after them. Cancellation while waiting for headers does not stop the provider; cancellation while
+reading the body closes the connection at once.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from tollgate_common.clock import utc_now
 from tollgate_edge.http.errors import Header, ProviderError, ProviderFailed
 from tollgate_edge.providers.base import JSON, Headers, ProviderResponse
 
-# An error's body is read to its end only up to this size.
+# Error bodies are read up to this size.
 _MAX_ERROR_BYTES = 64 << 10
-# After an answer's last event its body is over; a connection whose body is not, is not worth waiting for.
+# The body normally ends right after the last event. If it does not, waiting longer costs more than a new connection.
 _LAST_BYTES_TIMEOUT_S = 1.0
 _NOTHING_SENT = "client error (Connect)"
 
 
 class Timeouts(NamedTuple):
-    """`connect_s` for a connection, `read_s` the longest silence, before the answer or in it."""
+    """`connect_s` limits connecting; `read_s` limits each wait for data, before or within the response."""
 
     connect_s: float
     read_s: float
 
 
 class ErrorResponse(NamedTuple):
-    """A provider's answer whose status is not 200."""
+    """A provider's response with a status other than 200."""
 
     status: int
     body: bytes
@@ -52,14 +52,14 @@ class ErrorResponse(NamedTuple):
 
     @property
     def headers(self) -> tuple[Header, ...]:
-        """Those that the client is told too."""
+        """The headers that are forwarded to the client."""
         value = self.retry_after
         is_clean = value is not None and value.isascii() and value.isprintable()
         return ((b"retry-after", value.encode()),) if is_clean and value is not None else ()
 
 
-class HttpChunks:
-    """A streamed answer that has begun well."""
+class HttpResponseChunks:
+    """The `ResponseChunks` of an HTTP response with status 200."""
 
     def __init__(self, response: Response) -> None:
         self.content_type = _content_type(response)
@@ -75,7 +75,7 @@ class HttpChunks:
     async def read_to_end(self) -> None:
         with suppress(PyreqwestError, TimeoutError, OSError):
             async with asyncio.timeout(_LAST_BYTES_TIMEOUT_S):
-                # Not `bytes()`, which refuses a body that has already been read to its end.
+                # Not `bytes()`, which fails if the body has already been read to its end.
                 while await self._reader.read_chunk() is not None:
                     pass
 
@@ -88,13 +88,13 @@ class Transport:
         timeouts: Timeouts,
         to_provider_error: Callable[[ErrorResponse], ProviderError],
     ) -> None:
-        """Build the client; connections are made when they are needed.
+        """Create the client. It connects when the first request needs a connection.
 
         Args:
-            base_url: what every path is below.
-            headers: of every request: who calls.
-            timeouts: how long to wait.
-            to_provider_error: words the provider's error as OpenAI does.
+            base_url: prefix of every path.
+            headers: sent with every request, for authentication.
+            timeouts: for connecting and reading.
+            to_provider_error: converts the provider's error response.
         """
         self._base_url = base_url.rstrip("/")
         self._client = _build_client(headers, timeouts)
@@ -111,19 +111,19 @@ class Transport:
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise _failure(error, None) from error
         try:
-            answer = bytes(await response.bytes())
+            content = bytes(await response.bytes())
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise _failure(error, response.status) from error
         if response.status != HTTPStatus.OK:
-            raise self._to_provider_error(ErrorResponse(response.status, answer, response.get_header("retry-after")))
-        return ProviderResponse(answer, _content_type(response))
+            raise self._to_provider_error(ErrorResponse(response.status, content, response.get_header("retry-after")))
+        return ProviderResponse(content, _content_type(response))
 
     @asynccontextmanager
     async def stream(
         self, path: str, body: bytes, content_type: str, headers: Headers = ()
-    ) -> AsyncIterator[HttpChunks]:
+    ) -> AsyncIterator[HttpResponseChunks]:
         """As `Provider.stream`."""
-        # The default limit would withhold the answer until 64 KiB of it have come.
+        # The default limit would delay the response until 64 KiB have arrived.
         request = self._request(path, body, content_type, headers).streamed_read_buffer_limit(1).build_streamed()
         try:
             response = await request.__aenter__()
@@ -135,7 +135,7 @@ class Transport:
                 raise self._to_provider_error(
                     ErrorResponse(response.status, error_body, response.get_header("retry-after"))
                 )
-            yield HttpChunks(response)
+            yield HttpResponseChunks(response)
         finally:
             await request.__aexit__(None, None, None)
 
@@ -156,7 +156,7 @@ def _build_client(headers: Mapping[str, str], timeouts: Timeouts) -> Client:
         .user_agent("tollgate")
         .connect_timeout(timedelta(seconds=timeouts.connect_s))
         .read_timeout(timedelta(seconds=timeouts.read_s))
-        # The answer goes on as it came; whoever wants it compressed does that in front of the edge.
+        # The response is forwarded as it arrives. Compression is left to a proxy in front of the edge.
         .gzip(enable=False)
         .brotli(enable=False)
         .zstd(enable=False)
@@ -175,7 +175,7 @@ async def _read_error(response: Response) -> bytes:
     try:
         body = await response.body_reader.read(_MAX_ERROR_BYTES)
     except (PyreqwestError, TimeoutError, OSError):
-        # The status alone tells enough.
+        # The status alone is enough to classify the error.
         return b""
     return bytes(body or b"")
 
@@ -184,24 +184,24 @@ def _failure(error: Exception, upstream_status: int | None) -> ProviderFailed:
     if isinstance(error, TimeoutError):
         return ProviderFailed(
             HTTPStatus.GATEWAY_TIMEOUT,
-            "The provider did not answer in time.",
+            "The provider did not respond in time.",
             code="provider_timeout",
             upstream_status=upstream_status,
         )
     return ProviderFailed(
         HTTPStatus.BAD_GATEWAY,
-        "The provider could not be reached or broke off its answer.",
-        sent=not _was_never_sent(error),
+        "The provider is unreachable or broke the connection.",
+        sent=not _is_unsent(error),
         upstream_status=upstream_status,
     )
 
 
-def _was_never_sent(error: Exception) -> bool:
+def _is_unsent(error: Exception) -> bool:
     return isinstance(error, ConnectError) and _NOTHING_SENT in str(error.details)
 
 
 def seconds_until(retry_after: str) -> float | None:
-    """What a `Retry-After` header asks to wait: RFC 9110, 10.2.3; None if it says nothing that makes sense."""
+    """Return the seconds to wait by a `Retry-After` header (RFC 9110, 10.2.3); None if it is invalid."""
     try:
         return max(0.0, float(retry_after))
     except ValueError:

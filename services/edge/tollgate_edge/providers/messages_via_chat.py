@@ -1,5 +1,7 @@
-"""Messages for a provider that only has chat completions: each request and answer is translate_stream on its way, and a
-prompt's tokens are counted here."""
+"""Anthropic's Messages API for a provider that has only chat completions.
+
+Requests and responses are translated. Token counts of prompts are computed by the edge.
+"""
 
 from contextlib import AbstractAsyncContextManager
 
@@ -18,7 +20,7 @@ from tollgate_edge.usage.token_counting import count_prompt
 
 
 class MessagesViaChat:
-    """A provider with Anthropic's operations too, beside those of the one that it stands before."""
+    """A provider that adds Anthropic's operations to those of the provider that it wraps."""
 
     def __init__(self, provider: Provider) -> None:
         self.name = provider.name
@@ -30,11 +32,11 @@ class MessagesViaChat:
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
         if request.operation is Operation.COUNT_TOKENS:
-            return ProviderResponse(_counted(request.body), JSON)
+            return ProviderResponse(_count_tokens(request.body), JSON)
         if request.operation is not Operation.MESSAGES:
             return await self._provider.complete(request)
-        answer = await self._provider.complete(_as_chat(request))
-        return ProviderResponse(translate_response_body(answer.body, anthropic_to_openai.translate_response), JSON)
+        response = await self._provider.complete(_as_chat(request))
+        return ProviderResponse(translate_response_body(response.body, anthropic_to_openai.translate_response), JSON)
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         if request.operation is not Operation.MESSAGES:
@@ -47,15 +49,15 @@ def _as_chat(request: ProviderRequest) -> ProviderRequest:
     return request._replace(operation=Operation.CHAT, body=body)
 
 
-def _counted(body: bytes) -> bytes:
-    """An estimate: the tokens that the chat has in which the prompt is sent.
+def _count_tokens(body: bytes) -> bytes:
+    """Estimate the tokens of a prompt by counting the chat completion that it is translated to.
 
     Raises:
-        ProviderRefused: 400, as for the prompt itself.
+        ProviderRefused: 400; the prompt cannot be translated.
     """
-    chat = translate_request_body(body, _chat_to_count, MessagesShape)
+    chat = translate_request_body(body, _to_countable_chat, MessagesShape)
     return msgspec.json.encode({"input_tokens": count_prompt(chat)})
 
 
-def _chat_to_count(messages: Json) -> Json:
+def _to_countable_chat(messages: Json) -> Json:
     return anthropic_to_openai.translate_request({"max_tokens": 1} | messages)

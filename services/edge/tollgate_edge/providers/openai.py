@@ -1,4 +1,4 @@
-"""A provider that speaks OpenAI's protocol, or one compatible with it: bodies are passed on as they are."""
+"""A provider with OpenAI's API or a compatible one. Bodies are forwarded unchanged."""
 
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
@@ -10,8 +10,8 @@ from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderRes
 from tollgate_edge.providers.error_body import parse_error
 from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
 
-# What these tell is between the operator and the provider; passed on, it would tell a customer that his own key is
-# wrong or his own credit spent.
+# These concern only the operator and the provider. Forwarded, they would tell a customer that the customer's own key is
+# invalid or that the customer's own credit is used up.
 OPERATOR_STATUSES = {HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN}
 _OPERATORS_QUOTA = "insufficient_quota"
 
@@ -27,13 +27,13 @@ class OpenAIProvider:
     operations = frozenset(Operation) - {Operation.MESSAGES, Operation.COUNT_TOKENS}
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "openai") -> None:
-        """Connections are made when they are needed.
+        """Create the client. It connects when the first request needs a connection.
 
         Args:
-            base_url: ends with the API's version: `https://api.openai.com/v1`.
-            api_key: the operator's.
-            timeouts: how long to wait for it.
-            name: as the catalogue calls it.
+            base_url: URL that ends with the API version: `https://api.openai.com/v1`.
+            api_key: the operator's API key.
+            timeouts: for connecting and reading.
+            name: the provider's name in the catalog.
         """
         self.name = name
         self._transport = Transport(base_url, {"authorization": f"Bearer {api_key}"}, timeouts, to_provider_error)
@@ -48,28 +48,28 @@ class OpenAIProvider:
         return self._transport.stream(request.operation, request.body, request.content_type)
 
 
-def to_provider_error(answer: ErrorResponse) -> ProviderError:
-    """A provider's error, in OpenAI's shape whatever its own was."""
-    status = answer.status
-    error = parse_error(answer.body, _Error)
+def to_provider_error(response: ErrorResponse) -> ProviderError:
+    """Convert an error response to OpenAI's format."""
+    status = response.status
+    error = parse_error(response.body, _Error)
     if status in OPERATOR_STATUSES or error.code == _OPERATORS_QUOTA or status < HTTPStatus.BAD_REQUEST:
-        return operator_error(answer)
+        return operator_error(response)
     return ProviderRefused(
         status,
-        error.message or f"The provider answered with status {status}.",
+        error.message or f"The provider responded with status {status}.",
         error_type=error.type or (SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else INVALID_REQUEST),
         param=error.param,
         code=None if error.code is None else str(error.code),
-        headers=answer.headers,
-        retry_after_s=answer.retry_after_s,
+        headers=response.headers,
+        retry_after_s=response.retry_after_s,
     )
 
 
-def operator_error(answer: ErrorResponse) -> ProviderFailed:
-    """What the client is told of an error that is between the operator and the provider."""
+def operator_error(response: ErrorResponse) -> ProviderFailed:
+    """Return the client's error for a failure that concerns only the operator and the provider."""
     return ProviderFailed(
         HTTPStatus.BAD_GATEWAY,
-        "The provider did not accept this gateway's request.",
-        upstream_status=answer.status,
-        retry_after_s=answer.retry_after_s,
+        "The provider did not accept this gateway's credentials or account.",
+        upstream_status=response.status,
+        retry_after_s=response.retry_after_s,
     )

@@ -1,7 +1,7 @@
-"""Where a request comes from, and whether a key may be used there.
+"""The client's address, and whether a key may be used from it.
 
-`X-Forwarded-For` is believed only as far as trusted proxies wrote it: read from its end, the first address that is not
-one of theirs is the client's. Anybody can write what stands before.
+`X-Forwarded-For` is trusted only as far as trusted proxies wrote it. Read from the end, the first address outside their
+networks is the client's. Clients can forge everything before it.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     """Parse networks in CIDR notation, or single addresses.
 
     Raises:
-        ValueError: one of them is neither.
+        ValueError: a text is neither.
     """
     return tuple(ip_network(text, strict=False) for text in texts)
 
 
 def client_address(scope: Mapping[str, Any], trusted: tuple[Network, ...]) -> Address | None:
-    """The client's address; None if it cannot be known, as over a Unix socket.
+    """Return the client's address; None if it is unknown, for example over a Unix socket.
 
     Args:
-        scope: ASGI's, of the request.
+        scope: the ASGI scope of the request.
         trusted: networks of the proxies in front of this edge.
     """
     peer = scope.get("client")
@@ -49,6 +49,6 @@ def _parse(text: str) -> Address | None:
         address = ip_address(text.strip())
     except ValueError:
         return None
-    # A socket that listens for both families shows IPv4 clients so.
+    # A dual-stack socket reports IPv4 clients as IPv4-mapped addresses.
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address

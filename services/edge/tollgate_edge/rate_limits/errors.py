@@ -1,4 +1,4 @@
-"""Refusals of the rate_limiter, as OpenAI words them."""
+"""Errors of the rate limiter, in OpenAI's format."""
 
 import math
 from http import HTTPStatus
@@ -7,28 +7,28 @@ from tollgate_edge.http.errors import ApiError
 from tollgate_edge.rate_limits.client_address import Address
 
 RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
-# A request in flight ends at a time that nobody knows.
+# The end of the requests in flight is unknown.
 _IN_FLIGHT_RETRY_AFTER_S = 1
 
 
 def account_suspended() -> ApiError:
-    message = "The account that this API key belongs to is suspended. Ask whoever runs this gateway."
+    message = "The account of this API key is suspended. Contact the operator of this gateway."
     return ApiError(HTTPStatus.FORBIDDEN, message, code="account_suspended")
 
 
 def address_not_allowed(address: Address | None) -> ApiError:
-    shown = "an address that cannot be known" if address is None else str(address)
+    shown = "an unknown address" if address is None else str(address)
     message = f"This API key may not be used from {shown}: its allowed addresses are restricted."
     return ApiError(HTTPStatus.FORBIDDEN, message, code="ip_not_allowed")
 
 
 def rate_limited(unit: str, limit: int, wait_s: float) -> ApiError:
-    """429.
+    """Create a 429 error.
 
     Args:
-        unit: `requests` or `tokens`; it is the error's type, as with OpenAI.
-        limit: of them a minute.
-        wait_s: until the request would fit.
+        unit: `requests` or `tokens`. It is also the error's type, as in OpenAI's API.
+        limit: units per minute.
+        wait_s: seconds until the request would be within the limit.
     """
     return ApiError(
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -42,7 +42,7 @@ def rate_limited(unit: str, limit: int, wait_s: float) -> ApiError:
 def too_many_in_flight(limit: int) -> ApiError:
     return ApiError(
         HTTPStatus.TOO_MANY_REQUESTS,
-        f"Too many requests of this API key are in flight: {limit} may be at once. Try again when one has ended.",
+        f"Too many requests of this API key are in flight; the limit is {limit}. Try again when one has finished.",
         error_type="requests",
         code=RATE_LIMIT_EXCEEDED,
         headers=((b"retry-after", b"%d" % _IN_FLIGHT_RETRY_AFTER_S),),

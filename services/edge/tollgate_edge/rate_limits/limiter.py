@@ -1,7 +1,7 @@
-"""What each key may do, decided in memory: docs/limits.md.
+"""The limits of each API key, enforced in memory: docs/limits.md.
 
-A limit is for all edges together. Each edge takes the part of it that is one of `edges`, so that no call is made for a
-request; what that costs in exactness stands in the document.
+A limit applies to all edges together. Each of the `edges` enforces an equal share, so that no request needs a remote
+call. docs/limits.md describes what this costs in accuracy.
 """
 
 import math
@@ -22,13 +22,13 @@ from tollgate_edge.rate_limits.errors import (
 )
 from tollgate_edge.rate_limits.gcra import Bucket
 
-# Keys whose buckets are kept. A bucket is full again after a minute without use, so that to forget it changes nothing
-# for a key that is not among the last so many.
+# The number of keys whose buckets are kept, most recently used first. A bucket refills within a minute, so dropping
+# an older one normally changes nothing.
 MAX_KEYS = 100_000
 
 
 class _KeyUsage:
-    """What one key has used here lately."""
+    """The buckets and requests in flight of one key."""
 
     __slots__ = ("in_flight", "requests", "tokens")
 
@@ -39,9 +39,9 @@ class _KeyUsage:
 
 
 class Permit:
-    """One request's way through the limits. A key without limits has one too; it does nothing."""
+    """The admission of one request. For a key without limits it has no effect."""
 
-    __slots__ = ("_has_left", "_limits", "_rate_limiter", "_taken_tokens", "_usage", "max_body_bytes")
+    __slots__ = ("_is_released", "_limits", "_rate_limiter", "_taken_tokens", "_usage", "max_body_bytes")
 
     def __init__(
         self, rate_limiter: "RateLimiter", limits: KeyLimits, usage: _KeyUsage | None, max_body_bytes: int
@@ -51,10 +51,10 @@ class Permit:
         self._limits = limits
         self._usage = usage
         self._taken_tokens = 0
-        self._has_left = False
+        self._is_released = False
 
     def reserve_tokens(self, estimate: int) -> None:
-        """Take the tokens that the request will probably use, before it is served.
+        """Take the tokens that the request is expected to use.
 
         Raises:
             ApiError: 429.
@@ -63,7 +63,7 @@ class Permit:
         if self._usage is None or limit is None:
             return
         share, now_s = self._rate_limiter.share(limit), self._rate_limiter.clock()
-        # What a full bucket would not hold is had from a full one.
+        # A request larger than the bucket needs a full bucket.
         estimate = min(estimate, int(max(1.0, share)))
         wait_s = self._usage.tokens.take(estimate, share, now_s)
         if wait_s:
@@ -71,7 +71,7 @@ class Permit:
         self._taken_tokens = estimate
 
     def settle_tokens(self, used: int) -> None:
-        """Replace the estimate by what was used. The difference may leave a debt, which later requests wait for."""
+        """Replace the estimate by the actual usage. The difference may leave a debt that delays later requests."""
         limit = self._limits.tokens_per_minute
         if self._usage is not None and limit is not None:
             self._usage.tokens.correct(used - self._taken_tokens, self._rate_limiter.share(limit))
@@ -84,13 +84,13 @@ class Permit:
         self.release()
 
     def release(self) -> None:
-        """The request has ended. Only the first call counts."""
-        if self._usage is not None and not self._has_left:
-            self._has_left = True
+        """Release the permit at the end of the request. Later calls have no effect."""
+        if self._usage is not None and not self._is_released:
+            self._is_released = True
             self._usage.in_flight -= 1
 
     def headers(self) -> Sequence[Header]:
-        """`x-ratelimit-*`, as OpenAI's: what is left is what this edge would still let through."""
+        """Return OpenAI's `x-ratelimit-*` headers. The remaining units are those of this edge."""
         usage = self._usage
         if usage is None:
             return ()
@@ -105,7 +105,7 @@ class Permit:
                 headers += [
                     (b"x-ratelimit-limit-" + name, b"%d" % limit),
                     (b"x-ratelimit-remaining-" + name, b"%d" % min(remaining, limit)),
-                    (b"x-ratelimit-reset-" + name, duration(bucket.reset_s(now_s))),
+                    (b"x-ratelimit-reset-" + name, format_duration(bucket.reset_s(now_s))),
                 ]
         return headers
 
@@ -120,29 +120,29 @@ class RateLimiter:
         edges: Callable[[], int] = lambda: 1,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Build it.
+        """Create the rate limiter.
 
         Args:
-            max_body_bytes: no key may send more.
-            defaults: of the deployment, for what a key's record leaves open.
-            trusted_proxies: whose X-Forwarded-For is believed.
-            edges: how many processes share the limits now.
-            clock: seconds that do not go back.
+            max_body_bytes: upper bound for every key.
+            defaults: the deployment's limits, for limits that a key does not set.
+            trusted_proxies: networks whose X-Forwarded-For is trusted.
+            edges: returns the number of processes that share the limits.
+            clock: a monotonic clock in seconds.
         """
         self.clock = clock
         self._max_body_bytes = max_body_bytes
         self._defaults = defaults
         self._trusted_proxies = trusted_proxies
         self._edges = edges
-        self._usages: OrderedDict[str, _KeyUsage] = OrderedDict()
+        self._usage_by_key: OrderedDict[str, _KeyUsage] = OrderedDict()
         self._effective: dict[KeyLimits, KeyLimits] = {}
 
     def share(self, limit: int) -> float:
-        """This edge's part of a limit."""
+        """Return this edge's share of a limit."""
         return limit / max(1, self._edges())
 
     def check(self, key: KeyRecord, scope: Scope) -> None:
-        """Whether the key may be used at all, and from there.
+        """Check that the key is not suspended and may be used from the client's address.
 
         Raises:
             ApiError: 403.
@@ -155,7 +155,7 @@ class RateLimiter:
                 raise address_not_allowed(address)
 
     def admit(self, key: KeyRecord, context: RequestContext) -> Permit:
-        """Let a request in; its permit must `leave` in the end.
+        """Admit a request. The caller must release the permit.
 
         Raises:
             ApiError: 403 or 429.
@@ -167,15 +167,15 @@ class RateLimiter:
             return Permit(self, limits, None, body_bytes)
         usage = self._key_usage(key.key_id)
         permit = Permit(self, limits, usage, body_bytes)
-        # A refusal tells them too.
+        # A rejection also carries the headers.
         context.extra_headers = permit.headers
-        self._admit(usage, limits)
+        self._take_slot(usage, limits)
         return permit
 
-    def _admit(self, usage: _KeyUsage, limits: KeyLimits) -> None:
-        most = limits.max_in_flight
-        if most is not None and usage.in_flight >= max(1, int(self.share(most))):
-            raise too_many_in_flight(most)
+    def _take_slot(self, usage: _KeyUsage, limits: KeyLimits) -> None:
+        max_in_flight = limits.max_in_flight
+        if max_in_flight is not None and usage.in_flight >= max(1, int(self.share(max_in_flight))):
+            raise too_many_in_flight(max_in_flight)
         limit = limits.requests_per_minute
         if limit is not None:
             wait_s = usage.requests.take(1, self.share(limit), self.clock())
@@ -198,27 +198,27 @@ class RateLimiter:
         return limits
 
     def _key_usage(self, key_id: str) -> _KeyUsage:
-        usage = self._usages.get(key_id)
+        usage = self._usage_by_key.get(key_id)
         if usage is None:
-            usage = self._usages[key_id] = _KeyUsage()
-            self._forget_oldest()
+            usage = self._usage_by_key[key_id] = _KeyUsage()
+            self._drop_oldest()
         else:
-            self._usages.move_to_end(key_id)
+            self._usage_by_key.move_to_end(key_id)
         return usage
 
-    def _forget_oldest(self) -> None:
-        if len(self._usages) > MAX_KEYS:
-            key_id, oldest = self._usages.popitem(last=False)
+    def _drop_oldest(self) -> None:
+        if len(self._usage_by_key) > MAX_KEYS:
+            key_id, oldest = self._usage_by_key.popitem(last=False)
             if oldest.in_flight:
-                self._usages[key_id] = oldest
+                self._usage_by_key[key_id] = oldest
 
 
 def _or(own: int | None, default: int | None) -> int | None:
     return default if own is None else own
 
 
-def duration(seconds: float) -> bytes:
-    """As OpenAI writes it, which is Go's way: `12ms`, `1s`, `6m0s`, `1.5s`."""
+def format_duration(seconds: float) -> bytes:
+    """Format a duration as OpenAI does, in Go's notation: `12ms`, `1s`, `6m0s`, `1.5s`."""
     ms = math.ceil(seconds * 1000)
     if ms < 1000:  # noqa: PLR2004 - milliseconds in a second
         return b"%dms" % ms

@@ -1,0 +1,1 @@
+"""The choice of a provider for each request: configuration, routes, retries and circuit breakers."""

@@ -1,7 +1,7 @@
-"""`gateway.yaml`: which providers there are, and which of them answers for a model. docs/routing.md explains it.
+"""The schema of `gateway.yaml`: the providers, and the targets of each model. docs/routing.md describes it.
 
-What can be told from the file alone is checked when it is read, with the line and the name of what is wrong; so are the
-environment variables and files that hold the providers' keys.
+The file is validated when it is read, including the environment variables and files that hold the providers' keys. Each
+problem is reported with its line and path.
 """
 
 import os
@@ -23,7 +23,7 @@ class ConfigModel(BaseModel):
 
 
 class KeyReference(ConfigModel):
-    """Where a provider's key is kept: never in this file."""
+    """The place of a provider's key, which is never in this file itself."""
 
     env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     file: Path | None = None
@@ -31,14 +31,14 @@ class KeyReference(ConfigModel):
     @model_validator(mode="after")
     def _is_one(self) -> Self:
         if (self.env is None) == (self.file is None):
-            raise ValueError("either env or file says where the key is")
+            raise ValueError("expected exactly one of env and file")
         return self
 
     def read(self) -> SecretStr:
-        """The key.
+        """Read the key.
 
         Raises:
-            ValueError: it is not there.
+            ValueError: the variable is not set or the file cannot be read.
         """
         if self.env is not None:
             value = os.environ.get(self.env, "")
@@ -77,7 +77,7 @@ class ModelConfig(ConfigModel):
 
 
 class RetryConfig(ConfigModel):
-    """`attempts` counts the first one too. Between two attempts at one target it waits, longer each time."""
+    """Retry settings. `attempts` includes the first one. The delay between attempts at one target doubles each time."""
 
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
     first_delay_s: Annotated[float, Field(gt=0, le=10)] = 0.2
@@ -98,14 +98,14 @@ class GatewayConfig(ConfigModel):
 
 
 def read_config(text: str, protocols: Mapping[str, Any]) -> GatewayConfig:
-    """Read and check a file's text.
+    """Parse and validate the text of a file.
 
     Args:
         text: YAML.
-        protocols: those that this edge speaks, by name.
+        protocols: the supported protocols, by name.
 
     Raises:
-        InvalidDocument: with everything that is wrong.
+        InvalidDocument: lists every problem.
     """
     document = Document(text)
     try:
@@ -119,16 +119,16 @@ def read_config(text: str, protocols: Mapping[str, Any]) -> GatewayConfig:
 
 
 def _explain(document: Document, location: tuple[int | str, ...], part: Mapping[str, Any]) -> Problem:
-    # A wrong member name is told at that member, which pydantic calls [key].
+    # For an invalid key of a mapping, pydantic appends "[key]" to the location.
     path = tuple(step for step in location if step != "[key]")
     message = str(part["msg"]).removeprefix("Value error, ")
     if part["type"] == "extra_forbidden":
-        message = "there is no such field"
+        message = "unknown field"
     elif part["type"] == "missing":
         message = "is missing"
     elif "keys" not in path and not isinstance(part.get("input"), dict | list | None):
-        # Of a key, not even what stands there by mistake is shown.
-        message = f"{message}, but it is {part['input']!r}"
+        # Values under `keys` are never shown: a key may have been pasted there by mistake.
+        message = f"{message}, but got {part['input']!r}"
     return document.problem(path, message)
 
 
@@ -136,15 +136,18 @@ ProblemAt = Callable[[At, str], Problem]
 
 
 def _cross_check(config: GatewayConfig, protocols: Mapping[str, Any], problem: ProblemAt) -> Iterable[Problem]:
-    """What one part says of another, and whether the keys are there."""
+    """Check references between parts of the file, and that the keys can be read."""
     if not config.providers:
-        yield problem(("providers",), "names no provider, so that nothing could be served")
+        yield problem(("providers",), "is empty; at least one provider is required")
     for name, provider in config.providers.items():
         if provider.protocol not in protocols:
             known = ", ".join(sorted(protocols))
-            yield problem(("providers", name, "protocol"), f"{provider.protocol!r} is none of: {known}")
+            yield problem(
+                ("providers", name, "protocol"),
+                f"{provider.protocol!r} is not a supported protocol; expected one of: {known}",
+            )
         elif provider.base_url is None and protocols[provider.protocol].base_url is None:
-            yield problem(("providers", name), f"needs a base_url: {provider.protocol} is spoken in many places")
+            yield problem(("providers", name), f"base_url is missing; protocol {provider.protocol} has no default")
         for index, reference in enumerate(provider.keys):
             try:
                 reference.read()
@@ -159,9 +162,9 @@ def _check_models(config: GatewayConfig, problem: ProblemAt) -> Iterable[Problem
     for name, model in config.models.items():
         for index, alias in enumerate(model.aliases):
             if alias in names:
-                yield problem(("models", name, "aliases", index), f"{alias!r} is another model's name or alias")
+                yield problem(("models", name, "aliases", index), f"{alias!r} is already a model's name or alias")
             names.add(alias)
         for index, target in enumerate(model.targets):
             if target.provider not in config.providers:
                 at = ("models", name, "targets", index, "provider")
-                yield problem(at, f"there is no provider {target.provider!r}; there are: {providers}")
+                yield problem(at, f"unknown provider {target.provider!r}; expected one of: {providers}")

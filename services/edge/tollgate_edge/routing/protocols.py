@@ -1,4 +1,4 @@
-"""The protocols that this edge speaks with providers, by the names that `gateway.yaml` has for them."""
+"""The provider protocols that the edge supports, by their names in `gateway.yaml`."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,8 @@
-"""One request's attempts: retries and fallback, before the first byte of an answer and only where they are safe.
+"""Retries and fallback for one request, before the first byte of the response and only where they are safe.
 
-Safe is what was surely not processed: nothing was sent, or the provider answered with an error. A time-out and a broken
-connection leave open whether the provider is at work, and at the operator's expense: they are the client's to repeat.
+A retry is safe if the request was certainly not processed: nothing was sent, or the provider responded with an error.
+After a timeout or a broken connection the provider may still be generating at the operator's expense, so the decision
+to retry is left to the client.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from tollgate_edge.routing.config import RetryConfig
 from tollgate_edge.routing.routes import Target, order_targets
 
 _OVERLOADED = 529
-# The provider could not serve the request now. It may a moment later.
+# The provider cannot serve the request now, but may a moment later.
 _BUSY = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
@@ -31,17 +32,17 @@ _BUSY = frozenset(
         _OVERLOADED,
     }
 )
-# It does not take the operator's key: another key or provider may serve, this one will not.
+# The provider rejects the operator's key. Another key or provider may serve the request.
 _KEY_REJECTED = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PAYMENT_REQUIRED, HTTPStatus.FORBIDDEN})
 _UNHEALTHY = _BUSY | _KEY_REJECTED
-# No `Retry-After` keeps a target out for longer.
-MAX_AVOIDED_S = 600.0
+# The upper bound on how long a `Retry-After` keeps a circuit open.
+MAX_RETRY_AFTER_S = 600.0
 
 ResultT = TypeVar("ResultT")
 
 
 class Attempts:
-    """Asks one target after another, as if they were one provider. For one request."""
+    """Sends one request to one target after another until one responds, like a single provider."""
 
     def __init__(
         self,
@@ -51,55 +52,55 @@ class Attempts:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Begin with none made.
+        """Create the attempts of one request.
 
         Args:
-            targets: one at least.
-            retries: how many attempts, and how long to wait between two at one target.
-            clock: seconds that do not go back.
-            sleep: waits so many of them.
+            targets: at least one.
+            retries: limits on attempts and delays.
+            clock: a monotonic clock in seconds.
+            sleep: waits for a number of seconds.
         """
         self._targets = order_targets(targets, clock())
         self._retries = retries
         self._clock = clock
         self._sleep = sleep
         self._failed: list[FailedAttempt] = []
-        # Those that may be tried again when all have been tried.
-        self._again: list[Target] = []
+        # Targets that may be retried after every target was tried.
+        self._retryable: list[Target] = []
         self._has_served = False
         self.count = 0
         self.target = self._targets[0]
 
     @property
     def failed(self) -> tuple[FailedAttempt, ...]:
-        """The attempts that did not serve, in order."""
+        """The failed attempts, in order."""
         return tuple(self._failed)
 
     @property
     def served_by(self) -> Target | None:
-        """Whose answer the client gets, or has got a part of; None if no attempt was answered."""
+        """The target whose response, or part of it, the client receives; None if no attempt succeeded."""
         return self.target if self._has_served else None
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
-        """A whole answer of the first target that gives one.
+        """Return the complete response of the first target that succeeds.
 
         Raises:
-            ProviderError: of the last attempt.
+            ProviderError: the error of the last attempt.
         """
-        answer = await self._try(lambda target: target.provider.complete(request.naming(target.model)))
+        response = await self._try(lambda target: target.provider.complete(request.with_model(target.model)))
         self.target.breaker.record_success()
-        return answer
+        return response
 
     @asynccontextmanager
     async def stream(self, request: ProviderRequest) -> AsyncIterator[ResponseChunks]:
-        """A streamed answer of the first target that begins one; there is no way back from it.
+        """Stream the response of the first target that starts one. There is no fallback after that.
 
         Raises:
             ProviderError: as `complete`, on entering.
         """
         async with AsyncExitStack() as stack:
             chunks = await self._try(
-                lambda target: stack.enter_async_context(target.provider.stream(request.naming(target.model)))
+                lambda target: stack.enter_async_context(target.provider.stream(request.with_model(target.model)))
             )
             try:
                 yield chunks
@@ -108,17 +109,17 @@ class Attempts:
                 raise
             self.target.breaker.record_success()
 
-    async def _try(self, ask: Callable[[Target], Awaitable[ResultT]]) -> ResultT:
-        began_s = self._clock()
+    async def _try(self, send: Callable[[Target], Awaitable[ResultT]]) -> ResultT:
+        first_started_s = self._clock()
         while True:
             self.count += 1
-            asked_s = self._clock()
+            started_s = self._clock()
             try:
-                result = await ask(self.target)
+                result = await send(self.target)
             except ProviderError as error:
-                self._note(error, asked_s)
+                self._record_failure(error, started_s)
                 wait_s = self._choose_next(error)
-                if wait_s is None or self._clock() + wait_s - began_s > self._retries.within_s:
+                if wait_s is None or self._clock() + wait_s - first_started_s > self._retries.within_s:
                     raise
             else:
                 self._has_served = True
@@ -126,13 +127,13 @@ class Attempts:
             if wait_s:
                 await self._sleep(wait_s)
 
-    def _note(self, error: ProviderError, asked_s: float) -> None:
+    def _record_failure(self, error: ProviderError, started_s: float) -> None:
         now_s = self._clock()
         self._failed.append(
             FailedAttempt(
                 target=self.target.name,
                 provider=self.target.connection.provider_name,
-                latency_ms=int((now_s - asked_s) * 1000),
+                latency_ms=int((now_s - started_s) * 1000),
                 status=error.upstream_status,
                 error_code=error.code,
             )
@@ -145,34 +146,34 @@ class Attempts:
         ):
             breaker.record_failure(now_s)
         else:
-            # It is well; it does not like this request.
+            # The provider is healthy and rejects this request.
             breaker.record_success()
         if error.retry_after_s is not None:
-            breaker.open_until(now_s + min(error.retry_after_s, MAX_AVOIDED_S))
+            breaker.open_until(now_s + min(error.retry_after_s, MAX_RETRY_AFTER_S))
 
     def _choose_next(self, error: ProviderError) -> float | None:
-        """Set the target of the next attempt and tell how long to wait for it; None if there is to be none."""
+        """Choose the target of the next attempt and return the delay in seconds; None if there is no next attempt."""
         is_unsent = not error.sent and error.upstream_status is None
         if self.count >= self._retries.attempts or not (is_unsent or error.upstream_status in _UNHEALTHY):
             return None
         if error.upstream_status not in _KEY_REJECTED:
-            self._again.append(self.target)
+            self._retryable.append(self.target)
         if self.count < len(self._targets):
             self.target = self._targets[self.count]
             return 0.0
-        if not self._again:
+        if not self._retryable:
             return None
         now_s = self._clock()
-        self.target = min(self._again, key=lambda target: target.breaker.remaining_open_s(now_s))
-        self._again.remove(self.target)
-        return self._pause_s(error, now_s)
+        self.target = min(self._retryable, key=lambda target: target.breaker.remaining_open_s(now_s))
+        self._retryable.remove(self.target)
+        return self._delay_s(error, now_s)
 
-    def _pause_s(self, error: ProviderError, now_s: float) -> float | None:
-        """Somewhere up to a bound that doubles; None if the provider asks for longer than a client should wait."""
-        asked_s = self.target.breaker.remaining_open_s(now_s) if error.retry_after_s is not None else 0.0
-        if asked_s > self._retries.longest_delay_s:
+    def _delay_s(self, error: ProviderError, now_s: float) -> float | None:
+        """Return a random delay below a doubling bound; None if the provider asks for more than `longest_delay_s`."""
+        requested_s = self.target.breaker.remaining_open_s(now_s) if error.retry_after_s is not None else 0.0
+        if requested_s > self._retries.longest_delay_s:
             return None
         repeats = self.count - len(self._targets)
         bound_s = min(self._retries.longest_delay_s, self._retries.first_delay_s * 2**repeats)
-        pause_s: float = asked_s + bound_s * random.uniform(0.5, 1)  # noqa: S311 - no secret
-        return pause_s
+        delay_s: float = requested_s + bound_s * random.uniform(0.5, 1)  # noqa: S311 - no secret
+        return delay_s

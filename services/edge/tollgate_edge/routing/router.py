@@ -1,8 +1,7 @@
-"""The routes as they are now: read from `gateway.yaml`, or made of the settings where there is none, and read again
-when the file changes.
+"""The current routes, loaded from `gateway.yaml` or from the settings, and reloaded when the file changes.
 
-Guarantee: a request keeps the routes that it began with; a file that is wrong changes nothing. A connection that no
-route names any more ends with its last request.
+Guarantee: a request keeps the routes that it started with, and an invalid file changes nothing. A connection that no
+route uses any more closes after its last request.
 """
 
 import asyncio
@@ -22,25 +21,25 @@ from tollgate_edge.routing.routes import CircuitBreakers, Connection, Routes, Ta
 
 log = logging.getLogger(__name__)
 
-# How often the file is looked at; mounted configuration changes without a signal.
+# The interval at which the file is checked. Mounted configuration changes without a signal.
 WATCH_PERIOD_S = 1.0
 
 
 class ProviderFactory(Protocol):
-    """Makes a provider of a protocol."""
+    """Creates a provider client for a protocol."""
 
     def __call__(self, base_url: str, api_key: str, timeouts: Timeouts) -> Provider: ...
 
 
 class ProtocolSpec(NamedTuple):
-    """`base_url` is where it is spoken unless the provider says otherwise; None if it must say."""
+    """A protocol: how to create a provider, and the default URL; None if each provider must set one."""
 
     create_provider: ProviderFactory
     base_url: str | None
 
 
 class ProviderSource(NamedTuple):
-    """What a provider is made of: its name in the routes, and where and how it is reached."""
+    """The configuration of a provider: its name in the routes, URL, keys and timeouts."""
 
     name: str
     protocol: str
@@ -50,6 +49,8 @@ class ProviderSource(NamedTuple):
 
 
 class RouteSource(NamedTuple):
+    """The configuration that routes are built from."""
+
     config: GatewayConfig
     providers: tuple[ProviderSource, ...]
 
@@ -61,49 +62,47 @@ class Router:
     def __init__(
         self, protocols: Mapping[str, ProtocolSpec], read: Callable[[], RouteSource], file: Path | None = None
     ) -> None:
-        """Read the routes for the first time.
+        """Load the routes for the first time.
 
         Args:
-            protocols: those that this edge speaks, by name.
-            read: gives what the routes are made of.
-            file: where that stands, if it is to be watched.
+            protocols: the supported protocols, by name.
+            read: returns the configuration.
+            file: the file to watch for changes, if any.
 
         Raises:
-            InvalidDocument, OSError: they cannot be read.
+            InvalidDocument, OSError: the configuration is invalid or cannot be read.
         """
         self._protocols = protocols
         self._read = read
         self._file = file
         self._version = _version_of(file)
         self._breakers = CircuitBreakers()
-        # By all that they are made of.
+        # Keyed by everything that a connection depends on.
         self._connections: dict[tuple[object, ...], Connection] = {}
         self._reload_now = asyncio.Event()
         self.routes = self._build(read())
 
     def reload_soon(self) -> None:
-        """Have the file read again, changed or not: its keys may have changed."""
+        """Request a reload even if the file is unchanged, because the keys that it refers to may have changed."""
         self._reload_now.set()
 
     def reload(self) -> bool:
-        """Read the file again. False if it is wrong: then everything stays as it is, and the log tells why."""
+        """Reload the file. If it is invalid, keep the current routes, log the problems and return False."""
         self._version = _version_of(self._file)
         try:
             self.routes = self._build(self._read())
         except InvalidDocument as error:
             for problem in error.problems:
-                log.error("%s is wrong and changes nothing: %s", self._file, problem)  # noqa: TRY400 - it tells all
+                log.error("invalid %s, keeping the current routes: %s", self._file, problem)  # noqa: TRY400 - the problem is enough
             return False
         except OSError as error:
-            log.error("%s cannot be read and changes nothing: %s", self._file, error.strerror)  # noqa: TRY400 - see above
+            log.error("cannot read %s, keeping the current routes: %s", self._file, error.strerror)  # noqa: TRY400 - as above
             return False
-        log.info(
-            "the routes are read again: %d providers, %d models", len(self.routes.connections), len(self.routes.targets)
-        )
+        log.info("reloaded routes: %d providers, %d models", len(self.routes.connections), len(self.routes.targets))
         return True
 
     async def watch(self) -> None:
-        """Worker: reload when asked to, or when the file is another than it was."""
+        """Worker: reload on request, or when the file changes."""
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(WATCH_PERIOD_S if self._file is not None else None):
@@ -117,10 +116,12 @@ class Router:
             await connection.provider.aclose()
 
     def _build(self, source: RouteSource) -> Routes:
-        config, known = source.config, self._connections
+        config, existing = source.config, self._connections
         self._connections = {}
         connections = {
-            provider.name: [self._connect(provider, number, key, known) for number, key in enumerate(provider.keys, 1)]
+            provider.name: [
+                self._connect(provider, number, key, existing) for number, key in enumerate(provider.keys, 1)
+            ]
             for provider in source.providers
         }
         targets: dict[str, Sequence[Target]] = {}
@@ -146,13 +147,13 @@ class Router:
         source: ProviderSource,
         number: int,
         key: SecretStr,
-        known: Mapping[tuple[object, ...], Connection],
+        existing: Mapping[tuple[object, ...], Connection],
     ) -> Connection:
         protocol = self._protocols[source.protocol]
         base_url = source.base_url or protocol.base_url
-        assert base_url is not None, "it has been checked"
+        assert base_url is not None, "validated by read_config"
         identity = (source.name, number, source.protocol, base_url, key.get_secret_value(), source.timeouts)
-        connection = known.get(identity)
+        connection = existing.get(identity)
         if connection is None:
             provider = protocol.create_provider(base_url, key.get_secret_value(), source.timeouts)
             connection = Connection(source.name, number, provider)
@@ -160,12 +161,12 @@ class Router:
         return connection
 
 
-def read_file(file: Path, protocols: Mapping[str, ProtocolSpec]) -> RouteSource:
-    """What the routes are made of, from a file.
+def read_route_file(file: Path, protocols: Mapping[str, ProtocolSpec]) -> RouteSource:
+    """Read the configuration of the routes from a file.
 
     Raises:
-        InvalidDocument: it is wrong, or a key that it names is not there.
-        OSError: it cannot be read.
+        InvalidDocument: the file is invalid, or a key that it refers to is missing.
+        OSError: the file cannot be read.
     """
     config = read_config(file.read_text(), protocols)
     providers = tuple(
@@ -182,7 +183,7 @@ def read_file(file: Path, protocols: Mapping[str, ProtocolSpec]) -> RouteSource:
 
 
 def _version_of(file: Path | None) -> _Version:
-    """Tells a file from what it was: a mounted one is another file behind the same name."""
+    """Return a value that changes when the file does. A mounted file is replaced by another one of the same name."""
     if file is None:
         return None
     try:

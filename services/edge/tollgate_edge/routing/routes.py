@@ -1,4 +1,4 @@
-"""Which targets may answer for a model, and in which order a request tries them."""
+"""The targets of each model, and the order in which a request tries them."""
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from tollgate_edge.routing.config import CircuitBreakerConfig, RetryConfig
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A provider with one of the operator's keys there. `number` tells the keys apart, 1 is the first."""
+    """A provider with one of the operator's keys. `number` identifies the key, starting at 1."""
 
     provider_name: str
     number: int
@@ -24,7 +24,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A model at a connection. `model` is the provider's name for it."""
+    """A model at a connection. `model` is the provider's name of the model."""
 
     connection: Connection
     model: str
@@ -39,44 +39,44 @@ class Target:
 
 
 class CircuitBreakers:
-    """One for each target, which outlives a change of the routes."""
+    """The circuit breakers of all targets. They survive a reload of the routes."""
 
     def __init__(self) -> None:
         self._known: dict[str, CircuitBreaker] = {}
 
-    def of(self, target_name: str, settings: CircuitBreakerConfig) -> CircuitBreaker:
+    def for_target(self, target_name: str, settings: CircuitBreakerConfig) -> CircuitBreaker:
         key = f"{target_name} {settings.failures} {settings.open_s}"
         return self._known.setdefault(key, CircuitBreaker(settings.failures, settings.open_s))
 
     def __iter__(self) -> Iterator[tuple[str, CircuitBreaker]]:
-        """The targets' names and their breakers; twice where a change of the settings gave a target another."""
+        """Yield the targets' names and breakers. A target whose breaker settings changed occurs more than once."""
         return ((key.rsplit(" ", 2)[0], breaker) for key, breaker in self._known.items())
 
 
 @dataclass(frozen=True)
 class Routes:
-    """A moment's routing: all of it is replaced at once."""
+    """An immutable set of routes. A reload replaces it as a whole."""
 
     connections: Mapping[str, Sequence[Connection]]
-    # By the name that prices and usage have; a model that is not here goes to the catalogue's provider.
+    # Keyed by the name of the model in the catalog. A model without an entry goes to its provider in the catalog.
     targets: Mapping[str, Sequence[Target]]
     aliases: Mapping[str, str]
     retries: RetryConfig
     breaker: CircuitBreakerConfig
     breakers: CircuitBreakers
-    # What has been found, as long as these routes hold: every request asks.
+    # Caches the results of `find`.
     _found: dict[tuple[str, str, Operation | None], Sequence[Target]] = field(default_factory=dict, repr=False)
 
     def canonical(self, name: str) -> str:
-        """The model's own name, by that or an alias."""
+        """Return the name of the model in the catalog, given that name or an alias."""
         return self.aliases.get(name, name)
 
     def find(self, model: str, provider_name: str, operation: Operation | None = None) -> Sequence[Target]:
-        """The targets of a model that can do `operation`; empty if there are none.
+        """Return the targets of a model that support `operation`, possibly none.
 
         Args:
-            model: its own name.
-            provider_name: who has it, by the catalogue.
+            model: the name in the catalog.
+            provider_name: the provider in the catalog.
             operation: None for any.
         """
         found = self._found.get((model, provider_name, operation))
@@ -99,25 +99,25 @@ def build_targets(
     weight: int = 1,
     priority: int = 0,
 ) -> list[Target]:
-    """One for each key of a provider: each has its own limits there, and they share the weight."""
+    """Create a target for each key of a provider. Keys have separate limits at the provider and share the weight."""
     targets = []
     for connection in connections:
         name = f"{connection.name}/{model}"
-        own_breaker = breakers.of(name, breaker)
+        own_breaker = breakers.for_target(name, breaker)
         targets.append(Target(connection, model, weight / len(connections), priority, own_breaker, name))
     return targets
 
 
 def order_targets(targets: Iterable[Target], now_s: float) -> list[Target]:
-    """Those that are not avoided first, by priority; among equals by chance, as often as their weights say."""
+    """Order targets by open time of their breaker, then priority, then randomly in proportion to their weights."""
     if not isinstance(targets, list):
         targets = list(targets)
     if len(targets) == 1:
         return targets
 
-    def place(target: Target) -> tuple[float, int, float]:
-        # Of exponential variables with these rates, each is the smallest with a probability in proportion to its rate.
+    def rank(target: Target) -> tuple[float, int, float]:
+        # An exponential variable is the smallest of several with a probability proportional to its rate.
         chance = random.expovariate(target.weight)
         return target.breaker.remaining_open_s(now_s), target.priority, chance
 
-    return sorted(targets, key=place)
+    return sorted(targets, key=rank)

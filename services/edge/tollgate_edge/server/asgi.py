@@ -1,5 +1,7 @@
-"""The edge as one ASGI application: calls of models are dispatched in front of FastAPI, which would cost more than the
-rest of the request."""
+"""The edge as one ASGI application.
+
+Model requests are dispatched before FastAPI, whose overhead would exceed the rest of the request.
+"""
 
 import time
 
@@ -24,7 +26,7 @@ class EdgeApp:
         elif scope["method"] == "OPTIONS" and is_open(scope["path"]):
             await answer_preflight(scope, send)
         elif scope["path"] not in ENDPOINTS:
-            await self._api(scope, receive, _with_own_headers(scope["path"], send))
+            await self._api(scope, receive, _with_edge_headers(scope["path"], send))
         elif scope["method"] == "POST":
             await self._calls(scope, receive, send)
         else:
@@ -33,8 +35,8 @@ class EdgeApp:
             await context.fail(wrong_method(scope["method"], context.path, "POST"))
 
 
-def _with_own_headers(path: str, send: Send) -> Send:
-    """Give an answer of FastAPI's the headers that every answer of the edge has."""
+def _with_edge_headers(path: str, send: Send) -> Send:
+    """Add the headers that every response of the edge has to a response of FastAPI."""
     started = time.perf_counter()
     shared = ANY_PAGE if is_open(path) else ()
 

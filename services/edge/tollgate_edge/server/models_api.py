@@ -1,4 +1,4 @@
-"""What is not hot: the models, health, and errors in OpenAI's shape for every path that does not exist."""
+"""The endpoints off the hot path: model listings, health and metrics, and errors for unknown paths."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -21,7 +21,7 @@ from tollgate_edge.pricing.catalog import Catalog, Tariff
 from tollgate_edge.rate_limits.limiter import RateLimiter
 from tollgate_edge.routing.router import Router
 
-# What a price of its own shows that a model can.
+# The capability that each separately priced class implies.
 _CAPABILITIES = {
     "output": "text",
     "cached_input": "prompt_caching",
@@ -36,7 +36,9 @@ _CAPABILITIES = {
 }
 
 
-class Offer(NamedTuple):
+class ModelOffer(NamedTuple):
+    """A model that the caller may use, and its tariff."""
+
     model: ModelRecord
     tariff: Tariff
 
@@ -50,56 +52,56 @@ def create_api(
     ready: Callable[[], str | None],
     metrics: CollectorRegistry,
 ) -> FastAPI:
-    """The application behind the hot endpoint.
+    """Build the FastAPI application.
 
     Args:
-        keys: who may ask.
-        catalog: what there is.
-        router: which targets answer for a model.
-        rate_limiter: what each key may do.
-        ready: None when the edge can serve, otherwise what it waits for.
-        metrics: what it tells operators.
+        keys: API keys, for authentication.
+        catalog: models and prices.
+        router: decides which models have a target.
+        rate_limiter: checks whether a key may be used.
+        ready: returns None if the edge can serve, otherwise the reason that it cannot.
+        metrics: registry that `/metrics` exposes.
     """
     app = create_app("Tollgate edge", ready=ready, metrics=metrics)
     app.add_exception_handler(ApiError, _render_error)
     app.add_exception_handler(HTTPException, _render_http_exception)
 
-    def offered(request: Request) -> dict[str, Offer]:
-        """The models that the caller's key may call now."""
+    def available_models(request: Request) -> dict[str, ModelOffer]:
+        """Return the models that the caller's key may call now."""
         now = utc_now()
         key = authenticate(keys, credentials(dict(request.headers.raw)), now)
         rate_limiter.check(key, request.scope)
         return {
-            name: Offer(model, tariff)
+            name: ModelOffer(model, tariff)
             for name, model in sorted(catalog.models.items())
             if not model.quarantined
             and _may_call(key, name)
-            and (tariff := catalog.tariff(model, key.plan, now, uses=())) is not None
+            and (tariff := catalog.tariff(model, key.plan, now, required_classes=())) is not None
             and router.routes.find(name, model.provider)
         }
 
     @app.get("/v1/models/", include_in_schema=False)
     @app.get("/v1/models")
     async def list_models(request: Request) -> dict[str, Any]:
-        offers = offered(request)
-        if not _is_anthropics(request):
-            return {"object": "list", "data": [_listing(offer) for offer in offers.values()]}
+        offers = available_models(request)
+        if not _is_anthropic_client(request):
+            return {"object": "list", "data": [_openai_listing(offer) for offer in offers.values()]}
         names = list(offers)
         page = {"has_more": False, "first_id": names[0] if names else None, "last_id": names[-1] if names else None}
-        return {"data": [_anthropics_listing(offer) for offer in offers.values()], **page}
+        return {"data": [_anthropic_listing(offer) for offer in offers.values()], **page}
 
     @app.get("/v1/models/{name:path}")
     async def show_model(request: Request, name: str) -> dict[str, Any]:
-        offer = offered(request).get(router.routes.canonical(name))
+        offer = available_models(request).get(router.routes.canonical(name))
         if offer is None:
             raise unknown_model(name)
-        return _anthropics_listing(offer) if _is_anthropics(request) else _listing(offer)
+        return _anthropic_listing(offer) if _is_anthropic_client(request) else _openai_listing(offer)
 
     return app
 
 
-def _is_anthropics(request: Request) -> bool:
-    """Whether Anthropic's SDK asks, on a path that both APIs have."""
+def _is_anthropic_client(request: Request) -> bool:
+    """Whether an Anthropic SDK sent the request: OpenAI's API has the same path."""
     return "anthropic-version" in request.headers
 
 
@@ -107,11 +109,14 @@ def _may_call(key: KeyRecord, model: str) -> bool:
     return key.models is None or model in key.models
 
 
-def _listing(offer: Offer) -> dict[str, Any]:
-    """OpenAI's shape, and what one must know to choose: how long prompts and answers can be, what is priced apart or
-    known to work, and the prices on the caller's plan, in nano-units for a million tokens or units."""
+def _openai_listing(offer: ModelOffer) -> dict[str, Any]:
+    """Build a listing in OpenAI's format, with limits, capabilities and prices added.
+
+    The prices are those of the caller's plan, in nano-units per million tokens or units.
+    """
     model = offer.model
-    own = [name for name in CLASSES if getattr(offer.tariff.price.prices, name) is not None]
+    prices = offer.tariff.price.prices
+    priced = [_CAPABILITIES[name] for name in _CAPABILITIES if getattr(prices, name) is not None]
     return {
         "id": model.model,
         "object": "model",
@@ -119,13 +124,13 @@ def _listing(offer: Offer) -> dict[str, Any]:
         "owned_by": model.provider,
         "context_length": model.context_tokens,
         "max_output_tokens": model.max_output_tokens,
-        "capabilities": sorted({_CAPABILITIES[name] for name in own if name in _CAPABILITIES} | {*model.capabilities}),
+        "capabilities": sorted({*priced, *model.capabilities}),
         "pricing": _pricing(offer.tariff),
     }
 
 
-def _anthropics_listing(offer: Offer) -> dict[str, Any]:
-    """Docs.anthropic.com/en/api/models-list, and the prices."""
+def _anthropic_listing(offer: ModelOffer) -> dict[str, Any]:
+    """Build a listing in Anthropic's format (docs.anthropic.com/en/api/models-list), with prices added."""
     model = offer.model
     return {
         "type": "model",
@@ -150,15 +155,17 @@ def _pricing(tariff: Tariff) -> dict[str, Any]:
 
 
 def _listed_prices(prices: Prices, multiplier_bps: int) -> dict[str, int]:
-    own = {name: price for name in CLASSES if (price := getattr(prices, name)) is not None}
-    own["request"] = prices.request_nano
-    return {f"{name}_nano": divide_half_up(price * multiplier_bps, BASIS_POINTS) for name, price in own.items()}
+    prices_by_class = {name: price for name in CLASSES if (price := getattr(prices, name)) is not None}
+    prices_by_class["request"] = prices.request_nano
+    return {
+        f"{name}_nano": divide_half_up(price * multiplier_bps, BASIS_POINTS) for name, price in prices_by_class.items()
+    }
 
 
 async def _render_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     headers = {name.decode(): value.decode() for name, value in error.headers}
-    body = error_body(error) if _is_anthropics(request) else error.body()
+    body = error_body(error) if _is_anthropic_client(request) else error.body()
     return Response(body, error.status, headers, "application/json")
 
 

@@ -1,0 +1,1 @@
+"""Parsers of streamed responses, which forward events and collect what is metered."""

@@ -1,7 +1,7 @@
-"""A provider's stream of server-sent events: cut into whole events, searched for what is metered, handed on.
+"""The parser of streamed chat completions: it splits the stream into events, collects the usage and returns the rest.
 
-Most chunks are not parsed: a search tells whether one holds more than text. What is handed on does not
-depend on how the network cut the stream.
+Most chunks are not parsed: a regular expression detects whether a chunk contains more than text. The output does not
+depend on how the network split the stream.
 """
 
 import re
@@ -12,13 +12,21 @@ from tollgate_common.rating import TokenCounts
 from tollgate_edge.http.errors import ProviderFailed
 from tollgate_edge.http.request_context import EVENT_STREAM
 from tollgate_edge.streaming.delivered_text import DeliveredText
+from tollgate_edge.streaming.errors import (
+    EVENT_TOO_LARGE,
+    INCOMPLETE_RESPONSE,
+    NOT_AN_EVENT_STREAM,
+    NOT_JSON,
+    PROVIDER_STREAM_ERROR,
+)
 from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data, has_sse_field
-from tollgate_edge.usage.parsers import is_present, parse_chat_usage
+from tollgate_edge.usage.merging import merge_chat_usage
+from tollgate_edge.usage.parsers import is_present
 
 DONE_EVENT = b"data: [DONE]\n\n"
 CUT_OFF_REASON = "length"
-# A raw quote cannot stand inside a JSON string, so this does not match in the middle of a text.
-_TELLING = re.compile(rb'"(?:finish_reason": ?"|usage": ?\{|error")')
+# An unescaped quote cannot occur inside a JSON string, so this never matches inside a text.
+_METERED = re.compile(rb'"(?:finish_reason": ?"|usage": ?\{|error")')
 _NO_USAGE = (b',"usage":null', b', "usage": null')
 
 
@@ -39,16 +47,16 @@ _decoder = msgspec.json.Decoder(_Chunk)
 
 
 class ChatStream:
-    """An `ResponseStream` of chat completions; the provider's [DONE] is what it withholds."""
+    """A `ResponseStream` of chat completions. It withholds the provider's `[DONE]`."""
 
     last_event = DONE_EVENT
     content_type: bytes | None = EVENT_STREAM
 
     def __init__(self, *, strips_usage: bool) -> None:
-        """Begin a stream.
+        """Start a stream.
 
         Args:
-            strips_usage: leave out the usage, for a client that did not ask for it.
+            strips_usage: remove the usage, because the client did not ask for it.
         """
         self.done = False
         self.failure: ProviderFailed | None = None
@@ -60,7 +68,7 @@ class ChatStream:
         self._delivered = DeliveredText()
         self._strips_usage = strips_usage
         self._buffer = EventBuffer()
-        # The first event is parsed in any case: it names the model that answers.
+        # The first event is always parsed, because it names the model.
         self._is_first = True
 
     @property
@@ -72,22 +80,22 @@ class ChatStream:
             return b""
         block = self._whole_events(chunk)
         if self._is_plain(block) and not self._is_first:
-            handed_on = self._without_null_usage(block)
+            forwarded = self._without_null_usage(block)
         else:
-            handed_on = b"".join(self._examine(event) for event in block.split(BLANK_LINE)[:-1])
+            forwarded = b"".join(self._process(event) for event in block.split(BLANK_LINE)[:-1])
         self._is_first = self._is_first and not block
-        if handed_on:
-            self._delivered.add(handed_on)
-        return handed_on
+        if forwarded:
+            self._delivered.add(forwarded)
+        return forwarded
 
     def finish(self) -> bytes:
-        # Some providers leave out the last blank line, or [DONE]; a finish reason tells that an answer is complete.
-        handed_on = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
+        # Some providers omit the last blank line or [DONE]. A finish reason then marks the response as complete.
+        forwarded = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over and self.finish_reason:
             self.done = True
         if not self.is_over:
-            self.failure = ProviderFailed(502, "The provider ended its answer before it was complete.")
-        return handed_on
+            self.failure = ProviderFailed(502, INCOMPLETE_RESPONSE)
+        return forwarded
 
     def truncation_event(self, choices: int) -> bytes:
         chunk = {
@@ -106,43 +114,43 @@ class ChatStream:
         try:
             return self._buffer.feed(chunk)
         except EventTooLarge:
-            return self._fail("The provider sent an event without an end.")
+            return self._fail(EVENT_TOO_LARGE)
 
     @staticmethod
     def _is_plain(block: bytes) -> bool:
-        """Whether every event is the JSON of a chunk that holds text at most."""
-        return block.count(BLANK_LINE) == block.count(b"}\n\n") and _TELLING.search(block) is None
+        """Whether every event is a JSON chunk that contains only text."""
+        return block.count(BLANK_LINE) == block.count(b"}\n\n") and _METERED.search(block) is None
 
-    def _examine(self, event: bytes) -> bytes:
-        """One event, perhaps changed or left out."""
+    def _process(self, event: bytes) -> bytes:
+        """Parse one event; return it unchanged, changed or not at all."""
         data = event_data(event)
         if self.is_over:
             return b""
         if not data and not has_sse_field(event):
-            return self._fail("The provider sent what is no stream of events.")
+            return self._fail(NOT_AN_EVENT_STREAM)
         if data == b"[DONE]":
             self.done = True
             return b""
         try:
             chunk = _decoder.decode(data or b"{}")
         except msgspec.ValidationError:
-            # JSON, but of another kind than is known: the client may know it.
+            # JSON of an unknown shape, which the client may know.
             chunk = _Chunk()
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._fail("The provider sent a chunk that is not JSON.")
+            return self._fail(NOT_JSON)
         if is_present(chunk.error):
-            return self._fail("The provider had an error while it answered.")
-        self._note(chunk)
+            return self._fail(PROVIDER_STREAM_ERROR)
+        self._record(chunk)
         return self._without_usage(event, data, chunk)
 
-    def _note(self, chunk: _Chunk) -> None:
+    def _record(self, chunk: _Chunk) -> None:
         self.served_model = chunk.model or self.served_model
         self._id = chunk.id or self._id
         self._created = chunk.created or self._created
         for choice in chunk.choices or ():
             self.finish_reason = choice.finish_reason or self.finish_reason
         if is_present(chunk.usage):
-            self.tokens = parse_chat_usage(chunk.usage)
+            self.tokens = merge_chat_usage(self.tokens, chunk.usage)
 
     def _without_usage(self, event: bytes, data: bytes, chunk: _Chunk) -> bytes:
         if not self._strips_usage or not is_present(chunk.usage):

@@ -1,13 +1,13 @@
-"""What a client has been handed of an answer, kept to count its tokens if the provider does not tell them.
+"""The text that was forwarded to a client, kept to count its tokens if the provider reports no usage.
 
-It lives as long as its request, in memory alone.
+It is kept only in memory, and only as long as the request lasts.
 """
 
 import msgspec
 
 from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_text
 
-# Chunks are kept as they came, because most are never counted, until they take this much; then only their text is.
+# Chunks are kept unparsed up to this size, because most are never counted. Beyond it, only their text is kept.
 _RAW_BYTES = 64 << 10
 
 
@@ -21,7 +21,7 @@ class _Call(msgspec.Struct):
 
 
 class _Text(msgspec.Struct):
-    """A stream's `delta` or a whole answer's `message`."""
+    """The `delta` of a stream or the `message` of a complete response."""
 
     content: str | None = None
     refusal: str | None = None
@@ -41,20 +41,20 @@ class _Choice(msgspec.Struct):
     delta: _Text | None = None
     message: _Text | None = None
     text: str | None = None
-    """Of a completion that is no chat."""
+    """The text of a legacy completion."""
 
     def parts(self) -> list[str]:
         if self.text:
             return [self.text]
-        told = self.delta or self.message
-        return told.parts() if told is not None else []
+        text = self.delta or self.message
+        return text.parts() if text is not None else []
 
 
-class _Answer(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     choices: list[_Choice] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Answer)
+_decoder = msgspec.json.Decoder(_ResponseBody)
 
 
 class DeliveredText:
@@ -64,14 +64,14 @@ class DeliveredText:
         self._texts: dict[int, list[str]] = {}
 
     def add(self, events: bytes) -> None:
-        """Take events of a stream, whole ones."""
+        """Add complete events of a stream."""
         self._raw.append(events)
         self._raw_bytes += len(events)
         if self._raw_bytes > _RAW_BYTES:
             self._extract()
 
     def count_tokens(self) -> int:
-        """Tokens of everything taken so far, each choice counted as one text."""
+        """Count the tokens of all added events. Each choice is counted as one text."""
         self._extract()
         return sum(count_text("".join(texts)) for texts in self._texts.values())
 
@@ -87,7 +87,7 @@ class DeliveredText:
 
 
 def count_response(body: bytes) -> int:
-    """Tokens of the texts of a whole answer."""
+    """Count the tokens of the texts of a complete response."""
     return sum(count_text("".join(choice.parts())) for choice in _choices(body))
 
 
@@ -95,5 +95,5 @@ def _choices(data: bytes) -> list[_Choice]:
     try:
         return _decoder.decode(data).choices or []
     except UNCOUNTABLE:
-        # Not a chunk with choices, such as a comment in between: it holds no text.
+        # Not a chunk with choices, for example a comment: it contains no text.
         return []

@@ -1,7 +1,7 @@
-"""Server-sent events out of bytes that the network cut anywhere: html.spec.whatwg.org, "Server-sent events"."""
+"""A parser of server-sent events (html.spec.whatwg.org, "Server-sent events") for chunks that are cut anywhere."""
 
 BLANK_LINE = b"\n\n"
-# Base64 images come as one event; what is larger than this is no event.
+# A base64 image is one event. Anything larger than this is not an event.
 MAX_EVENT_BYTES = 32 << 20
 _ENDS = (b"\n\n", b"\n\r\n")
 _MAX_END = 3
@@ -13,7 +13,7 @@ class EventTooLarge(Exception):  # noqa: N818 - says what happened
 
 
 class EventBuffer:
-    """Keeps what is no whole event yet. Its cost is that of the bytes, however large an event is."""
+    """Buffers chunks until they complete an event. The cost is linear in the bytes, even for large events."""
 
     __slots__ = ("_parts", "_size", "_tail")
 
@@ -27,10 +27,10 @@ class EventBuffer:
         return any(part.strip() for part in self._parts)
 
     def feed(self, chunk: bytes) -> bytes:
-        """Take the next bytes; return the whole events that they complete, each with its blank line.
+        """Add a chunk and return the events that it completes, each with its blank line.
 
         Raises:
-            EventTooLarge: there is no end to it.
+            EventTooLarge: the event has more than `MAX_EVENT_BYTES`.
         """
         if not self._parts and chunk.endswith(BLANK_LINE):
             return chunk
@@ -54,19 +54,19 @@ class EventBuffer:
 
 
 def event_data(event: bytes) -> bytes:
-    """The data of an event, without its field name; empty for a comment."""
+    """Return the data of an event without the field name; empty for a comment."""
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:].strip()
     return b"\n".join(line.removeprefix(b"data:").strip() for line in event.split(b"\n") if line.startswith(b"data:"))
 
 
 def has_sse_field(event: bytes) -> bool:
-    """Whether it has a line of the format at all, were it a comment: a page of HTML has none."""
+    """Whether any line is a field or a comment of the format. An HTML page has none."""
     return any(line.startswith(_FIELDS) for line in event.split(b"\n"))
 
 
 def event_name(event: bytes) -> bytes:
-    """What its `event:` line says, empty without one."""
+    """Return the value of the `event:` line; empty if there is none."""
     if not event.startswith(b"event:"):
         return next((line[6:].strip() for line in event.split(b"\n") if line.startswith(b"event:")), b"")
     return event[6 : event.find(b"\n")].strip()

@@ -1,6 +1,7 @@
-"""Streams whose events name their kind, as those of OpenAI's Responses, images and audio and Anthropic's Messages do.
+"""Streams whose events have a type: OpenAI's Responses, images and audio, and Anthropic's Messages.
 
-Events that hold text alone are told by their `event:` line and not parsed. The one that ends the answer is withheld.
+Events that contain only text are recognized by their `event:` line and not parsed. The event that ends the response is
+withheld.
 """
 
 from abc import ABC, abstractmethod
@@ -11,6 +12,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.http.errors import ProviderFailed
 from tollgate_edge.http.request_context import EVENT_STREAM
+from tollgate_edge.streaming.errors import EVENT_TOO_LARGE, INCOMPLETE_RESPONSE, NOT_AN_EVENT_STREAM, NOT_JSON
 from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data, event_name, has_sse_field
 from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_text
 
@@ -24,11 +26,11 @@ _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class TypedEventStream(ABC):
-    """An `ResponseStream`, but for what the kinds of events of one protocol mean."""
+    """A base of `ResponseStream`s. A subclass defines what the event types of its API mean."""
 
     content_type: bytes | None = EVENT_STREAM
     text_events: ClassVar[frozenset[bytes]]
-    """Kinds that hold text alone."""
+    """Types of events that contain only text."""
 
     def __init__(self) -> None:
         self.done = False
@@ -45,12 +47,12 @@ class TypedEventStream(ABC):
         return self.done or self.failure is not None
 
     @abstractmethod
-    def handle_event(self, kind: str, data: bytes) -> bool:
-        """Take an event that is not plain; true if it is the one that ends the answer."""
+    def handle_event(self, event_type: str, data: bytes) -> bool:
+        """Process an event that is not a text event; return whether it ends the response."""
 
     @abstractmethod
     def delta_text(self, event: dict[str, Any]) -> str:
-        """The text that a plain event holds."""
+        """Return the text of a text event."""
 
     def feed(self, chunk: bytes) -> bytes:
         if self.is_over:
@@ -58,21 +60,21 @@ class TypedEventStream(ABC):
         try:
             block = self._buffer.feed(chunk)
         except EventTooLarge:
-            self.fail("The provider sent an event without an end.")
+            self.fail(EVENT_TOO_LARGE)
             return b""
-        return b"".join(map(self._examine, block.split(BLANK_LINE)[:-1]))
+        return b"".join(map(self._process, block.split(BLANK_LINE)[:-1]))
 
     def finish(self) -> bytes:
-        handed_on = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
+        forwarded = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over:
-            self.fail("The provider ended its answer before it was complete.")
-        return handed_on
+            self.fail(INCOMPLETE_RESPONSE)
+        return forwarded
 
     def delivered_tokens(self) -> int:
         return count_text("".join(map(self._text, self._texts)))
 
     def _text(self, data: bytes) -> str:
-        # It was handed on unread.
+        # The event was forwarded unparsed.
         try:
             return self.delta_text(_object_decoder.decode(data))
         except UNCOUNTABLE:
@@ -81,39 +83,39 @@ class TypedEventStream(ABC):
     def fail(self, message: str) -> None:
         self.failure = ProviderFailed(502, message)
 
-    def _examine(self, event: bytes) -> bytes:
-        """One event, or nothing if it is withheld."""
+    def _process(self, event: bytes) -> bytes:
+        """Process one event; return it, or nothing if it is withheld."""
         if self.is_over:
             return b""
         data = event_data(event)
         if not data:
-            return self._without_data(event)
+            return self._handle_no_data(event)
         name = event_name(event)
         if name not in self.text_events:
-            kind = self._kind(data)
-            if kind is None or kind.encode() not in self.text_events:
-                return b"" if kind is None else self._handed_on(event, kind, data)
+            event_type = self._event_type(data)
+            if event_type is None or event_type.encode() not in self.text_events:
+                return b"" if event_type is None else self._handle_other(event, event_type, data)
         elif not data.endswith(b"}"):
-            self.fail("The provider sent an event that is not JSON.")
+            self.fail(NOT_JSON)
             return b""
         self._texts.append(data)
         return event + BLANK_LINE
 
-    def _without_data(self, event: bytes) -> bytes:
+    def _handle_no_data(self, event: bytes) -> bytes:
         if has_sse_field(event):
             return event + BLANK_LINE
-        self.fail("The provider sent what is no stream of events.")
+        self.fail(NOT_AN_EVENT_STREAM)
         return b""
 
-    def _kind(self, data: bytes) -> str | None:
+    def _event_type(self, data: bytes) -> str | None:
         try:
             return _type_decoder.decode(data).type
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self.fail("The provider sent an event that is not JSON.")
+            self.fail(NOT_JSON)
             return None
 
-    def _handed_on(self, event: bytes, kind: str, data: bytes) -> bytes:
-        is_last = self.handle_event(kind, data)
+    def _handle_other(self, event: bytes, event_type: str, data: bytes) -> bytes:
+        is_last = self.handle_event(event_type, data)
         if is_last:
             self.done = True
             self.last_event = event + BLANK_LINE
@@ -121,12 +123,12 @@ class TypedEventStream(ABC):
 
 
 class BinaryStream:
-    """An `ResponseStream` of bytes that are no events, such as sound. The last bytes are withheld."""
+    """A `ResponseStream` of raw bytes, such as audio. The last chunk is withheld."""
 
     content_type: bytes | None = None
 
     def __init__(self, tokens: TokenCounts) -> None:
-        """Begin an answer whose usage the request tells."""
+        """Start a response whose usage is known from the request."""
         self.done = False
         self.failure: ProviderFailed | None = None
         self.tokens: TokenCounts | None = None
@@ -140,15 +142,15 @@ class BinaryStream:
         return self.done
 
     def feed(self, chunk: bytes) -> bytes:
-        handed_on, self.last_event = self.last_event, chunk
-        return handed_on
+        forwarded, self.last_event = self.last_event, chunk
+        return forwarded
 
     def finish(self) -> bytes:
         self.tokens = self._tokens
         self.done = True
         return b""
 
-    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - it is never cut off: all of it was reserved
+    def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - never truncated: all of it is reserved
         return b""
 
     def delivered_tokens(self) -> int:

@@ -1,0 +1,1 @@
+"""Token usage: parsing what providers report, merging the reports of a stream, and counting where there are none."""

@@ -1,4 +1,4 @@
-"""OpenAI's usage object into tokens of disjoint classes."""
+"""Parsers of the usage objects of all protocols. Each returns token counts in disjoint classes."""
 
 from contextlib import suppress
 
@@ -6,7 +6,7 @@ import msgspec
 
 from tollgate_common.rating import TokenCounts
 
-# No request can use more: 128 choices of the longest answers there are. What says more is not a usage.
+# The most that a request can use: 128 choices of the longest outputs. Larger values are invalid.
 MAX_TOKENS = 100_000_000
 
 
@@ -14,7 +14,7 @@ class PromptTokensDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
     cache_write_1h_tokens: int | None = None
-    """How many of them are kept for an hour: no provider of this protocol tells it, a translation does."""
+    """The part that is cached for an hour. Only translated responses have this field."""
     audio_tokens: int | None = None
     image_tokens: int | None = None
 
@@ -24,9 +24,12 @@ class CompletionTokensDetails(msgspec.Struct):
     audio_tokens: int | None = None
 
 
-class Usage(msgspec.Struct):
-    """`prompt_tokens` includes the cached, written, audio and image ones, `completion_tokens` the reasoning and audio
-    ones."""
+class ChatUsage(msgspec.Struct):
+    """The usage of a chat completion.
+
+    `prompt_tokens` includes cached, cache-write, audio and image tokens; `completion_tokens` includes reasoning and
+    audio tokens.
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -47,13 +50,13 @@ class OutputDetails(msgspec.Struct):
 
 
 class ResponsesUsage(msgspec.Struct):
-    """Of OpenAI's Responses, images and audio: `input_tokens` includes the parts that its details name."""
+    """The usage of OpenAI's Responses, images and audio. `input_tokens` includes the parts listed in the details."""
 
     input_tokens: int
     output_tokens: int = 0
     input_tokens_details: InputDetails | None = None
     input_token_details: InputDetails | None = None
-    """As audio spells it."""
+    """The spelling of the audio APIs."""
     output_tokens_details: OutputDetails | None = None
 
     @property
@@ -74,8 +77,10 @@ class ThinkingDetails(msgspec.Struct):
 
 
 class MessagesUsage(msgspec.Struct):
-    """Of Anthropic's Messages: `input_tokens` leaves out what was read from a cache or written to one, `output_tokens`
-    includes the thinking."""
+    """The usage of Anthropic's Messages.
+
+    `input_tokens` excludes cache reads and cache writes; `output_tokens` includes thinking.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -94,43 +99,43 @@ class DurationUsage(msgspec.Struct):
     seconds: float
 
 
-_decoder = msgspec.json.Decoder(Usage)
-_response_decoder = msgspec.json.Decoder(ResponsesUsage)
+_chat_decoder = msgspec.json.Decoder(ChatUsage)
+_responses_decoder = msgspec.json.Decoder(ResponsesUsage)
 _messages_decoder = msgspec.json.Decoder(MessagesUsage)
 _duration_decoder = msgspec.json.Decoder(DurationUsage)
 _NO_PROMPT_DETAILS, _NO_COMPLETION_DETAILS = PromptTokensDetails(), CompletionTokensDetails()
 
 
 def parse_chat_usage(raw: bytes) -> TokenCounts | None:
-    """Tokens by class; None if `raw` is no usage, or one that cannot be true.
+    """Parse the usage of a chat completion; None if it is not a usage or has impossible values.
 
-    The totals are believed within what is possible at all, the details only as far as they fit into their total: some
-    providers state more cached tokens than tokens.
+    Totals are accepted between 0 and `MAX_TOKENS`. Details are limited to their total, because some providers report
+    more cached tokens than prompt tokens.
     """
     try:
-        usage = _decoder.decode(raw)
+        usage = _chat_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     if not (0 <= usage.prompt_tokens <= MAX_TOKENS and 0 <= usage.completion_tokens <= MAX_TOKENS):
         return None
     prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
-    cached, written, audio, image, text = _parts(
+    cached, written, audio, image, text = _split(
         usage.prompt_tokens,
         prompt.cached_tokens,
         prompt.cache_write_tokens,
         prompt.audio_tokens,
         prompt.image_tokens,
     )
-    hourly, shortly = _parts(written, prompt.cache_write_1h_tokens)
+    one_hour, short = _split(written, prompt.cache_write_1h_tokens)
     completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
-    reasoning, audio_output, output = _parts(
+    reasoning, audio_output, output = _split(
         usage.completion_tokens, completion.reasoning_tokens, completion.audio_tokens
     )
     return TokenCounts(
         input=text,
         cached_input=cached,
-        cache_write=shortly,
-        cache_write_1h=hourly,
+        cache_write=short,
+        cache_write_1h=one_hour,
         audio_input=audio,
         image_input=image,
         output=output,
@@ -140,12 +145,11 @@ def parse_chat_usage(raw: bytes) -> TokenCounts | None:
 
 
 def parse_responses_usage(raw: bytes) -> TokenCounts | None:
-    """Of Responses: `input_tokens`, of which some are cached or written to a cache, and `output_tokens`, of which some
-    are reasoning."""
-    usage = _response_usage(raw)
+    """Parse the usage of OpenAI's Responses; None if it is invalid."""
+    usage = _decode_responses_usage(raw)
     if usage is None:
         return None
-    cached, written, audio, image, text = _parts(
+    cached, written, audio, image, text = _split(
         usage.input_tokens,
         usage.details.cached_tokens,
         usage.details.cache_write_tokens,
@@ -153,7 +157,7 @@ def parse_responses_usage(raw: bytes) -> TokenCounts | None:
         usage.details.image_tokens,
     )
     details = usage.output_tokens_details or OutputDetails()
-    reasoning, spoken, output = _parts(usage.output_tokens, details.reasoning_tokens, details.audio_tokens)
+    reasoning, audio_output, output = _split(usage.output_tokens, details.reasoning_tokens, details.audio_tokens)
     return TokenCounts(
         input=text,
         cached_input=cached,
@@ -162,43 +166,43 @@ def parse_responses_usage(raw: bytes) -> TokenCounts | None:
         image_input=image,
         output=output,
         reasoning=reasoning,
-        audio_output=spoken,
+        audio_output=audio_output,
     )
 
 
 def parse_image_usage(raw: bytes) -> TokenCounts | None:
-    """Of generated images: all output is image."""
-    usage = _response_usage(raw)
+    """Parse the usage of generated images, whose output is all image tokens; None if it is invalid."""
+    usage = _decode_responses_usage(raw)
     if usage is None:
         return None
-    image, text = _parts(usage.input_tokens, usage.details.image_tokens)
+    image, text = _split(usage.input_tokens, usage.details.image_tokens)
     return TokenCounts(input=text, image_input=image, image_output=usage.output_tokens)
 
 
 def parse_speech_usage(raw: bytes) -> TokenCounts | None:
-    """Of speech: text in, audio out."""
-    usage = _response_usage(raw)
+    """Parse the usage of speech, with text input and audio output; None if it is invalid."""
+    usage = _decode_responses_usage(raw)
     return None if usage is None else TokenCounts(input=usage.input_tokens, audio_output=usage.output_tokens)
 
 
 def parse_transcription_usage(raw: bytes) -> TokenCounts | None:
-    """Of transcriptions: seconds (`{"type": "duration"}`), of which each that began counts, or tokens."""
+    """Parse the usage of a transcription: tokens, or seconds (`{"type": "duration"}`), rounded up; None if invalid."""
     with suppress(msgspec.DecodeError, UnicodeDecodeError):
         return seconds_of_audio(_duration_decoder.decode(raw).seconds)
-    usage = _response_usage(raw)
+    usage = _decode_responses_usage(raw)
     if usage is None:
         return None
-    audio, text = _parts(usage.input_tokens, usage.details.audio_tokens)
+    audio, text = _split(usage.input_tokens, usage.details.audio_tokens)
     return TokenCounts(input=text, audio_input=audio, output=usage.output_tokens)
 
 
 def seconds_of_audio(seconds: float) -> TokenCounts | None:
-    """Seconds, of which each that began counts; None if there cannot be so many."""
+    """Return the seconds of audio, rounded up; None if the number is impossible."""
     return TokenCounts(audio_seconds=-int(-seconds // 1)) if 0 < seconds <= MAX_TOKENS else None
 
 
 def parse_messages_usage(raw: bytes) -> TokenCounts | None:
-    """Of Anthropic's Messages, whose classes are disjoint but for the thinking."""
+    """Parse the usage of Anthropic's Messages, where only thinking is part of another class; None if it is invalid."""
     try:
         usage = _messages_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -206,34 +210,34 @@ def parse_messages_usage(raw: bytes) -> TokenCounts | None:
     if not usage.is_possible:
         return None
     creation = usage.cache_creation or CacheCreation()
-    hourly, shortly = _parts(usage.cache_creation_input_tokens or 0, creation.ephemeral_1h_input_tokens)
+    one_hour, short = _split(usage.cache_creation_input_tokens or 0, creation.ephemeral_1h_input_tokens)
     details = usage.output_tokens_details or ThinkingDetails()
-    thinking, output = _parts(usage.output_tokens, details.thinking_tokens)
+    thinking, output = _split(usage.output_tokens, details.thinking_tokens)
     return TokenCounts(
         input=usage.input_tokens,
         cached_input=usage.cache_read_input_tokens or 0,
-        cache_write=shortly,
-        cache_write_1h=hourly,
+        cache_write=short,
+        cache_write_1h=one_hour,
         output=output,
         reasoning=thinking,
     )
 
 
-def _response_usage(raw: bytes) -> ResponsesUsage | None:
+def _decode_responses_usage(raw: bytes) -> ResponsesUsage | None:
     try:
-        usage = _response_decoder.decode(raw)
+        usage = _responses_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return usage if usage.is_possible else None
 
 
 def is_present(member: msgspec.Raw) -> bool:
-    """Whether a JSON member that is kept raw is there and not null."""
+    """Whether a raw JSON field is present and not null."""
     return len(member) > 0 and bytes(member) != b"null"
 
 
-def _parts(total: int, *details: int | None) -> list[int]:
-    """Each detail, as much of it as fits, and what is left of the total."""
+def _split(total: int, *details: int | None) -> list[int]:
+    """Split a total into its details, each limited to what is left, and the remainder."""
     parts = []
     for detail in details:
         part = min(max(detail, 0), total) if detail else 0

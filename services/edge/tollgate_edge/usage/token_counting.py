@@ -1,18 +1,18 @@
-"""Counting tokens where the provider told none: cookbook.openai.com, "How to count tokens with tiktoken".
+"""Token counting for responses without usage: cookbook.openai.com, "How to count tokens with tiktoken".
 
-An estimate for any model: the vocabulary is that of OpenAI's newer ones. Each message costs three tokens, its role and
-its text, a name one more, and the answer is primed with three. What a tool definition costs is not published; here it
-is the tokens of its JSON. An image costs what gpt-4o asks for low detail, or for four tiles.
+The result is an estimate for any model, with the vocabulary of OpenAI's newer models. Each message costs three tokens
+plus its role and text; a name costs one more; the response is primed with three. The cost of tool definitions is not
+published, so their JSON is counted. An image costs what gpt-4o charges for low detail or for four tiles.
 """
 
 from typing import Any
 
 import msgspec
 
-# The package's own front end refuses texts above a million characters and builds a list to count; its core does not.
+# The package's public API rejects texts above a million characters and builds a list to count. Its core does neither.
 from bpe_openai import _bindings
 
-# What counting raises where something has another shape than it should, or nests too deep.
+# Raised by counting if a value has an unexpected shape or nests too deep.
 UNCOUNTABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 _vocabulary = _bindings.tokenizer_for_encoding("o200k_base")
@@ -28,7 +28,7 @@ def count_text(text: str) -> int:
 
 
 def count_input(value: Any) -> int:
-    """Tokens of a prompt or an input of any shape: texts wherever they stand, and tokens that are given as numbers."""
+    """Count the tokens of an input of any shape: texts at any depth, and token ids."""
     total, waiting = 0, [value]
     while waiting:
         part = waiting.pop()
@@ -44,7 +44,7 @@ def count_input(value: Any) -> int:
 
 
 def count_prompt(body: bytes) -> int:
-    """Tokens of a chat completion's request, which has been parsed before."""
+    """Count the tokens of a chat completion request, whose body must be valid JSON."""
     request = msgspec.json.decode(body)
     total = _PRIMING + sum(_message(message) for message in request["messages"])
     for field in ("tools", "functions", "response_format"):

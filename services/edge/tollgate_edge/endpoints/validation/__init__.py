@@ -1,0 +1,1 @@
+"""Checks that reject requests whose cost the gateway cannot meter or bound."""

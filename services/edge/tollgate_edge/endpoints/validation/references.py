@@ -1,7 +1,7 @@
-"""What a body only names and the provider keeps: an answer, a conversation, a file, a container.
+"""Checks that reject references to objects stored at the provider: responses, conversations, files and containers.
 
-All accounts share the operator's key there, so that whatever one of them had the provider keep, another could name. So
-nothing is kept, as far as that can be asked for, and every name is refused:
+All accounts share the operator's provider key, so any account could refer to an object that another one stored. The
+edge therefore asks providers to store nothing and rejects every reference:
 docs/decisions/0018-store-nothing-at-providers.md.
 """
 
@@ -12,22 +12,22 @@ import msgspec
 from tollgate_edge.http.errors import ApiError, unsupported_value
 from tollgate_edge.http.json_body import decode, unescaped
 
-# A body without these names nothing that matters here, and need not be read.
+# A body without these bytes has no reference and need not be parsed.
 _HINTS = (b"file_id", b'"audio"')
-# What the model or the client wrote itself: a member there is its own word, and names nothing at the provider.
-_OWN_WORDS = frozenset({"annotations", "arguments", "citations", "input"})
+# Fields whose content the model or the client wrote: a `file_id` in them is not a reference.
+_FREE_CONTENT = frozenset({"annotations", "arguments", "citations", "input"})
 _decoder = msgspec.json.Decoder[Any]()
 
 
 def unsupported_reference(param: str, hint: str = "") -> ApiError:
-    return unsupported_value(param, f"nothing is kept at the provider for you; send what it stands for{hint}")
+    return unsupported_value(param, f"nothing is stored at the provider; send the content itself{hint}")
 
 
 def check_messages(body: bytes, messages: list[msgspec.Raw]) -> None:
-    """Refuse messages that name a file, or an answer that was spoken earlier.
+    """Reject messages that refer to a file or to an earlier audio response.
 
     Args:
-        body: which they are part of: most have nothing that looks like it.
+        body: the whole request; most contain no such bytes, and then the messages are not parsed.
         messages: of Chat Completions or of Messages.
 
     Raises:
@@ -39,17 +39,17 @@ def check_messages(body: bytes, messages: list[msgspec.Raw]) -> None:
         message = decode(_decoder, raw)
         if not isinstance(message, dict):
             continue
-        if message.get("audio") is not None or _names_file(message.get("content")):
+        if message.get("audio") is not None or _refers_to_file(message.get("content")):
             raise unsupported_reference("messages")
 
 
 def check_input(body: bytes, given: msgspec.Raw) -> None:
-    """Refuse an input of Responses that names a file.
+    """Reject an input of Responses that refers to a file.
 
     Raises:
         ApiError: 400.
     """
-    if given and _may_refer(body) and _names_file(decode(_decoder, given)):
+    if given and _may_refer(body) and _refers_to_file(decode(_decoder, given)):
         raise unsupported_reference("input")
 
 
@@ -58,8 +58,8 @@ def _may_refer(body: bytes) -> bool:
     return any(hint in names for hint in _HINTS)
 
 
-def _names_file(value: Any) -> bool:
-    """Whether a part of a prompt, however deep, names a file that the provider keeps."""
+def _refers_to_file(value: Any) -> bool:
+    """Whether any part of a prompt, at any depth, refers to a file stored at the provider."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -68,5 +68,5 @@ def _names_file(value: Any) -> bool:
         elif isinstance(part, dict):
             if part.get("file_id"):
                 return True
-            waiting += [member for name, member in part.items() if name not in _OWN_WORDS]
+            waiting += [member for name, member in part.items() if name not in _FREE_CONTENT]
     return False

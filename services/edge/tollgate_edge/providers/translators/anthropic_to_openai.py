@@ -1,7 +1,7 @@
-"""Anthropic's Messages for a provider that speaks OpenAI's chat completions, or is translated from them.
+"""Translation of Anthropic's Messages to OpenAI's chat completions.
 
 Sources: docs.anthropic.com/en/api/messages and platform.openai.com/docs/api-reference/chat. `top_k`, `thinking` and
-marks for caching are hints, and left out.
+cache breakpoints are hints and dropped.
 """
 
 from typing import Any
@@ -17,13 +17,15 @@ from tollgate_edge.providers.translators.base import (
     parse_arguments,
     untranslatable,
 )
+from tollgate_edge.streaming.errors import PROVIDER_STREAM_ERROR
+from tollgate_edge.usage.merging import merge_usage_objects
 
 _TEXTS = {"text", "tool_reference"}
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
 
 def translate_request(messages: Json) -> Json:
-    """A request, without its model's name changed."""
+    """Translate a request. The model's name stays."""
     system = content_text(messages.get("system"))
     turns = [{"role": "system", "content": system}] if system else []
     for message in messages["messages"]:
@@ -62,16 +64,20 @@ def _assistant(message: Json) -> list[Json]:
 
 
 def _user(message: Json) -> list[Json]:
-    """Results of tools become messages of their own, before what the user says beside them. They hold text alone:
-    images that a tool gave come first in what the user says."""
+    """Translate a user turn. Tool results become separate messages before the user's own content.
+
+    Tool messages contain only text, so images in a tool result move to the start of the user's content.
+    """
     results, parts = [], []
     for block in content_parts(message["content"]):
         if block["type"] == "tool_result":
-            given = content_parts(block.get("content"))
-            # Tools are not loaded later there: the names of those that a search has found are text.
-            texts = [part.get("text") or part.get("tool_name") or "" for part in given if part["type"] in _TEXTS]
+            parts_of_result = content_parts(block.get("content"))
+            # Chat completions cannot load tools later: the tool names that a search found become text.
+            texts = [
+                part.get("text") or part.get("tool_name") or "" for part in parts_of_result if part["type"] in _TEXTS
+            ]
             results.append({"role": "tool", "tool_call_id": block["tool_use_id"], "content": "".join(texts)})
-            parts += [_part(part) for part in given if part["type"] not in _TEXTS]
+            parts += [_part(part) for part in parts_of_result if part["type"] not in _TEXTS]
         else:
             parts.append(_part(block))
     if not parts:
@@ -90,7 +96,7 @@ def _part(block: Json) -> Json:
         case "document" if block["source"]["type"] == "base64":
             return {"type": "file", "file": {"filename": "document.pdf", "file_data": _url(block["source"])}}
         case kind:
-            raise untranslatable("messages", f"it takes no content of type '{kind}'")
+            raise untranslatable("messages", f"it does not support content of type '{kind}'")
 
 
 def _url(source: Json) -> str:
@@ -101,7 +107,7 @@ def _url(source: Json) -> str:
 
 def _tool(tool: Json) -> Json:
     if (tool.get("type") or "custom") != "custom":
-        raise untranslatable("tools", f"it has no tool of type '{tool['type']}'")
+        raise untranslatable("tools", f"it does not support tools of type '{tool['type']}'")
     function = {"name": tool["name"], "description": tool.get("description"), "parameters": tool["input_schema"]}
     return {"type": "function", "function": {name: value for name, value in function.items() if value is not None}}
 
@@ -120,30 +126,30 @@ def _tool_choice(choice: Json) -> Any:
 
 
 def _response_format(messages: Json) -> Json | None:
-    wanted = (messages.get("output_config") or {}).get("format")
-    if not wanted:
+    output_format = (messages.get("output_config") or {}).get("format")
+    if not output_format:
         return None
-    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": wanted["schema"]}}
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": output_format["schema"]}}
 
 
 def translate_usage(stated: Json) -> Json:
-    """OpenAI's `prompt_tokens` includes what was read from a cache or written to one; `input_tokens` does not."""
+    """Translate a usage. OpenAI's `prompt_tokens` includes cache reads and writes; `input_tokens` excludes them."""
     details = stated.get("prompt_tokens_details") or {}
     read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
-    told = {
+    translated = {
         "input_tokens": max(0, stated["prompt_tokens"] - read - written) if stated["prompt_tokens"] >= 0 else -1,
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
         "output_tokens": stated["completion_tokens"],
     }
-    hourly = details.get("cache_write_1h_tokens")
-    if hourly:
-        told["cache_creation"] = {
-            "ephemeral_5m_input_tokens": written - hourly,
-            "ephemeral_1h_input_tokens": hourly,
+    one_hour = details.get("cache_write_1h_tokens")
+    if one_hour:
+        translated["cache_creation"] = {
+            "ephemeral_5m_input_tokens": written - one_hour,
+            "ephemeral_1h_input_tokens": one_hour,
         }
     thinking = (stated.get("completion_tokens_details") or {}).get("reasoning_tokens")
-    return told | ({"output_tokens_details": {"thinking_tokens": thinking}} if thinking else {})
+    return translated | ({"output_tokens_details": {"thinking_tokens": thinking}} if thinking else {})
 
 
 def stop_reason(finish_reason: str | None) -> str:
@@ -151,7 +157,7 @@ def stop_reason(finish_reason: str | None) -> str:
 
 
 def translate_response(completion: Json) -> Json:
-    """A whole answer; of several choices the first."""
+    """Translate a complete response: the first of its choices."""
     choice = completion["choices"][0]
     message = choice["message"]
     content: list[Json] = []
@@ -182,7 +188,7 @@ def _message(completion: Json) -> Json:
 
 
 class StreamTranslator:
-    """An `EventTranslator` of a streamed answer: text and calls become blocks, one open at a time."""
+    """The `EventTranslator` from chat completions to Messages. Texts and tool calls become consecutive blocks."""
 
     def __init__(self) -> None:
         self._is_started = False
@@ -195,7 +201,7 @@ class StreamTranslator:
     def translate(self, event: Json) -> bytes:
         if event.get("error"):
             self._is_over = True
-            error = {"type": "api_error", "message": "The provider had an error while it answered."}
+            error = {"type": "api_error", "message": PROVIDER_STREAM_ERROR}
             return named_event({"type": "error", "error": error})
         events = b""
         if not self._is_started:
@@ -206,29 +212,29 @@ class StreamTranslator:
         for choice in (event.get("choices") or ())[:1]:
             events += self._choice(choice)
         if event.get("usage"):
-            self._usage = translate_usage(event["usage"])
+            self._usage = merge_usage_objects(self._usage, translate_usage(event["usage"]))
         return events
 
     def finish(self) -> bytes:
         if self._is_over or not self._finish_reason:
-            # The provider broke off: without its last event nobody takes the answer for complete.
+            # The provider broke the stream. Without a last event it does not count as complete.
             return b""
         delta = {"stop_reason": stop_reason(self._finish_reason), "stop_sequence": None}
         stated = {"usage": self._usage} if self._usage is not None else {}
         last = named_event({"type": "message_delta", "delta": delta} | stated)
-        return self._close() + last + named_event({"type": "message_stop"})
+        return self._close_block() + last + named_event({"type": "message_stop"})
 
     def _choice(self, choice: Json) -> bytes:
         delta = choice.get("delta") or {}
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
         events = b""
         if delta.get("reasoning_content"):
-            events += self._opened("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-            events += self._piece({"type": "thinking_delta", "thinking": delta["reasoning_content"]})
+            events += self._open_block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
+            events += self._block_delta({"type": "thinking_delta", "thinking": delta["reasoning_content"]})
         text = delta.get("content") or delta.get("refusal")
         if text:
-            events += self._opened("text", {"type": "text", "text": ""})
-            events += self._piece({"type": "text_delta", "text": text})
+            events += self._open_block("text", {"type": "text", "text": ""})
+            events += self._block_delta({"type": "text_delta", "text": text})
         for call in delta.get("tool_calls") or ():
             events += self._call(call)
         return events
@@ -238,24 +244,24 @@ class StreamTranslator:
         events = b""
         if call.get("id"):
             block = {"type": "tool_use", "id": call["id"], "name": function["name"], "input": {}}
-            events = self._opened(f"call {call['index']}", block)
+            events = self._open_block(f"call {call['index']}", block)
         if function.get("arguments"):
-            events += self._piece({"type": "input_json_delta", "partial_json": function["arguments"]})
+            events += self._block_delta({"type": "input_json_delta", "partial_json": function["arguments"]})
         return events
 
-    def _opened(self, name: str, block: Json) -> bytes:
+    def _open_block(self, name: str, block: Json) -> bytes:
         if self._open == name:
             return b""
-        events = self._close()
+        events = self._close_block()
         self._open = name
         return events + named_event({"type": "content_block_start", "index": self._blocks, "content_block": block})
 
-    def _close(self) -> bytes:
+    def _close_block(self) -> bytes:
         if not self._open:
             return b""
         self._open = ""
         self._blocks += 1
         return named_event({"type": "content_block_stop", "index": self._blocks - 1})
 
-    def _piece(self, delta: Json) -> bytes:
+    def _block_delta(self, delta: Json) -> bytes:
         return named_event({"type": "content_block_delta", "index": self._blocks, "delta": delta})

@@ -1,4 +1,4 @@
-"""What a translation between two protocols consists of, and what both sides share."""
+"""The parts that all translations between protocols share."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,24 +15,24 @@ from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, 
 
 Json = dict[str, Any]
 
-# OpenAI's usage that says nothing, so that the edge counts.
+# An invalid usage in OpenAI's format. It makes the edge count the tokens itself.
 INVALID_USAGE: Json = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class EventTranslator(Protocol):
-    """One streamed answer's events, from one protocol into another."""
+    """Translates the events of one streamed response."""
 
     def translate(self, event: Json) -> bytes:
-        """The events that the provider's event becomes, perhaps none."""
+        """Return the translated events, possibly none."""
 
     def finish(self) -> bytes:
-        """What the end of the provider's body becomes."""
+        """Return the events for the end of the provider's body."""
 
 
 class TranslatedChunks:
-    """A provider's stream, as `ResponseChunks` of another protocol."""
+    """The `ResponseChunks` of a provider's stream, translated to another protocol."""
 
     content_type = "text/event-stream; charset=utf-8"
 
@@ -47,8 +47,10 @@ class TranslatedChunks:
             chunk = await self._upstream.read()
             if chunk is None:
                 self._is_over = True
-                return (self._take(BLANK_LINE) if self._buffer.has_partial_event else b"") + self._translator.finish()
-            events = self._take(chunk)
+                return (
+                    self._translate_chunk(BLANK_LINE) if self._buffer.has_partial_event else b""
+                ) + self._translator.finish()
+            events = self._translate_chunk(chunk)
             if events:
                 return events
         return None
@@ -56,14 +58,14 @@ class TranslatedChunks:
     async def read_to_end(self) -> None:
         await self._upstream.read_to_end()
 
-    def _take(self, chunk: bytes) -> bytes:
+    def _translate_chunk(self, chunk: bytes) -> bytes:
         try:
             block = self._buffer.feed(chunk)
         except EventTooLarge as error:
             raise invalid_provider_response() from error
-        return b"".join(self._translated(event_data(event)) for event in block.split(BLANK_LINE)[:-1])
+        return b"".join(self._translate_event(event_data(event)) for event in block.split(BLANK_LINE)[:-1])
 
-    def _translated(self, data: bytes) -> bytes:
+    def _translate_event(self, data: bytes) -> bytes:
         if not data or data == b"[DONE]":
             return b""
         try:
@@ -80,7 +82,7 @@ async def translate_stream(
         yield TranslatedChunks(upstream, translator)
 
 
-# What reading JSON of another shape than a protocol's raises.
+# Raised when a translation reads JSON that does not have the protocol's shape.
 SHAPE_ERRORS = (
     msgspec.DecodeError,
     UnicodeDecodeError,
@@ -94,10 +96,10 @@ SHAPE_ERRORS = (
 
 
 def translate_response_body(body: bytes, translate: Callable[[Json], Json]) -> bytes:
-    """A whole answer in another protocol.
+    """Translate a complete response.
 
     Raises:
-        ProviderFailed: it is no answer of the provider's protocol.
+        ProviderFailed: the body is not a valid response of the provider's protocol.
     """
     try:
         return msgspec.json.encode(translate(_object_decoder.decode(body)))
@@ -108,55 +110,55 @@ def translate_response_body(body: bytes, translate: Callable[[Json], Json]) -> b
 def translate_request_body(
     body: bytes, translate: Callable[[Json], Json], shape: type[msgspec.Struct] = ChatShape
 ) -> bytes:
-    """A request in another protocol.
+    """Translate a request.
 
     Args:
-        body: of its own protocol.
-        translate: makes the other's.
-        shape: what a translation reads of it.
+        body: the request in its own protocol.
+        translate: converts it.
+        shape: the fields that the translation reads, to explain a failure.
 
     Raises:
-        ProviderRefused: 400; it asks for what the other protocol cannot express, or is of another shape than its own.
+        ProviderRefused: 400; the request cannot be expressed in the other protocol, or its shape is invalid.
     """
     try:
         return msgspec.json.encode(translate(_object_decoder.decode(body)))
     except SHAPE_ERRORS as error:
-        raise _misshapen(body, shape) from error
+        raise _explain_failure(body, shape) from error
 
 
-def _misshapen(body: bytes, shape: type[msgspec.Struct]) -> ProviderRefused:
+def _explain_failure(body: bytes, shape: type[msgspec.Struct]) -> ProviderRefused:
     try:
         msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         param, problem = wrong_member(error)
-        return untranslatable(param, f"'{param}' is wrong, {problem}", code="invalid_type")
+        return untranslatable(param, f"'{param}' is invalid, {problem}", code="invalid_type")
     except RecursionError:
         return untranslatable(None, "it nests too deep")
-    return untranslatable(None, "a field has another shape than the API's")
+    return untranslatable(None, "a field does not have the shape that the API defines")
 
 
 def untranslatable(param: str | None, problem: str, code: str = "unsupported_value") -> ProviderRefused:
-    message = f"This model's provider does not take this request: {problem}."
+    message = f"This model's provider does not support this request: {problem}."
     error = ProviderRefused(HTTPStatus.BAD_REQUEST, message, error_type=INVALID_REQUEST, param=param, code=code)
     error.sent = False
     return error
 
 
 def invalid_provider_response() -> ProviderFailed:
-    return ProviderFailed(HTTPStatus.BAD_GATEWAY, "The provider's answer is not in its own protocol.")
+    return ProviderFailed(HTTPStatus.BAD_GATEWAY, "The provider's response does not follow its own protocol.")
 
 
 def reject_legacy_functions(chat: Json) -> None:
-    """Refuse functions as chat had them before tools; left out, the model would not know that it can call any.
+    """Reject the `functions` of chat completions, which tools replaced. The model would not learn of them otherwise.
 
     Raises:
-        ProviderRefused: 400, with the member's name.
+        ProviderRefused: 400, with the name of the field.
     """
     for name in ("functions", "function_call"):
         if chat.get(name):
-            raise untranslatable(name, "it takes `tools` and `tool_choice` instead")
+            raise untranslatable(name, "it supports `tools` and `tool_choice` instead")
     if any(message["role"] == "function" or message.get("function_call") for message in chat["messages"]):
-        raise untranslatable("messages", "it takes `tool_calls` and the role `tool` instead of functions")
+        raise untranslatable("messages", "it supports `tool_calls` and the role `tool` instead of functions")
 
 
 def data_event(data: Json) -> bytes:
@@ -168,7 +170,7 @@ def named_event(data: Json) -> bytes:
 
 
 def content_parts(content: Any) -> list[Json]:
-    """A message's content as a list of parts, however it is given."""
+    """Return a message's content as a list of parts, whether it is a text or a list."""
     if content is None:
         return []
     return [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
@@ -179,16 +181,16 @@ def content_text(content: Any) -> str:
 
 
 def parse_arguments(text: str) -> Json:
-    """A tool call's arguments, which OpenAI's protocol holds as text."""
+    """Parse the arguments of a tool call, which OpenAI's protocol encodes as text."""
     try:
         arguments = _object_decoder.decode(text or "{}")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise untranslatable("messages", "a tool call's arguments are no JSON object") from error
+        raise untranslatable("messages", "the arguments of a tool call are not a JSON object") from error
     return arguments
 
 
 def split_data_url(url: str) -> tuple[str, str] | None:
-    """Media type and base64 of a data URL; None for any other."""
+    """Return the media type and base64 data of a data URL; None for any other URL."""
     head, comma, data = url.partition(",")
     if not comma or not head.startswith("data:") or not head.endswith(";base64"):
         return None

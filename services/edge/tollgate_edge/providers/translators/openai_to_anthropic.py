@@ -1,7 +1,7 @@
-"""OpenAI's chat completions for a provider that speaks Anthropic's Messages.
+"""Translation of OpenAI's chat completions to Anthropic's Messages.
 
-Sources: platform.openai.com/docs/api-reference/chat and docs.anthropic.com/en/api/messages. What Messages cannot say is
-refused where the answer would be another one (`n`, `logprobs`, sound) and left out where it is a hint (`seed`,
+Sources: platform.openai.com/docs/api-reference/chat and docs.anthropic.com/en/api/messages. Features that Messages
+lacks are rejected if they change the response (`n`, `logprobs`, audio) and dropped if they are hints (`seed`,
 penalties, `logit_bias`).
 """
 
@@ -20,11 +20,12 @@ from tollgate_edge.providers.translators.base import (
     untranslatable,
 )
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
+from tollgate_edge.usage.merging import merge_usage_fields
 
-# Messages must name a limit, and a model refuses more than it can write: docs.anthropic.com, "Models overview".
+# Messages requires a limit, and a model rejects one above its maximum: docs.anthropic.com, "Models overview".
 _DEFAULT_LIMIT = 4_096
 _MAX_TOKENS = (("claude-3-5", 8_192), ("claude-3-7", 64_000), ("claude-3", 4_096), ("claude-opus-4-", 32_000))
-_MAX_TOKENS_OTHERWISE = 64_000
+_DEFAULT_MAX_TOKENS = 64_000
 _FINISH_REASONS = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -32,20 +33,24 @@ _FINISH_REASONS = {
     "refusal": "content_filter",
 }
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-_STATED = {"input_tokens", "output_tokens"}
+_USAGE_FIELDS = {"input_tokens", "output_tokens"}
 _JSON_ONLY = "ProviderResponse with one JSON object and nothing else."
 
 
 def translate_request(chat: Json) -> Json:
-    """A request, without its model's name changed."""
+    """Translate a request. The model's name stays."""
     if (chat.get("n") or 1) > 1:
-        raise untranslatable("n", "it makes one choice only")
+        raise untranslatable("n", "it returns one choice only")
     if chat.get("logprobs"):
-        raise untranslatable("logprobs", "it does not tell them")
+        raise untranslatable("logprobs", "it does not return them")
     reject_legacy_functions(chat)
     limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or _DEFAULT_LIMIT
     system, messages = _split_system(chat["messages"])
-    asked: Json = {"model": chat["model"], "max_tokens": min(limit, _most_tokens(chat["model"])), "messages": messages}
+    translated: Json = {
+        "model": chat["model"],
+        "max_tokens": min(limit, _max_output_tokens(chat["model"])),
+        "messages": messages,
+    }
     output = _output_config(chat, system)
     stop = chat.get("stop")
     temperature = chat.get("temperature")
@@ -53,7 +58,7 @@ def translate_request(chat: Json) -> Json:
         "system": system,
         "output_config": output,
         "stop_sequences": [stop] if isinstance(stop, str) else stop,
-        # OpenAI's goes to two.
+        # OpenAI allows values up to 2.
         "temperature": None if temperature is None else min(temperature, 1),
         "top_p": chat.get("top_p"),
         "tools": [_tool(tool) for tool in chat.get("tools") or ()],
@@ -61,22 +66,24 @@ def translate_request(chat: Json) -> Json:
         "metadata": {"user_id": chat["user"]} if chat.get("user") else None,
         "stream": chat.get("stream"),
     }
-    return asked | {name: value for name, value in optional.items() if value not in (None, [], {})}
+    return translated | {name: value for name, value in optional.items() if value not in (None, [], {})}
 
 
-def _most_tokens(model: str) -> int:
-    return next((most for name, most in _MAX_TOKENS if model.startswith(name)), _MAX_TOKENS_OTHERWISE)
+def _max_output_tokens(model: str) -> int:
+    return next((limit for name, limit in _MAX_TOKENS if model.startswith(name)), _DEFAULT_MAX_TOKENS)
 
 
 def _split_system(messages: list[Json]) -> tuple[list[Json], list[Json]]:
-    """The system's blocks, and the messages with those of one role in a row joined: results of tools must stand
-    together."""
+    """Return the system's blocks and the turns.
+
+    Consecutive messages of one role become one turn, because Messages requires tool results to be together.
+    """
     system: list[Json] = []
     turns: list[Json] = []
     for message in messages:
         role = message["role"]
         if role in {"system", "developer"}:
-            system += _said(message)
+            system += _content_blocks(message)
             continue
         turn_role = "assistant" if role == "assistant" else "user"
         blocks = _blocks(message)
@@ -90,9 +97,9 @@ def _split_system(messages: list[Json]) -> tuple[list[Json], list[Json]]:
 def _blocks(message: Json) -> list[Json]:
     if message["role"] == "tool":
         result = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
-        given = _said(message)
-        return [result | {"content": given} if given else result]
-    blocks = _said(message)
+        content = _content_blocks(message)
+        return [result | {"content": content} if content else result]
+    blocks = _content_blocks(message)
     for call in message.get("tool_calls") or ():
         function = call["function"]
         blocks.append(
@@ -106,16 +113,19 @@ def _blocks(message: Json) -> list[Json]:
     return blocks
 
 
-def _said(message: Json) -> list[Json]:
-    """A message's content but for texts without a letter: Messages refuse them, and OpenAI's clients send them beside
-    calls of tools, for a system that has nothing to say, and of tools that give nothing."""
+def _content_blocks(message: Json) -> list[Json]:
+    """Translate a message's content, without blank texts.
+
+    Messages rejects blank texts. OpenAI's clients send them beside tool calls, as empty system messages and as empty
+    tool results.
+    """
     blocks = [_block(part) for part in content_parts(message.get("content"))]
     return [block for block in blocks if block["type"] != "text" or block["text"].strip()]
 
 
 def _block(part: Json) -> Json:
     block = _content(part)
-    # Anthropic's own mark for what to cache, which OpenAI's clients may add to a part.
+    # Anthropic's cache breakpoint, which clients may add to OpenAI's content parts.
     return block | {"cache_control": part["cache_control"]} if part.get("cache_control") else block
 
 
@@ -131,7 +141,7 @@ def _content(part: Json) -> Json:
         case "file" if part["file"].get("file_data"):
             return {"type": "document", "source": _source(part["file"]["file_data"])}
         case kind:
-            raise untranslatable("messages", f"it takes no content of type '{kind}'")
+            raise untranslatable("messages", f"it does not support content of type '{kind}'")
 
 
 def _source(url: str) -> Json:
@@ -143,10 +153,10 @@ def _source(url: str) -> Json:
 
 def _output_config(chat: Json, system: list[Json]) -> Json:
     output: Json = {}
-    wanted = chat.get("response_format") or {}
-    if wanted.get("type") == "json_schema":
-        output["format"] = {"type": "json_schema", "schema": wanted["json_schema"]["schema"]}
-    elif wanted.get("type") == "json_object":
+    response_format = chat.get("response_format") or {}
+    if response_format.get("type") == "json_schema":
+        output["format"] = {"type": "json_schema", "schema": response_format["json_schema"]["schema"]}
+    elif response_format.get("type") == "json_object":
         system.append({"type": "text", "text": _JSON_ONLY})
     effort = _EFFORTS.get(chat.get("reasoning_effort") or "")
     return output | ({"effort": effort} if effort else {})
@@ -154,7 +164,7 @@ def _output_config(chat: Json, system: list[Json]) -> Json:
 
 def _tool(tool: Json) -> Json:
     if tool.get("type") != "function":
-        raise untranslatable("tools", "it takes functions only")
+        raise untranslatable("tools", "it supports functions only")
     function = tool["function"]
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     made = {"name": function["name"], "description": function.get("description"), "input_schema": schema}
@@ -176,13 +186,13 @@ def _tool_choice(chat: Json) -> Json | None:
 
 
 def translate_usage(stated: Json) -> Json:
-    """`input_tokens` leaves out what was read from a cache or written to one; OpenAI's `prompt_tokens` does not."""
+    """Translate a usage. `input_tokens` excludes cache reads and writes; OpenAI's `prompt_tokens` includes them."""
     read, written = stated.get("cache_read_input_tokens") or 0, stated.get("cache_creation_input_tokens") or 0
     prompt, output = stated["input_tokens"] + read + written, stated["output_tokens"]
     if min(stated["input_tokens"], read, written, output) < 0:
-        # What cannot be is not made possible by adding to it.
+        # A sum could hide an impossible value.
         return INVALID_USAGE
-    hourly = (stated.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
+    one_hour = (stated.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
     thinking = (stated.get("output_tokens_details") or {}).get("thinking_tokens") or 0
     return {
         "prompt_tokens": prompt,
@@ -191,7 +201,7 @@ def translate_usage(stated: Json) -> Json:
         "prompt_tokens_details": {
             "cached_tokens": read,
             "cache_write_tokens": written,
-            "cache_write_1h_tokens": hourly,
+            "cache_write_1h_tokens": one_hour,
         },
         "completion_tokens_details": {"reasoning_tokens": thinking},
     }
@@ -202,25 +212,27 @@ def finish_reason(stop_reason: str | None) -> str:
 
 
 def translate_response(message: Json) -> Json:
-    """A whole answer."""
-    told: Json = {"role": "assistant", "content": None, "refusal": None}
-    texts, thoughts, calls = [], [], []
+    """Translate a complete response."""
+    reply: Json = {"role": "assistant", "content": None, "refusal": None}
+    texts, thinking, calls = [], [], []
     for block in message["content"]:
         match block["type"]:
             case "text":
                 texts.append(block["text"])
             case "thinking":
-                thoughts.append(block["thinking"])
+                thinking.append(block["thinking"])
             case "tool_use":
                 calls.append(_call(block["id"], block["name"], msgspec.json.encode(block["input"]).decode()))
     if texts:
-        told["content"] = "".join(texts)
-    if thoughts:
-        told["reasoning_content"] = "".join(thoughts)
+        reply["content"] = "".join(texts)
+    if thinking:
+        reply["reasoning_content"] = "".join(thinking)
     if calls:
-        told["tool_calls"] = calls
-    choice = {"index": 0, "message": told, "logprobs": None, "finish_reason": finish_reason(message["stop_reason"])}
-    stated = {"usage": translate_usage(message["usage"])} if (message.get("usage") or {}).keys() >= _STATED else {}
+        reply["tool_calls"] = calls
+    choice = {"index": 0, "message": reply, "logprobs": None, "finish_reason": finish_reason(message["stop_reason"])}
+    stated = (
+        {"usage": translate_usage(message["usage"])} if (message.get("usage") or {}).keys() >= _USAGE_FIELDS else {}
+    )
     return _envelope(message, "chat.completion") | {"choices": [choice]} | stated
 
 
@@ -233,13 +245,13 @@ def _call(call_id: str, name: str, arguments: str) -> Json:
 
 
 class StreamTranslator:
-    """An `EventTranslator` of a streamed answer."""
+    """The `EventTranslator` from Messages to chat completions."""
 
     def __init__(self) -> None:
         self._chunk: Json = {}
         self._usage: Json = {}
-        # What a start states of the answer is a beginning, not a usage.
-        self._is_stated = False
+        # The output tokens of `message_start` are preliminary: alone, they are not a usage.
+        self._has_final_usage = False
         self._calls = -1
 
     def translate(self, event: Json) -> bytes:
@@ -276,21 +288,21 @@ class StreamTranslator:
         return b""
 
     def _on_message_delta(self, event: Json) -> bytes:
-        stated = event.get("usage") or {}
-        self._is_stated = self._is_stated or bool(stated)
-        self._usage |= {name: value for name, value in stated.items() if value is not None}
+        block = event.get("usage") or {}
+        self._has_final_usage = self._has_final_usage or bool(block)
+        self._usage = merge_usage_fields(self._usage, block)
         reason = event["delta"].get("stop_reason")
         return self._delta({}, finish_reason(reason)) if reason else b""
 
     def _on_message_stop(self, _event: Json) -> bytes:
-        return self._stated_usage() + DONE_EVENT
+        return self._usage_event() + DONE_EVENT
 
     @staticmethod
     def _on_error(event: Json) -> bytes:
         return data_event({"error": event["error"]})
 
-    def _stated_usage(self) -> bytes:
-        if not self._is_stated or not self._usage.keys() >= _STATED:
+    def _usage_event(self) -> bytes:
+        if not self._has_final_usage or not self._usage.keys() >= _USAGE_FIELDS:
             return b""
         return data_event(self._chunk | {"choices": [], "usage": translate_usage(self._usage)})
 

@@ -1,7 +1,7 @@
-"""OpenAI's chat completions for a provider that speaks Gemini's generateContent.
+"""Translation of OpenAI's chat completions to Gemini's generateContent.
 
-Sources: platform.openai.com/docs/api-reference/chat and ai.google.dev/api/generate-content. What Gemini cannot say is
-refused where the answer would be another one (`logprobs`, custom tools) and left out where it is a hint (`logit_bias`).
+Sources: platform.openai.com/docs/api-reference/chat and ai.google.dev/api/generate-content. Features that Gemini lacks
+are rejected if they change the response (`logprobs`, custom tools) and dropped if they are hints (`logit_bias`).
 """
 
 import time
@@ -23,14 +23,16 @@ from tollgate_edge.providers.translators.base import (
     untranslatable,
 )
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
+from tollgate_edge.usage.merging import merge_usage_objects
 
 _FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
-# What stands there Gemini does not fetch: it is a film, or a file that the operator keeps.
-_GOOGLES_OWN = (".googleapis.com", ".google.com", ".youtube.com", ".youtu.be")
-_SOUND = {"wav": "audio/wav", "mp3": "audio/mpeg"}
-# Tokens of thinking for each of OpenAI's efforts, as Google's own compatible API has them; `none` is none at all.
+# Gemini does not fetch these URLs as images: they are videos, or files stored in the operator's account.
+_GOOGLE_HOSTS = (".googleapis.com", ".google.com", ".youtube.com", ".youtu.be")
+_AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+# The thinking budget for each of OpenAI's efforts, as in Google's OpenAI-compatible API.
 _THINKING = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
-# Gemini's mark of the thoughts behind a call, which must come back with it; named as Google's compatible API does.
+# Gemini's signature of the thinking behind a tool call, which the client must return with the call. The name is that
+# of Google's OpenAI-compatible API.
 _SIGNATURE = "thought_signature"
 _CONFIG = {
     "temperature": "temperature",
@@ -43,23 +45,23 @@ _CONFIG = {
 
 
 def translate_request(chat: Json) -> Json:
-    """A request; Gemini has the model's name and whether to stream in the path."""
+    """Translate a request. Gemini takes the model's name and the streaming mode from the path."""
     if chat.get("logprobs"):
-        raise untranslatable("logprobs", "it tells them otherwise")
+        raise untranslatable("logprobs", "it returns them in another format")
     reject_legacy_functions(chat)
     system, contents = _contents(chat["messages"])
-    asked = {
+    translated = {
         "contents": contents,
         "systemInstruction": {"parts": system} if system else None,
         "tools": _tools(chat.get("tools") or []),
         "toolConfig": _tool_config(chat.get("tool_choice")) if chat.get("tools") else None,
         "generationConfig": _config(chat),
     }
-    return {name: value for name, value in asked.items() if value}
+    return {name: value for name, value in translated.items() if value}
 
 
 def _contents(messages: list[Json]) -> tuple[list[Json], list[Json]]:
-    """The system's parts, and the turns: messages of one role in a row are one."""
+    """Return the system's parts and the turns. Consecutive messages of one role become one turn."""
     system: list[Json] = []
     contents: list[Json] = []
     names: dict[str, str] = {}
@@ -107,29 +109,29 @@ def _part(part: Json) -> Json:
         case "image_url":
             return _image(part["image_url"]["url"])
         case "input_audio":
-            sound = part["input_audio"]
-            return {"inlineData": {"mimeType": _SOUND[sound["format"]], "data": sound["data"]}}
+            audio = part["input_audio"]
+            return {"inlineData": {"mimeType": _AUDIO_TYPES[audio["format"]], "data": audio["data"]}}
         case "file" if part["file"].get("file_data"):
             return _media(part["file"]["file_data"], "application/pdf")
         case kind:
-            raise untranslatable("messages", f"it takes no content of type '{kind}'")
+            raise untranslatable("messages", f"it does not support content of type '{kind}'")
 
 
 def _image(url: str) -> Json:
     data = split_data_url(url)
     if data is not None and not data[0].startswith("image/"):
-        # Of a film or a document nobody bounds the tokens as those of an image.
-        raise untranslatable("messages", f"it takes no image of type '{data[0]}'")
+        # The bound of an image's tokens does not hold for a video or a document.
+        raise untranslatable("messages", f"it does not support images of type '{data[0]}'")
     return _media(url, "image/jpeg")
 
 
 def _media(url: str, kind: str) -> Json:
     data = split_data_url(url)
     if data is None:
-        # A name may end with a dot, which says that it is whole.
+        # A fully qualified host name may end with a dot.
         host = f".{urlsplit(url).hostname or ''}".rstrip(".")
-        if not url.startswith(("https://", "http://")) or host.endswith(_GOOGLES_OWN):
-            raise untranslatable("messages", "it takes data, and addresses in the web that are not Google's own")
+        if not url.startswith(("https://", "http://")) or host.endswith(_GOOGLE_HOSTS):
+            raise untranslatable("messages", "it supports data URLs, and web URLs outside Google's own domains")
         return {"fileData": {"mimeType": kind, "fileUri": url}}
     return {"inlineData": {"mimeType": data[0], "data": data[1]}}
 
@@ -138,7 +140,7 @@ def _tools(tools: list[Json]) -> list[Json]:
     declarations = []
     for tool in tools:
         if tool.get("type") != "function":
-            raise untranslatable("tools", "it takes functions only")
+            raise untranslatable("tools", "it supports functions only")
         function = tool["function"]
         made = {"name": function["name"], "description": function.get("description")}
         made["parametersJsonSchema"] = function.get("parameters")
@@ -164,11 +166,11 @@ def _config(chat: Json) -> Json:
     stop = chat.get("stop")
     if stop:
         config["stopSequences"] = [stop] if isinstance(stop, str) else stop
-    wanted = chat.get("response_format") or {}
-    if wanted.get("type") in {"json_object", "json_schema"}:
+    response_format = chat.get("response_format") or {}
+    if response_format.get("type") in {"json_object", "json_schema"}:
         config["responseMimeType"] = "application/json"
-    if wanted.get("type") == "json_schema":
-        config["responseJsonSchema"] = wanted["json_schema"]["schema"]
+    if response_format.get("type") == "json_schema":
+        config["responseJsonSchema"] = response_format["json_schema"]["schema"]
     effort = chat.get("reasoning_effort")
     if effort in _THINKING:
         config["thinkingConfig"] = {"thinkingBudget": _THINKING[effort]}
@@ -176,20 +178,20 @@ def _config(chat: Json) -> Json:
 
 
 def translate_usage(stated: Json) -> Json:
-    """Thoughts stand beside the candidates' tokens, cached tokens inside the prompt's."""
+    """Translate a usage. Thoughts are not part of the candidates' tokens; cached tokens are part of the prompt."""
     prompt = stated["promptTokenCount"] + (stated.get("toolUsePromptTokenCount") or 0)
     thoughts = stated.get("thoughtsTokenCount") or 0
     output = (stated.get("candidatesTokenCount") or 0) + thoughts
     if min(stated["promptTokenCount"], output) < 0:
         return INVALID_USAGE
-    heard = _of_modality(stated.get("promptTokensDetails"), "AUDIO")
+    audio = _of_modality(stated.get("promptTokensDetails"), "AUDIO")
     return {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
         "prompt_tokens_details": {
             "cached_tokens": stated.get("cachedContentTokenCount") or 0,
-            "audio_tokens": heard,
+            "audio_tokens": audio,
         },
         "completion_tokens_details": {
             "reasoning_tokens": thoughts,
@@ -203,7 +205,7 @@ def _of_modality(details: list[Json] | None, modality: str) -> int:
 
 
 def translate_response(generated: Json) -> Json:
-    """A whole answer. A prompt that was blocked has no candidates, and becomes a choice that was filtered."""
+    """Translate a complete response. A blocked prompt has no candidates and becomes one filtered choice."""
     candidates = generated.get("candidates") or []
     if not candidates and "promptFeedback" not in generated:
         raise KeyError("candidates")
@@ -214,21 +216,21 @@ def translate_response(generated: Json) -> Json:
 
 
 def _choice(candidate: Json, index: int) -> Json:
-    told: Json = {"role": "assistant", "content": None, "refusal": None}
-    parts = _split(candidate)
+    reply: Json = {"role": "assistant", "content": None, "refusal": None}
+    parts = _candidate_content(candidate)
     if parts.text:
-        told["content"] = parts.text
+        reply["content"] = parts.text
     if parts.thoughts:
-        told["reasoning_content"] = parts.thoughts
+        reply["reasoning_content"] = parts.thoughts
     if parts.calls:
-        told["tool_calls"] = parts.calls
+        reply["tool_calls"] = parts.calls
     reason = _finish_reason(candidate.get("finishReason"), has_calls=bool(parts.calls))
-    return {"index": candidate.get("index", index), "message": told, "logprobs": None, "finish_reason": reason}
+    return {"index": candidate.get("index", index), "message": reply, "logprobs": None, "finish_reason": reason}
 
 
 def _blocked() -> Json:
-    told = {"role": "assistant", "content": None, "refusal": None}
-    return {"index": 0, "message": told, "logprobs": None, "finish_reason": "content_filter"}
+    reply = {"role": "assistant", "content": None, "refusal": None}
+    return {"index": 0, "message": reply, "logprobs": None, "finish_reason": "content_filter"}
 
 
 def _finish_reason(reason: str | None, *, has_calls: bool) -> str:
@@ -239,24 +241,24 @@ def _finish_reason(reason: str | None, *, has_calls: bool) -> str:
     return "tool_calls" if has_calls else "stop"
 
 
-class _Split(msgspec.Struct):
-    """A candidate's parts, or those of one event of its stream."""
+class _CandidateContent(msgspec.Struct):
+    """The content of a candidate, or of one event of its stream."""
 
     text: str = ""
     thoughts: str = ""
     calls: list[Json] = []
 
 
-def _split(candidate: Json) -> _Split:
-    split = _Split()
+def _candidate_content(candidate: Json) -> _CandidateContent:
+    content = _CandidateContent()
     for part in (candidate.get("content") or {}).get("parts") or ():
         if "functionCall" in part:
-            split.calls.append(_call(part))
+            content.calls.append(_call(part))
         elif part.get("thought"):
-            split.thoughts += part.get("text") or ""
+            content.thoughts += part.get("text") or ""
         else:
-            split.text += part.get("text") or ""
-    return split
+            content.text += part.get("text") or ""
+    return content
 
 
 def _call(part: Json) -> Json:
@@ -281,7 +283,7 @@ def _envelope(generated: Json, kind: str) -> Json:
 
 
 class StreamTranslator:
-    """An `EventTranslator` of a streamed answer. Gemini has no last event: the end of the body is it."""
+    """The `EventTranslator` from Gemini to chat completions. Gemini marks the end only by the end of the body."""
 
     def __init__(self) -> None:
         self._chunk: Json = {}
@@ -298,7 +300,7 @@ class StreamTranslator:
             self._chunk = _envelope(event, "chat.completion.chunk")
             events = self._delta(0, {"role": "assistant", "content": ""})
         if "promptTokenCount" in (event.get("usageMetadata") or {}):
-            self._usage = event["usageMetadata"]
+            self._usage = merge_usage_objects(self._usage, event["usageMetadata"])
         if not candidates and event.get("promptFeedback"):
             self._finished.add(0)
             return events + self._delta(0, {}, "content_filter")
@@ -306,7 +308,7 @@ class StreamTranslator:
 
     def finish(self) -> bytes:
         if not self._finished:
-            # The provider broke off: without a finish reason nobody takes the answer for complete.
+            # The provider broke the stream. Without a finish reason it does not count as complete.
             return b""
         stated = b""
         if self._usage is not None:
@@ -315,13 +317,13 @@ class StreamTranslator:
 
     def _candidate(self, candidate: Json, position: int) -> bytes:
         index = candidate.get("index", position)
-        split = _split(candidate)
+        content = _candidate_content(candidate)
         events = b""
-        if split.thoughts:
-            events += self._delta(index, {"reasoning_content": split.thoughts})
-        if split.text:
-            events += self._delta(index, {"content": split.text})
-        for call in split.calls:
+        if content.thoughts:
+            events += self._delta(index, {"reasoning_content": content.thoughts})
+        if content.text:
+            events += self._delta(index, {"content": content.text})
+        for call in content.calls:
             number = self._calls.get(index, 0)
             self._calls[index] = number + 1
             events += self._delta(index, {"tool_calls": [{"index": number, **call}]})

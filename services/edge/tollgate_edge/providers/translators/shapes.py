@@ -1,5 +1,7 @@
-"""The shapes of requests that are translated, as far as a translation reads them. Only one that could not be translated
-is held against its shape, to name the member that is wrong."""
+"""The fields of requests that translations read.
+
+A request is validated against its shape only after its translation failed, to name the invalid field.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, over ASGI, with the connection at hand: a simulator must be able to drop it."""
+"""One HTTP request and its response over ASGI, with access to the connection, which simulated failures close."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,15 +14,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 JSON: Final = b"application/json"
 EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
-# Where the server hands over the connection: see `server.DroppableProtocol`.
+# The ASGI extension that carries the connection: see `server.DroppableProtocol`.
 CONNECTION_EXTENSION: Final = "tollgate.connection"
 _MAX_BODY_BYTES: Final = 32 * 1024 * 1024
-# How long a connection that was told to close may take to send what it holds before it is cut.
+# The time that a closing connection has to send its buffer before it is aborted.
 _CLOSE_SECONDS: Final = 5.0
 
 
-class Exchange:
-    """Reads the body once and writes one answer; whatever finds the connection closed raises `ClientGoneError`."""
+class HttpExchange:
+    """Reads the body once and writes one response. Every method raises `ClientGoneError` if the client is gone."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -47,7 +47,7 @@ class Exchange:
             total += len(parts[-1])
             if total > _MAX_BODY_BYTES:
                 raise ApiError(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body may have at most {_MAX_BODY_BYTES} bytes."
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body exceeds the limit of {_MAX_BODY_BYTES} bytes."
                 )
         return b"".join(parts)
 
@@ -79,7 +79,7 @@ class Exchange:
             raise ClientGoneError
 
     async def wait(self, seconds: float) -> None:
-        """Lets `seconds` pass, or raises `ClientGoneError` as soon as the client leaves."""
+        """Wait; raise `ClientGoneError` as soon as the client disconnects."""
         if seconds <= 0:
             await asyncio.sleep(0)
             self.require_client()
@@ -92,7 +92,7 @@ class Exchange:
         raise ClientGoneError
 
     async def drop(self) -> None:
-        """Sends what was written, closes the connection and returns when it is closed."""
+        """Send the buffer, close the connection and return when it is closed."""
         self._transport.close()
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):

@@ -82,7 +82,7 @@ manners = st.builds(Manner, st.booleans(), st.booleans(), st.booleans())
 
 @untimed
 @given(texts=texts, at=cuts, strips=st.booleans(), manner=manners)
-def test_any_split_gives_the_same(texts: list[str], at: list[int], strips: bool, manner: Manner) -> None:
+def test_stream_is_independent_of_chunking(texts: list[str], at: list[int], strips: bool, manner: Manner) -> None:
     events = [event(chunk(text), spaced=manner.spaced) for text in texts]
     events += [event(chunk(finish="stop"), spaced=manner.spaced), event(usage_chunk(), spaced=manner.spaced), DONE]
     data = (b": still alive\n\n" if manner.comments else b"").join(events)
@@ -106,7 +106,7 @@ def test_any_split_gives_the_same(texts: list[str], at: list[int], strips: bool,
 
 @untimed
 @given(at=cuts, ending=st.sampled_from([b"", b"data: {broken\n\n", event({"error": {"message": "oops"}})]))
-def test_a_stream_that_breaks_fails_however_it_is_cut(at: list[int], ending: bytes) -> None:
+def test_broken_stream_fails_for_any_chunking(at: list[int], ending: bytes) -> None:
     good = event(chunk("one ")) + event(chunk("two"))
     stream = ChatStream(strips_usage=True)
     handed_on = run(stream, cut(good + ending, at))
@@ -117,7 +117,7 @@ def test_a_stream_that_breaks_fails_however_it_is_cut(at: list[int], ending: byt
     assert stream.delivered_tokens() == 2
 
 
-def test_nothing_counts_after_done() -> None:
+def test_data_after_done_is_ignored() -> None:
     stream = ChatStream(strips_usage=False)
     assert run(stream, [event(chunk(finish="stop")) + DONE + event(usage_chunk()), event(chunk("late"))]) == event(
         chunk(finish="stop")
@@ -125,7 +125,7 @@ def test_nothing_counts_after_done() -> None:
     assert stream.tokens is None
 
 
-def test_usage_beside_the_last_text_is_taken_out_of_it() -> None:
+def test_usage_is_removed_from_text_chunk() -> None:
     stream = ChatStream(strips_usage=True)
     handed_on = run(stream, [event(chunk("end", finish="length", usage=USAGE)) + DONE])
     received = json.loads(handed_on.removeprefix(b"data: "))
@@ -135,21 +135,21 @@ def test_usage_beside_the_last_text_is_taken_out_of_it() -> None:
 
 
 @pytest.mark.parametrize("last", [b"data: [DONE]", b"data: [DONE]\n", b""])
-def test_an_end_without_its_blank_line_or_done_is_an_end(last: bytes) -> None:
+def test_end_without_blank_line_or_done(last: bytes) -> None:
     stream = ChatStream(strips_usage=False)
     run(stream, [event(chunk("text")) + event(chunk(finish="stop")), last])
     assert stream.done
     assert stream.failure is None
 
 
-def test_an_event_without_an_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_oversized_event_is_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tollgate_edge.streaming.sse.MAX_EVENT_BYTES", 1000)
     stream = ChatStream(strips_usage=False)
     assert stream.feed(b"data: " + b"x" * 2000) == b""
     assert stream.failure
 
 
-def test_chunks_of_another_kind_pass() -> None:
+def test_unknown_chunks_are_forwarded() -> None:
     odd = [event({"choices": "none"}), event({"model": 7}), b"event: ping\ndata: {}\n\n", b"\ndata: {}\n\n"]
     stream = ChatStream(strips_usage=True)
     assert run(stream, [*odd, DONE]) == b"".join(odd)
@@ -165,7 +165,7 @@ def test_long_streams_are_counted_to_the_end() -> None:
     assert stream.delivered_tokens() == count_text("".join(words)), "counting changes nothing"
 
 
-def test_every_kind_of_text_is_counted() -> None:
+def test_all_text_fields_are_counted() -> None:
     delta = {
         "reasoning_content": "thought ",
         "content": "text",

@@ -26,7 +26,7 @@ def test_classes_are_disjoint() -> None:
     )
 
 
-def test_classes_of_a_response_are_disjoint() -> None:
+def test_classes_of_responses_usage_are_disjoint() -> None:
     usage = {
         "input_tokens": 100,
         "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 5, "image_tokens": 3},
@@ -43,7 +43,7 @@ def test_details_may_be_missing(details: dict[str, Any]) -> None:
     assert parsed(prompt_tokens=3, completion_tokens=4, **details) == TokenCounts(input=3, output=4)
 
 
-def test_more_cached_than_there_are_tokens_is_all_of_them() -> None:
+def test_cached_tokens_are_limited_to_prompt() -> None:
     assert parsed(
         prompt_tokens=10, completion_tokens=1, prompt_tokens_details={"cached_tokens": 11, "cache_write_tokens": 5}
     ) == TokenCounts(cached_input=10, output=1)
@@ -60,12 +60,12 @@ def test_more_cached_than_there_are_tokens_is_all_of_them() -> None:
         {"prompt_tokens": 5, "completion_tokens": 5, "prompt_tokens_details": 7},
     ],
 )
-def test_what_cannot_be_true_is_no_usage(usage: dict[str, Any]) -> None:
+def test_impossible_usage_is_rejected(usage: dict[str, Any]) -> None:
     assert parsed(**usage) is None
 
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"[]", b'{"prompt_tokens":', b'"\xff"'])
-def test_what_is_no_object_is_no_usage(raw: bytes) -> None:
+def test_non_object_is_rejected(raw: bytes) -> None:
     assert parse_chat_usage(raw) is None
 
 
@@ -79,9 +79,7 @@ details = st.integers(min_value=-10, max_value=2 * MAX_TOKENS)
     details=st.fixed_dictionaries({"cached_tokens": details, "cache_write_tokens": details, "audio_tokens": details}),
     reasoning=details,
 )
-def test_totals_are_kept_whatever_the_details_say(
-    totals: tuple[int, int], details: dict[str, int], reasoning: int
-) -> None:
+def test_totals_are_kept_for_any_details(totals: tuple[int, int], details: dict[str, int], reasoning: int) -> None:
     read, written = totals
     output_details = {"reasoning_tokens": reasoning, "audio_tokens": details["audio_tokens"]}
     of_chat = parsed(

@@ -40,24 +40,24 @@ async def catalog() -> Catalog:
         ("speech", ("input", "output"), False),
     ],
 )
-async def test_what_has_no_price_is_not_sold(
+async def test_model_without_required_price_has_no_tariff(
     catalog: Catalog, model: str, uses: tuple[str, ...], is_sold: bool
 ) -> None:
     assert (catalog.tariff(catalog.models[model], "standard", AT, uses) is not None) == is_sold
 
 
-async def test_text_is_what_an_endpoint_uses_unless_it_says_otherwise(catalog: Catalog) -> None:
+async def test_text_classes_are_required_by_default(catalog: Catalog) -> None:
     assert catalog.tariff(catalog.models["chat"], "standard", AT) is not None
     assert catalog.tariff(catalog.models["speech"], "standard", AT) is None
 
 
-def test_a_unit_that_nobody_foresaw_is_said_aloud_and_the_rest_is_charged(caplog: pytest.LogCaptureFixture) -> None:
+def test_unpriced_unit_is_logged_and_rest_is_charged(caplog: pytest.LogCaptureFixture) -> None:
     used = TokenCounts(input=1, output=1, searches=2)
     assert tariff(CHAT).amount_nano(used) == 5
-    assert "m@1: searches have no price, and were used" in caplog.text
+    assert "price version m@1 cannot rate reported usage: searches have no price" in caplog.text
 
 
-def test_the_provider_s_cost_takes_no_plan_and_is_none_where_it_is_not_known() -> None:
+def test_provider_cost_ignores_plan() -> None:
     used = TokenCounts(input=2, output=1)
     half = PlanVersion(plan_version="half@1", valid_from=AT, multiplier_bps=5_000)
     cost = Prices(input=1_000_000, output=1_000_000)

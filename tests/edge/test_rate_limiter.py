@@ -68,7 +68,7 @@ def shown(permit: Permit) -> dict[str, str]:
     return {name.decode().removeprefix("x-ratelimit-"): value.decode() for name, value in permit.headers()}
 
 
-def test_a_key_without_limits_is_let_through_and_told_nothing(rate_limiter: RateLimiter) -> None:
+def test_key_without_limits_has_no_headers(rate_limiter: RateLimiter) -> None:
     permit = rate_limiter.admit(key(), context())
     permit.reserve_tokens(10**9)
     permit.settle_tokens(10**9)
@@ -77,7 +77,7 @@ def test_a_key_without_limits_is_let_through_and_told_nothing(rate_limiter: Rate
     assert shown(permit) == {}
 
 
-def test_requests_a_minute(rate_limiter: RateLimiter, clock: Clock) -> None:
+def test_requests_per_minute(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(requests_per_minute=3)
     tickets = [rate_limiter.admit(limited, context()) for _ in range(3)]
     assert shown(tickets[-1]) == {"limit-requests": "3", "remaining-requests": "0", "reset-requests": "1m0s"}
@@ -87,7 +87,7 @@ def test_requests_a_minute(rate_limiter: RateLimiter, clock: Clock) -> None:
     rate_limiter.admit(limited, context())
 
 
-def test_a_refusal_tells_the_limits_too(rate_limiter: RateLimiter) -> None:
+def test_rejection_has_limit_headers(rate_limiter: RateLimiter) -> None:
     limited = key(requests_per_minute=1)
     rate_limiter.admit(limited, context())
     second = context()
@@ -95,7 +95,7 @@ def test_a_refusal_tells_the_limits_too(rate_limiter: RateLimiter) -> None:
     assert (b"x-ratelimit-remaining-requests", b"0") in second.extra_headers()
 
 
-def test_tokens_a_minute_are_corrected_by_what_was_used(rate_limiter: RateLimiter, clock: Clock) -> None:
+def test_token_estimate_is_settled_by_usage(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(tokens_per_minute=600)
     first = rate_limiter.admit(limited, context())
     first.reserve_tokens(500)
@@ -114,7 +114,7 @@ def test_tokens_a_minute_are_corrected_by_what_was_used(rate_limiter: RateLimite
     third.reserve_tokens(1)
 
 
-def test_more_tokens_than_the_limit_are_had_from_a_full_bucket(rate_limiter: RateLimiter, clock: Clock) -> None:
+def test_oversized_request_needs_full_bucket(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(tokens_per_minute=600)
     rate_limiter.admit(limited, context()).reserve_tokens(1_000_000)
     late = rate_limiter.admit(limited, context())
@@ -134,7 +134,7 @@ def test_requests_in_flight(rate_limiter: RateLimiter) -> None:
     refused(lambda: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")
 
 
-def test_one_that_is_refused_for_its_rate_takes_no_place(rate_limiter: RateLimiter, clock: Clock) -> None:
+def test_rejected_request_is_not_in_flight(rate_limiter: RateLimiter, clock: Clock) -> None:
     limited = key(requests_per_minute=1, max_in_flight=1)
     rate_limiter.admit(limited, context()).release()
     for _ in range(3):
@@ -152,7 +152,7 @@ def test_edges_share_a_limit(clock: Clock) -> None:
         refused(lambda rate_limiter=rate_limiter: rate_limiter.admit(limited, context()), 429, "rate_limit_exceeded")  # type: ignore[misc]
 
 
-def test_an_edge_that_comes_takes_its_part_at_once(clock: Clock) -> None:
+def test_new_edge_takes_share_at_once(clock: Clock) -> None:
     count = 1
     rate_limiter = gate_of(clock, edges=lambda: count)
     limited = key(requests_per_minute=60)
@@ -163,12 +163,12 @@ def test_an_edge_that_comes_takes_its_part_at_once(clock: Clock) -> None:
     assert shown(rate_limiter.admit(limited, context()))["remaining-requests"] == "14"
 
 
-def test_a_smaller_body_limit_of_the_key_counts(rate_limiter: RateLimiter) -> None:
+def test_smaller_body_limit_of_key_applies(rate_limiter: RateLimiter) -> None:
     assert rate_limiter.admit(key(max_body_bytes=10), context()).max_body_bytes == 10
     assert rate_limiter.admit(key(max_body_bytes=10**9), context()).max_body_bytes == MAX_BODY_BYTES
 
 
-def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> None:
+def test_deployment_limits_apply_to_keys_without_own(clock: Clock) -> None:
     rate_limiter = gate_of(clock, defaults=KeyLimits(requests_per_minute=1))
     assert shown(rate_limiter.admit(key(requests_per_minute=100), context()))["limit-requests"] == "100"
     clock.now_s += 60
@@ -183,7 +183,7 @@ def test_the_deployments_limits_are_for_keys_without_their_own(clock: Clock) -> 
     refused(lambda: rate_limiter.admit(key(), context()), 429, "rate_limit_exceeded")
 
 
-def test_a_suspended_key_may_do_nothing(rate_limiter: RateLimiter) -> None:
+def test_suspended_key_is_rejected(rate_limiter: RateLimiter) -> None:
     refused(lambda: rate_limiter.admit(key(is_suspended=True), context()), 403, "account_suspended")
 
 

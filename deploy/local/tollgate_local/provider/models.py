@@ -1,4 +1,4 @@
-"""The models on offer, under their companies' names."""
+"""The models of the simulated provider, with their vendors' names."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Final
 
 from tollgate_local.provider.errors import ApiError, unknown_model
 
-# platform.openai.com/docs/guides/prompt-caching: since gpt-5.6 they cost more than input.
+# Models since gpt-5.6 report cache writes, which cost more than input: platform.openai.com/docs/guides/prompt-caching.
 _WRITES_CACHE: Final = re.compile(r"gpt-(5\.[6-9]|[6-9]|\d\d)")
 
 
@@ -20,7 +20,7 @@ class Model:
     embeds: bool = False
     owner: str = "system"
     serves: str = "chat"
-    """Which of the other endpoints it is for, by the last word of its path."""
+    """The endpoint of the model: the last segment of its path."""
 
     @property
     def states_cache_writes(self) -> bool:
@@ -64,7 +64,7 @@ MODELS: Final = {
 }
 
 
-# Of a name that is none of those above: whose model it is, and which endpoint it is for. The first that fits.
+# Patterns for other model names, with the owner and the endpoint. The first match applies.
 FAMILIES: Final = (
     (re.compile(r"text-embedding-"), "system", "embeddings"),
     (re.compile(r"whisper-|gpt-.*transcribe"), "system", "transcriptions"),
@@ -80,8 +80,8 @@ _REASONS: Final = re.compile(r"gpt-([5-9]|\d\d)|o\d|gemini-(2\.5|[3-9])")
 _ANY_CREATED, _ANY_CONTEXT_TOKENS = 1_750_000_000, 200_000
 
 
-def known_model(name: str) -> Model | None:
-    """The model of that name, of those listed or by its family."""
+def find_known_model(name: str) -> Model | None:
+    """Return the model by its name or by its family; None if neither is known."""
     return MODELS.get(name) or _of_family(name)
 
 
@@ -95,8 +95,8 @@ def _of_family(name: str) -> Model | None:
 
 
 def find_model(name: str) -> Model:
-    """The model of that name; `ApiError` 404 when there is none."""
-    model = known_model(name)
+    """Return the model; raise `ApiError` 404 if it is unknown."""
+    model = find_known_model(name)
     if model is None:
         raise unknown_model(name)
     return model
@@ -114,7 +114,7 @@ def chat_model(name: str) -> Model:
 
 
 def model_for(kind: str, name: str) -> Model:
-    """The model of that name; `ApiError` when it is none of those that serve `kind`."""
+    """Return a model of the endpoint `kind`; raise `ApiError` 404 if it has another endpoint."""
     model = find_model(name)
     if model.serves != kind:
         raise ApiError(404, f"This model is not supported in the {kind} endpoint.", param="model")
@@ -122,8 +122,8 @@ def model_for(kind: str, name: str) -> Model:
 
 
 def owned_model(owner: str, name: str) -> Model:
-    """A chat model of one company's protocol."""
-    model = known_model(name)
+    """Return a chat model of the given owner; raise `ApiError` 404 if there is none."""
+    model = find_known_model(name)
     if model is None or model.owner != owner or model.serves != "chat":
         raise unknown_model(name)
     return model

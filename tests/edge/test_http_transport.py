@@ -13,7 +13,7 @@ from tollgate_edge.providers.http_transport import ErrorResponse, seconds_until
 from tollgate_edge.providers.openai import to_provider_error
 
 
-def test_a_refusal_keeps_its_status_and_says_how_long_to_wait() -> None:
+def test_provider_error_keeps_status_and_retry_after() -> None:
     body = b'{"error":{"message":"Slow down","type":"requests","param":null,"code":"rate_limit_exceeded"}}'
     error = to_provider_error(ErrorResponse(429, body, "7"))
     assert isinstance(error, ProviderRefused)
@@ -23,7 +23,7 @@ def test_a_refusal_keeps_its_status_and_says_how_long_to_wait() -> None:
 
 
 @pytest.mark.parametrize("status", [302, 401, 402, 403])
-def test_what_is_between_operator_and_provider_is_not_told_but_known(status: int) -> None:
+def test_operator_errors_are_hidden_from_client(status: int) -> None:
     error = to_provider_error(ErrorResponse(status, b'{"error":{"message":"Incorrect API key sk-secret"}}', None))
     assert isinstance(error, ProviderFailed)
     assert (error.status, error.upstream_status) == (502, status)
@@ -42,9 +42,9 @@ def test_retry_after_as_a_date() -> None:
     assert seconds_until(format_datetime(datetime(2020, 1, 1, tzinfo=UTC), usegmt=True)) == 0
 
 
-def test_a_request_for_a_provider_that_calls_the_model_otherwise() -> None:
+def test_request_with_other_model_name() -> None:
     request = ProviderRequest(Operation.CHAT, "fast", b'{"model":"fast","seed":1.50,"unknown":{"a":1}}')
-    renamed = request.naming("gpt-4o")
+    renamed = request.with_model("gpt-4o")
     assert renamed.model == "gpt-4o"
     assert renamed.body == b'{"model":"gpt-4o","seed":1.50,"unknown":{"a":1}}'
-    assert request.naming("fast") is request
+    assert request.with_model("fast") is request

@@ -141,7 +141,7 @@ def words(count: int, *, tells_usage: bool = False) -> Iterator[bytes]:
         ({"max_tokens": 300}, True),
     ],
 )
-async def test_a_stream_ends_where_the_credit_does(limits: dict[str, Any], tells_usage: bool) -> None:
+async def test_stream_ends_when_credit_is_used_up(limits: dict[str, Any], tells_usage: bool) -> None:
     events = list(words(5_000, tells_usage=tells_usage))
     _, meter = await streamed(CHAT, asked(**limits), events, credit_nano=CENT)
     assert meter.ending is not None
@@ -150,7 +150,7 @@ async def test_a_stream_ends_where_the_credit_does(limits: dict[str, Any], tells
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_tokens": 400}, {"max_tokens": 400, "max_completion_tokens": 7}])
-async def test_a_stream_within_its_credit_is_not_cut_off(limits: dict[str, Any]) -> None:
+async def test_stream_within_credit_is_not_truncated(limits: dict[str, Any]) -> None:
     # As large as an event with the likelihood of twenty tokens.
     filler = "x" * 2_000
     events = [event(choices=[{"index": 0, "delta": {"role": "assistant"}}]), *words(400)]
@@ -169,9 +169,7 @@ DELTA = b'{"type":"content_block_delta","delta":{"type":"text_delta","text":"%b'
 
 @pytest.mark.parametrize("broken", [DELTA % b'caf\xc3"}}', DELTA % b"a}"], ids=["half a character", "no end"])
 @pytest.mark.parametrize("leaves_after", [70, None], ids=["left", "broken off"])
-async def test_a_broken_event_does_not_keep_the_others_from_being_charged(
-    broken: bytes, leaves_after: int | None
-) -> None:
+async def test_broken_event_does_not_prevent_charging_others(broken: bytes, leaves_after: int | None) -> None:
     start = (
         b'event: message_start\ndata: {"type":"message_start","message":{"model":"m",'
         b'"usage":{"input_tokens":1000,"output_tokens":1}}}\n\n'
@@ -186,7 +184,7 @@ async def test_a_broken_event_does_not_keep_the_others_from_being_charged(
     assert meter.ending.tokens.output >= 50
 
 
-async def test_a_prompt_that_cannot_be_counted_is_charged_by_its_length() -> None:
+async def test_uncountable_prompt_is_charged_by_length() -> None:
     deep = b'{"messages":[{"role":"user","content":"hi"}],"model":"m","stream":true,"x":%b%b}'
     refused = 0
     # The deepest that can be read at all: one call deeper, where prompts are counted, it cannot.
@@ -205,7 +203,7 @@ async def test_a_prompt_that_cannot_be_counted_is_charged_by_its_length() -> Non
 
 
 @pytest.mark.parametrize("body", [asked() + b"\xff", asked(x="?").replace(b"?", b"\xe9"), b'{"\xff":1,' + asked()[1:]])
-def test_what_is_no_text_is_refused(body: bytes) -> None:
+def test_invalid_utf8_is_rejected(body: bytes) -> None:
     with pytest.raises(ApiError, match="JSON") as caught:
         ENDPOINTS[CHAT].parse(body, {})
     assert caught.value.status == 400

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge.untimed import untimed
 from tollgate_edge.rate_limits.gcra import PERIOD_S, Bucket
-from tollgate_edge.rate_limits.limiter import duration
+from tollgate_edge.rate_limits.limiter import format_duration
 
 STARTED_S = 1_000_000.0
 steps = st.lists(st.tuples(st.integers(0, 90_000), st.integers(1, 30)), max_size=25)
@@ -35,7 +35,7 @@ class LevelBucket:
 
 @untimed
 @given(limit=st.integers(1, 600), edges=st.integers(1, 5), steps=steps)
-def test_a_bucket_lets_through_what_a_token_bucket_does(limit: int, edges: int, steps: list[tuple[int, int]]) -> None:
+def test_bucket_matches_token_bucket_model(limit: int, edges: int, steps: list[tuple[int, int]]) -> None:
     bucket, model, now_ms = Bucket(), LevelBucket(Fraction(limit, edges)), 0
     for pause_ms, units in steps:
         now_ms += pause_ms
@@ -50,7 +50,7 @@ def test_a_bucket_lets_through_what_a_token_bucket_does(limit: int, edges: int, 
 
 @untimed
 @given(limit=st.integers(1, 600), steps=steps)
-def test_no_window_gets_more_than_a_minutes_worth_and_what_flows_in(limit: int, steps: list[tuple[int, int]]) -> None:
+def test_window_is_bounded_by_capacity_and_refill(limit: int, steps: list[tuple[int, int]]) -> None:
     bucket, now_ms = Bucket(), 0
     taken: list[tuple[int, float]] = []
     for pause_ms, units in steps:
@@ -67,7 +67,7 @@ def test_no_window_gets_more_than_a_minutes_worth_and_what_flows_in(limit: int, 
 
 @untimed
 @given(limit=st.integers(1, 600), units=st.integers(1, 1000), ahead=st.integers(1, 1000))
-def test_who_waits_as_long_as_told_is_let_in(limit: int, units: int, ahead: int) -> None:
+def test_units_are_available_after_returned_wait(limit: int, units: int, ahead: int) -> None:
     bucket = Bucket()
     assert bucket.take(ahead, limit, STARTED_S) == 0
     wait_s = bucket.take(units, limit, STARTED_S)
@@ -75,13 +75,13 @@ def test_who_waits_as_long_as_told_is_let_in(limit: int, units: int, ahead: int)
     assert wait_s == 0 or bucket.take(units, limit, STARTED_S + wait_s) == 0
 
 
-def test_a_limit_of_none_lets_nothing_in() -> None:
+def test_zero_limit_rejects_everything() -> None:
     bucket = Bucket()
     assert bucket.take(1, 0, 0.0) == PERIOD_S
     assert bucket.remaining(0, 0.0) == 0
 
 
-def test_a_debt_is_waited_for() -> None:
+def test_debt_delays_later_units() -> None:
     bucket = Bucket()
     assert bucket.take(10, 60, 0.0) == 0
     bucket.correct(80, 60)
@@ -90,7 +90,7 @@ def test_a_debt_is_waited_for() -> None:
     assert bucket.take(1, 60, 31.0) == 0
 
 
-def test_what_is_given_back_can_be_taken_again() -> None:
+def test_returned_units_are_available() -> None:
     bucket = Bucket()
     assert bucket.take(60, 60, 5.0) == 0
     bucket.correct(-20, 60)
@@ -98,7 +98,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
     assert bucket.reset_s(5.0) == 40
 
 
-def test_what_was_given_back_of_a_full_bucket_is_not_hoarded() -> None:
+def test_returned_units_do_not_exceed_capacity() -> None:
     bucket = Bucket()
     bucket.correct(-1000, 60)
     assert bucket.remaining(60, 0.0) == 60
@@ -106,7 +106,7 @@ def test_what_was_given_back_of_a_full_bucket_is_not_hoarded() -> None:
     assert bucket.take(1, 60, 0.0) > 0
 
 
-def test_a_part_below_one_still_lets_one_in() -> None:
+def test_share_below_one_admits_one() -> None:
     bucket = Bucket()
     assert bucket.take(1, 0.5, 0.0) == 0
     assert bucket.take(1, 0.5, 0.0) == pytest.approx(120)
@@ -116,5 +116,5 @@ def test_a_part_below_one_still_lets_one_in() -> None:
     ("seconds", "shown"),
     [(0, b"0ms"), (0.0115, b"12ms"), (1, b"1s"), (8.64, b"8.64s"), (60, b"1m0s"), (360, b"6m0s"), (59.9999, b"1m0s")],
 )
-def test_durations_are_written_as_openai_does(seconds: float, shown: bytes) -> None:
-    assert duration(seconds) == shown
+def test_durations_in_openai_format(seconds: float, shown: bytes) -> None:
+    assert format_duration(seconds) == shown

@@ -91,7 +91,7 @@ def attempts(targets: Sequence[Target], time: Time | None = None, *, most: int =
     return Attempts(targets, RetryConfig(attempts=most), clock=time.clock, sleep=time.sleep)
 
 
-async def test_the_next_target_serves_where_the_first_cannot() -> None:
+async def test_fallback_to_next_target() -> None:
     first, second = ScriptedProvider("first", refused(503)), ScriptedProvider("second")
     time = Time()
     made = attempts([target(first), target(second, priority=1)], time)
@@ -108,7 +108,7 @@ async def test_the_next_target_serves_where_the_first_cannot() -> None:
 
 
 @pytest.mark.parametrize("error", [UNSENT, refused(429), refused(500), refused(529)])
-async def test_a_target_alone_is_asked_again_after_a_pause(error: ProviderError) -> None:
+async def test_single_target_is_retried_after_delay(error: ProviderError) -> None:
     provider, time = ScriptedProvider("only", error, error), Time()
     made = attempts([target(provider)], time)
     await made.complete(REQUEST)
@@ -128,7 +128,7 @@ async def test_a_target_alone_is_asked_again_after_a_pause(error: ProviderError)
         ProviderFailed(502, "garbage", upstream_status=200),
     ],
 )
-async def test_what_may_have_been_processed_or_never_will_be_is_not_repeated(error: ProviderError) -> None:
+async def test_unsafe_or_useless_retry_is_not_made(error: ProviderError) -> None:
     first, second = ScriptedProvider("first", error), ScriptedProvider("second")
     made = attempts([target(first), target(second, priority=1)])
     with pytest.raises(ProviderError) as caught:
@@ -138,7 +138,7 @@ async def test_what_may_have_been_processed_or_never_will_be_is_not_repeated(err
     assert (made.count, len(made.failed)) == (1, 1)
 
 
-async def test_attempts_are_bounded_and_the_last_error_is_told() -> None:
+async def test_attempts_are_bounded_and_last_error_is_raised() -> None:
     errors = [refused(500), refused(502), refused(503)]
     providers = [ScriptedProvider(str(number), error) for number, error in enumerate(errors)]
     made = attempts([target(provider, priority=number) for number, provider in enumerate(providers)], most=2)
@@ -149,7 +149,7 @@ async def test_attempts_are_bounded_and_the_last_error_is_told() -> None:
     assert providers[2].asked == []
 
 
-async def test_who_does_not_take_our_key_is_not_asked_again() -> None:
+async def test_target_that_rejects_key_is_not_retried() -> None:
     provider = ScriptedProvider("only", operator_error(401))
     made = attempts([target(provider)])
     with pytest.raises(ProviderFailed):
@@ -160,7 +160,7 @@ async def test_who_does_not_take_our_key_is_not_asked_again() -> None:
     assert (await made.complete(REQUEST)).body == b"other"
 
 
-async def test_a_provider_that_asks_for_a_long_pause_is_not_waited_for() -> None:
+async def test_long_retry_after_ends_attempts() -> None:
     provider, time = ScriptedProvider("only", refused(429, retry_after_s=20)), Time()
     made = attempts([target(provider)], time)
     with pytest.raises(ProviderRefused):
@@ -168,20 +168,20 @@ async def test_a_provider_that_asks_for_a_long_pause_is_not_waited_for() -> None
     assert time.slept == []
 
 
-async def test_a_provider_that_asks_for_a_short_pause_gets_it() -> None:
+async def test_short_retry_after_is_honored() -> None:
     provider, time = ScriptedProvider("only", refused(429, retry_after_s=1)), Time()
     await attempts([target(provider)], time).complete(REQUEST)
     assert 1.1 <= time.slept[0] <= 1.2
 
 
-async def test_a_model_is_asked_for_by_the_targets_own_name() -> None:
+async def test_request_uses_target_model_name() -> None:
     provider = ScriptedProvider("other")
     renamed = Target(Connection("other", 1, provider), "gpt-4o-2024", 1, 0, CircuitBreaker(5, 10), "other/gpt-4o-2024")
     await attempts([renamed]).complete(REQUEST)
     assert provider.asked == ["gpt-4o-2024"]
 
 
-async def test_a_stream_falls_back_before_it_begins_and_not_after() -> None:
+async def test_stream_fallback_only_before_start() -> None:
     first, second = ScriptedProvider("first", refused(503)), ScriptedProvider("second")
     made = attempts([target(first), target(second, priority=1)])
     async with made.stream(REQUEST) as chunks:
@@ -196,7 +196,7 @@ async def test_a_stream_falls_back_before_it_begins_and_not_after() -> None:
     assert len(first.asked) == 1
 
 
-async def test_a_target_that_fails_in_a_row_is_avoided_and_comes_back() -> None:
+async def test_breaker_opens_after_failures_and_closes() -> None:
     ill, well, time = ScriptedProvider("ill", *[refused(500)] * 5), ScriptedProvider("well"), Time()
     targets = [target(ill, failures=3), target(well, priority=1, failures=3)]
     for _ in range(6):
@@ -213,7 +213,7 @@ async def test_a_target_that_fails_in_a_row_is_avoided_and_comes_back() -> None:
         assert (await attempts(targets, time).complete(REQUEST)).body == b"ill"
 
 
-async def test_a_target_is_avoided_for_as_long_as_it_asks() -> None:
+async def test_retry_after_opens_breaker() -> None:
     storm, calm, time = ScriptedProvider("storm", refused(429, retry_after_s=50)), ScriptedProvider("calm"), Time()
     targets = [target(storm), target(calm, priority=1)]
     await attempts(targets, time).complete(REQUEST)
@@ -224,7 +224,7 @@ async def test_a_target_is_avoided_for_as_long_as_it_asks() -> None:
     assert (await attempts(targets, time).complete(REQUEST)).body == b"storm"
 
 
-async def test_what_the_client_asks_wrongly_opens_no_breaker() -> None:
+async def test_client_errors_do_not_open_breaker() -> None:
     provider, time = ScriptedProvider("only", *[refused(400)] * 9), Time()
     only = target(provider, failures=1)
     for _ in range(9):
@@ -233,7 +233,7 @@ async def test_what_the_client_asks_wrongly_opens_no_breaker() -> None:
     assert only.breaker.remaining_open_s(time.now_s) == 0
 
 
-async def test_where_all_are_avoided_one_is_asked_nevertheless() -> None:
+async def test_request_is_sent_if_all_breakers_are_open() -> None:
     provider, time = ScriptedProvider("only", *[TIMED_OUT] * 3), Time()
     only = target(provider, failures=1)
     for _ in range(3):
@@ -245,14 +245,14 @@ async def test_where_all_are_avoided_one_is_asked_nevertheless() -> None:
 
 @untimed
 @given(priorities=st.lists(st.integers(0, 3), min_size=1, max_size=6))
-def test_priorities_come_before_weights(priorities: list[int]) -> None:
+def test_priority_precedes_weight(priorities: list[int]) -> None:
     targets = [target(ScriptedProvider(str(n)), priority=p, weight=n + 1) for n, p in enumerate(priorities)]
     ordered = order_targets(targets, 0.0)
     assert sorted(map(id, ordered)) == sorted(map(id, targets))
     assert [one.priority for one in ordered] == sorted(priorities)
 
 
-def test_equals_share_as_their_weights_say() -> None:
+def test_equal_priority_shares_by_weight() -> None:
     targets = [target(ScriptedProvider("heavy"), weight=3), target(ScriptedProvider("light"), weight=1)]
     first = Counter(order_targets(targets, 0.0)[0].connection.name for _ in range(20_000))
     # Six standard deviations to either side.

@@ -12,7 +12,7 @@ from tollgate_common.topics import Topic
 pytestmark = pytest.mark.live
 
 
-async def test_a_quarantined_model_is_refused_until_it_is_lifted(edge: RunningEdge) -> None:
+async def test_quarantined_model_is_rejected_until_released(edge: RunningEdge) -> None:
     model = models()[0]
     body = {"model": model.model, "messages": [{"role": "user", "content": "What flows past the harbor?"}]}
     for reason in ("searches have no price", ""):

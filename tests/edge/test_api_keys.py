@@ -23,11 +23,11 @@ from tollgate_edge.http.errors import ApiError
         ({}, b""),
     ],
 )
-def test_a_header_that_holds_no_key_does_not_hide_one_that_does(headers: dict[bytes, bytes], expected: bytes) -> None:
+def test_empty_authorization_does_not_hide_api_key_header(headers: dict[bytes, bytes], expected: bytes) -> None:
     assert credentials(headers) == expected
 
 
-async def test_an_edge_that_starts_says_so_whether_the_key_is_known_or_not() -> None:
+async def test_starting_edge_returns_not_ready_for_any_key() -> None:
     keys, known, unknown = KeyDirectory(Brokers("nowhere:1"), "t"), apikey.generate().text, apikey.generate().text
     keys._apply(apikey.hash_key(known), encode(KeyRecord(key_id="k", account_id="a", name="n", plan="p")))
     for text in (known, unknown):
