@@ -13,8 +13,9 @@ from typing import NamedTuple
 from models.explorer import Exploration, explore
 from tollgate_balance.budgets import Allotment
 from tollgate_balance.grants import Collected, CreditGrant, Purse, add, burn, collect_all, expire, open_purse, take
-from tollgate_balance.leases import Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant, release, settle
+from tollgate_balance.leases import Grant, Lease, UpdateLease, grant, release, settle, update_lease
 from tollgate_balance.ledger import Account, collect
+from tollgate_common.lease_protocol import LeaseOutcome, LeaseState
 
 ACCOUNT = "account"
 # The grant that may expire burns first: it is the one with an end.
@@ -196,10 +197,10 @@ class LeaseLife:
         after = self._count(state.with_account(answer.account), answer.allotments)
         if answer.lease is not None:
             after = _put_lease(after, lease, answer.lease)
-        if answer.outcome is Outcome.DONE:
+        if answer.outcome is LeaseOutcome.DONE:
             has_it = edge._replace(lease=lease, asks=None, spent=0)
             yield f"edge {number} is granted lease {lease}", _put_edge(after, number, has_it)
-        if answer.outcome is Outcome.CONFLICT:
+        if answer.outcome is LeaseOutcome.CONFLICT:
             yield f"edge {number} learns that lease {lease} is gone", _put_edge(after, number, edge._replace(asks=None))
         if state.left.lost_answers:
             left = state.left._replace(lost_answers=state.left.lost_answers - 1)
@@ -229,8 +230,8 @@ class LeaseLife:
         assert edge.lease is not None
         lease = state.leases[edge.lease]
         assert lease is not None
-        call = Authorise(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
-        answer = authorise(state.account, lease, call, 1, state.allotments)
+        call = UpdateLease(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
+        answer = update_lease(state.account, lease, call, 1, state.allotments)
         assert answer.lease is not None
         state = self._count(state, answer.allotments)
         account, closed = answer.account, answer.lease

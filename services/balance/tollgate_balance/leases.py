@@ -5,21 +5,13 @@ holds; each function keeps both true. What is granted under budgets has room in 
 """
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
 from tollgate_balance.budgets import Allotment, Allotments, moved, room_nano
 from tollgate_balance.ledger import Account, Charged, charge
 from tollgate_common.events import Budget
-
-
-class LeaseState(StrEnum):
-    OPEN = "open"
-    CLOSED = "closed"
-    """By its edge; it holds exactly the usage that is still on its way."""
-    RELEASED = "released"
-    """Its boot was declared dead, and all usage that this boot had acknowledged is settled: it holds nothing."""
+from tollgate_common.lease_protocol import LeaseOutcome, LeaseState
 
 
 class Lease(NamedTuple):
@@ -27,7 +19,7 @@ class Lease(NamedTuple):
     account_id: str
     boot_id: str
     state: LeaseState
-    authorised_nano: int
+    limit_nano: int
     settled_nano: int = 0
     rev: int = 1
     allotment_ids: tuple[int, ...] = ()
@@ -35,18 +27,7 @@ class Lease(NamedTuple):
 
     @property
     def hold_nano(self) -> int:
-        return 0 if self.state is LeaseState.RELEASED else max(0, self.authorised_nano - self.settled_nano)
-
-
-class Outcome(StrEnum):
-    DONE = "done"
-    RETRY = "retry"
-    """What is posted, or left of a budget, would cover it, but other leases hold it."""
-    INSUFFICIENT = "insufficient"
-    BUDGET_EXCEEDED = "budget_exceeded"
-    """The account has it, but one of the budgets is spent."""
-    CONFLICT = "conflict"
-    """The lease is not what the caller believes; nothing has changed."""
+        return 0 if self.state is LeaseState.RELEASED else max(0, self.limit_nano - self.settled_nano)
 
 
 class Grant(NamedTuple):
@@ -60,26 +41,26 @@ class Grant(NamedTuple):
     budgets: tuple[Budget, ...] = ()
 
 
-class Authorise(NamedTuple):
-    """The call that extends, shrinks or closes: `authorised_nano` at least, and to extend `wanted_nano` at most."""
+class UpdateLease(NamedTuple):
+    """The call that extends, shrinks or closes: `limit_nano` at least, and to extend `wanted_nano` at most."""
 
     lease_id: str
     account_id: str
     boot_id: str
-    authorised_nano: int
+    limit_nano: int
     wanted_nano: int
     close: bool
     rev: int
 
 
-LeaseCall = Grant | Authorise
+LeaseCall = Grant | UpdateLease
 NO_ALLOTMENTS: Mapping[int, Allotment] = MappingProxyType({})
 
 
 class Answer(NamedTuple):
     """The account, the lease and what its budgets allot, as they are after the call."""
 
-    outcome: Outcome
+    outcome: LeaseOutcome
     account: Account
     lease: Lease | None
     allotments: Allotments = ()
@@ -103,67 +84,67 @@ def grant(account: Account, known: Lease | None, call: Grant, edges: int, allotm
         allotments: of all of the call's budgets.
     """
     if known is not None:
-        outcome = Outcome.DONE if known.state is LeaseState.OPEN else Outcome.CONFLICT
+        outcome = LeaseOutcome.DONE if known.state is LeaseState.OPEN else LeaseOutcome.CONFLICT
         return Answer(outcome, account, known, allotments)
     room = room_nano(account.available_nano, allotments)
     if call.needed_nano > room:
-        return _refuse(Answer(Outcome.RETRY, account, None, allotments), call.needed_nano)
+        return _refuse(Answer(LeaseOutcome.RETRY, account, None, allotments), call.needed_nano)
     amount_nano = size(room, call.needed_nano, call.wanted_nano, edges)
     ids = tuple(allotment.allotment_id for allotment in allotments)
     lease = Lease(call.lease_id, call.account_id, call.boot_id, LeaseState.OPEN, amount_nano, allotment_ids=ids)
     account = account._replace(held_nano=account.held_nano + amount_nano)
-    return Answer(Outcome.DONE, account, lease, moved(allotments, amount_nano))
+    return Answer(LeaseOutcome.DONE, account, lease, moved(allotments, amount_nano))
 
 
-def authorise(account: Account, lease: Lease, call: Authorise, edges: int, allotments: Allotments = ()) -> Answer:
+def update_lease(account: Account, lease: Lease, call: UpdateLease, edges: int, allotments: Allotments = ()) -> Answer:
     """Set what a lease authorises, by compare-and-set on its rev; a repeated call finds it set."""
-    unchanged = Answer(Outcome.DONE, account, lease, allotments)
+    unchanged = Answer(LeaseOutcome.DONE, account, lease, allotments)
     if call.rev == lease.rev and _is_as_asked(lease, call):
         return unchanged
     if call.rev != lease.rev + 1 or lease.state is not LeaseState.OPEN:
-        return unchanged._replace(outcome=Outcome.CONFLICT)
-    more_nano = max(0, call.authorised_nano - lease.settled_nano) - lease.hold_nano
-    authorised_nano = call.authorised_nano
+        return unchanged._replace(outcome=LeaseOutcome.CONFLICT)
+    more_nano = max(0, call.limit_nano - lease.settled_nano) - lease.hold_nano
+    limit_nano = call.limit_nano
     # What has been spent is spent, whatever the budget.
     room = account.available_nano if call.close else room_nano(account.available_nano, allotments)
     if more_nano > max(0, room) and not call.close:
         return _refuse(unchanged, more_nano)
     if more_nano > account.available_nano:
         # It is held as far as credit goes, and the rest will be uncovered usage.
-        authorised_nano = lease.settled_nano + lease.hold_nano + account.available_nano
+        limit_nano = lease.settled_nano + lease.hold_nano + account.available_nano
     elif more_nano > 0 and not call.close:
         wanted_nano = call.wanted_nano - lease.settled_nano - lease.hold_nano
-        authorised_nano = lease.settled_nano + lease.hold_nano + size(room, more_nano, wanted_nano, edges)
+        limit_nano = lease.settled_nano + lease.hold_nano + size(room, more_nano, wanted_nano, edges)
     changed = lease._replace(
-        authorised_nano=authorised_nano, rev=call.rev, state=LeaseState.CLOSED if call.close else LeaseState.OPEN
+        limit_nano=limit_nano, rev=call.rev, state=LeaseState.CLOSED if call.close else LeaseState.OPEN
     )
     grown_nano = changed.hold_nano - lease.hold_nano
     account = account._replace(held_nano=account.held_nano + grown_nano)
-    return Answer(Outcome.DONE, account, changed, moved(allotments, grown_nano))
+    return Answer(LeaseOutcome.DONE, account, changed, moved(allotments, grown_nano))
 
 
-def is_extension(lease: Lease, call: Authorise) -> bool:
+def is_extension(lease: Lease, call: UpdateLease) -> bool:
     """Whether the call asks for more than the lease has: what a fenced boot may not."""
-    return not call.close and call.authorised_nano > lease.authorised_nano
+    return not call.close and call.limit_nano > lease.limit_nano
 
 
-def _is_as_asked(lease: Lease, call: Authorise) -> bool:
+def _is_as_asked(lease: Lease, call: UpdateLease) -> bool:
     if call.close or lease.state is not LeaseState.OPEN:
         return call.close and lease.state is LeaseState.CLOSED
-    return call.authorised_nano <= lease.authorised_nano <= max(call.authorised_nano, call.wanted_nano)
+    return call.limit_nano <= lease.limit_nano <= max(call.limit_nano, call.wanted_nano)
 
 
 def _refuse(unchanged: Answer, more_nano: int) -> Answer:
     """Why there is no room for so much: for good, or because other leases hold it."""
     own_hold_nano = 0 if unchanged.lease is None else unchanged.lease.hold_nano
     if more_nano > unchanged.account.posted_nano - own_hold_nano:
-        return unchanged._replace(outcome=Outcome.INSUFFICIENT)
+        return unchanged._replace(outcome=LeaseOutcome.INSUFFICIENT)
     for allotment in unchanged.allotments:
         if more_nano > allotment.amount_nano - allotment.spent_nano - own_hold_nano:
-            return unchanged._replace(outcome=Outcome.BUDGET_EXCEEDED, refused_by=allotment)
+            return unchanged._replace(outcome=LeaseOutcome.BUDGET_EXCEEDED, refused_by=allotment)
     short = (allotment for allotment in unchanged.allotments if more_nano > allotment.left_nano)
     refused_by = None if more_nano > unchanged.account.available_nano else next(short)
-    return unchanged._replace(outcome=Outcome.RETRY, refused_by=refused_by)
+    return unchanged._replace(outcome=LeaseOutcome.RETRY, refused_by=refused_by)
 
 
 class Counted:

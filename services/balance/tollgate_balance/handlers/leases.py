@@ -10,13 +10,14 @@ from prometheus_client import Counter
 from tollgate_balance.budgets import Allotment, Allotments
 from tollgate_balance.grants import Collected, Purse, open_purse, take
 from tollgate_balance.handlers.purses import Grants, read_expiring, save_collected
-from tollgate_balance.leases import Answer, Authorise, Grant, Lease, LeaseCall, Outcome, authorise, grant, is_extension
+from tollgate_balance.leases import Answer, Grant, Lease, LeaseCall, UpdateLease, grant, is_extension, update_lease
 from tollgate_balance.ledger import Account
 from tollgate_balance.store import budgets, leases, ledger
 from tollgate_balance.store.budgets import Named
 from tollgate_balance.store.leases import Boots
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Problem
+from tollgate_common.lease_protocol import LeaseOutcome
 from tollgate_common.postgres.connection import Connection, Pool
 
 ANSWERS = Counter("tollgate_balance_lease_requests", "Answers to lease calls.", ["call", "outcome"])
@@ -85,7 +86,7 @@ async def _read_budgets(connection: Connection, calls: Sequence[LeaseCall], know
 
 
 def _closes(call: LeaseCall) -> bool:
-    return isinstance(call, Authorise) and call.close
+    return isinstance(call, UpdateLease) and call.close
 
 
 async def _save(connection: Connection, desks: Collection["Desk"], grants: Grants) -> None:
@@ -124,9 +125,9 @@ class Desk:
         if problem is not None:
             return problem
         answer = self._apply(call, lease)
-        if answer.outcome is Outcome.RETRY and answer.refused_by is not None:
+        if answer.outcome is LeaseOutcome.RETRY and answer.refused_by is not None:
             self.short_budgets.add(answer.refused_by.allotment_id)
-        elif answer.outcome is Outcome.RETRY:
+        elif answer.outcome is LeaseOutcome.RETRY:
             self.is_short = True
         if answer.lease is not None and answer.lease != lease:
             self._leases[call.lease_id] = self.changed[call.lease_id] = answer.lease
@@ -147,14 +148,14 @@ class Desk:
         match call:
             case Grant():
                 return grant(self.account, lease, call, self._boots.edges, allotments)
-            case Authorise():
+            case UpdateLease():
                 assert lease is not None
-                return authorise(self.account, lease, call, self._boots.edges, allotments)
+                return update_lease(self.account, lease, call, self._boots.edges, allotments)
 
     def _problem(self, call: LeaseCall, lease: Lease | None) -> Problem | None:
         if call.boot_id not in self._boots.is_fenced:
             return Problem(HTTPStatus.CONFLICT, "boot_not_found", "the boot has never renewed; renew it first")
-        if lease is None and isinstance(call, Authorise):
+        if lease is None and isinstance(call, UpdateLease):
             return Problem(HTTPStatus.NOT_FOUND, "lease_not_found", "there is no such lease; it was never granted")
         if lease is not None and (lease.account_id, lease.boot_id) != (call.account_id, call.boot_id):
             return Problem(
