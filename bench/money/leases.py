@@ -15,12 +15,13 @@ from tollgate_balance.credits.handlers import grant_credit
 from tollgate_balance.leases.boots import renew
 from tollgate_balance.leases.handlers import answer_calls
 from tollgate_balance.leases.micro_batcher import MicroBatcher
-from tollgate_balance.leases.rules import Answer, Authorise, Grant, LeaseCall, Outcome
+from tollgate_balance.leases.rules import Answer, Grant, LeaseCall, UpdateLease
 from tollgate_balance.main import CONNECTIONS
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.events import Budget, BudgetPeriod, CreditGranted
 from tollgate_common.ids import new_id
+from tollgate_common.lease_protocol import LeaseOutcome
 from tollgate_common.postgres.connection import create_pool
 
 ASKERS, LASTS_S = 500, 10.0
@@ -69,11 +70,11 @@ async def _ask(unit: AccountUnitOfWork, load: Load, number: int, until_s: float,
         lease_id = new_id()
         for call in (
             Grant(lease_id, account_id, "boot", 1_000, 2_000, load.budgets),
-            Authorise(lease_id, account_id, "boot", 5_000, 5_000, close=False, rev=2),
-            Authorise(lease_id, account_id, "boot", 0, 0, close=True, rev=3),
+            UpdateLease(lease_id, account_id, "boot", 5_000, 5_000, close=False, rev=2),
+            UpdateLease(lease_id, account_id, "boot", 0, 0, close=True, rev=3),
         ):
             began_s = time.perf_counter()
             answer = await unit.ask(account_id, call)
             assert isinstance(answer, Answer)
-            assert answer.outcome is Outcome.DONE
+            assert answer.outcome is LeaseOutcome.DONE
             waited_s.append(time.perf_counter() - began_s)

@@ -9,11 +9,12 @@ import pytest
 
 from balance.world import BalanceDatabase, Boot, World
 from tollgate_balance.leases.boots import fence_silent_boots, release_drained_boots
-from tollgate_balance.leases.rules import Answer, Authorise, Grant, Lease, Outcome
+from tollgate_balance.leases.rules import Answer, Grant, Lease, UpdateLease
 from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.ids import new_id
+from tollgate_common.lease_protocol import LeaseOutcome
 from waiting import until
 
 pytestmark = pytest.mark.engines
@@ -54,7 +55,7 @@ async def test_two_edges_at_once_never_hold_more_than_a_budget(books: BalanceDat
     for boot_id in edges:
         await books.renew(boot_id)
     answers = await asyncio.gather(*(ask(books, random.choice(edges), 9, DAY, PROJECT) for _ in range(40)))
-    assert [answer.outcome for answer in answers].count(Outcome.DONE) == 11
+    assert [answer.outcome for answer in answers].count(LeaseOutcome.DONE) == 11
     assert await allotted(books) == {("key:k1", "day"): (100, 0, 99), ("project:p1", "total"): (120, 0, 99)}
     assert (await books.account("a"))["held_nano"] == 99
     await check(books)
@@ -66,7 +67,7 @@ async def test_keys_share_their_projects_budget(books: BalanceDatabase) -> None:
     other = Budget(budget_id="key:k2", period=BudgetPeriod.DAY, amount_nano=100)
     await lease_of(books, "edge", 90, DAY, PROJECT)
     refused = await ask(books, "edge", 31, other, PROJECT)
-    assert (refused.outcome, refused.refused_by and refused.refused_by.budget_id) == (Outcome.RETRY, "project:p1")
+    assert (refused.outcome, refused.refused_by and refused.refused_by.budget_id) == (LeaseOutcome.RETRY, "project:p1")
     await lease_of(books, "edge", 30, other, PROJECT)
     assert (await allotted(books))["project:p1", "total"] == (120, 0, 120)
     await check(books)
@@ -81,14 +82,14 @@ async def test_usage_is_counted_and_what_is_late_in_full(world: World) -> None:
     async with world.consuming():
         await until(world.has_consumed_all)
         assert await allotted(world) == {("key:k1", "day"): (100, 40, 20)}
-        await world.ask(Authorise(lease.lease_id, "a", edge.boot_id, 50, 0, close=True, rev=2))
+        await world.ask(UpdateLease(lease.lease_id, "a", edge.boot_id, 50, 0, close=True, rev=2))
         assert await allotted(world) == {("key:k1", "day"): (100, 40, 10)}
         # Usage beyond what was reserved: it is posted and counted, and the budget says so.
         await world.send([edge.used("a", 70, lease.lease_id), edge.used("a", 1, "unknown")])
         await until(world.has_consumed_all)
     assert await allotted(world) == {("key:k1", "day"): (100, 110, 0)}
     refused = await ask(world, edge.boot_id, 1, DAY)
-    assert refused.outcome is Outcome.BUDGET_EXCEEDED
+    assert refused.outcome is LeaseOutcome.BUDGET_EXCEEDED
     assert await world.posted("usage", "a") == -111
     await check(world)
 
@@ -119,10 +120,10 @@ async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in
     await books.execute(
         "UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
     )
-    assert (await ask(books, "edge", 100, DAY)).outcome is Outcome.DONE
-    [extended] = await books.ask(Authorise(old.lease.lease_id, "a", "edge", 101, 0, close=False, rev=2))
+    assert (await ask(books, "edge", 100, DAY)).outcome is LeaseOutcome.DONE
+    [extended] = await books.ask(UpdateLease(old.lease.lease_id, "a", "edge", 101, 0, close=False, rev=2))
     assert isinstance(extended, Answer)
-    assert extended.outcome is Outcome.BUDGET_EXCEEDED
+    assert extended.outcome is LeaseOutcome.BUDGET_EXCEEDED
     rows = await books.query("SELECT held_nano, ends_at > now() AS is_current FROM allotments ORDER BY ends_at")
     assert rows == [{"held_nano": 100, "is_current": False}, {"held_nano": 100, "is_current": True}]
     await check(books)
@@ -133,9 +134,9 @@ async def test_the_newest_grant_tells_the_budgets_amount(books: BalanceDatabase)
     await books.renew("edge")
     await lease_of(books, "edge", 90, DAY)
     lowered = Budget(budget_id=DAY.budget_id, period=DAY.period, amount_nano=50)
-    assert (await ask(books, "edge", 1, lowered)).outcome is Outcome.RETRY
+    assert (await ask(books, "edge", 1, lowered)).outcome is LeaseOutcome.RETRY
     raised = Budget(budget_id=DAY.budget_id, period=DAY.period, amount_nano=200)
-    assert (await ask(books, "edge", 110, raised)).outcome is Outcome.DONE
+    assert (await ask(books, "edge", 110, raised)).outcome is LeaseOutcome.DONE
     assert await allotted(books) == {("key:k1", "day"): (200, 0, 200)}
 
 
@@ -143,7 +144,7 @@ async def test_a_short_budget_asks_only_its_own_leases_to_shrink(books: BalanceD
     await books.credit("a", 10_000)
     await books.renew("edge")
     under, _ = await lease_of(books, "edge", 90, DAY), await lease_of(books, "edge", 90)
-    assert (await ask(books, "edge", 20, DAY)).outcome is Outcome.RETRY
+    assert (await ask(books, "edge", 20, DAY)).outcome is LeaseOutcome.RETRY
     assert (await books.renew("edge")).shrink == [under.lease_id]
 
 
@@ -155,7 +156,7 @@ async def test_a_call_sent_again_finds_its_lease_whatever_the_budget_says_by_now
     assert isinstance(first, Answer)
     assert isinstance(again, Answer)
     assert isinstance(other, Answer)
-    assert (first.outcome, again.outcome, other.outcome) == (Outcome.DONE, Outcome.DONE, Outcome.RETRY)
+    assert (first.outcome, again.outcome, other.outcome) == (LeaseOutcome.DONE, LeaseOutcome.DONE, LeaseOutcome.RETRY)
     assert first.lease == again.lease
     assert await allotted(books) == {("key:k1", "day"): (100, 0, 100)}
 

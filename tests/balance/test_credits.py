@@ -11,7 +11,7 @@ import pytest
 from balance.world import USD, BalanceDatabase, Boot, World, adjusted, granted
 from tollgate_balance.credits import consumer as credits_consumer
 from tollgate_balance.credits.handlers import adjust_credit
-from tollgate_balance.leases.rules import Authorise
+from tollgate_balance.leases.rules import UpdateLease
 from tollgate_common.errors import Poison
 from tollgate_common.events import CreditGranted
 from tollgate_common.postgres.connection import Pool
@@ -133,7 +133,7 @@ async def test_a_reduction_takes_what_is_available_and_the_rest_from_what_comes(
 
     await adjust_credit(books.pool, adjusted("a", 35))
     assert await books.account("a") == {"posted_nano": 60, "held_nano": 60, "due_nano": 5, "version": 5}
-    await books.ask(Authorise(lease.lease_id, "a", "boot", 58, 0, close=False, rev=2))
+    await books.ask(UpdateLease(lease.lease_id, "a", "boot", 58, 0, close=False, rev=2))
     assert await books.account("a") == {"posted_nano": 58, "held_nano": 58, "due_nano": 3, "version": 6}
     await books.credit("a", 20)
     assert await books.account("a") == {"posted_nano": 75, "held_nano": 58, "due_nano": 0, "version": 7}

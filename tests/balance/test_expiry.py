@@ -10,7 +10,7 @@ from balance.world import BalanceDatabase, Boot, World, adjusted, granted
 from tollgate_balance.credits.handlers import adjust_credit
 from tollgate_balance.expiry.handlers import expire_credit
 from tollgate_balance.leases.boots import fence_silent_boots, release_drained_boots
-from tollgate_balance.leases.rules import Authorise
+from tollgate_balance.leases.rules import UpdateLease
 from tollgate_balance.reconciliation.source import LedgerReconciliationSource
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Poison
@@ -75,9 +75,9 @@ async def test_what_a_lease_holds_expires_when_it_comes_back_and_usage_on_its_wa
     async with world.consuming():
         await until(world.has_consumed_all)
     assert await world.remaining("a") == {promo: 35}
-    await world.ask(Authorise(lease.lease_id, "a", edge.boot_id, 40, 0, close=False, rev=2))
+    await world.ask(UpdateLease(lease.lease_id, "a", edge.boot_id, 40, 0, close=False, rev=2))
     assert await world.posted("expiry", "a") == -60
-    await world.ask(Authorise(lease.lease_id, "a", edge.boot_id, 25, 0, close=True, rev=3))
+    await world.ask(UpdateLease(lease.lease_id, "a", edge.boot_id, 25, 0, close=True, rev=3))
 
     assert await world.posted("expiry", "a") == -75
     assert await world.account("a") == {"posted_nano": 0, "held_nano": 0, "due_nano": 0, "version": 6}
@@ -152,10 +152,10 @@ async def test_any_interleaving_keeps_every_stored_sum(books: BalanceDatabase, r
                 case "lease" if (await books.account(account_id)).get("posted_nano", 0) > amount_nano:
                     leases.append(await books.try_lease(edge.boot_id, account_id, amount_nano))
                 case "shrink" | "close" as what if leases and (lease := leases.pop()) is not None:
-                    authorised_nano = lease.authorised_nano // 2
+                    limit_nano = lease.limit_nano // 2
                     close = what == "close"
                     await books.ask(
-                        Authorise(lease.lease_id, account_id, edge.boot_id, authorised_nano, 0, close, lease.rev + 1)
+                        UpdateLease(lease.lease_id, account_id, edge.boot_id, limit_nano, 0, close, lease.rev + 1)
                     )
                 case "expire":
                     await books.pass_expiry(*chance.sample(grants, min(2, len(grants))))

@@ -7,7 +7,7 @@ from prometheus_client import REGISTRY
 
 from balance.world import BalanceDatabase, adjusted
 from tollgate_balance.credits.handlers import adjust_credit
-from tollgate_balance.leases.rules import Answer, Authorise, Grant
+from tollgate_balance.leases.rules import Answer, Grant, UpdateLease
 from tollgate_balance.workers.gauges import GAUGES, Gauges
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Budget, BudgetPeriod
@@ -43,7 +43,7 @@ async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: Ba
         "budgets_exhausted": 1,
     }
 
-    await books.ask(Authorise(lease.lease_id, "a", boot_id, 0, 0, close=True, rev=2))
+    await books.ask(UpdateLease(lease.lease_id, "a", boot_id, 0, 0, close=True, rev=2))
     assert (await told(books))["leases_open"] == 1
 
     await books.execute("UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = now()")

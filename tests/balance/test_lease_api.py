@@ -66,7 +66,7 @@ async def test_the_life_of_a_lease(books: BalanceDatabase, client: httpx.AsyncCl
             "account_id": "a",
             "boot_id": "boot-1",
             "state": "open",
-            "authorised_nano": 50,
+            "limit_nano": 50,
             "settled_nano": 0,
             "rev": 1,
         },
@@ -77,12 +77,12 @@ async def test_the_life_of_a_lease(books: BalanceDatabase, client: httpx.AsyncCl
     }
     assert (await client.put(lease, json=wanting(10, 70))).json() == granted.json()
 
-    body = {"boot_id": "boot-1", "account_id": "a", "authorised_nano": 90, "rev": 2}
-    extended = await client.post(f"{lease}/authorised", json=body)
-    assert (extended.json()["outcome"], extended.json()["lease"]["authorised_nano"]) == ("done", 90)
+    body = {"boot_id": "boot-1", "account_id": "a", "limit_nano": 90, "rev": 2}
+    extended = await client.post(f"{lease}/limit", json=body)
+    assert (extended.json()["outcome"], extended.json()["lease"]["limit_nano"]) == ("done", 90)
 
-    closing = body | {"authorised_nano": 80, "close": True, "rev": 3}
-    closed = await client.post(f"{lease}/authorised", json=closing)
+    closing = body | {"limit_nano": 80, "close": True, "rev": 3}
+    closed = await client.post(f"{lease}/limit", json=closing)
     assert (closed.json()["lease"]["state"], closed.json()["account"]["held_nano"]) == ("closed", 80)
     assert (await client.put(lease, json=wanting(10, 70))).json()["outcome"] == "conflict"
 
@@ -113,8 +113,8 @@ async def test_a_renewal_tells_orphans_and_a_fenced_boot(books: BalanceDatabase,
 
 async def test_a_lease_that_was_never_granted_is_not_found(books: BalanceDatabase, client: httpx.AsyncClient) -> None:
     await books.renew("boot-1")
-    body = {"boot_id": "boot-1", "account_id": "a", "authorised_nano": 0, "close": True, "rev": 2}
-    answer = await client.post(f"/internal/v1/leases/{new_id()}/authorised", json=body)
+    body = {"boot_id": "boot-1", "account_id": "a", "limit_nano": 0, "close": True, "rev": 2}
+    answer = await client.post(f"/internal/v1/leases/{new_id()}/limit", json=body)
     assert (answer.status_code, answer.json()["code"]) == (404, "lease_not_found")
 
 

@@ -12,9 +12,10 @@ from balance.world import BalanceDatabase
 from tollgate_balance.leases.boots import Renewal
 from tollgate_balance.leases.handlers import answer_calls
 from tollgate_balance.leases.micro_batcher import MicroBatcher
-from tollgate_balance.leases.rules import Answer, Authorise, Grant, LeaseCall, Outcome
+from tollgate_balance.leases.rules import Answer, Grant, LeaseCall, UpdateLease
 from tollgate_common.errors import Problem
 from tollgate_common.ids import new_id
+from tollgate_common.lease_protocol import LeaseOutcome
 from tollgate_common.postgres.connection import Pool
 from waiting import PATIENCE_S
 
@@ -99,9 +100,9 @@ async def test_extend_shrink_close_and_their_repetitions(books: BalanceDatabase)
     await books.credit("a", 100)
     lease = await books.lease("boot", "a", 10)
     calls = [
-        Authorise(lease.lease_id, "a", "boot", 60, 0, close=False, rev=2),
-        Authorise(lease.lease_id, "a", "boot", 30, 0, close=False, rev=3),
-        Authorise(lease.lease_id, "a", "boot", 25, 0, close=True, rev=4),
+        UpdateLease(lease.lease_id, "a", "boot", 60, 0, close=False, rev=2),
+        UpdateLease(lease.lease_id, "a", "boot", 30, 0, close=False, rev=3),
+        UpdateLease(lease.lease_id, "a", "boot", 25, 0, close=True, rev=4),
     ]
     held = []
     for call in calls:
@@ -124,8 +125,8 @@ async def test_what_is_at_fault_is_told(books: BalanceDatabase) -> None:
         Grant(new_id(), "a", "stranger", 1, 0): "boot_not_found",
         Grant(lease.lease_id, "a", "other", 1, 0): "lease_conflict",
         Grant(lease.lease_id, "b", "boot", 1, 0): "lease_conflict",
-        Authorise(new_id(), "a", "boot", 1, 0, close=False, rev=2): "lease_not_found",
-        Authorise(lease.lease_id, "a", "other", 1, 0, close=False, rev=2): "lease_conflict",
+        UpdateLease(new_id(), "a", "boot", 1, 0, close=False, rev=2): "lease_not_found",
+        UpdateLease(lease.lease_id, "a", "other", 1, 0, close=False, rev=2): "lease_conflict",
     }
     for call, code in faults.items():
         [answer] = await books.ask(call)
@@ -140,9 +141,9 @@ async def test_a_fenced_boot_gets_nothing_more_but_may_give_back(books: BalanceD
 
     answers = await books.ask(
         Grant(new_id(), "a", "boot", 1, 0),
-        Authorise(lease.lease_id, "a", "boot", 51, 0, close=False, rev=2),
-        Authorise(lease.lease_id, "a", "boot", 40, 0, close=False, rev=2),
-        Authorise(lease.lease_id, "a", "boot", 30, 0, close=True, rev=3),
+        UpdateLease(lease.lease_id, "a", "boot", 51, 0, close=False, rev=2),
+        UpdateLease(lease.lease_id, "a", "boot", 40, 0, close=False, rev=2),
+        UpdateLease(lease.lease_id, "a", "boot", 30, 0, close=True, rev=3),
     )
     assert [outcome(answer) for answer in answers] == ["boot_fenced", "boot_fenced", "done", "done"]
     with pytest.raises(Problem, match="was fenced"):
@@ -174,7 +175,7 @@ async def test_a_shortage_asks_the_others_to_shrink(books: BalanceDatabase) -> N
     [refused] = await books.ask(Grant(new_id(), "a", "busy", 50, 0))
     assert outcome(refused) == "retry"
     assert await books.renew("idle", named) == Renewal([idle.lease_id], [], edges=2)
-    await books.ask(Authorise(idle.lease_id, "a", "idle", 20, 0, close=False, rev=2))
+    await books.ask(UpdateLease(idle.lease_id, "a", "idle", 20, 0, close=False, rev=2))
     [granted] = await books.ask(Grant(new_id(), "a", "busy", 50, 0))
     assert outcome(granted) == "done"
 
@@ -184,7 +185,7 @@ async def test_a_lease_that_its_boot_does_not_name_is_told_as_an_orphan(books: B
     known, orphan = await books.lease("boot", "a", 1), await books.lease("boot", "a", 2)
     assert await books.renew("boot", [known.lease_id]) == Renewal([], [orphan.lease_id], edges=1)
     assert await books.renew("boot", None) == Renewal([], [], edges=1)
-    await books.ask(Authorise(orphan.lease_id, "a", "boot", 0, 0, close=True, rev=2))
+    await books.ask(UpdateLease(orphan.lease_id, "a", "boot", 0, 0, close=True, rev=2))
     assert await books.renew("boot", [known.lease_id]) == Renewal([], [], edges=1)
 
 
@@ -206,10 +207,12 @@ async def test_random_calls_from_many_boots_keep_the_books(books: BalanceDatabas
             batcher = dice.choice(combiners)
             answer = await batcher.ask(account_id, Grant(lease_id, account_id, boot_id, dice.randrange(60), 200))
             rev = 1
-            while isinstance(answer, Answer) and answer.lease is not None and answer.outcome is not Outcome.CONFLICT:
+            while (
+                isinstance(answer, Answer) and answer.lease is not None and answer.outcome is not LeaseOutcome.CONFLICT
+            ):
                 rev = answer.lease.rev + 1
                 close = dice.random() < 0.3 or rev > 5
-                call = Authorise(lease_id, account_id, boot_id, dice.randrange(120), 150, close, rev)
+                call = UpdateLease(lease_id, account_id, boot_id, dice.randrange(120), 150, close, rev)
                 answer, copy = await asyncio.gather(*(dice.choice(combiners).ask(account_id, call) for _ in range(2)))
                 if close or isinstance(copy, Problem):
                     break

@@ -9,7 +9,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from tollgate_common.contracts import EVENTS_OF_TOPIC, breaking_differences, schema_of
+from tollgate_common import lease_protocol
+from tollgate_common.contracts import EVENTS_OF_TOPIC, breaking_differences, schema_of, schemas
 from tollgate_common.events import encode
 from tollgate_common.topics import Topic
 
@@ -26,11 +27,20 @@ def topic_of(example: dict[str, Any]) -> Topic:
     return next(topic for topic in Topic if example["type"] in tags_of(topic))
 
 
-@pytest.mark.parametrize("topic", Topic)
-def test_the_schema_in_the_repository_is_the_code_s(topic: Topic) -> None:
-    kept = json.loads((CONTRACTS / f"{topic.value}.schema.json").read_text())
-    assert breaking_differences(kept, schema_of(topic)) == []
-    assert kept == schema_of(topic), "run `make contracts` and commit what it writes"
+@pytest.mark.parametrize("name", schemas())
+def test_the_schema_in_the_repository_is_the_code_s(name: str) -> None:
+    kept, schema = json.loads((CONTRACTS / f"{name}.schema.json").read_text()), schemas()[name]
+    assert breaking_differences(kept, schema) == []
+    assert kept == schema, "run `make contracts` and commit what it writes"
+
+
+@pytest.mark.parametrize("of", lease_protocol.TYPES)
+def test_each_type_of_the_lease_protocol_has_a_golden_example(of: type[msgspec.Struct]) -> None:
+    content = (CONTRACTS / "examples" / "lease_protocol" / f"{of.__name__}.json").read_bytes()
+    example = json.loads(content)
+    assert json.loads(msgspec.json.encode(msgspec.json.decode(content, type=of))) == example
+    schema = schemas()["lease_protocol"] | {"$ref": f"#/$defs/{of.__name__}"}
+    jsonschema.validate(example, schema, jsonschema.Draft202012Validator)
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)

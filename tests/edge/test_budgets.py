@@ -14,21 +14,11 @@ from tollgate_balance.leases import api as leases_api
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.events import Budget, BudgetPeriod
 from tollgate_common.http import create_app
+from tollgate_common.lease_protocol import BudgetView, LeaseOutcome
 from tollgate_edge.credit.admission import FailingOpen, KnownBalances
 from tollgate_edge.credit.leases.client import LeaseClient
 from tollgate_edge.credit.leases.manager import LeaseManager
-from tollgate_edge.credit.leases.state import (
-    Answer,
-    BudgetView,
-    Grant,
-    LeaseView,
-    Outcome,
-    Payer,
-    PayerLease,
-    Refusal,
-    Want,
-    closing,
-)
+from tollgate_edge.credit.leases.state import Answer, Grant, LeaseView, Payer, PayerLease, Refusal, Want, closing
 from tollgate_edge.http.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
 from waiting import until
 
@@ -51,7 +41,7 @@ def wallet_with(answer: Answer, least_nano: int = 100) -> tuple[PayerLease, Want
 
 
 def granted(period_ends_s: float) -> Answer:
-    return Answer(Outcome.DONE, LeaseView(True, 500, 0, 1), 10_000, 0, None, period_ends_s)
+    return Answer(LeaseOutcome.DONE, LeaseView(True, 500, 0, 1), 10_000, 0, None, period_ends_s)
 
 
 def test_a_lease_ends_with_its_period_when_its_requests_have_ended() -> None:
@@ -70,7 +60,7 @@ def test_a_lease_ends_with_its_period_when_its_requests_have_ended() -> None:
     lease.reserved_nano -= 50
     call = closing(lease)
     assert call is not None
-    assert (call.lease_id, call.authorised_nano, call.close, call.rev) == ("lease", 80, True, 2)
+    assert (call.lease_id, call.limit_nano, call.close, call.rev) == ("lease", 80, True, 2)
 
 
 def test_a_period_does_not_end_in_the_middle_of_a_call() -> None:
@@ -81,14 +71,16 @@ def test_a_period_does_not_end_in_the_middle_of_a_call() -> None:
 
 
 def test_a_refusal_names_the_budget_and_others_that_need_less_may_wait() -> None:
-    budget = BudgetView("key:k1", "day", 1_000, 950, "2026-11-26T00:00:00Z")
-    wallet, want = wallet_with(Answer(Outcome.BUDGET_EXCEEDED, None, 10_000, 0, budget))
+    budget = BudgetView("key:k1", BudgetPeriod.DAY, 1_000, 950, "2026-11-26T00:00:00Z")
+    wallet, want = wallet_with(Answer(LeaseOutcome.BUDGET_EXCEEDED, None, 10_000, 0, budget))
     assert want.refusal == Refusal(50, budget)
     assert wallet.waiting == []
 
 
 def test_402_says_which_budget_and_when_it_resets() -> None:
-    error = BudgetExceeded(100_000_000, BudgetView("key:k1", "day", 5 * 10**9, 4_950_000_000, "2026-11-26T00:00:00Z"))
+    error = BudgetExceeded(
+        100_000_000, BudgetView("key:k1", BudgetPeriod.DAY, 5 * 10**9, 4_950_000_000, "2026-11-26T00:00:00Z")
+    )
     assert error.status == 402
     assert (b"x-should-retry", b"false") in error.headers
     body = json.loads(error.body())["error"]
@@ -97,7 +89,7 @@ def test_402_says_which_budget_and_when_it_resets() -> None:
         "The daily budget of 5.00 is used up, this API key's (key:k1): this request may cost up to 0.10 and 0.05 of it "
         "is not spent. It resets at 2026-11-26T00:00:00Z."
     )
-    total = BudgetExceeded(1, BudgetView("project:p1", "total", 5, 5, None))
+    total = BudgetExceeded(1, BudgetView("project:p1", BudgetPeriod.TOTAL, 5, 5, None))
     assert "its project's (project:p1)" in str(total)
     assert str(total).endswith("It does not reset.")
 

@@ -4,10 +4,12 @@ leave; whatever the order, one request at most is charged, and who comes later g
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from balance.world import BalanceDatabase, open_pool
@@ -60,7 +62,7 @@ class Edge(LeaseClient):
         self._world = world
         self._late: dict[asyncio.Task[bytes], float] = {}
 
-    async def send(self, method: str, path: str, body: dict[str, object]) -> bytes:
+    async def send(self, method: str, path: str, body: msgspec.Struct | Mapping[str, Any]) -> bytes:
         """Lost on its way, or its answer lost, or given up and handled all the same, a little later."""
         if self.is_dead:
             await asyncio.Event().wait()
@@ -81,7 +83,7 @@ class Edge(LeaseClient):
             raise NoAnswer("its answer was lost")
         return content
 
-    async def _sent(self, method: str, path: str, body: dict[str, object], wait_s: float) -> bytes:
+    async def _sent(self, method: str, path: str, body: msgspec.Struct | Mapping[str, Any], wait_s: float) -> bytes:
         await asyncio.sleep(wait_s)
         return await super().send(method, path, body)
 

@@ -10,18 +10,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tollgate_balance.leases import rules as books
 from tollgate_balance.ledger.accounts import Account
+from tollgate_common.lease_protocol import LeaseState
 from tollgate_edge.credit.leases.state import (
     IDLE_TICKS,
     Answer,
-    Authorise,
     Call,
     Grant,
     LeaseView,
-    Outcome,
     Payer,
     PayerLease,
     Refusal,
     Reservation,
+    UpdateLease,
     Want,
 )
 
@@ -46,25 +46,25 @@ class Bank:
             answer = books.grant(self.account, known, wish, EDGES)
         else:
             assert known is not None
-            answer = books.authorise(self.account, known, self._change(call), EDGES)
+            answer = books.update_lease(self.account, known, self._change(call), EDGES)
         self.account = answer.account
         if answer.lease is not None:
             self.leases[call.lease_id] = answer.lease
         view = answer.lease and LeaseView(
-            answer.lease.state is books.LeaseState.OPEN,
-            answer.lease.authorised_nano,
+            answer.lease.state is LeaseState.OPEN,
+            answer.lease.limit_nano,
             answer.lease.settled_nano,
             answer.lease.rev,
         )
-        return Answer(Outcome(answer.outcome.value), view or None, answer.account.posted_nano, 0.25)
+        return Answer(answer.outcome, view or None, answer.account.posted_nano, 0.25)
 
     @staticmethod
-    def _change(call: Authorise) -> books.Authorise:
-        return books.Authorise(
+    def _change(call: UpdateLease) -> books.UpdateLease:
+        return books.UpdateLease(
             call.lease_id,
             call.account_id,
             call.boot_id,
-            call.authorised_nano,
+            call.limit_nano,
             call.wanted_nano,
             call.close,
             call.rev,
@@ -194,7 +194,7 @@ class Edges(RuleBasedStateMachine):
         for wallet in self.wallets:
             lease = wallet.lease
             if lease is not None:
-                assert lease.committed_nano <= lease.limit_nano <= self.bank.leases[lease.lease_id].authorised_nano
+                assert lease.committed_nano <= lease.limit_nano <= self.bank.leases[lease.lease_id].limit_nano
 
     def teardown(self) -> None:
         """Everything ends: nothing stays reserved or held but what was spent."""

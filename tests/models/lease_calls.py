@@ -1,6 +1,6 @@
 """The lease calls of one edge over a network that loses answers, delays calls and delivers copies of them.
 
-The balance side is the code's own `grant` and `authorise`; the edge keeps the rules of docs/leases.md, each of which
+The balance side is the code's own `grant` and `update_lease`; the edge keeps the rules of docs/leases.md, each of which
 can be switched off.
 """
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from models.explorer import Exploration, explore
-from tollgate_balance.leases.rules import Answer, Authorise, Grant, Lease, LeaseState, Outcome, authorise, grant
+from tollgate_balance.leases.rules import Answer, Grant, Lease, UpdateLease, grant, update_lease
 from tollgate_balance.ledger.accounts import Account
+from tollgate_common.lease_protocol import LeaseOutcome, LeaseState
 
 CREDIT = 3
 LEASE, ACCOUNT, BOOT = "lease", "account", "boot"
 
-Call = Grant | Authorise
+Call = Grant | UpdateLease
 
 
 class CallRules(NamedTuple):
@@ -111,9 +112,9 @@ class LeaseCalls:
             return sent._replace(asked=1)
         if not call.close:
             sent = sent._replace(calls_left=state.calls_left - 1)
-        if call.authorised_nano > state.limit:
-            limit = state.limit if self._rules.raise_late else call.authorised_nano
-            return sent._replace(limit=limit, asked=max(state.asked, call.authorised_nano))
+        if call.limit_nano > state.limit:
+            limit = state.limit if self._rules.raise_late else call.limit_nano
+            return sent._replace(limit=limit, asked=max(state.asked, call.limit_nano))
         return sent._replace(limit=state.spent) if self._rules.lower_first else sent
 
     def _deliver(self, state: State, call: Call) -> Iterator[tuple[str, State]]:
@@ -132,9 +133,9 @@ class LeaseCalls:
         assert state.lease is not None
         if not self._rules.compare_rev and state.lease.state is LeaseState.OPEN:
             call = call._replace(rev=state.lease.rev + 1)
-        if not self._rules.absolute and call.authorised_nano > state.limit:
-            call = call._replace(authorised_nano=state.lease.authorised_nano + 1, rev=state.lease.rev + 1)
-        return authorise(state.account, state.lease, call, 1)
+        if not self._rules.absolute and call.limit_nano > state.limit:
+            call = call._replace(limit_nano=state.lease.limit_nano + 1, rev=state.lease.rev + 1)
+        return update_lease(state.account, state.lease, call, 1)
 
     def _receive(self, state: State, call: Call, answer: Answer) -> State:
         state = state._replace(call=None)
@@ -143,18 +144,18 @@ class LeaseCalls:
             return state
         if lease.state is not LeaseState.OPEN:
             return state._replace(knows=False, limit=0, is_wanted=False)
-        if answer.outcome is not Outcome.DONE:
+        if answer.outcome is not LeaseOutcome.DONE:
             return state._replace(rev=lease.rev)
-        lowers = isinstance(call, Authorise) and call.authorised_nano <= state.limit
-        limit = call.authorised_nano if isinstance(call, Authorise) and lowers else lease.authorised_nano
+        lowers = isinstance(call, UpdateLease) and call.limit_nano <= state.limit
+        limit = call.limit_nano if isinstance(call, UpdateLease) and lowers else lease.limit_nano
         return state._replace(knows=True, limit=limit, rev=lease.rev)
 
     def _close_orphan(self, state: State) -> Iterator[tuple[str, State]]:
         if not self._rules.close_orphans or state.knows or state.call is not None or state.lease is None:
             return
         if state.lease.state is LeaseState.OPEN:
-            call = Authorise(LEASE, ACCOUNT, BOOT, state.spent, 0, close=True, rev=state.lease.rev + 1)
-            answer = authorise(state.account, state.lease, call, 1)
+            call = UpdateLease(LEASE, ACCOUNT, BOOT, state.spent, 0, close=True, rev=state.lease.rev + 1)
+            answer = update_lease(state.account, state.lease, call, 1)
             yield "a renewal tells of an orphan: closed", state._replace(account=answer.account, lease=answer.lease)
 
 
@@ -162,7 +163,7 @@ def wrong(state: State) -> str | None:
     hold = state.others_hold + (0 if state.lease is None else state.lease.hold_nano)
     if not state.account.posted_nano >= state.account.held_nano == hold:
         return f"{state.account} with holds of {hold}"
-    authorised = 0 if state.lease is None else state.lease.authorised_nano
+    authorised = 0 if state.lease is None else state.lease.limit_nano
     if state.knows and state.limit > authorised:
         return f"the edge may spend {state.limit}, balance holds {authorised}"
     if state.spent > authorised:
@@ -177,14 +178,14 @@ def is_at_rest(state: State) -> bool:
     if state.network or state.call is not None or state.others_hold:
         return False
     lease = state.lease
-    return lease is None or (lease.state is LeaseState.CLOSED and lease.authorised_nano == state.spent)
+    return lease is None or (lease.state is LeaseState.CLOSED and lease.limit_nano == state.spent)
 
 
-def _setting(state: State, authorised: int, *, close: bool = False) -> Authorise:
-    return Authorise(LEASE, ACCOUNT, BOOT, authorised, 0, close, state.rev + 1)
+def _setting(state: State, authorised: int, *, close: bool = False) -> UpdateLease:
+    return UpdateLease(LEASE, ACCOUNT, BOOT, authorised, 0, close, state.rev + 1)
 
 
 def _text(call: Call) -> str:
     if isinstance(call, Grant):
         return "grant"
-    return f"{'close' if call.close else 'set'} {call.authorised_nano} rev {call.rev}"
+    return f"{'close' if call.close else 'set'} {call.limit_nano} rev {call.rev}"

@@ -24,17 +24,16 @@ from tollgate_balance.credits.portfolio import (
     take,
 )
 from tollgate_balance.leases.rules import (
-    Authorise,
     Grant,
     Lease,
-    LeaseState,
-    Outcome,
-    authorise,
+    UpdateLease,
     grant,
     release,
     settle,
+    update_lease,
 )
 from tollgate_balance.ledger.accounts import Account, collect
+from tollgate_common.lease_protocol import LeaseOutcome, LeaseState
 
 ACCOUNT = "account"
 # The grant that may expire burns first: it is the one with an end.
@@ -216,10 +215,10 @@ class LeaseLife:
         after = self._count(state.with_account(answer.account), answer.windows)
         if answer.lease is not None:
             after = _put_lease(after, lease, answer.lease)
-        if answer.outcome is Outcome.DONE:
+        if answer.outcome is LeaseOutcome.DONE:
             has_it = edge._replace(lease=lease, asks=None, spent=0)
             yield f"edge {number} is granted lease {lease}", _put_edge(after, number, has_it)
-        if answer.outcome is Outcome.CONFLICT:
+        if answer.outcome is LeaseOutcome.CONFLICT:
             yield f"edge {number} learns that lease {lease} is gone", _put_edge(after, number, edge._replace(asks=None))
         if state.left.lost_answers:
             left = state.left._replace(lost_answers=state.left.lost_answers - 1)
@@ -249,8 +248,8 @@ class LeaseLife:
         assert edge.lease is not None
         lease = state.leases[edge.lease]
         assert lease is not None
-        call = Authorise(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
-        answer = authorise(state.account, lease, call, 1, state.windows)
+        call = UpdateLease(lease.lease_id, ACCOUNT, lease.boot_id, edge.spent, 0, close=True, rev=lease.rev + 1)
+        answer = update_lease(state.account, lease, call, 1, state.windows)
         assert answer.lease is not None
         state = self._count(state, answer.windows)
         account, closed = answer.account, answer.lease

@@ -16,6 +16,7 @@ from tollgate_balance.budgets.windows import BudgetWindow, BudgetWindows
 from tollgate_balance.leases import rules as balance
 from tollgate_balance.ledger.accounts import Account
 from tollgate_common.events import Budget, BudgetPeriod
+from tollgate_common.lease_protocol import BudgetView, LeaseOutcome, LeaseState
 from tollgate_edge.credit.leases import state as edge
 
 ACCOUNT = "account"
@@ -164,23 +165,23 @@ class LeaseMachine(RuleBasedStateMachine):
             answer = balance.grant(self.account, lease, asked, EDGES, self.windows)
         else:
             assert lease is not None
-            asked_for = balance.Authorise(
-                call.lease_id, ACCOUNT, call.boot_id, call.authorised_nano, call.wanted_nano, call.close, call.rev
+            asked_for = balance.UpdateLease(
+                call.lease_id, ACCOUNT, call.boot_id, call.limit_nano, call.wanted_nano, call.close, call.rev
             )
             if is_fenced and balance.is_extension(lease, asked_for):
                 return None
-            answer = balance.authorise(self.account, lease, asked_for, EDGES, self.windows)
+            answer = balance.update_lease(self.account, lease, asked_for, EDGES, self.windows)
         self.account, self.windows = answer.account, tuple(answer.windows)
         view = None
         if answer.lease is not None:
             self.leases[call.lease_id] = answer.lease
-            is_open = answer.lease.state is balance.LeaseState.OPEN
-            view = edge.LeaseView(is_open, answer.lease.authorised_nano, answer.lease.settled_nano, answer.lease.rev)
+            is_open = answer.lease.state is LeaseState.OPEN
+            view = edge.LeaseView(is_open, answer.lease.limit_nano, answer.lease.settled_nano, answer.lease.rev)
         refused = answer.refused_by
         budget = None
-        if refused is not None and answer.outcome is balance.Outcome.BUDGET_EXCEEDED:
-            budget = edge.BudgetView("budget", "total", refused.amount_nano, refused.spent_nano, None)
-        return edge.Answer(edge.Outcome(answer.outcome), view, self.account.posted_nano, 0.1, budget)
+        if refused is not None and answer.outcome is LeaseOutcome.BUDGET_EXCEEDED:
+            budget = BudgetView("budget", BudgetPeriod.TOTAL, refused.amount_nano, refused.spent_nano, None)
+        return edge.Answer(answer.outcome, view, self.account.posted_nano, 0.1, budget)
 
     @rule(number=NUMBERS)
     def close_idle(self, number: int) -> None:
@@ -229,7 +230,7 @@ class LeaseMachine(RuleBasedStateMachine):
         own = [
             lease
             for lease in self.leases.values()
-            if lease.boot_id in self.fenced and lease.state is not balance.LeaseState.RELEASED
+            if lease.boot_id in self.fenced and lease.state is not LeaseState.RELEASED
         ]
         boots = {lease.boot_id for lease in own} - {lease.boot_id for lease in own if lease.lease_id in pending}
         drained = [lease for lease in own if lease.boot_id in boots]
@@ -256,9 +257,9 @@ class LeaseMachine(RuleBasedStateMachine):
         for process in self.edges:
             lease = process.wallet.lease
             if lease is not None and lease.boot_id not in self.fenced:
-                authorised_nano = self.leases[lease.lease_id].authorised_nano
-                assert lease.limit_nano <= authorised_nano
-                assert lease.committed_nano <= authorised_nano + self.beyond_nano[lease.lease_id]
+                limit_nano = self.leases[lease.lease_id].limit_nano
+                assert lease.limit_nano <= limit_nano
+                assert lease.committed_nano <= limit_nano + self.beyond_nano[lease.lease_id]
 
     @invariant()
     def budgets_hold(self) -> None:

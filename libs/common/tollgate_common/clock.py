@@ -12,3 +12,8 @@ def utc_now() -> datetime:
 def boot_clock_s() -> float:
     """Seconds on a clock that runs through suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def rfc3339(at: datetime) -> str:
+    """A UTC time as JSON has it: `2026-12-01T00:00:00Z`."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

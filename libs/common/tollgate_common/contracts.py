@@ -1,6 +1,7 @@
-"""The JSON Schemas of all topics, kept in `contracts/`: `python -m tollgate_common.contracts contracts` writes them.
+"""JSON Schemas of all topics and of the lease protocol, kept in `contracts/`.
 
-It refuses a change that would break a producer or consumer of yesterday; such a change is a new version of the topic.
+`python -m tollgate_common.contracts contracts` writes them. It rejects a change that breaks a process of an earlier
+version: such a change needs a new version of the topic or of the path.
 """
 
 import json
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from tollgate_common import events
+from tollgate_common import events, lease_protocol
 from tollgate_common.topics import Topic
 
 EVENTS_OF_TOPIC: dict[Topic, Any] = {
@@ -24,6 +25,7 @@ EVENTS_OF_TOPIC: dict[Topic, Any] = {
 }
 
 Schema = dict[str, Any]
+LEASE_PROTOCOL = "lease_protocol"
 
 
 def schema_of(topic: Topic) -> Schema:
@@ -32,11 +34,22 @@ def schema_of(topic: Topic) -> Schema:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": topic.value} | schema
 
 
-def breaking_differences(old: Schema, new: Schema) -> list[str]:
-    """What a reader or writer of the old schema would stumble over, as sentences; empty if the change only adds.
+def lease_protocol_schema() -> Schema:
+    _, components = msgspec.json.schema_components(lease_protocol.TYPES, ref_template="#/$defs/{name}")
+    header = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": LEASE_PROTOCOL}
+    return header | {"$defs": json.loads(json.dumps(components))}
 
-    Types are compared by name: a type that is gone, a field that is gone, that has another type, or that is newly
-    required breaks; a new type or a new field with a default does not.
+
+def schemas() -> dict[str, Schema]:
+    """The schemas by their file's name without `.schema.json`."""
+    return {topic.value: schema_of(topic) for topic in Topic} | {LEASE_PROTOCOL: lease_protocol_schema()}
+
+
+def breaking_differences(old: Schema, new: Schema) -> list[str]:
+    """List what breaks a reader or writer of the old schema, one sentence each. Empty if the change only adds.
+
+    Types are compared by name. A change breaks if it removes a type, removes a field, changes a field's type, or makes
+    a field required. A new type, or a new field with a default, does not break.
     """
     return list(_differences(old["$defs"], new["$defs"]))
 
@@ -65,14 +78,11 @@ def _without_prose(shape: Schema) -> Schema:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    for topic in Topic:
-        file = folder / f"{topic.value}.schema.json"
-        new = schema_of(topic)
+    for name, new in schemas().items():
+        file = folder / f"{name}.schema.json"
         differences = breaking_differences(json.loads(file.read_text()), new) if file.exists() else []
         if differences:
-            sys.exit(
-                f"contracts: {topic.value} would break: {'; '.join(differences)}. Make a new version of the topic."
-            )
+            sys.exit(f"contracts: {name} would break: {'; '.join(differences)}. Make a new version of it.")
         file.write_text(json.dumps(new, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -126,6 +128,40 @@ def first_invalid(error: RequestValidationError) -> tuple[str, str]:
     # no names in it, only the offset at which it breaks.
     field = where if first["type"] == "json_invalid" else ".".join(map(str, names)) or where
     return field, first["msg"]
+
+
+BodyT = TypeVar("BodyT", bound=msgspec.Struct)
+
+
+def json_body(of: type[BodyT]) -> Callable[[Request], Awaitable[BodyT]]:
+    """A dependency that decodes the request's body with msgspec and rejects an invalid one with status 422."""
+    decoder = msgspec.json.Decoder(of)
+
+    async def read(request: Request) -> BodyT:
+        try:
+            return decoder.decode(await request.body())
+        except msgspec.ValidationError as error:
+            field, reason = _first_mismatch(str(error))
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            field, reason = "body", str(error)
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_input", f"{field}: {reason}", field=field)
+
+    return read
+
+
+# msgspec's messages end with the place, "... - at `$.budgets[0].period`". They name a missing or unknown field first.
+_AT = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
+_NAMED = re.compile(r"(?:missing required|contains unknown) field `([^`]*)`")
+
+
+def _first_mismatch(message: str) -> tuple[str, str]:
+    match = _AT.match(message)
+    assert match is not None
+    reason, place = match[1], match[2] or ""
+    names = [name for name in re.split(r"[.\[\]]+", place) if name]
+    if named := _NAMED.search(reason):
+        names.append(named[1])
+    return ".".join(names) or "body", reason
 
 
 async def _render_http_exception(request: Request, error: Exception) -> JSONResponse:

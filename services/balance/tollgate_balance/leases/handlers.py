@@ -15,20 +15,20 @@ from tollgate_balance.credits.portfolio import Collected, CreditPortfolio, open_
 from tollgate_balance.leases import store as leases
 from tollgate_balance.leases.rules import (
     Answer,
-    Authorise,
     Grant,
     Lease,
     LeaseCall,
-    Outcome,
-    authorise,
+    UpdateLease,
     grant,
     is_extension,
+    update_lease,
 )
 from tollgate_balance.leases.store import Boots
 from tollgate_balance.ledger import store as ledger
 from tollgate_balance.ledger.accounts import Account
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.errors import Problem
+from tollgate_common.lease_protocol import LeaseOutcome
 from tollgate_common.postgres.connection import Connection, Pool
 
 ANSWERS = Counter("tollgate_balance_lease_requests", "Lease calls, by their outcome.", ["call", "outcome"])
@@ -97,7 +97,7 @@ async def _read_budgets(connection: Connection, calls: Sequence[LeaseCall], know
 
 
 def _closes(call: LeaseCall) -> bool:
-    return isinstance(call, Authorise) and call.close
+    return isinstance(call, UpdateLease) and call.close
 
 
 async def _save(connection: Connection, units: Collection["AccountUnitOfWork"], grants: Grants) -> None:
@@ -136,9 +136,9 @@ class AccountUnitOfWork:
         if problem is not None:
             return problem
         answer = self._apply(call, lease)
-        if answer.outcome is Outcome.RETRY and answer.refused_by is not None:
+        if answer.outcome is LeaseOutcome.RETRY and answer.refused_by is not None:
             self.short_budgets.add(answer.refused_by.window_id)
-        elif answer.outcome is Outcome.RETRY:
+        elif answer.outcome is LeaseOutcome.RETRY:
             self.is_short = True
         if answer.lease is not None and answer.lease != lease:
             self._leases[call.lease_id] = self.changed[call.lease_id] = answer.lease
@@ -159,16 +159,16 @@ class AccountUnitOfWork:
         match call:
             case Grant():
                 return grant(self.account, lease, call, self._boots.edges, windows)
-            case Authorise():
+            case UpdateLease():
                 assert lease is not None
-                return authorise(self.account, lease, call, self._boots.edges, windows)
+                return update_lease(self.account, lease, call, self._boots.edges, windows)
 
     def _problem(self, call: LeaseCall, lease: Lease | None) -> Problem | None:
         if call.boot_id not in self._boots.is_fenced:
             return Problem(
                 HTTPStatus.CONFLICT, "boot_not_found", f"the boot {call.boot_id} has never renewed; renew it first"
             )
-        if lease is None and isinstance(call, Authorise):
+        if lease is None and isinstance(call, UpdateLease):
             return Problem(
                 HTTPStatus.NOT_FOUND,
                 "lease_not_found",

@@ -5,21 +5,13 @@ docs/leases.md describes the protocol. Every function keeps two invariants of an
 """
 
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
 from tollgate_balance.budgets.windows import BudgetWindow, BudgetWindows, headroom_nano, moved
 from tollgate_balance.ledger.accounts import Account, Charged, charge
 from tollgate_common.events import Budget
-
-
-class LeaseState(StrEnum):
-    OPEN = "open"
-    CLOSED = "closed"
-    """Its edge closed it. It holds exactly the usage that has not arrived yet."""
-    RELEASED = "released"
-    """Its boot was fenced and all usage that the boot had acknowledged is settled. It holds nothing."""
+from tollgate_common.lease_protocol import LeaseOutcome, LeaseState
 
 
 class Lease(NamedTuple):
@@ -27,7 +19,7 @@ class Lease(NamedTuple):
     account_id: str
     boot_id: str
     state: LeaseState
-    authorised_nano: int
+    limit_nano: int
     settled_nano: int = 0
     rev: int = 1
     window_ids: tuple[int, ...] = ()
@@ -35,18 +27,7 @@ class Lease(NamedTuple):
 
     @property
     def hold_nano(self) -> int:
-        return 0 if self.state is LeaseState.RELEASED else max(0, self.authorised_nano - self.settled_nano)
-
-
-class Outcome(StrEnum):
-    DONE = "done"
-    RETRY = "retry"
-    """The posted credit, or a budget, would cover the amount, but other leases hold part of it."""
-    INSUFFICIENT = "insufficient"
-    BUDGET_EXCEEDED = "budget_exceeded"
-    """The account has the credit, but one of the budgets is exhausted."""
-    CONFLICT = "conflict"
-    """The lease is not in the state that the caller expects. Nothing has changed."""
+        return 0 if self.state is LeaseState.RELEASED else max(0, self.limit_nano - self.settled_nano)
 
 
 class Grant(NamedTuple):
@@ -60,26 +41,26 @@ class Grant(NamedTuple):
     budgets: tuple[Budget, ...] = ()
 
 
-class Authorise(NamedTuple):
-    """A call that extends, shrinks or closes a lease: to at least `authorised_nano`, and at most `wanted_nano`."""
+class UpdateLease(NamedTuple):
+    """A call that extends, shrinks or closes a lease: to at least `limit_nano`, and at most `wanted_nano`."""
 
     lease_id: str
     account_id: str
     boot_id: str
-    authorised_nano: int
+    limit_nano: int
     wanted_nano: int
     close: bool
     rev: int
 
 
-LeaseCall = Grant | Authorise
+LeaseCall = Grant | UpdateLease
 NO_WINDOWS: Mapping[int, BudgetWindow] = MappingProxyType({})
 
 
 class Answer(NamedTuple):
     """The account, the lease and its budget windows as they are after the call."""
 
-    outcome: Outcome
+    outcome: LeaseOutcome
     account: Account
     lease: Lease | None
     windows: BudgetWindows = ()
@@ -103,67 +84,67 @@ def grant(account: Account, known: Lease | None, call: Grant, edges: int, window
         windows: the windows of all budgets of the call.
     """
     if known is not None:
-        outcome = Outcome.DONE if known.state is LeaseState.OPEN else Outcome.CONFLICT
+        outcome = LeaseOutcome.DONE if known.state is LeaseState.OPEN else LeaseOutcome.CONFLICT
         return Answer(outcome, account, known, windows)
     grantable_nano = headroom_nano(account.available_nano, windows)
     if call.needed_nano > grantable_nano:
-        return _refuse(Answer(Outcome.RETRY, account, None, windows), call.needed_nano)
+        return _refuse(Answer(LeaseOutcome.RETRY, account, None, windows), call.needed_nano)
     amount_nano = size(grantable_nano, call.needed_nano, call.wanted_nano, edges)
     ids = tuple(window.window_id for window in windows)
     lease = Lease(call.lease_id, call.account_id, call.boot_id, LeaseState.OPEN, amount_nano, window_ids=ids)
     account = account._replace(held_nano=account.held_nano + amount_nano)
-    return Answer(Outcome.DONE, account, lease, moved(windows, amount_nano))
+    return Answer(LeaseOutcome.DONE, account, lease, moved(windows, amount_nano))
 
 
-def authorise(account: Account, lease: Lease, call: Authorise, edges: int, windows: BudgetWindows = ()) -> Answer:
+def update_lease(account: Account, lease: Lease, call: UpdateLease, edges: int, windows: BudgetWindows = ()) -> Answer:
     """Set the limit of a lease by compare-and-set on its rev. A repeated call changes nothing."""
-    unchanged = Answer(Outcome.DONE, account, lease, windows)
+    unchanged = Answer(LeaseOutcome.DONE, account, lease, windows)
     if call.rev == lease.rev and _is_as_asked(lease, call):
         return unchanged
     if call.rev != lease.rev + 1 or lease.state is not LeaseState.OPEN:
-        return unchanged._replace(outcome=Outcome.CONFLICT)
-    more_nano = max(0, call.authorised_nano - lease.settled_nano) - lease.hold_nano
-    authorised_nano = call.authorised_nano
+        return unchanged._replace(outcome=LeaseOutcome.CONFLICT)
+    more_nano = max(0, call.limit_nano - lease.settled_nano) - lease.hold_nano
+    limit_nano = call.limit_nano
     # A close reports the amount that is already spent, so no budget can reject it.
     grantable_nano = account.available_nano if call.close else headroom_nano(account.available_nano, windows)
     if more_nano > max(0, grantable_nano) and not call.close:
         return _refuse(unchanged, more_nano)
     if more_nano > account.available_nano:
         # Hold as much as the credit covers. The rest becomes uncovered usage.
-        authorised_nano = lease.settled_nano + lease.hold_nano + account.available_nano
+        limit_nano = lease.settled_nano + lease.hold_nano + account.available_nano
     elif more_nano > 0 and not call.close:
         wanted_nano = call.wanted_nano - lease.settled_nano - lease.hold_nano
-        authorised_nano = lease.settled_nano + lease.hold_nano + size(grantable_nano, more_nano, wanted_nano, edges)
+        limit_nano = lease.settled_nano + lease.hold_nano + size(grantable_nano, more_nano, wanted_nano, edges)
     changed = lease._replace(
-        authorised_nano=authorised_nano, rev=call.rev, state=LeaseState.CLOSED if call.close else LeaseState.OPEN
+        limit_nano=limit_nano, rev=call.rev, state=LeaseState.CLOSED if call.close else LeaseState.OPEN
     )
     grown_nano = changed.hold_nano - lease.hold_nano
     account = account._replace(held_nano=account.held_nano + grown_nano)
-    return Answer(Outcome.DONE, account, changed, moved(windows, grown_nano))
+    return Answer(LeaseOutcome.DONE, account, changed, moved(windows, grown_nano))
 
 
-def is_extension(lease: Lease, call: Authorise) -> bool:
+def is_extension(lease: Lease, call: UpdateLease) -> bool:
     """Whether the call asks for more than the lease has. A fenced boot may not extend."""
-    return not call.close and call.authorised_nano > lease.authorised_nano
+    return not call.close and call.limit_nano > lease.limit_nano
 
 
-def _is_as_asked(lease: Lease, call: Authorise) -> bool:
+def _is_as_asked(lease: Lease, call: UpdateLease) -> bool:
     if call.close or lease.state is not LeaseState.OPEN:
         return call.close and lease.state is LeaseState.CLOSED
-    return call.authorised_nano <= lease.authorised_nano <= max(call.authorised_nano, call.wanted_nano)
+    return call.limit_nano <= lease.limit_nano <= max(call.limit_nano, call.wanted_nano)
 
 
 def _refuse(unchanged: Answer, more_nano: int) -> Answer:
     """Return the outcome of a call that does not fit: permanently, or only while other leases hold the amount."""
     own_hold_nano = 0 if unchanged.lease is None else unchanged.lease.hold_nano
     if more_nano > unchanged.account.posted_nano - own_hold_nano:
-        return unchanged._replace(outcome=Outcome.INSUFFICIENT)
+        return unchanged._replace(outcome=LeaseOutcome.INSUFFICIENT)
     for window in unchanged.windows:
         if more_nano > window.amount_nano - window.spent_nano - own_hold_nano:
-            return unchanged._replace(outcome=Outcome.BUDGET_EXCEEDED, refused_by=window)
+            return unchanged._replace(outcome=LeaseOutcome.BUDGET_EXCEEDED, refused_by=window)
     short = (window for window in unchanged.windows if more_nano > window.left_nano)
     refused_by = None if more_nano > unchanged.account.available_nano else next(short)
-    return unchanged._replace(outcome=Outcome.RETRY, refused_by=refused_by)
+    return unchanged._replace(outcome=LeaseOutcome.RETRY, refused_by=refused_by)
 
 
 class Counted:

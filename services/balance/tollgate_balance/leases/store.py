@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from tollgate_balance.database.statements import SQL
-from tollgate_balance.leases.rules import Lease, LeaseState
+from tollgate_balance.leases.rules import Lease
 from tollgate_common.errors import Damaged
+from tollgate_common.lease_protocol import LeaseState
 from tollgate_common.postgres.connection import Connection
 
 
@@ -41,7 +42,7 @@ async def save_leases(connection: Connection, leases: Collection[Lease]) -> None
             "account_ids": [lease.account_id for lease in leases],
             "boot_ids": [lease.boot_id for lease in leases],
             "states": [lease.state.value for lease in leases],
-            "authorised": [lease.authorised_nano for lease in leases],
+            "authorised": [lease.limit_nano for lease in leases],
             "settled": [lease.settled_nano for lease in leases],
             "revs": [lease.rev for lease in leases],
             "windows": ["{" + ",".join(map(str, lease.window_ids)) + "}" for lease in leases],

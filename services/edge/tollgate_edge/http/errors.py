@@ -20,8 +20,8 @@ from typing import NamedTuple
 import msgspec
 
 from tollgate_common.errors import TollgateError
+from tollgate_common.lease_protocol import BudgetView
 from tollgate_common.money import decimal_from_nano
-from tollgate_edge.credit.leases.state import BudgetView
 
 Header = tuple[bytes, bytes]
 

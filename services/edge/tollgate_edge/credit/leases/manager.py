@@ -17,16 +17,16 @@ from contextlib import suppress
 
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.ids import new_id
+from tollgate_common.lease_protocol import LeaseOutcome
 from tollgate_edge.credit.leases.client import BootFenced, LeaseClient, LeaseError, NoAnswer, NotAccepted, Renewal
 from tollgate_edge.credit.leases.state import (
-    Authorise,
     Call,
     Grant,
     Lease,
-    Outcome,
     Payer,
     PayerLease,
     Reservation,
+    UpdateLease,
     Want,
     closing,
 )
@@ -233,7 +233,7 @@ class LeaseManager:
                 return
             else:
                 wallet.take(answer, boot_clock_s())
-                if answer.outcome is Outcome.RETRY:
+                if answer.outcome is LeaseOutcome.RETRY:
                     self._shrink_others(wallet)
                 if wallet.lease is not None and wallet.lease.boot_id != self._boot_id:
                     wallet.drop()
@@ -287,7 +287,7 @@ class LeaseManager:
             else:
                 # A call that was under way at the end may have moved the lease's rev.
                 wallet.take(answer, boot_clock_s())
-                call = wallet.close() if answer.outcome is Outcome.CONFLICT else None
+                call = wallet.close() if answer.outcome is LeaseOutcome.CONFLICT else None
 
     async def _renew_always(self) -> None:
         named_at_s, delay_s = -NAME_LEASES_EVERY_S, FIRST_DELAY_S
@@ -331,7 +331,7 @@ class LeaseManager:
 
     async def _close_orphan(self, lease_id: str, account_id: str) -> None:
         """A grant that came through when nobody waited for it any more. What goes wrong is told again when named."""
-        call = Authorise(lease_id, self._boot_id, account_id, 0, 0, close=True, rev=2)
+        call = UpdateLease(lease_id, self._boot_id, account_id, 0, 0, close=True, rev=2)
         with suppress(LeaseError):
             await self._client.ask(call)
 

@@ -7,11 +7,11 @@ before its shrink or close is asked for, and raised only by an answer.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
 from math import inf
 from typing import NamedTuple
 
 from tollgate_common.events import Budget
+from tollgate_common.lease_protocol import BudgetView, LeaseOutcome
 
 # A wallet that nobody used for so many ticks of the manager gives its lease back.
 IDLE_TICKS = 5
@@ -26,26 +26,6 @@ class Payer(NamedTuple):
     budgets: tuple[Budget, ...] = ()
 
 
-class BudgetView(NamedTuple):
-    """A budget as the balance service has it: what of it is settled, and when its period ends (RFC 3339)."""
-
-    budget_id: str
-    period: str
-    amount_nano: int
-    spent_nano: int
-    resets_at: str | None
-
-
-class Outcome(StrEnum):
-    """The balance service's answers."""
-
-    DONE = "done"
-    RETRY = "retry"
-    INSUFFICIENT = "insufficient"
-    BUDGET_EXCEEDED = "budget_exceeded"
-    CONFLICT = "conflict"
-
-
 class Grant(NamedTuple):
     """Asks for a new lease of `needed_nano` at least."""
 
@@ -57,32 +37,32 @@ class Grant(NamedTuple):
     budgets: tuple[Budget, ...] = ()
 
 
-class Authorise(NamedTuple):
+class UpdateLease(NamedTuple):
     """Sets what a lease authorises, an absolute amount: extends, shrinks or closes it."""
 
     lease_id: str
     boot_id: str
     account_id: str
-    authorised_nano: int
+    limit_nano: int
     wanted_nano: int
     close: bool
     rev: int
 
 
-Call = Grant | Authorise
+Call = Grant | UpdateLease
 
 
 class LeaseView(NamedTuple):
     """A lease as the balance service has it."""
 
     is_open: bool
-    authorised_nano: int
+    limit_nano: int
     settled_nano: int
     rev: int
 
 
 class Answer(NamedTuple):
-    outcome: Outcome
+    outcome: LeaseOutcome
     lease: LeaseView | None
     posted_nano: int
     retry_after_s: float
@@ -348,9 +328,9 @@ class PayerLease:
             account_id, budgets = self.payer
             return Grant(new_id(), boot_id, account_id, least_nano, max(least_nano, wanted_nano), budgets)
         # More than the limit in any case: an extension to what is there already would be answered without any.
-        authorised_nano = max(lease.committed_nano + least_nano, lease.limit_nano + 1)
-        wanted_nano = max(lease.committed_nano + wanted_nano, authorised_nano)
-        return self._authorise(lease, authorised_nano, wanted_nano)
+        limit_nano = max(lease.committed_nano + least_nano, lease.limit_nano + 1)
+        wanted_nano = max(lease.committed_nano + wanted_nano, limit_nano)
+        return self._update(lease, limit_nano, wanted_nano)
 
     def _give_back(self, lease: Lease) -> Call | None:
         if not lease.reserved_nano and not self.waiting and self._idle_ticks >= IDLE_TICKS:
@@ -361,11 +341,11 @@ class PayerLease:
 
     def _lower(self, lease: Lease, *, close: bool = False) -> Call:
         lease.limit_nano = min(lease.limit_nano, lease.committed_nano)
-        return self._authorise(lease, lease.committed_nano, 0, close=close)
+        return self._update(lease, lease.committed_nano, 0, close=close)
 
-    def _authorise(self, lease: Lease, authorised_nano: int, wanted_nano: int, *, close: bool = False) -> Call:
-        return Authorise(
-            lease.lease_id, lease.boot_id, self.payer.account_id, authorised_nano, wanted_nano, close, lease.rev + 1
+    def _update(self, lease: Lease, limit_nano: int, wanted_nano: int, *, close: bool = False) -> Call:
+        return UpdateLease(
+            lease.lease_id, lease.boot_id, self.payer.account_id, limit_nano, wanted_nano, close, lease.rev + 1
         )
 
     def take(self, answer: Answer, now_s: float) -> None:
@@ -374,8 +354,8 @@ class PayerLease:
         assert call is not None
         want, self._asked_for = self._asked_for, None
         for waiting in self.waiting:
-            waiting.is_heard = waiting.is_heard or waiting is want or answer.outcome is not Outcome.DONE
-        if answer.outcome in (Outcome.DONE, Outcome.CONFLICT):
+            waiting.is_heard = waiting.is_heard or waiting is want or answer.outcome is not LeaseOutcome.DONE
+        if answer.outcome in (LeaseOutcome.DONE, LeaseOutcome.CONFLICT):
             self._adopt(call, answer)
         elif want is not None:
             self._refuse(want, answer, now_s)
@@ -385,22 +365,22 @@ class PayerLease:
         if view is None or not view.is_open:
             self.lease = None if lease is None or lease.lease_id == call.lease_id else lease
         elif lease is not None and lease.lease_id == call.lease_id:
-            lease.limit_nano, lease.rev = view.authorised_nano, view.rev
+            lease.limit_nano, lease.rev = view.limit_nano, view.rev
         elif isinstance(call, Grant) and lease is None:
             self.lease = Lease(
-                self, call.lease_id, call.boot_id, view.authorised_nano, view.rev, period_ends_s=answer.period_ends_s
+                self, call.lease_id, call.boot_id, view.limit_nano, view.rev, period_ends_s=answer.period_ends_s
             )
 
     def _refuse(self, refused: Want, answer: Answer, now_s: float) -> None:
         """Who needs as much as the one who was refused need not ask."""
-        self.is_short = self.is_short or answer.outcome is Outcome.RETRY
+        self.is_short = self.is_short or answer.outcome is LeaseOutcome.RETRY
         for want in tuple(self.waiting):
             if want is not refused and want.least_nano < refused.least_nano:
                 continue
             if self._give(want):
                 self.waiting.remove(want)
                 want.wake()
-            elif answer.outcome is Outcome.RETRY or self._is_held_here(want, answer):
+            elif answer.outcome is LeaseOutcome.RETRY or self._is_held_here(want, answer):
                 want.not_before_s = now_s + (answer.retry_after_s or RETRY_AFTER_S)
             else:
                 want.refusal = Refusal(answer.most_nano, answer.budget)
@@ -441,9 +421,9 @@ class PayerLease:
             self.lease = None
 
 
-def closing(lease: Lease) -> Authorise | None:
+def closing(lease: Lease) -> UpdateLease | None:
     """The call that closes a lease whose period is over, once nothing is reserved on it."""
     if lease.reserved_nano:
         return None
     account_id = lease.wallet.payer.account_id
-    return Authorise(lease.lease_id, lease.boot_id, account_id, lease.spent_nano, 0, close=True, rev=lease.rev + 1)
+    return UpdateLease(lease.lease_id, lease.boot_id, account_id, lease.spent_nano, 0, close=True, rev=lease.rev + 1)
