@@ -68,7 +68,7 @@ def order_of(item: pytest.Item) -> tuple[int, str, int]:
     return place_of(item.nodeid), path, line or 0
 
 
-class Scheduling(LoadScopeScheduling):
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives each worker the next unit of the kind that it prefers."""
 
     def _split_scope(self, nodeid: str) -> str:
