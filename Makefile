@@ -7,6 +7,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # As in the image.
 export ARROW_DEFAULT_MEMORY_POOL := system
+# Where the machine has no Node, .venv has one.
+export PATH := $(PATH):$(CURDIR)/$(BIN)
 MEMBERS := libs/common services/edge services/accounts services/billing services/balance services/analytics services/console deploy/local
 
 # The console's pages.
@@ -16,7 +18,7 @@ WEB := services/console/web
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-$(READY): requirements/dev.txt requirements/bootstrap.txt $(MEMBERS:%=%/pyproject.toml)
+$(READY): requirements/dev.txt requirements/bootstrap.txt requirements/jre.txt requirements/node.txt $(MEMBERS:%=%/pyproject.toml)
 	@deploy/local/bootstrap $(PYTHON)
 	@touch $@
 
@@ -35,13 +37,28 @@ down: $(READY) ## Stop a system that `make up` started; its data stays
 reset: $(READY) ## Stop the system and delete its data
 	@$(BIN)/tollgate-local reset
 
+# How many tests run at once. Two of them may be of whole systems; see tests/scheduling.py.
+WORKERS ?= 3
+
 .PHONY: test
-test: check ## Run every check and every test
-	$(BIN)/pytest -n 3 --dist loadfile -m "not live and not e2e and not chaos"
-	$(BIN)/pytest -n 2 --dist loadfile -m "live and not chaos"
-	tests/browser/ensure-chromium
-# One at a time: each of these runs many processes itself, and several such systems at once starve each other.
-	$(BIN)/pytest -m "e2e or chaos"
+test: $(READY) ## Run every check and every test
+	@mkdir -p .cache
+	@$(MAKE) --no-print-directory check >.cache/check.log 2>&1 & check=$$!; \
+	tests/browser/ensure-chromium >/dev/null && $(BIN)/pytest -n $(WORKERS) --dist loadfile; tests=$$?; \
+	wait $$check; checked=$$?; \
+	if [ $$checked = 0 ]; then echo "make check passed"; else cat .cache/check.log; fi; \
+	exit $$((tests > checked ? tests : checked))
+
+.PHONY: random
+random: $(READY) ## Run the tests in a random order; SEED=N repeats one that a run has printed
+	$(BIN)/pytest -p randomly $(if $(SEED),--randomly-seed=$(SEED)) -n $(WORKERS) --dist loadfile -m "not e2e and not chaos"
+
+.PHONY: coverage
+coverage: $(READY) ## Report which lines the tests run, without those of whole systems
+	@rm -rf .cache/coverage && mkdir -p .cache/coverage
+	$(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile -m "not e2e and not chaos"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 .PHONY: chaos
 chaos: $(READY) ## The long form of the tests that kill processes, and of the models

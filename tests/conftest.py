@@ -13,7 +13,7 @@ from engines.run import EnginesError, Run, find_engines
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_local.engines import EngineAddresses
 
-pytest_plugins = ["e2e.fixtures"]
+pytest_plugins = ["e2e.fixtures", "scheduling"]
 RUN = pytest.StashKey[Run]()
 MARKS_WITH_ENGINES = {"engines", "live", "e2e", "chaos"}
 

@@ -1,4 +1,4 @@
-"""A whole system with the web console, and a real browser."""
+"""A real browser."""
 
 import asyncio
 import os
@@ -6,23 +6,13 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
-
-from e2e.running import Tollgate, running_tollgate
-from tollgate_local.engines import EngineAddresses
 
 ENSURE = Path(__file__).parent / "ensure-chromium"
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
-async def with_console(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
-    async with running_tollgate(engines, tmp_path_factory.mktemp("console"), with_console=True) as tollgate:
-        yield tollgate
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="package")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     found = await asyncio.to_thread(subprocess.run, [str(ENSURE)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr

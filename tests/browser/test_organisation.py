@@ -21,7 +21,7 @@ from browser.visitors import (
 from e2e.running import Tollgate
 from waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="package")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def expect_acts(page: Page, *acts: str) -> None:
@@ -31,8 +31,8 @@ async def expect_acts(page: Page, *acts: str) -> None:
     await expect(cells).to_have_text([re.compile(act) for act in acts])
 
 
-async def test_a_tab_goes_on_in_the_organisation_that_it_shows(browser: Browser, with_console: Tollgate) -> None:
-    async with page_of(browser, with_console) as page:
+async def test_a_tab_goes_on_in_the_organisation_that_it_shows(browser: Browser, tollgate: Tollgate) -> None:
+    async with page_of(browser, tollgate) as page:
         await sign_up(page, "kay@example.com")
         await create_key(page, "of the first")
         other = await page.context.new_page()
@@ -48,8 +48,8 @@ async def test_a_tab_goes_on_in_the_organisation_that_it_shows(browser: Browser,
         await expect(page.get_by_text("You have no API key yet.")).to_be_visible()
 
 
-async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, with_console: Tollgate) -> None:
-    async with page_of(browser, with_console) as owner, page_of(browser, with_console) as invited:
+async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollgate: Tollgate) -> None:
+    async with page_of(browser, tollgate) as owner, page_of(browser, tollgate) as invited:
         await sign_up(owner, "ivy@example.com")
         await owner.get_by_role("link", name="Organisation").click()
         # Nobody is offered what cannot be done: the last owner stays one.
@@ -59,7 +59,7 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, with_c
         await owner.get_by_role("button", name="Send an invitation").click()
         await expect(row(owner, "Invitations", "joe@example.com")).to_contain_text("viewer")
 
-        await invited.goto(await link_in_mail(with_console, "joe@example.com", "You are invited"))
+        await invited.goto(await link_in_mail(tollgate, "joe@example.com", "You are invited"))
         await invited.get_by_role("button", name="Sign up").click()
         await expect(invited.get_by_role("heading", name="Sign up")).to_be_visible()
         await invited.get_by_label("E-mail").fill("joe@example.com")
@@ -101,17 +101,17 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, with_c
         await expect(row(owner, "Audit log", "Removed a member")).to_contain_text("joe@example.com")
 
 
-async def test_who_has_left_everywhere_founds_an_organisation(browser: Browser, with_console: Tollgate) -> None:
-    heir = await with_console.sign_up(None)
-    async with page_of(browser, with_console) as page:
+async def test_who_has_left_everywhere_founds_an_organisation(browser: Browser, tollgate: Tollgate) -> None:
+    heir = await tollgate.sign_up(None)
+    async with page_of(browser, tollgate) as page:
         await sign_up(page, "ned@example.com")
         await page.get_by_role("link", name="Organisation").click()
         await page.get_by_label("E-mail").fill(heir.email)
         await page.get_by_label("Role").select_option("owner")
         await page.get_by_role("button", name="Send an invitation").click()
-        token = (await link_in_mail(with_console, heir.email, "You are invited")).split("token=")[1]
-        url = f"{with_console.system.url('accounts')}/v1/invitations/acceptances"
-        accepted = await with_console.http.post(url, json={"token": token}, headers=heir.with_session)
+        token = (await link_in_mail(tollgate, heir.email, "You are invited")).split("token=")[1]
+        url = f"{tollgate.system.url('accounts')}/v1/invitations/acceptances"
+        accepted = await tollgate.http.post(url, json={"token": token}, headers=heir.with_session)
         assert accepted.status_code == 201
         await page.reload()
         await page.get_by_role("button", name="Leave the organisation").click()
@@ -124,9 +124,9 @@ async def test_who_has_left_everywhere_founds_an_organisation(browser: Browser, 
         await expect(page.get_by_label("Name of the organisation")).to_have_value("Ned alone")
 
 
-async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Browser, with_console: Tollgate) -> None:
-    code = await with_console.create_promo_code("5")
-    async with page_of(browser, with_console, is_refused=True) as page:
+async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Browser, tollgate: Tollgate) -> None:
+    code = await tollgate.create_promo_code("5")
+    async with page_of(browser, tollgate, is_refused=True) as page:
         await sign_up(page, "kit@example.com", code)
         await page.get_by_role("link", name="Projects").click()
         await page.get_by_role("button", name="Create a project").first.click()
@@ -145,8 +145,8 @@ async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Brow
         key = await key_of(page.get_by_role("dialog"))
         await page.get_by_role("button", name="I have kept it").click()
         await expect(row(page, "API keys", "nightly")).to_contain_text("batch")
-        await with_console.until_known(key)
-        _, _, cost_nano = await call(with_console, key)
+        await tollgate.until_known(key)
+        _, _, cost_nano = await call(tollgate, key)
         cost = f"${cost_nano / 1e9:.9f}".rstrip("0")
 
         async def is_told() -> bool:
@@ -166,11 +166,11 @@ async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Brow
         await expect(row(page, "Audit log", "Created a project")).to_contain_text("batch")
 
 
-async def test_a_key_is_changed_rotated_and_reported(browser: Browser, with_console: Tollgate) -> None:
-    async with page_of(browser, with_console) as page:
+async def test_a_key_is_changed_rotated_and_reported(browser: Browser, tollgate: Tollgate) -> None:
+    async with page_of(browser, tollgate) as page:
         await sign_up(page, "lea@example.com")
         first = await create_key(page, "server")
-        await with_console.until_known(first)
+        await tollgate.until_known(first)
         await page.get_by_role("link", name="server").click()
         await page.get_by_label("Requests a minute").fill("many")
         await page.get_by_role("button", name="Save").click()
@@ -193,8 +193,8 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, with_cons
         await expect(page.get_by_label("Requests a minute")).to_have_value("500")
         await expect(page.get_by_label("USD a month")).to_have_value("20")
         assert second not in await page.content()
-        await with_console.until_known(second)
-        assert not await is_refused(with_console, first)
+        await tollgate.until_known(second)
+        assert not await is_refused(tollgate, first)
 
         await page.get_by_role("button", name="Rotate").click()
         await page.get_by_label("The old key ends").select_option("at once")
@@ -202,14 +202,14 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, with_cons
         await expect(made).to_contain_text("has ended.")
         third = await key_of(made)
         await made.get_by_role("button", name="I have kept it").click()
-        await until(lambda: is_refused(with_console, second))
+        await until(lambda: is_refused(tollgate, second))
 
-        await with_console.until_known(third)
+        await tollgate.until_known(third)
         await page.goto("/leaked-key")
         await page.get_by_label("The key").fill(third)
         await page.get_by_role("button", name="Report it").click()
         await expect(page.get_by_role("status")).to_contain_text("If this is a key that worked")
-        await until(lambda: is_refused(with_console, third))
+        await until(lambda: is_refused(tollgate, third))
         await expect_acts(
             page,
             "Reported an API key as leaked",
@@ -224,10 +224,10 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, with_cons
         await expect(row(page, "Audit log", "Rotated")).to_contain_text("works on for 1 day")
 
 
-async def test_another_session_is_ended_and_the_password_changed(browser: Browser, with_console: Tollgate) -> None:
+async def test_another_session_is_ended_and_the_password_changed(browser: Browser, tollgate: Tollgate) -> None:
     async with (
-        page_of(browser, with_console, is_refused=True) as here,
-        page_of(browser, with_console, is_refused=True) as there,
+        page_of(browser, tollgate, is_refused=True) as here,
+        page_of(browser, tollgate, is_refused=True) as there,
     ):
         await sign_up(here, "max@example.com")
         await sign_in(there, "max@example.com")
@@ -252,12 +252,12 @@ async def test_another_session_is_ended_and_the_password_changed(browser: Browse
         await expect(there.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-async def test_long_lists_come_page_by_page(browser: Browser, with_console: Tollgate) -> None:
-    async with page_of(browser, with_console) as page:
+async def test_long_lists_come_page_by_page(browser: Browser, tollgate: Tollgate) -> None:
+    async with page_of(browser, tollgate) as page:
         await sign_up(page, "nia@example.com")
         session = await session_of(page)
         for number in range(101):
-            await with_console.create_key(session, f"key {number}")
+            await tollgate.create_key(session, f"key {number}")
         for path, table, total in (("/keys", "API keys", 101), ("/organisation/audit-log", "Audit log", 102)):
             await page.goto(path)
             rows = page.get_by_role("region", name=table).locator("tbody tr")

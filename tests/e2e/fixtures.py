@@ -9,9 +9,13 @@ from engines.secured_kafka import SecuredKafka, secured_kafka
 from tollgate_local.engines import EngineAddresses
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
-    async with running_tollgate(engines, tmp_path_factory.mktemp("tollgate")) as tollgate:
+    """The system that all tests share which need no special settings. Each test signs up customers of its own.
+
+    List their modules in `scheduling.SHARED`, and run them in the session's event loop.
+    """
+    async with running_tollgate(engines, tmp_path_factory.mktemp("tollgate"), with_console=True) as tollgate:
         yield tollgate
 
 

@@ -18,7 +18,7 @@ from anthropic.types import MessageParam, ToolParam
 from e2e.running import Customer, Tollgate
 from waiting import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 NODE = Path(__file__).parent / "node"
 CLAUDE, GEMINI = "claude-sonnet-5-5", "gemini-2.5-flash"

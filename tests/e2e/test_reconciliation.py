@@ -2,15 +2,25 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
-from e2e.running import Tollgate
+from e2e.running import Tollgate, running_tollgate
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_local.engines import EngineAddresses
 from tollgate_local.system import python
 from waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Tollgate]:
+    """One of its own: a test changes a charge."""
+    async with running_tollgate(engines, tmp_path_factory.mktemp("tollgate")) as tollgate:
+        yield tollgate
 
 
 async def tollgate_command(tollgate: Tollgate, *arguments: str) -> tuple[int, str]:

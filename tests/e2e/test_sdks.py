@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from e2e.running import Customer, Tollgate
 from waiting import PATIENCE_S, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 NODE = Path(__file__).parent / "node"
 QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "Count to three"}]

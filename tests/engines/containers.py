@@ -11,8 +11,8 @@ from testcontainers.core.container import DockerContainer
 
 from tollgate_local.clickhouse import clickhouse_answers
 from tollgate_local.engines import EngineAddresses
-from tollgate_local.kafka import POM, kafka_answers, node_settings
-from tollgate_local.kafka_jars import kafka_version
+from tollgate_local.kafka import kafka_answers, node_settings
+from tollgate_local.kafka_jars import POM, kafka_version
 from tollgate_local.ports import HOST, free_port
 from tollgate_local.postgres import MAX_CONNECTIONS, postgres_answers
 

@@ -82,11 +82,11 @@ def main() -> Request | None:
     # Each child restores what is usual.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     while True:
-        readable, _, _ = select.select([channel, woken], [], [])
+        readable, _, _ = select.select([channel.fileno(), woken], [], [])
         if woken in readable:
             os.read(woken, 4096)
             _report_ended(channel)
-        if channel in readable:
+        if channel.fileno() in readable:
             message, descriptors, _, _ = socket.recv_fds(channel, MAX_REQUEST_BYTES, 1)
             if not message:
                 return None

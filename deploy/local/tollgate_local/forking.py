@@ -91,9 +91,10 @@ class ForkServer:
         with suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
         failure = LocalError(f"the fork server ended with exit code {self._server.wait()}")
-        for waited_for in (self._started, *self._ended.values()):
-            if not waited_for.done():
-                waited_for.set_exception(failure)
+        if not self._started.done():
+            self._started.set_exception(failure)
+        for ended in self._ended.values():
+            ended.set_exception(failure)
 
 
 @cache

@@ -11,11 +11,10 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
 from tollgate_local.folders import CACHE, KAFKA_BUILD, made_whole, write_private
-from tollgate_local.kafka_jars import fetch_jars, find_java, find_maven, jars_folder, kafka_version
+from tollgate_local.kafka_jars import POM, fetch_jars, find_java, find_maven, jars_folder, kafka_version
 from tollgate_local.ports import HOST
 from tollgate_local.processes import ProcessSpec, Tell, run_to_end
 
-POM = KAFKA_BUILD / "pom.xml"
 # One collector thread and a modest heap: the machine is shared with everything else that `up` starts.
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError")
 # The first compiler only: ready in 2.5 instead of 3.2 s (2 cores), slower in a long run.

@@ -16,6 +16,7 @@ from tollgate_local.demo import ensure_demo, read_demo
 from tollgate_local.engines import build_engines
 from tollgate_local.errors import LocalError
 from tollgate_local.folders import RUN
+from tollgate_local.forking import fork_server
 from tollgate_local.instance import only_one, running_pid
 from tollgate_local.ports import HOST, is_free, read_ports, require_free
 from tollgate_local.processes import Reaper, Tell
@@ -83,6 +84,7 @@ async def up(home: Home, environment: Mapping[str, str], tell: Tell) -> None:
         )
         if missing is not None:
             tell(f"starting without the web console, which is built with {missing}")
+        fork_server()  # it imports what services need while the engines start
         tell("starting the engines")
         async with Supervisor(engines.parts(), reaper, tell) as running_engines:
             await running_engines.wait_ready()
