@@ -87,7 +87,7 @@ def _chunk(generation: Generation, index: int, text: str, finish_reason: str | N
 
 def _content(generation: Generation) -> Iterator[tuple[bytes, int]]:
     for index, choice in enumerate(generation.choices):
-        for piece in choice.pieces:
+        for piece in choice.token_texts:
             yield _chunk(generation, index, piece, None), 1
 
 
