@@ -67,6 +67,7 @@ chaos: $(READY) ## The long form of the tests that kill processes, and of the mo
 
 .PHONY: mutants
 mutants: $(READY) ## Mutation-test the pure modules; an hour, and a report of what survived
+	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements/mutants.txt
 	PYTHONPATH=tests $(BIN)/python -m mutants $(NAMES)
 
 .PHONY: bench

@@ -23,7 +23,7 @@ MASTER_KEY = "sk-bench-0123456789abcdef0123456789"
 WITHIN_S = 300.0
 
 
-class Silent(Exception):  # noqa: N818 - says what it is
+class Silent(Exception):
     """A gateway that does not answer."""
 
 

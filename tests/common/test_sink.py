@@ -56,7 +56,7 @@ def rows(events: Sequence[UsageEvent]) -> pa.RecordBatch:
 TABLE: Table[UsageEvent] = Table("events", lambda _topic: usage_decoder, check, rows)
 
 
-class Killed(Exception):  # noqa: N818 - what happened to it
+class Killed(Exception):
     pass
 
 

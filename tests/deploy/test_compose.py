@@ -11,8 +11,8 @@ from deploy.image import ROOT, SERVICES, WITH_STORES, environment
 from engines.containers import CLICKHOUSE_IMAGE, POSTGRES_IMAGE
 from tollgate_edge.settings import EdgeSettings
 from tollgate_edge.workers.supervisor import CLOSE_WITHIN_S
-from tollgate_local.kafka import POM, node_settings
-from tollgate_local.kafka_jars import kafka_version
+from tollgate_local.kafka import node_settings
+from tollgate_local.kafka_jars import POM, kafka_version
 from tollgate_local.provider.settings import Settings as ProviderSettings
 
 TEXT = (ROOT / "docker-compose.yml").read_text()

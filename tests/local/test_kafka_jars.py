@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from tollgate_local.errors import DownloadError, ToolMissingError
-from tollgate_local.kafka import POM
-from tollgate_local.kafka_jars import fetch_jars, find_java, find_maven, jars_folder, kafka_version
+from tollgate_local.kafka_jars import POM, fetch_jars, find_java, find_maven, jars_folder, kafka_version
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ class TollgateError(Exception):
     pass
 
 
-class Retryable(TollgateError):  # noqa: N818 - named for what the consumer does with it
+class Retryable(TollgateError):
     pass
 
 
-class Poison(TollgateError):  # noqa: N818 - the field's own word for such a message
+class Poison(TollgateError):
     pass
 
 
@@ -28,15 +28,15 @@ class CommandError(TollgateError):
     pass
 
 
-class Fenced(TollgateError):  # noqa: N818 - the field's own word for a replaced writer
+class Fenced(TollgateError):
     pass
 
 
-class Damaged(TollgateError):  # noqa: N818 - says what the data is
+class Damaged(TollgateError):
     pass
 
 
-class Problem(TollgateError):  # noqa: N818 - RFC 9457's own word
+class Problem(TollgateError):
     """An error that an HTTP client caused or must know about.
 
     Args:

@@ -12,7 +12,7 @@ TOKENS_PER_PRICE = 1_000_000
 BASIS_POINTS = 10_000
 
 
-class Unpriced(ValueError):  # noqa: N818 - says what happened
+class Unpriced(ValueError):
     """Something was used that the price version has no price for. It is never free by accident."""
 
 

@@ -47,7 +47,7 @@ _STATUS_BY_CODE = {
 }
 
 
-class ClientGone(Exception):  # noqa: N818 - an event, not a fault
+class ClientGone(Exception):
     """The connection closed before its request was complete or answered."""
 
 

@@ -51,7 +51,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Entry)
 
 
-class SpoolLocked(TollgateError):  # noqa: N818 - names a state, which is no mistake
+class SpoolLocked(TollgateError):
     """Another process owns the file."""
 
 

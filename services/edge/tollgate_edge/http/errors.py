@@ -87,7 +87,7 @@ class ProviderError(ApiError):
     retry_after_s: float | None = None
 
 
-class ProviderRefused(ProviderError):  # noqa: N818 - says what happened, as the outcome does
+class ProviderRefused(ProviderError):
     def __init__(
         self,
         status: int,
@@ -104,7 +104,7 @@ class ProviderRefused(ProviderError):  # noqa: N818 - says what happened, as the
         self.retry_after_s = retry_after_s
 
 
-class ProviderFailed(ProviderError):  # noqa: N818 - says what happened, as the outcome does
+class ProviderFailed(ProviderError):
     def __init__(
         self,
         status: int,
@@ -121,7 +121,7 @@ class ProviderFailed(ProviderError):  # noqa: N818 - says what happened, as the 
         self.retry_after_s = retry_after_s
 
 
-class CreditSpent(ApiError):  # noqa: N818 - says what happened
+class CreditSpent(ApiError):
     def __init__(self, needed_nano: int, posted_nano: int) -> None:
         needed, left = decimal_from_nano(needed_nano), decimal_from_nano(max(0, posted_nano))
         super().__init__(
@@ -156,7 +156,7 @@ class BudgetExceeded(CreditSpent):
         )
 
 
-class CreditHeld(ApiError):  # noqa: N818 - says what happened
+class CreditHeld(ApiError):
     def __init__(self) -> None:
         super().__init__(
             HTTPStatus.PAYMENT_REQUIRED,
@@ -167,7 +167,7 @@ class CreditHeld(ApiError):  # noqa: N818 - says what happened
         )
 
 
-class BalanceUnavailable(ApiError):  # noqa: N818 - says what happened
+class BalanceUnavailable(ApiError):
     def __init__(self) -> None:
         super().__init__(
             HTTPStatus.SERVICE_UNAVAILABLE,
@@ -178,7 +178,7 @@ class BalanceUnavailable(ApiError):  # noqa: N818 - says what happened
         )
 
 
-class CutOff(ApiError):  # noqa: N818 - says what happened, as the outcome does
+class CutOff(ApiError):
     def __init__(self, cause: ApiError) -> None:
         super().__init__(
             cause.status,
@@ -188,7 +188,7 @@ class CutOff(ApiError):  # noqa: N818 - says what happened, as the outcome does
         )
 
 
-class ClientGone(TollgateError):  # noqa: N818 - an event, not a mistake
+class ClientGone(TollgateError):
     pass
 
 

@@ -21,7 +21,7 @@ class Problem(NamedTuple):
         return f"line {self.line}: {format_path(self.path)}{': ' if self.path else ''}{self.message}"
 
 
-class InvalidDocument(TollgateError):  # noqa: N818 - says what happened
+class InvalidDocument(TollgateError):
     """All problems of a file, ordered by line."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:

@@ -8,7 +8,7 @@ _MAX_END = 3
 _FIELDS = (b":", b"data", b"event", b"id", b"retry")
 
 
-class EventTooLarge(Exception):  # noqa: N818 - says what happened
+class EventTooLarge(Exception):
     pass
 
 

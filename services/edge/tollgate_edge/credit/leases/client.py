@@ -41,15 +41,15 @@ class LeaseError(TollgateError):
     pass
 
 
-class NoAnswer(LeaseError):  # noqa: N818 - says what happened
+class NoAnswer(LeaseError):
     pass
 
 
-class BootFenced(LeaseError):  # noqa: N818 - says what happened
+class BootFenced(LeaseError):
     pass
 
 
-class NotAccepted(LeaseError):  # noqa: N818 - says what happened
+class NotAccepted(LeaseError):
     pass
 
 
