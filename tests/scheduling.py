@@ -27,7 +27,7 @@ SYSTEMS = (
     "tests/edge/test_kafka_away.py",
     "tests/e2e/test_idempotency.py",
     "tests/e2e/test_access_lists.py",
-    "tests/e2e/test_audit.py",
+    "tests/e2e/test_reconciliation.py",
     "tests/balance/test_kill.py",
     "tests/analytics/test_crash.py",
     "tests/e2e/test_kafka_security.py",
@@ -37,7 +37,7 @@ LONG = (
     "tests/edge/test_workers.py",
     "tests/edge/test_recorder.py",
     "tests/models/",
-    "tests/audit/",
+    "tests/reconciliation/",
     "tests/local/",
     "tests/accounts/",
 )
