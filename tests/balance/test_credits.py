@@ -78,7 +78,7 @@ async def test_what_can_never_be_credited_goes_to_the_dead_letters(world: World)
             "amount_nano is 10000000000000000000",
             "account_id is 'nul \\x00'",
             "amount_nano is 0",
-            f"{known.grant_id} is known with another account, amount or source",
+            f"{known.grant_id} was posted before with ('a', 1, 'promo'), and now arrived with ('a', 2, 'promo')",
             "expires_at is 2020-01-01 00",
             "at is 2020-01-01 00",
             "reason is empty",

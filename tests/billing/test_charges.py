@@ -128,7 +128,7 @@ async def test_what_the_catalogue_contradicts_is_a_dead_letter(billing: Billing)
     assert reasons[3] == f"input is -1; expected 0 to {(1 << 63) - 1}"
     assert reasons[4] == f"cached_input is {1 << 70}; expected 0 to {(1 << 63) - 1}"
     assert reasons[5].startswith("at is ")
-    assert reasons[6].startswith("the stamp names partition")
+    assert reasons[6].startswith("stamped for partition")
     assert reasons[7].startswith("not decodable")
     assert await billing.scalar("SELECT count() FROM charges") == 1
 

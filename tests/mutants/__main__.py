@@ -30,8 +30,10 @@ TARGETS = {
     "insert_state": Target(
         "libs/common/tollgate_common/clickhouse/insert_state.py", ("tests/models/test_sinks.py",), 180
     ),
-    "ledger": Target("services/balance/tollgate_balance/ledger.py", ("tests/models", "tests/balance"), 180),
-    "balance_leases": Target("services/balance/tollgate_balance/leases.py", ("tests/models", "tests/balance"), 180),
+    "ledger": Target("services/balance/tollgate_balance/ledger/accounts.py", ("tests/models", "tests/balance"), 180),
+    "balance_leases": Target(
+        "services/balance/tollgate_balance/leases/rules.py", ("tests/models", "tests/balance"), 180
+    ),
     "edge_leases": Target(
         "services/edge/tollgate_edge/credit/leases/state.py", ("tests/models", "tests/edge/test_leases.py"), 180
     ),
