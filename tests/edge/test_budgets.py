@@ -86,12 +86,12 @@ def test_402_says_which_budget_and_when_it_resets() -> None:
     body = json.loads(error.body())["error"]
     assert (body["type"], body["code"]) == ("insufficient_quota", "budget_exceeded")
     assert body["message"] == (
-        "The daily budget of 5.00 is used up, this API key's (key:k1): this request may cost up to 0.10 and 0.05 of it "
-        "is not spent. It resets at 2026-11-26T00:00:00Z."
+        "The daily budget of $5.00 of this API key (key:k1) is exceeded: this request may cost up to $0.10, and $0.05 "
+        "is left. It resets at 2026-11-26T00:00:00Z."
     )
     total = BudgetExceeded(1, BudgetView("project:p1", BudgetPeriod.TOTAL, 5, 5, None))
-    assert "its project's (project:p1)" in str(total)
-    assert str(total).endswith("It does not reset.")
+    assert "the API key's project (project:p1)" in str(total)
+    assert str(total).endswith("It does not reset; raise it to continue.")
 
 
 class Rich:

@@ -6,7 +6,7 @@ from datetime import datetime
 from tollgate_common.auth import api_key
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.events import KeyRecord
-from tollgate_edge.http.errors import malformed_key, missing_key, starting, unknown_key
+from tollgate_edge.http.errors import malformed_key, missing_key, not_ready, unknown_key
 
 SCHEME = b"bearer "
 _EMPTY = (b"", b"bearer")
@@ -32,7 +32,7 @@ def authenticate(keys: KeyDirectory, authorization: bytes, now: datetime) -> Key
             has read all keys, because it would reject valid keys and accept revoked ones.
     """
     if keys.topic.waiting_for() is not None:
-        raise starting()
+        raise not_ready()
     if authorization[: len(SCHEME)].lower() != SCHEME:
         raise missing_key()
     text = authorization[len(SCHEME) :].strip().decode("latin-1")

@@ -22,12 +22,12 @@ from tollgate_edge.http.errors import (
     ApiError,
     ClientGone,
     Header,
-    cannot_record,
+    event_log_unavailable,
     internal_error,
     model_not_priced,
     model_quarantined,
     not_offered,
-    starting,
+    not_ready,
     unknown_model,
 )
 from tollgate_edge.http.request_context import Receive, RequestContext, Scope, Send
@@ -138,7 +138,7 @@ class ModelCalls:
             raise model_not_priced(request.model)
         refusal = self._writer.refusal()
         if refusal is not None:
-            raise cannot_record(refusal)
+            raise event_log_unavailable(refusal)
         size = request.size(model.context_tokens).within(model.max_output_tokens)
         admitted.permit.reserve_tokens(size.likely_tokens)
         dimensions = _dimensions(context, key, request, model)
@@ -170,7 +170,7 @@ class ModelCalls:
         name = routes.canonical(request.model)
         model = self._catalogue.models.get(name)
         if model is None and self._catalogue.topic.waiting_for() is not None:
-            raise starting()
+            raise not_ready()
         if model is None or (key.models is not None and name not in key.models):
             raise unknown_model(request.model)
         if model.quarantined:

@@ -1,16 +1,16 @@
-"""The errors that a caller sees, in the shape that OpenAI's SDKs expect, and those that end a call without an answer.
+"""The errors of a request: those that the client receives in OpenAI's shape, and those that end it without a response.
 
 TollgateError
-├── ApiError        an answer: {"error": {"message", "type", "param", "code"}} with its status
-│   ├── ProviderError   the provider's doing: it tells whether another attempt is safe and sensible
-│   │   ├── ProviderRefused  it answered with an error, which the client gets
-│   │   └── ProviderFailed   it broke off or could not be reached; what it already delivered is still charged
+├── ApiError        a response: {"error": {"message", "type", "param", "code"}} with its status
+│   ├── ProviderError   caused by the provider; states whether another attempt is safe
+│   │   ├── ProviderRefused  the provider returned an error, which the client receives
+│   │   └── ProviderFailed   the provider broke off or is unreachable; what it delivered is still charged
 │   ├── CreditSpent     the account's credit does not cover the request
-│   │   └── BudgetExceeded  it does, but a budget of the key does not
-│   ├── CreditHeld      it would, but requests in flight hold it
-│   ├── BalanceUnavailable  the balance service could not be asked
+│   │   └── BudgetExceeded  the credit covers it, but a budget of the key does not
+│   ├── CreditHeld      requests in flight hold the credit that would cover it
+│   ├── BalanceUnavailable  the balance service does not respond
 │   └── CutOff          one of these three, in the middle of a stream
-└── ClientGone      the client left before its answer was complete: there is nobody to answer
+└── ClientGone      the client left before the response was complete, so nobody receives one
 """
 
 from collections.abc import Callable, Sequence
@@ -28,23 +28,26 @@ Header = tuple[bytes, bytes]
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
 INSUFFICIENT_QUOTA = "insufficient_quota"
-# Long enough not to hammer, short enough that a recovered Kafka is noticed by a retry of the SDK's.
+# Long enough to limit the load of retries, short enough that an SDK's retry notices that Kafka has recovered.
 RETRY_AFTER_S = 5
 _RETRY_LATER = ((b"retry-after", b"%d" % RETRY_AFTER_S),)
-# A retry of the SDK's would only be refused again.
+# An SDK's retry would only be rejected again.
 _NO_RETRY = ((b"x-should-retry", b"false"),)
 
 
 class ErrorFormat(NamedTuple):
-    """How an API words its errors: as a body, and as the last event of a stream that has begun. Without an event the
-    connection is broken off: a client must not take a torn answer for a whole one."""
+    """How an API formats its errors: as a body, and as the last event of a stream that has started.
+
+    Without an event format the connection is aborted, because a client must not take a partial response for a complete
+    one.
+    """
 
     body: Callable[["ApiError"], bytes]
     event: Callable[["ApiError"], bytes] | None
 
 
 class ApiError(TollgateError):
-    """An error as OpenAI words it; `status` is HTTP's, the other fields are the body's."""
+    """An error in OpenAI's shape. `status` is the HTTP status; the other fields are those of the body."""
 
     def __init__(
         self,
@@ -75,11 +78,11 @@ OPENAI_ERROR_FORMAT = ErrorFormat(ApiError.body, ApiError.event)
 
 
 class ProviderError(ApiError):
-    """Attributes tell how far the request came.
+    """Attributes report how far the request came.
 
-    sent: some of the request may have reached the provider; it may be at work, and ask the operator for it.
-    upstream_status: HTTP status of the provider's answer; None if there was none.
-    retry_after_s: how long the provider asks to wait, if it said so.
+    sent: whether some of the request may have reached the provider, which may then work on it and charge for it.
+    upstream_status: HTTP status of the provider's response; None if there was none.
+    retry_after_s: how long the provider asks to wait, if it does.
     """
 
     sent: bool = True
@@ -126,8 +129,8 @@ class CreditSpent(ApiError):
         needed, left = decimal_from_nano(needed_nano), decimal_from_nano(max(0, posted_nano))
         super().__init__(
             HTTPStatus.PAYMENT_REQUIRED,
-            f"Your credit is spent: this request may cost up to {needed} and {left} is left. "
-            "Add credit to your account, or ask for fewer tokens.",
+            f"Insufficient credit: this request may cost up to ${needed}, and your account has ${left}. "
+            "Add credit to your account, or request fewer tokens with `max_tokens`.",
             error_type=INSUFFICIENT_QUOTA,
             code=INSUFFICIENT_QUOTA,
             headers=_NO_RETRY,
@@ -138,18 +141,18 @@ _BUDGETS = {"day": "daily budget", "month": "monthly budget", "total": "budget"}
 
 
 class BudgetExceeded(CreditSpent):
-    """`insufficient_quota` would tell to add credit, which would not help."""
+    """Has a code of its own: `insufficient_quota` would suggest adding credit, which does not help."""
 
     def __init__(self, needed_nano: int, budget: BudgetView) -> None:
-        whose = "this API key's" if budget.budget_id.startswith("key:") else "its project's"
+        owner = "this API key" if budget.budget_id.startswith("key:") else "the API key's project"
         needed, amount = decimal_from_nano(needed_nano), decimal_from_nano(budget.amount_nano)
         left = decimal_from_nano(max(0, budget.amount_nano - budget.spent_nano))
-        resets = f"It resets at {budget.resets_at}." if budget.resets_at else "It does not reset."
+        resets = f"It resets at {budget.resets_at}." if budget.resets_at else "It does not reset; raise it to continue."
         ApiError.__init__(
             self,
             HTTPStatus.PAYMENT_REQUIRED,
-            f"The {_BUDGETS.get(budget.period, 'budget')} of {amount} is used up, {whose} ({budget.budget_id}): this "
-            f"request may cost up to {needed} and {left} of it is not spent. {resets}",
+            f"The {_BUDGETS.get(budget.period, 'budget')} of ${amount} of {owner} ({budget.budget_id}) is exceeded: "
+            f"this request may cost up to ${needed}, and ${left} is left. {resets}",
             error_type=INSUFFICIENT_QUOTA,
             code="budget_exceeded",
             headers=_NO_RETRY,
@@ -160,7 +163,7 @@ class CreditHeld(ApiError):
     def __init__(self) -> None:
         super().__init__(
             HTTPStatus.PAYMENT_REQUIRED,
-            "Your remaining credit is held by requests in flight. Try again when some of them have ended.",
+            "Requests in flight hold your remaining credit. Retry when some of them have ended.",
             error_type=INSUFFICIENT_QUOTA,
             code=INSUFFICIENT_QUOTA,
             headers=_NO_RETRY,
@@ -171,7 +174,7 @@ class BalanceUnavailable(ApiError):
     def __init__(self) -> None:
         super().__init__(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "This gateway cannot ask for your credit now; it refuses what nobody may pay.",
+            "The credit service is unavailable, so this request cannot be paid for now. Retry in a moment.",
             error_type=SERVER_ERROR,
             code="balance_unavailable",
             headers=_RETRY_LATER,
@@ -182,7 +185,7 @@ class CutOff(ApiError):
     def __init__(self, cause: ApiError) -> None:
         super().__init__(
             cause.status,
-            f"The answer was cut off, and you pay for what you received. {cause}",
+            f"The response was cut off, and you pay for what you received. {cause}",
             error_type=INSUFFICIENT_QUOTA,
             code=cause.code,
         )
@@ -198,32 +201,30 @@ def missing_key() -> ApiError:
 
 
 def malformed_key() -> ApiError:
-    message = "This is no Tollgate API key: it starts with tg_ and ends with a checksum. Was it copied in full?"
+    message = "Malformed API key: a key starts with tg_ and ends with a checksum. Check that it was copied in full."
     return ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
 
 
 def unknown_key() -> ApiError:
-    message = "Incorrect API key provided: it does not exist, has expired or was revoked."
+    message = "Incorrect API key provided: the key does not exist, has expired or was revoked."
     return ApiError(HTTPStatus.UNAUTHORIZED, message, code="invalid_api_key")
 
 
 def body_too_large(limit_bytes: int) -> ApiError:
-    message = f"The request's body is larger than the {limit_bytes} bytes that are allowed."
+    message = f"The request body exceeds the limit of {limit_bytes} bytes."
     return ApiError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, code="request_too_large")
 
 
 def body_encoded(encoding: bytes) -> ApiError:
     name = encoding.decode("latin-1")[:32]
-    message = (
-        f"The request's body is encoded (Content-Encoding: {name}), which is not understood here. Send it as it is."
-    )
+    message = f"Unsupported Content-Encoding {name!r}: send the request body without compression."
     code, param = "unsupported_content_encoding", "content-encoding"
     return ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, param=param, code=code)
 
 
 def not_json() -> ApiError:
     message = (
-        "We could not parse the JSON body of your request: a JSON object is expected, such as "
+        "We could not parse the JSON body of your request. Expected a JSON object, such as "
         '{"model": "...", "messages": [...]}.'
     )
     return ApiError(HTTPStatus.BAD_REQUEST, message)
@@ -255,12 +256,12 @@ def not_offered(model: str, operation: str) -> ApiError:
 
 
 def model_not_priced(model: str) -> ApiError:
-    message = f"The model `{model}` has no price on your plan, so it cannot be called yet."
+    message = f"The model `{model}` has no price on your plan, so it cannot be called. Ask the operator to set one."
     return ApiError(HTTPStatus.NOT_FOUND, message, param="model", code="model_not_priced")
 
 
 def model_quarantined(model: str) -> ApiError:
-    message = f"The model `{model}` is not available now: the operator of this gateway is looking into its price."
+    message = f"The model `{model}` is in quarantine until the operator of this gateway has checked its price."
     return ApiError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         message,
@@ -272,7 +273,7 @@ def model_quarantined(model: str) -> ApiError:
 
 
 def out_of_credit() -> ApiError:
-    message = "You have no credit left. Add credit to your account, then try again."
+    message = "Your account has no credit. Add credit, then retry."
     return ApiError(
         HTTPStatus.PAYMENT_REQUIRED,
         message,
@@ -282,8 +283,8 @@ def out_of_credit() -> ApiError:
     )
 
 
-def cannot_record(reason: str) -> ApiError:
-    message = f"This gateway cannot record requests now ({reason}); it refuses what it could not account for."
+def event_log_unavailable(reason: str) -> ApiError:
+    message = f"Usage recording is unavailable ({reason}). Requests are rejected until it recovers."
     return ApiError(
         HTTPStatus.SERVICE_UNAVAILABLE,
         message,
@@ -293,10 +294,10 @@ def cannot_record(reason: str) -> ApiError:
     )
 
 
-def starting() -> ApiError:
+def not_ready() -> ApiError:
     return ApiError(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "This gateway has just started and does not know all keys and models yet. Try again in a moment.",
+        "This gateway has just started and has not read all keys and models yet. Retry in a moment.",
         error_type=SERVER_ERROR,
         code="not_ready",
         headers=((b"retry-after", b"1"),),
@@ -314,5 +315,7 @@ def wrong_method(method: str, path: str, allowed: str) -> ApiError:
 
 
 def internal_error() -> ApiError:
-    message = "The gateway had an error while processing your request. Sorry about that."
+    message = (
+        "The gateway failed while processing your request. Report the x-request-id of this response to its operator."
+    )
     return ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, message, error_type=SERVER_ERROR, code="internal_error")
