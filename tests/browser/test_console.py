@@ -33,8 +33,8 @@ PAGES = {
     "/requests": "Requests",
     "/credit": "Credit",
     "/models": "Models",
-    "/organisation": "Organisation",
-    "/organisation/audit-log": "Audit log",
+    "/organization": "Organization",
+    "/organization/audit-log": "Audit log",
     "/account": "Account",
 }
 

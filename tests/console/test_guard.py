@@ -19,7 +19,7 @@ CHANGES = [
 ]
 OTHERS = {
     "a form of another site": {"Origin": "https://evil.test", "Sec-Fetch-Site": "cross-site"},
-    "a page of a neighbour": {"Origin": "http://other.console.test", "Sec-Fetch-Site": "same-site"}
+    "a page of a neighbor": {"Origin": "http://other.console.test", "Sec-Fetch-Site": "same-site"}
     | {"Tollgate-Console": "1"},
     "another origin, from an old browser": {"Origin": "https://evil.test", "Tollgate-Console": "1"},
     "no browser at all": {"Tollgate-Console": "1"},

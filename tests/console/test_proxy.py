@@ -64,31 +64,31 @@ async def test_accounts_is_shown_the_session_and_others_a_token(
     assert not [request for request in played.asked if "cookie" in request.headers]
 
 
-async def test_a_page_sees_the_organisation_that_it_shows_wherever_the_session_is(
+async def test_a_page_sees_the_organization_that_it_shows_wherever_the_session_is(
     browser: httpx.AsyncClient, played: PlayedServices
 ) -> None:
     """Another page, or another instance of the console, may have switched meanwhile."""
 
     def token(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json={"token": f"of-{request.headers.get('Tollgate-Organisation')}"})
+        return httpx.Response(200, json={"token": f"of-{request.headers.get('Tollgate-Organization')}"})
 
     played.answers["POST", "http://accounts.test/v1/tokens"] = token
     played.answers["GET", BALANCE] = lambda request: httpx.Response(200, json=request.headers["authorization"])
     usage = "http://analytics.test/v1/usage"
     played.answers["GET", usage] = lambda request: httpx.Response(200, json=request.headers["authorization"])
     played.answers["GET", "http://accounts.test/v1/keys"] = lambda _: httpx.Response(200, json={"keys": []})
-    for organisation in (HERS, HIS, HERS):
-        about = {"Tollgate-Organisation": organisation}
+    for organization in (HERS, HIS, HERS):
+        about = {"Tollgate-Organization": organization}
         answer = await browser.get("/api/balance/v1/balance", headers=about)
-        assert answer.json() == f"Bearer of-{organisation}"
-        answer = await browser.get(f"/api/analytics/v1/usage?a=1&organisation={organisation}&b=2")
-        assert answer.json() == f"Bearer of-{organisation}"
+        assert answer.json() == f"Bearer of-{organization}"
+        answer = await browser.get(f"/api/analytics/v1/usage?a=1&organization={organization}&b=2")
+        assert answer.json() == f"Bearer of-{organization}"
         assert played.asked[-1].url.query == b"a=1&b=2"
         await browser.get("/api/accounts/v1/keys", headers=about)
-        assert played.asked[-1].headers["Tollgate-Organisation"] == organisation
+        assert played.asked[-1].headers["Tollgate-Organization"] == organization
     assert played.paths().count("/v1/tokens") == 2
     for nobody in ("none", "../x", HERS + "0"):
-        refused = await browser.get("/api/balance/v1/balance", headers={"Tollgate-Organisation": nobody})
+        refused = await browser.get("/api/balance/v1/balance", headers={"Tollgate-Organization": nobody})
         assert (refused.status_code, refused.json()["code"]) == (404, "organization_not_found")
 
 
@@ -115,9 +115,9 @@ async def test_a_page_that_asks_for_much_at_once_needs_one_token_a_minute(
     assert played.paths().count("/v1/tokens") == 2
 
 
-async def test_another_organisation_needs_another_token(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_another_organization_needs_another_token(browser: httpx.AsyncClient, played: PlayedServices) -> None:
     played.answers["GET", BALANCE] = httpx.Response(200, json={})
-    switch = "accounts/v1/sessions/current/organisation"
+    switch = "accounts/v1/sessions/current/organization"
     played.answers["PUT", f"http://{switch.replace('accounts', 'accounts.test', 1)}"] = httpx.Response(204)
     await browser.get("/api/balance/v1/balance")
     answer = await browser.put(f"/api/{switch}", json={"account_id": "0190"}, headers=OWN_PAGE)

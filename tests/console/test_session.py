@@ -46,20 +46,20 @@ async def test_who_is_signed_in(stranger: httpx.AsyncClient, played: PlayedServi
 
 
 async def test_a_session_that_has_ended_loses_its_cookie(browser: httpx.AsyncClient, played: PlayedServices) -> None:
-    for path in ("account", "organisations", "person"):
+    for path in ("account", "organizations", "person"):
         played.answers["GET", f"http://accounts.test/v1/{path}"] = httpx.Response(401, json={"code": "invalid_session"})
     answer = await browser.get("/api/session")
     assert (answer.json()["person"], answer.json()["account"]) == (None, None)
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
-async def test_who_was_removed_goes_on_in_another_organisation(
+async def test_who_was_removed_goes_on_in_another_organization(
     browser: httpx.AsyncClient, played: PlayedServices
 ) -> None:
     own = {"name": "own", "email": "ada@example.com"}
 
     def account(request: httpx.Request) -> httpx.Response:
-        has_switched = "/v1/sessions/current/organisation" in played.paths()
+        has_switched = "/v1/sessions/current/organization" in played.paths()
         return httpx.Response(200, json=own) if has_switched else httpx.Response(404, json={})
 
     def switch(request: httpx.Request) -> httpx.Response:
@@ -67,16 +67,16 @@ async def test_who_was_removed_goes_on_in_another_organisation(
         return httpx.Response(204)
 
     played.answers["GET", "http://accounts.test/v1/account"] = account
-    played.answers["GET", "http://accounts.test/v1/organisations"] = httpx.Response(
-        200, json={"organisations": [{"account_id": "0190"}, {"account_id": "0191"}]}
+    played.answers["GET", "http://accounts.test/v1/organizations"] = httpx.Response(
+        200, json={"organizations": [{"account_id": "0190"}, {"account_id": "0191"}]}
     )
-    played.answers["PUT", "http://accounts.test/v1/sessions/current/organisation"] = switch
+    played.answers["PUT", "http://accounts.test/v1/sessions/current/organization"] = switch
     assert (await browser.get("/api/session")).json()["account"] == own
 
 
 async def test_who_is_a_member_nowhere_is_still_signed_in(browser: httpx.AsyncClient, played: PlayedServices) -> None:
     played.answers["GET", "http://accounts.test/v1/account"] = httpx.Response(404, json={})
-    played.answers["GET", "http://accounts.test/v1/organisations"] = httpx.Response(200, json={"organisations": []})
+    played.answers["GET", "http://accounts.test/v1/organizations"] = httpx.Response(200, json={"organizations": []})
     answer = await browser.get("/api/session")
     assert (answer.json()["person"], answer.json()["account"]) == ({"email": "ada@example.com"}, None)
     assert "set-cookie" not in answer.headers

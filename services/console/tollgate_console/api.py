@@ -38,7 +38,7 @@ def build_app(pages: Pages, services: Services, *, origin: str, api_url: str) ->
         session = cookie.read(request)
         response = await forward(services, route, request, session)
         if session is not None and request.method not in SAFE_METHODS:
-            # It may have changed which organisation the session is in.
+            # It may have changed which organization the session is in.
             services.forget(session)
         return response
 

@@ -14,9 +14,9 @@ def origin_refused() -> Problem:
     return Problem(HTTPStatus.FORBIDDEN, "origin_not_allowed", detail)
 
 
-def organisation_not_found() -> Problem:
+def organization_not_found() -> Problem:
     """As accounts calls it."""
-    detail = "you are no member of this organisation any more"
+    detail = "you are no member of this organization any more"
     return Problem(HTTPStatus.NOT_FOUND, "organization_not_found", detail)
 
 

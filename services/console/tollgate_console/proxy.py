@@ -14,13 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from tollgate_console import problems
 from tollgate_console.routes import Credential, Route
-from tollgate_console.services import ORGANISATION, Services, read
+from tollgate_console.services import ORGANIZATION, Services, read
 
 MAX_BODY_BYTES = 64 * 1024
 PASSED_TO_SERVICES = ("Accept", "Content-Type", "User-Agent", "Last-Event-ID")
 PASSED_TO_PAGES = ("Content-Type", "Content-Disposition", "Retry-After", "X-Accel-Buffering")
 # Live streams and downloads, with which a page can send no header.
-ORGANISATION_IN_QUERY = "organisation"
+ORGANIZATION_IN_QUERY = "organization"
 # A live stream is let go of then, and the browser follows it again with its session as it is then: as long as an access
 # token lives, and no longer, a session that has ended sees what happens.
 STREAM_S = 300.0
@@ -30,19 +30,19 @@ async def forward(services: Services, route: Route, request: Request, session: s
     """The service's answer.
 
     Raises:
-        Problem: 401 without a session, 404 for an organisation that the caller is no member of, 413 with too large a
+        Problem: 401 without a session, 404 for an organization that the caller is no member of, 413 with too large a
             body, 503 if the service does not answer.
     """
     headers = passed_headers(request)
     if route.credential is not Credential.NONE:
         if session is None:
             raise problems.session_missing()
-        organisation = organisation_of(request)
+        organization = organization_of(request)
         shown = session
         if route.credential is Credential.ACCESS_TOKEN:
-            shown = await services.access_token(session, forwarded_for(request), organisation)
-        elif organisation:
-            headers[ORGANISATION] = organisation
+            shown = await services.access_token(session, forwarded_for(request), organization)
+        elif organization:
+            headers[ORGANIZATION] = organization
         headers["Authorization"] = f"Bearer {shown}"
     path = "/" + request.path_params["path"].split("/", 1)[1]
     body = await read_body(request)
@@ -54,22 +54,22 @@ async def forward(services: Services, route: Route, request: Request, session: s
     return Response(content, answer.status_code, passed_back(answer.headers))
 
 
-def organisation_of(request: Request) -> str:
-    """Which organisation the page shows; empty if it does not say.
+def organization_of(request: Request) -> str:
+    """Which organization the page shows; empty if it does not say.
 
     Raises:
         Problem: 404, what it names is none.
     """
-    named = request.headers.get(ORGANISATION) or request.query_params.get(ORGANISATION_IN_QUERY, "")
+    named = request.headers.get(ORGANIZATION) or request.query_params.get(ORGANIZATION_IN_QUERY, "")
     try:
         return str(UUID(named)) if named else ""
     except ValueError:
-        raise problems.organisation_not_found() from None
+        raise problems.organization_not_found() from None
 
 
 def passed_query(request: Request) -> str:
     query: str = request.scope["query_string"].decode("ascii", "replace")
-    return "&".join(part for part in query.split("&") if part.partition("=")[0] != ORGANISATION_IN_QUERY)
+    return "&".join(part for part in query.split("&") if part.partition("=")[0] != ORGANIZATION_IN_QUERY)
 
 
 def passed_headers(request: Request) -> dict[str, str]:

@@ -19,8 +19,8 @@ MAX_CONNECTIONS = 1000
 # is ended elsewhere, loses sight of the numbers soon.
 TOKEN_KEPT_S = 60.0
 MAX_SESSIONS = 10_000
-# The header by which accounts is told which organisation a call is about.
-ORGANISATION = "Tollgate-Organisation"
+# The header by which accounts is told which organization a call is about.
+ORGANIZATION = "Tollgate-Organization"
 
 
 class _Issued(msgspec.Struct):
@@ -55,7 +55,7 @@ class Services:
             # This client calls for everybody: a cookie that it kept would be sent along with others' calls.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
-        # Of each session, by the organisation that they are for.
+        # Of each session, by the organization that they are for.
         self._tokens: OrderedDict[bytes, dict[str, tuple[float, str]]] = OrderedDict()
         self._asking: dict[tuple[bytes, str], asyncio.Lock] = {}
 
@@ -80,16 +80,16 @@ class Services:
         except httpx.TransportError as error:
             raise problems.service_away(service) from error
 
-    async def access_token(self, session: str, headers: Mapping[str, str], organisation: str = "") -> str:
-        """What other services than accounts know the caller by, in an organisation, or in the session's own.
+    async def access_token(self, session: str, headers: Mapping[str, str], organization: str = "") -> str:
+        """What other services than accounts know the caller by, in an organization, or in the session's own.
 
         Pages name theirs: another page or another instance of the console may have switched the session meanwhile.
 
         Raises:
-            Problem: 401, the session has ended; 404, its person is no member of the organisation; 503, accounts does
+            Problem: 401, the session has ended; 404, its person is no member of the organization; 503, accounts does
                 not answer or gives no tokens.
         """
-        key = (_hash(session), organisation)
+        key = (_hash(session), organization)
         if token := self._kept(key):
             return token
         # A page asks for several things at once; one of them asks for the token.
@@ -104,26 +104,26 @@ class Services:
         self._tokens.pop(_hash(session), None)
 
     def _kept(self, key: tuple[bytes, str]) -> str | None:
-        hashed, organisation = key
-        until_s, token = self._tokens.get(hashed, {}).get(organisation, (0.0, ""))
+        hashed, organization = key
+        until_s, token = self._tokens.get(hashed, {}).get(organization, (0.0, ""))
         return token if self._now() < until_s else None
 
     async def _issue(self, key: tuple[bytes, str], session: str, headers: Mapping[str, str]) -> str:
-        hashed, organisation = key
+        hashed, organization = key
         asked_at = self._now()
         shown = {**headers, "Authorization": f"Bearer {session}"}
-        if organisation:
-            shown[ORGANISATION] = organisation
+        if organization:
+            shown[ORGANIZATION] = organization
         answer = await self.call("accounts", "POST", "/v1/tokens", headers=shown)
         content = await read(answer, "accounts")
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise problems.session_missing()
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise problems.organisation_not_found()
+            raise problems.organization_not_found()
         if not answer.is_success:
             raise problems.service_away("accounts")
         token = msgspec.json.decode(content, type=_Issued).token
-        self._tokens.setdefault(hashed, {})[organisation] = (asked_at + TOKEN_KEPT_S, token)
+        self._tokens.setdefault(hashed, {})[organization] = (asked_at + TOKEN_KEPT_S, token)
         self._tokens.move_to_end(hashed)
         while len(self._tokens) > MAX_SESSIONS:
             self._tokens.popitem(last=False)

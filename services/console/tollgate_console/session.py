@@ -35,7 +35,7 @@ class Sessions:
         self._now = now
 
     async def describe(self, request: Request, api_url: str) -> Response:
-        """Who is signed in and in which organisation, each null if there is none, and what every page needs."""
+        """Who is signed in and in which organization, each null if there is none, and what every page needs."""
         session = self._cookie.read(request)
         account = person = None
         if session is not None:
@@ -48,16 +48,16 @@ class Sessions:
         return response
 
     async def _account(self, request: Request, session: str) -> Any:
-        """The session's organisation; another one of the person's where they are no member of it any more."""
+        """The session's organization; another one of the person's where they are no member of it any more."""
         account = await self._find(request, session, "/v1/account")
         if account is not None:
             return account
-        found = await self._find(request, session, "/v1/organisations")
-        if not found or not found["organisations"]:
+        found = await self._find(request, session, "/v1/organizations")
+        if not found or not found["organizations"]:
             return None
-        body = msgspec.json.encode({"account_id": found["organisations"][0]["account_id"]})
+        body = msgspec.json.encode({"account_id": found["organizations"][0]["account_id"]})
         self._services.forget(session)
-        await self._ask(request, "PUT", "/v1/sessions/current/organisation", session, body)
+        await self._ask(request, "PUT", "/v1/sessions/current/organization", session, body)
         return await self._find(request, session, "/v1/account")
 
     async def _find(self, request: Request, session: str, path: str) -> Any:

@@ -13,16 +13,16 @@ export class ApiError extends Error {
 
 const OF_ROLES = ["insufficient_role", "owners_only", "organization_not_found"];
 
-let organisation: string | null = null;
+let organization: string | null = null;
 
-/** Calls are about this organisation from now on, whatever another page of the same session switches to. */
-export function setOrganisation(id: string | null): void {
-  organisation = id;
+/** Calls are about this organization from now on, whatever another page of the same session switches to. */
+export function setOrganization(id: string | null): void {
+  organization = id;
 }
 
 /** The parameters that say the same where a page can send no header. */
-export function ofOrganisation(): Parameters {
-  return { organisation };
+export function ofOrganization(): Parameters {
+  return { organization };
 }
 
 type Parameters = Record<string, string | number | boolean | readonly string[] | null | undefined>;
@@ -36,7 +36,7 @@ export function onSignedOut(callback: () => void): () => void {
   return () => whenSignedOut.delete(callback);
 }
 
-/** Calls back whenever an answer says that one is another member of the organisation than before, or none. */
+/** Calls back whenever an answer says that one is another member of the organization than before, or none. */
 export function onOtherRole(callback: () => void): () => void {
   whenOtherRole.add(callback);
   return () => whenOtherRole.delete(callback);
@@ -67,7 +67,7 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
   // Other sites' pages can not send a header of their own: the server takes nothing that changes something without it.
   const headers: Record<string, string> = { Accept: "application/json", "Tollgate-Console": "1" };
   const init: RequestInit = { method, headers, credentials: "same-origin", signal: signal ?? null };
-  if (organisation !== null) headers["Tollgate-Organisation"] = organisation;
+  if (organization !== null) headers["Tollgate-Organization"] = organization;
   if (body !== undefined) {
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body);

@@ -14,7 +14,7 @@ const LIMITS: readonly (readonly [Limit, string])[] = [
   ["max_body_bytes", "Bytes of a request"],
 ];
 const SCOPES = [
-  ["account", "of the whole organisation"],
+  ["account", "of the whole organization"],
   ["project", "of its project"],
   ["key", "its own"],
 ] as const;

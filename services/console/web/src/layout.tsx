@@ -3,11 +3,11 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { get, send } from "./api";
 import { useLoad } from "./load";
-import { switchTo } from "./organisations";
+import { switchTo } from "./organizations";
 import { Notice } from "./parts";
 import { navigate } from "./router";
 import { useSubmit } from "./submit";
-import type { Account, OrganisationList } from "./types";
+import type { Account, OrganizationList } from "./types";
 
 const PAGES = [
   ["/", "Overview"],
@@ -16,7 +16,7 @@ const PAGES = [
   ["/requests", "Requests"],
   ["/credit", "Credit"],
   ["/models", "Models"],
-  ["/organisation", "Organisation"],
+  ["/organization", "Organization"],
 ] as const;
 
 interface LayoutProps {
@@ -51,7 +51,7 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
           ))}
         </nav>
         <div class="who">
-          <Organisations account={account} onChange={onChange} />
+          <Organizations account={account} onChange={onChange} />
           <a class="email" href="/account" title="Account" aria-current={here === "/account" ? "page" : undefined}>
             {account.email}
           </a>
@@ -77,18 +77,18 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
   );
 }
 
-/** Which organisation is looked at, for who is a member of several. */
-function Organisations({ account, onChange }: { account: Account; onChange: () => Promise<void> }) {
+/** Which organization is looked at, for who is a member of several. */
+function Organizations({ account, onChange }: { account: Account; onChange: () => Promise<void> }) {
   const found = useLoad(
-    (signal) => get<OrganisationList>("accounts/v1/organisations", {}, signal),
+    (signal) => get<OrganizationList>("accounts/v1/organizations", {}, signal),
     [account.account_id, account.name],
   );
   const change = useSubmit();
-  const organisations = found.data?.organisations ?? [];
-  if (organisations.length < 2) return null;
+  const organizations = found.data?.organizations ?? [];
+  if (organizations.length < 2) return null;
   return (
     <select
-      aria-label="Organisation"
+      aria-label="Organization"
       disabled={change.isRunning}
       onChange={(event) => {
         const account_id = event.currentTarget.value;
@@ -99,7 +99,7 @@ function Organisations({ account, onChange }: { account: Account; onChange: () =
         })();
       }}
     >
-      {organisations.map((one) => (
+      {organizations.map((one) => (
         <option key={one.account_id} value={one.account_id} selected={one.account_id === account.account_id}>
           {one.name}
         </option>

@@ -1,6 +1,6 @@
 // The live stream of requests, and when to ask for sums again because of it.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, ofOrganisation, withQuery } from "./api";
+import { get, ofOrganization, withQuery } from "./api";
 import type { Consumption } from "./types";
 
 export interface LiveRequest extends Partial<Consumption> {
@@ -38,7 +38,7 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
       callback.current();
     };
     const open = () => {
-      source = new EventSource(withQuery("/api/analytics/v1/live", ofOrganisation()));
+      source = new EventSource(withQuery("/api/analytics/v1/live", ofOrganization()));
       source.addEventListener("totals", () => {
         setState("live");
         // What ended just before the stream began is not told by it, and may not have been in the sums yet.
@@ -52,7 +52,7 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
         // tell which that was: another call does, if the session has ended.
         if (source.readyState !== EventSource.CLOSED) return;
         timer = setTimeout(open, TRY_AGAIN_MS);
-        get("accounts/v1/organisations").catch(() => undefined);
+        get("accounts/v1/organizations").catch(() => undefined);
       };
     };
     open();

@@ -1,7 +1,7 @@
 // The application: who is signed in, and which page is shown to them.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onOtherRole, onSignedOut, setOrganisation } from "./api";
+import { get, onOtherRole, onSignedOut, setOrganization } from "./api";
 import { Layout } from "./layout";
 import { explain } from "./load";
 import { AccountPage } from "./pages/account";
@@ -13,7 +13,7 @@ import { Keys } from "./pages/keys";
 import { LeakedKey } from "./pages/leaked_key";
 import { AcceptInvitation, ConfirmAgain, ForgottenPassword, ResetPassword, VerifyEmail } from "./pages/mails";
 import { Models } from "./pages/models";
-import { NoOrganisation, OrganisationPage } from "./pages/organisation";
+import { NoOrganization, OrganizationPage } from "./pages/organization";
 import { Overview } from "./pages/overview";
 import { Projects } from "./pages/projects";
 import { RequestDetail } from "./pages/request";
@@ -42,7 +42,7 @@ function App() {
   const look = async () => {
     try {
       const found = await get<Session>("session");
-      setOrganisation(found.account?.account_id ?? null);
+      setOrganization(found.account?.account_id ?? null);
       setSession(found);
       setError(null);
     } catch (problem) {
@@ -56,7 +56,7 @@ function App() {
         setEnded(true);
         setSession((before) => before && { ...before, account: null, person: null });
       }),
-      // Somebody has changed what one may do, or taken one out of the organisation.
+      // Somebody has changed what one may do, or taken one out of the organization.
       onOtherRole(() => void look()),
     ];
     return () => {
@@ -85,7 +85,7 @@ function App() {
   if (session.person === null || OPEN.includes(place.pathname)) {
     return <Entrance place={place} hasEnded={hasEnded} isSignedIn={session.person !== null} onSignedIn={signedIn} />;
   }
-  if (session.account === null) return <NoOrganisation email={session.person.email} place={place} onChange={look} />;
+  if (session.account === null) return <NoOrganization email={session.person.email} place={place} onChange={look} />;
   return (
     <Layout account={session.account} place={place} onChange={look}>
       <Shown key={session.account.account_id} place={place} session={session} onChange={look} />
@@ -133,9 +133,9 @@ function Shown({ place, session, onChange }: { place: URL; session: Session; onC
     // Where a payment at Stripe comes back to.
     case "/payments":
       return <Credit account={session.account} />;
-    case "/organisation":
-      return <OrganisationPage account={session.account} onChange={onChange} />;
-    case "/organisation/audit-log":
+    case "/organization":
+      return <OrganizationPage account={session.account} onChange={onChange} />;
+    case "/organization/audit-log":
       return <AuditLog account={session.account} />;
     case "/account":
       return <AccountPage account={session.account} onChange={onChange} />;

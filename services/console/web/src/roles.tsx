@@ -14,8 +14,8 @@ export const ROLES: readonly (readonly [Role, string])[] = [
 const ALLOWED = {
   keys: ["owner", "admin", "developer"],
   credit: ["owner", "admin", "billing"],
-  /** Members, projects, the organisation's name, the audit log. */
-  organisation: ["owner", "admin"],
+  /** Members, projects, the organization's name, the audit log. */
+  organization: ["owner", "admin"],
 } as const satisfies Record<string, readonly Role[]>;
 
 export type Right = keyof typeof ALLOWED;

@@ -9,17 +9,17 @@ export interface Account {
   role: Role;
 }
 
-export interface Organisation {
+export interface Organization {
   account_id: string;
   name: string;
   role: Role;
 }
 
-export interface OrganisationList {
-  organisations: Organisation[];
+export interface OrganizationList {
+  organizations: Organization[];
 }
 
-/** Without an account although there is a person: who has signed in belongs to no organisation. */
+/** Without an account although there is a person: who has signed in belongs to no organization. */
 export interface Session {
   account: Account | null;
   person: { email: string } | null;

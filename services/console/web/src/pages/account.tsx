@@ -1,14 +1,14 @@
-// One's own account: where one is signed in, the password, and the organisations that one belongs to.
+// One's own account: where one is signed in, the password, and the organizations that one belongs to.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { deviceOf } from "../devices";
 import { NewPasswordField, PasswordField } from "../fields";
 import { formatMinute } from "../format";
 import { useLoad } from "../load";
-import { FoundOrganisation, switchTo } from "../organisations";
+import { FoundOrganization, switchTo } from "../organizations";
 import { Card, type Column, Notice, Page, Show, Table, Tag } from "../parts";
 import { useSubmit } from "../submit";
-import type { Account, Organisation, OrganisationList, PersonsSession, SessionList } from "../types";
+import type { Account, Organization, OrganizationList, PersonsSession, SessionList } from "../types";
 
 interface Props {
   account: Account;
@@ -25,7 +25,7 @@ export function AccountPage({ account, onChange }: Props) {
       <Sessions of={sessions} />
       <div class="columns">
         <Password email={account.email} onChanged={sessions.reload} />
-        <Organisations account={account} onChange={onChange} />
+        <Organizations account={account} onChange={onChange} />
       </div>
     </Page>
   );
@@ -146,18 +146,18 @@ function Password({ email, onChanged }: { email: string; onChanged: () => void }
   );
 }
 
-function Organisations({ account, onChange }: Props) {
+function Organizations({ account, onChange }: Props) {
   const found = useLoad(
-    (signal) => get<OrganisationList>("accounts/v1/organisations", {}, signal),
+    (signal) => get<OrganizationList>("accounts/v1/organizations", {}, signal),
     [account.account_id, account.name],
   );
   const submit = useSubmit();
-  const go = (one: Organisation) =>
+  const go = (one: Organization) =>
     submit.run(async () => {
       await switchTo(one.account_id);
       await onChange();
     })();
-  const shown: Column<Organisation>[] = [
+  const shown: Column<Organization>[] = [
     {
       head: "Name",
       cell: (one) => (
@@ -187,14 +187,14 @@ function Organisations({ account, onChange }: Props) {
     },
   ];
   return (
-    <Card title="Organisations">
+    <Card title="Organizations">
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <Show of={found}>
-        {({ organisations }) => (
-          <Table caption="Organisations" columns={shown} rows={organisations} id={(one) => one.account_id} />
+        {({ organizations }) => (
+          <Table caption="Organizations" columns={shown} rows={organizations} id={(one) => one.account_id} />
         )}
       </Show>
-      <FoundOrganisation onFounded={onChange} />
+      <FoundOrganization onFounded={onChange} />
     </Card>
   );
 }

@@ -1,4 +1,4 @@
-// The audit log: who did what in the organisation, when and from where.
+// The audit log: who did what in the organization, when and from where.
 import type { ComponentChildren } from "preact";
 import { get } from "../api";
 import { formatMinute, money } from "../format";
@@ -22,10 +22,10 @@ const ACTIONS: Record<string, string> = {
   "member.left": "Left",
   "member.removed": "Removed a member",
   "member.role_changed": "Changed a member's role",
-  "organisation.created": "Founded the organisation",
-  "organisation.renamed": "Renamed the organisation",
-  "organisation.resumed": "Let the organisation go on",
-  "organisation.suspended": "Suspended the organisation",
+  "organisation.created": "Founded the organization",
+  "organisation.renamed": "Renamed the organization",
+  "organisation.resumed": "Let the organization go on",
+  "organisation.suspended": "Suspended the organization",
   "payment.begun": "Began a payment",
   "project.archived": "Archived a project",
   "project.changed": "Changed a project",
@@ -35,11 +35,11 @@ const ACTIONS: Record<string, string> = {
 
 export function AuditLog({ account }: { account: Account }) {
   return (
-    <Page title="Audit log" actions={<a href="/organisation">Organisation</a>}>
-      {may(account, "organisation") ? (
+    <Page title="Audit log" actions={<a href="/organization">Organization</a>}>
+      {may(account, "organization") ? (
         <Entries />
       ) : (
-        <RoleHint account={account} right="organisation">
+        <RoleHint account={account} right="organization">
           the audit log is read
         </RoleHint>
       )}

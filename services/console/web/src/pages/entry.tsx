@@ -72,7 +72,7 @@ export function SignIn(props: SignInProps) {
 export function Invited(props: SignInProps) {
   const [isNew, setNew] = useState(false);
   const about = (
-    <Notice kind="info">You are invited to an organisation. Go on with the e-mail that the invitation went to.</Notice>
+    <Notice kind="info">You are invited to an organization. Go on with the e-mail that the invitation went to.</Notice>
   );
   if (isNew) {
     return (

@@ -20,7 +20,7 @@ export function LeakedKey({ isSignedIn }: { isSignedIn: boolean }) {
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       {isReported && (
         <Notice kind="good">
-          Thank you. If this is a key that worked, it does not any more, and the owners and admins of its organisation
+          Thank you. If this is a key that worked, it does not any more, and the owners and admins of its organization
           get a mail.
         </Notice>
       )}

@@ -4,7 +4,7 @@ import { useEffect, useState } from "preact/hooks";
 import { send } from "../api";
 import { EmailField, NewPasswordField, PasswordField } from "../fields";
 import { money } from "../format";
-import { switchTo } from "../organisations";
+import { switchTo } from "../organizations";
 import { Card, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
@@ -186,7 +186,7 @@ export function AcceptInvitation({ onChange }: { onChange: () => Promise<void> }
       <Card>
         {submit.error && <Notice kind="error">{submit.error}</Notice>}
         <p>
-          Somebody has invited you to their organisation. Accept to see its keys, usage and credit, as far as your role
+          Somebody has invited you to their organization. Accept to see its keys, usage and credit, as far as your role
           goes.
         </p>
         <button type="button" class="primary" disabled={submit.isRunning} onClick={accept}>

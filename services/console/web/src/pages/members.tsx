@@ -1,4 +1,4 @@
-// Members of the organisation, and what each may do.
+// Members of the organization, and what each may do.
 import { useState } from "preact/hooks";
 import { send } from "../api";
 import { Confirm } from "../confirm";
@@ -94,7 +94,7 @@ function columns(account: Account, members: readonly Member[], onAct: (act: Act)
     },
     { head: "Role", cell: (member) => `${member.role}${member.email === account.email ? " (you)" : ""}` },
     { head: "Joined", cell: (member) => formatDate(member.joined_at) },
-    ...(may(account, "organisation") ? [acts] : []),
+    ...(may(account, "organization") ? [acts] : []),
   ];
 }
 

@@ -37,7 +37,7 @@ export function Projects({ account }: { account: Account }) {
   const [act, setAct] = useState<Act | null>(null);
   const projects = useLoad((signal) => get<ProjectList>("accounts/v1/projects", {}, signal), []);
   const numbers = useLoad(loadNumbers, []);
-  const mayWrite = may(account, "organisation");
+  const mayWrite = may(account, "organization");
   const create = (
     <button type="button" class="primary" onClick={() => setAct({ kind: "create" })}>
       Create a project
@@ -69,7 +69,7 @@ export function Projects({ account }: { account: Account }) {
           }
         </Show>
         {numbers.error && <Notice kind="error">{numbers.error}</Notice>}
-        <RoleHint account={account} right="organisation">
+        <RoleHint account={account} right="organization">
           projects are made and changed
         </RoleHint>
       </Card>

@@ -1,21 +1,21 @@
-// Which organisation is looked at, and a new one.
+// Which organization is looked at, and a new one.
 import { useState } from "preact/hooks";
 import { send } from "./api";
 import { Field } from "./fields";
 import { Notice } from "./parts";
 import { useSubmit } from "./submit";
-import type { Organisation } from "./types";
+import type { Organization } from "./types";
 
-/** From now on every page is about this organisation. */
+/** From now on every page is about this organization. */
 export async function switchTo(account_id: string): Promise<void> {
-  await send("PUT", "accounts/v1/sessions/current/organisation", { account_id });
+  await send("PUT", "accounts/v1/sessions/current/organization", { account_id });
 }
 
-export function FoundOrganisation({ onFounded }: { onFounded: () => Promise<void> }) {
+export function FoundOrganization({ onFounded }: { onFounded: () => Promise<void> }) {
   const [name, setName] = useState("");
   const submit = useSubmit("name");
   const found = submit.run(async () => {
-    const { account_id } = await send<Organisation>("POST", "accounts/v1/organisations", { name });
+    const { account_id } = await send<Organization>("POST", "accounts/v1/organizations", { name });
     await switchTo(account_id);
     await onFounded();
   });
@@ -23,7 +23,7 @@ export function FoundOrganisation({ onFounded }: { onFounded: () => Promise<void
     <form onSubmit={found}>
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <Field
-        label="Name of a new organisation"
+        label="Name of a new organization"
         required
         maxLength={100}
         value={name}

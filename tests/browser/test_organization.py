@@ -1,4 +1,4 @@
-"""An organisation's members, projects, keys and audit log, and a person's own sessions, in a real browser."""
+"""An organization's members, projects, keys and audit log, and a person's own sessions, in a real browser."""
 
 import re
 
@@ -26,20 +26,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 async def expect_acts(page: Page, *acts: str) -> None:
     """In the audit log, newest first."""
-    await page.goto("/organisation/audit-log")
+    await page.goto("/organization/audit-log")
     cells = page.get_by_role("region", name="Audit log").locator("tbody td:nth-child(3)")
     await expect(cells).to_have_text([re.compile(act) for act in acts])
 
 
-async def test_a_tab_goes_on_in_the_organisation_that_it_shows(browser: Browser, tollgate: Tollgate) -> None:
-    async with page_of(browser, tollgate) as page:
+async def test_a_tab_goes_on_in_the_organization_that_it_shows(browser: Browser, with_console: Tollgate) -> None:
+    async with page_of(browser, with_console) as page:
         await sign_up(page, "kay@example.com")
         await create_key(page, "of the first")
         other = await page.context.new_page()
         await other.goto("/account")
-        await other.get_by_label("Name of a new organisation").fill("Second")
+        await other.get_by_label("Name of a new organization").fill("Second")
         await other.get_by_role("button", name="Found it").click()
-        await expect(other.get_by_label("Organisation", exact=True)).to_have_text(re.compile("Second"))
+        await expect(other.get_by_label("Organization", exact=True)).to_have_text(re.compile("Second"))
 
         await page.get_by_role("link", name="Models").click()
         await page.get_by_role("link", name="API keys").click()
@@ -51,7 +51,7 @@ async def test_a_tab_goes_on_in_the_organisation_that_it_shows(browser: Browser,
 async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollgate: Tollgate) -> None:
     async with page_of(browser, tollgate) as owner, page_of(browser, tollgate) as invited:
         await sign_up(owner, "ivy@example.com")
-        await owner.get_by_role("link", name="Organisation").click()
+        await owner.get_by_role("link", name="Organization").click()
         # Nobody is offered what cannot be done: the last owner stays one.
         await expect(owner.get_by_text("You are the only owner.")).to_be_visible()
         await owner.get_by_label("E-mail").fill("joe@example.com")
@@ -66,11 +66,11 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
         await invited.get_by_label("Password").fill(PASSWORD)
         await invited.get_by_role("button", name="Sign up").click()
         await invited.get_by_role("button", name="Accept the invitation").click()
-        await expect(invited.get_by_label("Organisation", exact=True)).to_be_visible()
+        await expect(invited.get_by_label("Organization", exact=True)).to_be_visible()
         await invited.get_by_role("link", name="API keys").click()
         await expect(invited.get_by_text("Your role here is viewer")).to_be_visible()
         await expect(invited.get_by_role("link", name="Create an API key")).to_have_count(0)
-        await invited.get_by_role("link", name="Organisation").click()
+        await invited.get_by_role("link", name="Organization").click()
         await expect(row(invited, "Members", "ivy@example.com")).to_contain_text("owner")
         await expect(invited.get_by_role("button", name="Remove ivy@example.com")).to_have_count(0)
         await expect(invited.get_by_role("link", name="Audit log")).to_have_count(0)
@@ -87,8 +87,8 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
         await owner.get_by_role("button", name="Remove joe@example.com").click()
         await owner.get_by_role("button", name="Remove the member").click()
         await expect(row(owner, "Members", "joe@example.com")).to_have_count(0)
-        # Who was removed goes on in the organisation that is left to them.
-        await invited.goto("/organisation")
+        # Who was removed goes on in the organization that is left to them.
+        await invited.goto("/organization")
         await expect(row(invited, "Members", "joe@example.com")).to_contain_text("owner (you)")
         await expect_acts(
             owner,
@@ -96,16 +96,16 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
             "Changed a member's role",
             "Joined",
             "Invited somebody",
-            "Founded the organisation",
+            "Founded the organization",
         )
         await expect(row(owner, "Audit log", "Removed a member")).to_contain_text("joe@example.com")
 
 
-async def test_who_has_left_everywhere_founds_an_organisation(browser: Browser, tollgate: Tollgate) -> None:
-    heir = await tollgate.sign_up(None)
-    async with page_of(browser, tollgate) as page:
+async def test_who_has_left_everywhere_founds_an_organization(browser: Browser, with_console: Tollgate) -> None:
+    heir = await with_console.sign_up(None)
+    async with page_of(browser, with_console) as page:
         await sign_up(page, "ned@example.com")
-        await page.get_by_role("link", name="Organisation").click()
+        await page.get_by_role("link", name="Organization").click()
         await page.get_by_label("E-mail").fill(heir.email)
         await page.get_by_label("Role").select_option("owner")
         await page.get_by_role("button", name="Send an invitation").click()
@@ -114,14 +114,14 @@ async def test_who_has_left_everywhere_founds_an_organisation(browser: Browser, 
         accepted = await tollgate.http.post(url, json={"token": token}, headers=heir.with_session)
         assert accepted.status_code == 201
         await page.reload()
-        await page.get_by_role("button", name="Leave the organisation").click()
+        await page.get_by_role("button", name="Leave the organization").click()
         await page.get_by_role("button", name="Leave", exact=True).click()
-        await expect(page.get_by_role("heading", name="No organisation")).to_be_visible()
-        await page.get_by_label("Name of a new organisation").fill("Ned alone")
+        await expect(page.get_by_role("heading", name="No organization")).to_be_visible()
+        await page.get_by_label("Name of a new organization").fill("Ned alone")
         await page.get_by_role("button", name="Found it").click()
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
-        await page.get_by_role("link", name="Organisation").click()
-        await expect(page.get_by_label("Name of the organisation")).to_have_value("Ned alone")
+        await page.get_by_role("link", name="Organization").click()
+        await expect(page.get_by_label("Name of the organization")).to_have_value("Ned alone")
 
 
 async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Browser, tollgate: Tollgate) -> None:
@@ -161,7 +161,7 @@ async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Brow
         await expect(page.get_by_role("alert")).to_contain_text("This project has API keys that work")
         await page.get_by_role("button", name="Keep it").click()
         await expect_acts(
-            page, "Created an API key", "Created a project", "Redeemed a promo code", "Founded the organisation"
+            page, "Created an API key", "Created a project", "Redeemed a promo code", "Founded the organization"
         )
         await expect(row(page, "Audit log", "Created a project")).to_contain_text("batch")
 
@@ -219,7 +219,7 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, tollgate:
             "Created an API key",
             "Changed an API key",
             "Created an API key",
-            "Founded the organisation",
+            "Founded the organization",
         )
         await expect(row(page, "Audit log", "Rotated")).to_contain_text("works on for 1 day")
 
@@ -257,8 +257,8 @@ async def test_long_lists_come_page_by_page(browser: Browser, tollgate: Tollgate
         await sign_up(page, "nia@example.com")
         session = await session_of(page)
         for number in range(101):
-            await tollgate.create_key(session, f"key {number}")
-        for path, table, total in (("/keys", "API keys", 101), ("/organisation/audit-log", "Audit log", 102)):
+            await with_console.create_key(session, f"key {number}")
+        for path, table, total in (("/keys", "API keys", 101), ("/organization/audit-log", "Audit log", 102)):
             await page.goto(path)
             rows = page.get_by_role("region", name=table).locator("tbody tr")
             await expect(rows).to_have_count(100)

@@ -1,15 +1,15 @@
-// The organisation: what it is called, and how one leaves it. Members and invitations have files of their own.
+// The organization: what it is called, and how one leaves it. Members and invitations have files of their own.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { Confirm } from "../confirm";
 import { Field } from "../fields";
 import { type Loaded, useLoad } from "../load";
-import { FoundOrganisation, switchTo } from "../organisations";
+import { FoundOrganization, switchTo } from "../organizations";
 import { Card, Notice, Page } from "../parts";
 import { may, ROLES, RoleHint } from "../roles";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
-import type { Account, MemberList, OrganisationList } from "../types";
+import type { Account, MemberList, OrganizationList } from "../types";
 import { Entry } from "./entry";
 import { Invitations } from "./invitations";
 import { AcceptInvitation } from "./mails";
@@ -20,15 +20,15 @@ interface Props {
   onChange: () => Promise<void>;
 }
 
-export function OrganisationPage({ account, onChange }: Props) {
+export function OrganizationPage({ account, onChange }: Props) {
   const members = useLoad((signal) => get<MemberList>("accounts/v1/members", {}, signal), []);
-  const mayManage = may(account, "organisation");
+  const mayManage = may(account, "organization");
   return (
     <Page
-      title="Organisation"
+      title="Organization"
       actions={
         mayManage && (
-          <a class="button" href="/organisation/audit-log">
+          <a class="button" href="/organization/audit-log">
             Audit log
           </a>
         )
@@ -38,7 +38,7 @@ export function OrganisationPage({ account, onChange }: Props) {
         {mayManage ? (
           <Rename account={account} onChange={onChange} />
         ) : (
-          <RoleHint account={account} right="organisation">
+          <RoleHint account={account} right="organization">
             members and the name are changed, and the audit log is read,
           </RoleHint>
         )}
@@ -63,7 +63,7 @@ export function OrganisationPage({ account, onChange }: Props) {
 }
 
 /** For who has signed in, and left or was removed everywhere. */
-export function NoOrganisation(props: { email: string; place: URL; onChange: () => Promise<void> }) {
+export function NoOrganization(props: { email: string; place: URL; onChange: () => Promise<void> }) {
   const signOut = useSubmit();
   if (props.place.pathname === "/invitation") {
     return (
@@ -73,13 +73,13 @@ export function NoOrganisation(props: { email: string; place: URL; onChange: () 
     );
   }
   return (
-    <Entry title="No organisation">
+    <Entry title="No organization">
       {signOut.error && <Notice kind="error">{signOut.error}</Notice>}
       <p>
-        You are signed in as <strong class="breaks">{props.email}</strong>, and belong to no organisation. Open the link
-        of an invitation, or found an organisation of your own.
+        You are signed in as <strong class="breaks">{props.email}</strong>, and belong to no organization. Open the link
+        of an invitation, or found an organization of your own.
       </p>
-      <FoundOrganisation onFounded={props.onChange} />
+      <FoundOrganization onFounded={props.onChange} />
       <p class="beside">
         <button
           type="button"
@@ -112,7 +112,7 @@ function Rename({ account, onChange }: Props) {
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <div class="with-button">
         <Field
-          label="Name of the organisation"
+          label="Name of the organization"
           required
           maxLength={100}
           value={name}
@@ -132,8 +132,8 @@ function Leave({ account, members, onChange }: Props & { members: Loaded<MemberL
   const [isAsked, setAsked] = useState(false);
   const leave = async () => {
     await send("DELETE", "accounts/v1/members/current");
-    const { organisations } = await get<OrganisationList>("accounts/v1/organisations");
-    if (organisations[0]) await switchTo(organisations[0].account_id);
+    const { organizations } = await get<OrganizationList>("accounts/v1/organizations");
+    if (organizations[0]) await switchTo(organizations[0].account_id);
     // The page that comes next must not ask as a member of what was just left.
     await onChange();
     navigate("/");
@@ -146,7 +146,7 @@ function Leave({ account, members, onChange }: Props & { members: Loaded<MemberL
         <p class="hint">You are the only owner. Before you can leave, make another member one.</p>
       ) : (
         <button type="button" class="danger" onClick={() => setAsked(true)}>
-          Leave the organisation
+          Leave the organization
         </button>
       )}
       {isAsked && (
