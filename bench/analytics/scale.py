@@ -22,10 +22,10 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_analytics.query.cursors import NEWEST
 from tollgate_analytics.query.dimensions import Dimension
-from tollgate_analytics.query.limiter import Gate
+from tollgate_analytics.query.limiter import QueryLimiter
 from tollgate_analytics.query.scopes import Scope
 from tollgate_analytics.query.store import Store
-from tollgate_analytics.query.usage_query import EVER, Granularity, Range, UsageQuery
+from tollgate_analytics.query.usage_query import EVER, Granularity, TimeRange, UsageQuery
 from tollgate_analytics.rollup.usage_hours import roll_up
 from tollgate_common.clickhouse import client as clickhouse
 
@@ -63,14 +63,14 @@ async def fill(client: AsyncClient, rows: int) -> None:
     print(f"  rolled up after {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def last(**ago: float) -> Range:
+def last(**ago: float) -> TimeRange:
     # Neither end on an hour, as "until now" never is.
     end = END - timedelta(minutes=17, seconds=3)
-    return Range(end - timedelta(**ago), end)
+    return TimeRange(end - timedelta(**ago), end)
 
 
-def usage(query: UsageQuery, named: Sequence[tuple[str, ...]] | None = None) -> Ask:
-    return lambda store, scope: store.usage(scope, query, limit=1_000, named=named)
+def usage(query: UsageQuery, top_groups: Sequence[tuple[str, ...]] | None = None) -> Ask:
+    return lambda store, scope: store.usage(scope, query, limit=1_000, top_groups=top_groups)
 
 
 async def log_page(store: Store, scope: Scope, **filters: list[str]) -> None:
@@ -127,7 +127,7 @@ async def questions(client: AsyncClient, engine: psutil.Process, times: int, onl
     chosen = {name: ask for name, ask in QUESTIONS.items() if only in name}
     store = Store(client)
     # The bench asks for one account what many would; the gate is measured by its own test.
-    store._gate = Gate(at_once=8)  # noqa: SLF001 - see above
+    store._limiter = QueryLimiter(max_running=8)  # noqa: SLF001 - see above
     # An engine that has just begun has neither threads nor caches.
     for ask in chosen.values():
         await asyncio.gather(*(ask(store, Scope(account)) for account in (*TYPICAL[:7], HEAVIEST)))

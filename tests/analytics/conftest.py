@@ -13,15 +13,16 @@ from pydantic import SecretStr
 
 from analytics.traffic import PARTITIONS, Sent, produce
 from engines.stores import ClickHouseDatabase
-from tollgate_analytics.api import operators as operator_api
 from tollgate_analytics.api.app import build_app
+from tollgate_analytics.api.dependencies import Services
 from tollgate_analytics.ingest.consumer import create_consumer, create_sink, measure_freshness
 from tollgate_analytics.live.tail import LiveTail
 from tollgate_analytics.query.operator_reports import Balances
 from tollgate_analytics.query.price_book import PriceBook
 from tollgate_analytics.query.store import LIMITS, Store
-from tollgate_analytics.rollup.usage_hours import find_rolled_up, insert_sums
+from tollgate_analytics.rollup.usage_hours import find_rolled_up_until, insert_sums
 from tollgate_common.auth import api_key as apikey
+from tollgate_common.auth.callers import customers, operators
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
 from tollgate_common.events import KeyRecord, encode
@@ -90,7 +91,7 @@ async def roll_up_all(analytics: Analytics) -> datetime:
     """Roll up all that is there: more cannot come below the newest deadline."""
     found = await analytics.clickhouse.query("SELECT max(insert_by) FROM request_events")
     until: datetime = found.result_rows[0][0].replace(tzinfo=UTC) + timedelta(milliseconds=1)
-    await insert_sums(analytics.clickhouse, await find_rolled_up(analytics.clickhouse), until)
+    await insert_sums(analytics.clickhouse, await find_rolled_up_until(analytics.clickhouse), until)
     return until
 
 
@@ -116,9 +117,19 @@ async def analytics(
     workers.append(asyncio.create_task(tail.run()))
     prices = PriceBook(brokers, topic_prefix)
     workers.append(asyncio.create_task(prices.topic.run()))
-    app = build_app(Store(client), keys, prices, consumer, tail)
     balances = Balances(brokers, topic_prefix)
-    operator_api.add_routes(app, Store(client), balances, SecretStr(OPERATOR_TOKEN), None)
+    app = build_app(
+        Services(
+            store=Store(client),
+            keys=keys,
+            prices=prices,
+            consumer=consumer,
+            tail=tail,
+            balances=balances,
+            find_customer=customers(keys),
+            check_operator=operators(SecretStr(OPERATOR_TOKEN)),
+        )
+    )
     workers.append(asyncio.create_task(balances.topic.run()))
     workers.append(asyncio.create_task(measure_freshness(consumer, Store(client).newest)))
     transport = httpx.ASGITransport(app)

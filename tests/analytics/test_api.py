@@ -44,7 +44,7 @@ async def test_a_refusal_names_the_field_and_what_is_allowed(analytics: Analytic
         ("/v1/usage?group_by=user", 400, "group_by", "allowed are model, api_key"),
         ("/v1/usage?granularity=second", 400, "granularity", "allowed are minute, hour, day"),
         ("/v1/usage?time_zone=Mars", 400, "time_zone", "Europe/Berlin"),
-        ("/v1/usage?cursor=x", 400, "cursor", "next_cursor of an answer"),
+        ("/v1/usage?cursor=x", 400, "cursor", "next_cursor of a response"),
         ("/v1/usage?top=1000", 400, "top", "less than or equal to 100"),
         ("/v1/usage?compare=next", 400, "compare", "'previous'"),
         ("/v1/usage?start=yesterday", 400, "start", "expected one such as 2026-11-01T00:00:00Z"),
@@ -55,7 +55,7 @@ async def test_a_refusal_names_the_field_and_what_is_allowed(analytics: Analytic
         ("/v1/generation", 400, "id", "Field required"),
         ("/v1/freshness?of=usage", 400, "of", "allowed are none"),
         ("/v1/live?model=gpt-4o", 400, "model", "allowed are none"),
-        ("/v1/requests?cursor=x", 400, "cursor", "next_cursor of an answer"),
+        ("/v1/requests?cursor=x", 400, "cursor", "next_cursor of a response"),
     ):
         answer = await analytics.http.get(path, headers=headers)
         problem = answer.json()

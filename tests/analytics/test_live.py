@@ -12,7 +12,8 @@ from analytics.traffic import Sent, traffic
 from tollgate_analytics.api.streaming_response import hold_open
 from tollgate_analytics.live import tail as live
 from tollgate_analytics.live.event_stream import open_stream
-from tollgate_analytics.live.tail import LiveTail, Position
+from tollgate_analytics.live.position import Position
+from tollgate_analytics.live.tail import LiveTail
 from tollgate_analytics.query.scopes import Scope
 from tollgate_common.errors import Problem
 from tollgate_common.events import RequestClosed, TokensUsed
@@ -118,11 +119,11 @@ async def test_a_slow_reader_is_dropped_told_and_can_resume(
     source = await hold_open(open_stream(analytics.tail, MINE, None))
     await frames(source, 1)
     sent = traffic(seed=65, requests=20, accounts=["acc-a"])
-    before = analytics.tail.end_of("acc-a")
+    before = analytics.tail.current_position("acc-a")
     await analytics.send(sent)
 
     async def is_too_much() -> bool:
-        now = analytics.tail.end_of("acc-a")
+        now = analytics.tail.current_position("acc-a")
         return now.requests - before.requests + now.usage - before.usage >= len(told(sent))
 
     await analytics.until(is_too_much)
@@ -149,7 +150,7 @@ async def test_a_position_that_cannot_be_resumed_from_is_refused(analytics: Anal
     for position in (Position(1 << 40, 0), Position(0, 1 << 40)):
         with pytest.raises(Problem, match="too long ago"):
             await hold_open(open_stream(analytics.tail, MINE, position))
-    assert not analytics.tail.followers("acc-a")
+    assert not analytics.tail.subscriber_count("acc-a")
 
 
 async def test_an_account_has_a_bounded_number_of_streams(

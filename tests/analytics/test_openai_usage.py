@@ -130,7 +130,7 @@ async def test_every_report_answers_the_sdk(analytics: Analytics) -> None:
         ({"start_time": "1793491200", "limit": "32"}, "limit", "1 to 31"),
         ({"start_time": "1793491200", "limit": "9" * 5_000}, "limit", "1 to 31"),
         ({"start_time": "1793491200", "group_by": "colour"}, "group_by", "allowed are project_id"),
-        ({"start_time": "1793491200", "page": "x"}, "page", "next_page of an answer"),
+        ({"start_time": "1793491200", "page": "x"}, "page", "next_page of a response"),
         ({"start_time": "1793491200", "colour": "red"}, "colour", "unknown parameter"),
     ],
 )

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from tollgate_analytics.query.limiter import Gate
+from tollgate_analytics.query.limiter import QueryLimiter
 from tollgate_common.errors import Problem
 
 
-async def hold(gate: Gate, account_id: str, entered: list[str], until: asyncio.Event) -> None:
-    async with gate.enter(account_id):
+async def hold(limiter: QueryLimiter, account_id: str, entered: list[str], until: asyncio.Event) -> None:
+    async with limiter.slot(account_id):
         entered.append(account_id)
         await until.wait()
 
@@ -20,41 +20,41 @@ async def settled() -> None:
 
 
 async def test_a_heavy_account_waits_while_another_is_let_in() -> None:
-    gate, entered, until = Gate(at_once=2, waiting=3), list[str](), asyncio.Event()
-    tasks = [asyncio.create_task(hold(gate, "heavy", entered, until)) for _ in range(5)]
+    limiter, entered, until = QueryLimiter(max_running=2, max_waiting=3), list[str](), asyncio.Event()
+    tasks = [asyncio.create_task(hold(limiter, "heavy", entered, until)) for _ in range(5)]
     await settled()
     assert entered == ["heavy", "heavy"]
-    tasks.append(asyncio.create_task(hold(gate, "light", entered, until)))
+    tasks.append(asyncio.create_task(hold(limiter, "light", entered, until)))
     await settled()
     assert entered == ["heavy", "heavy", "light"]
     with pytest.raises(Problem, match="2 are answered at once") as refused:
-        await hold(gate, "heavy", entered, until)
+        await hold(limiter, "heavy", entered, until)
     assert refused.value.status == 429
     until.set()
     await asyncio.gather(*tasks)
     assert entered.count("heavy") == 5
-    assert gate.is_empty
+    assert limiter.is_idle
 
 
 async def test_who_waits_too_long_is_refused_and_leaves_no_trace() -> None:
-    gate, entered, until = Gate(at_once=1, wait_s=0.01), list[str](), asyncio.Event()
-    first = asyncio.create_task(hold(gate, "a", entered, until))
+    limiter, entered, until = QueryLimiter(max_running=1, wait_timeout_s=0.01), list[str](), asyncio.Event()
+    first = asyncio.create_task(hold(limiter, "a", entered, until))
     await settled()
     with pytest.raises(Problem):
-        await hold(gate, "a", entered, until)
+        await hold(limiter, "a", entered, until)
     until.set()
     await first
-    assert gate.is_empty
-    await hold(gate, "a", entered, until)
+    assert limiter.is_idle
+    await hold(limiter, "a", entered, until)
     assert entered == ["a", "a"]
 
 
 async def test_a_question_that_is_given_up_lets_the_next_in() -> None:
-    gate, entered, until = Gate(at_once=1), list[str](), asyncio.Event()
-    first = asyncio.create_task(hold(gate, "a", entered, until))
-    second = asyncio.create_task(hold(gate, "a", entered, until))
+    limiter, entered, until = QueryLimiter(max_running=1), list[str](), asyncio.Event()
+    first = asyncio.create_task(hold(limiter, "a", entered, until))
+    second = asyncio.create_task(hold(limiter, "a", entered, until))
     await settled()
     second.cancel()
     first.cancel()
     await asyncio.gather(first, second, return_exceptions=True)
-    assert gate.is_empty
+    assert limiter.is_idle

@@ -13,18 +13,18 @@ from tollgate_analytics.query.cursors import (
     GroupCursor,
     RequestCursor,
     Snapshot,
-    mark_of_list,
-    mark_of_usage,
+    encode_cursor,
     parse_group_cursor,
     parse_request_cursor,
-    text_of,
+    request_list_digest,
+    usage_digest,
 )
 from tollgate_analytics.query.dimensions import Dimension
 from tollgate_analytics.query.parameters import (
     MAX_DIMENSIONS,
     MAX_FILTER_VALUES,
     MAX_RANGE,
-    check_names,
+    check_parameter_names,
     parse_filters,
     parse_granularity,
     parse_group_by,
@@ -32,7 +32,7 @@ from tollgate_analytics.query.parameters import (
     parse_time_zone,
 )
 from tollgate_analytics.query.scopes import Scope
-from tollgate_analytics.query.usage_query import EARLIEST, LATEST, Granularity, Range, UsageQuery, whole_hours
+from tollgate_analytics.query.usage_query import EARLIEST, LATEST, Granularity, TimeRange, UsageQuery, whole_hours
 from tollgate_analytics.times import HOUR, milliseconds
 from tollgate_common.auth.callers import Caller
 from tollgate_common.errors import Problem
@@ -42,7 +42,7 @@ NOW = datetime(2026, 11, 23, 12, 34, 56, 789_000, tzinfo=UTC)
 MOMENTS = st.datetimes(EARLIEST.replace(tzinfo=None), LATEST.replace(tzinfo=None), timezones=st.just(UTC)).map(
     lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 )
-LAST_MONTH = Range(NOW - timedelta(days=30), NOW)
+LAST_MONTH = TimeRange(NOW - timedelta(days=30), NOW)
 
 
 def test_without_parameters_it_is_the_last_30_days_by_model_and_key() -> None:
@@ -61,9 +61,9 @@ def test_none_is_one_group() -> None:
 
 
 def test_times_with_an_offset_are_utc_and_whole_milliseconds() -> None:
-    over = parse_range("2026-11-01T00:00:00.1239+02:00", "2026-11-02T00:00:00z", NOW)
-    assert over.start == datetime(2026, 10, 31, 22, 0, 0, 123_000, tzinfo=UTC)
-    assert over.end == datetime(2026, 11, 2, tzinfo=UTC)
+    time_range = parse_range("2026-11-01T00:00:00.1239+02:00", "2026-11-02T00:00:00z", NOW)
+    assert time_range.start == datetime(2026, 10, 31, 22, 0, 0, 123_000, tzinfo=UTC)
+    assert time_range.end == datetime(2026, 11, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -112,12 +112,12 @@ def test_a_wrong_parameter_is_named_with_what_would_be_right(
 
 def test_a_parameter_that_nobody_reads_is_refused() -> None:
     with pytest.raises(Problem, match="granuality: unknown parameter; allowed are start, granularity"):
-        check_names(["start", "granuality"], ("start", "granularity"))
+        check_parameter_names(["start", "granuality"], ("start", "granularity"))
 
 
 @pytest.mark.parametrize("granularity", [None, *Granularity])
 def test_the_longest_range_is_allowed_and_no_longer_one(granularity: Granularity | None) -> None:
-    longest = Range(NOW - MAX_RANGE[granularity], NOW)
+    longest = TimeRange(NOW - MAX_RANGE[granularity], NOW)
     assert parse_granularity(granularity, longest) == granularity
     with pytest.raises(Problem, match="the range is too long") as problem:
         parse_granularity(granularity, longest._replace(end=NOW + timedelta(milliseconds=1)))
@@ -158,13 +158,13 @@ def test_the_range_before_is_as_long_and_ends_where_this_one_begins() -> None:
     assert before.end - before.start == LAST_MONTH.end - LAST_MONTH.start
 
 
-MARK = mark_of_list(Scope("acc-a"), {}, None, None)
+MARK = request_list_digest(Scope("acc-a"), {}, None, None)
 
 
 @given(at=MOMENTS, request_id=st.uuids().map(str))
 def test_a_cursor_comes_back_as_it_went(at: datetime, request_id: str) -> None:
     cursor = RequestCursor.after(at, request_id)
-    assert parse_request_cursor(text_of(cursor, MARK), MARK) == cursor
+    assert parse_request_cursor(encode_cursor(cursor, MARK), MARK) == cursor
 
 
 def test_without_a_cursor_the_newest_come_first() -> None:
@@ -173,9 +173,9 @@ def test_without_a_cursor_the_newest_come_first() -> None:
 
 def test_a_cursor_of_groups_keeps_their_range() -> None:
     query = UsageQuery(LAST_MONTH, (Dimension.MODEL,))
-    mark = mark_of_usage(Scope("acc-a"), query)
+    mark = usage_digest(Scope("acc-a"), query)
     cursor = GroupCursor(20, milliseconds(LAST_MONTH.start), milliseconds(LAST_MONTH.end), Snapshot(5, 6, 7))
-    found = parse_group_cursor(text_of(cursor, mark), mark_of_usage(Scope("acc-a"), query))
+    found = parse_group_cursor(encode_cursor(cursor, mark), usage_digest(Scope("acc-a"), query))
     assert (found, found.range) == (cursor, LAST_MONTH)
 
 
@@ -186,11 +186,11 @@ FROM_ELSEWHERE = [
     "AAAA",
     "é",
     "MTIz",
-    text_of(NEWEST, mark_of_list(Scope("acc-b"), {}, None, None)),
-    text_of(NEWEST, mark_of_list(Scope("acc-a", only_key="k"), {}, None, None)),
-    text_of(NEWEST, mark_of_list(Scope("acc-a"), {Dimension.MODEL: ["m"]}, None, None)),
-    text_of(RequestCursor(-1, "x"), MARK),
-    text_of(GroupCursor(1, 0, 1, NOTHING), MARK),
+    encode_cursor(NEWEST, request_list_digest(Scope("acc-b"), {}, None, None)),
+    encode_cursor(NEWEST, request_list_digest(Scope("acc-a", only_key="k"), {}, None, None)),
+    encode_cursor(NEWEST, request_list_digest(Scope("acc-a"), {Dimension.MODEL: ["m"]}, None, None)),
+    encode_cursor(RequestCursor(-1, "x"), MARK),
+    encode_cursor(GroupCursor(1, 0, 1, NOTHING), MARK),
 ]
 
 
@@ -213,7 +213,11 @@ WRONG_GROUPS = [
 
 @pytest.mark.parametrize(
     "text",
-    [*FROM_ELSEWHERE[:-1], *(text_of(cursor, MARK) for cursor in WRONG_GROUPS), text_of(BucketCursor(1, 2), MARK)],
+    [
+        *FROM_ELSEWHERE[:-1],
+        *(encode_cursor(cursor, MARK) for cursor in WRONG_GROUPS),
+        encode_cursor(BucketCursor(1, 2), MARK),
+    ],
 )
 def test_a_cursor_of_groups_from_elsewhere_is_refused(text: str) -> None:
     with pytest.raises(Problem, match="not a cursor"):
@@ -240,7 +244,7 @@ def test_milliseconds_are_exact(at: datetime) -> None:
 @given(start=MOMENTS, length=st.timedeltas(timedelta(milliseconds=1), timedelta(days=3)))
 def test_whole_hours_and_the_edges_cover_the_range_once(start: datetime, length: timedelta) -> None:
     end = start + length
-    whole = whole_hours(Range(start, end))
+    whole = whole_hours(TimeRange(start, end))
     if whole is None:
         assert end - start < 2 * HOUR
         return

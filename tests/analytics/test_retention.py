@@ -11,19 +11,22 @@ from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import traffic
 from tollgate_analytics.query.dimensions import Dimension
 from tollgate_analytics.query.retained_range import check_usage_retained
-from tollgate_analytics.query.usage_query import Granularity, Range, UsageQuery
+from tollgate_analytics.query.usage_query import Granularity, TimeRange, UsageQuery
 from tollgate_analytics.reconciliation.source import RequestReconciliationSource
-from tollgate_analytics.retention.floor import RetentionFloor, end_of_month, find_retention_floor
+from tollgate_analytics.retention.floor import RetentionFloor, find_retention_floor
 from tollgate_analytics.retention.worker import Retention
 from tollgate_analytics.settings import AnalyticsSettings
+from tollgate_analytics.times import end_of_month
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 
 ROWS_DAYS, HOURS_DAYS = 60, 90
 
 
-def of(analytics: Analytics, known_after: timedelta = timedelta()) -> Retention:
-    return Retention(analytics.clickhouse, rows_days=ROWS_DAYS, hours_days=HOURS_DAYS, known_after=known_after)
+def of(analytics: Analytics, announcement_period: timedelta = timedelta()) -> Retention:
+    return Retention(
+        analytics.clickhouse, rows_days=ROWS_DAYS, hours_days=HOURS_DAYS, announcement_period=announcement_period
+    )
 
 
 def in_days(days: int) -> datetime:
@@ -90,7 +93,7 @@ async def test_reports_are_the_same_when_rows_have_gone_and_hours_have_become_da
 async def test_a_month_is_written_down_before_it_goes(analytics: Analytics) -> None:
     await sent_and_rolled_up(analytics, seed=32)
     before = await rows(analytics)
-    slow = of(analytics, known_after=timedelta(minutes=10))
+    slow = of(analytics, announcement_period=timedelta(minutes=10))
     await slow.drop_old(in_days(ROWS_DAYS))
     await slow.drop_old(in_days(ROWS_DAYS))
     assert await rows(analytics) == before
@@ -164,11 +167,11 @@ G, D = Granularity, Dimension
 @pytest.mark.parametrize(
     "query",
     [
-        UsageQuery(Range(NOW - timedelta(days=30), NOW), (D.END_USER,), G.HOUR),
-        UsageQuery(Range(JUNE, NOW), (D.MODEL,), G.HOUR),
-        UsageQuery(Range(JUNE, NOW), (D.STATUS,), G.DAY, time_zone="America/New_York"),
-        UsageQuery(Range(JANUARY, NOW), (D.MODEL,), G.WEEK),
-        UsageQuery(Range(JANUARY, JUNE), (D.MODEL,)),
+        UsageQuery(TimeRange(NOW - timedelta(days=30), NOW), (D.END_USER,), G.HOUR),
+        UsageQuery(TimeRange(JUNE, NOW), (D.MODEL,), G.HOUR),
+        UsageQuery(TimeRange(JUNE, NOW), (D.STATUS,), G.DAY, time_zone="America/New_York"),
+        UsageQuery(TimeRange(JANUARY, NOW), (D.MODEL,), G.WEEK),
+        UsageQuery(TimeRange(JANUARY, JUNE), (D.MODEL,)),
     ],
 )
 def test_what_is_kept_finely_enough_is_answered(query: UsageQuery) -> None:
@@ -178,14 +181,14 @@ def test_what_is_kept_finely_enough_is_answered(query: UsageQuery) -> None:
 @pytest.mark.parametrize(
     ("query", "field", "hint"),
     [
-        (UsageQuery(Range(JUNE, NOW), (D.END_USER,)), "start", "2026-09-01"),
-        (UsageQuery(Range(JUNE, NOW), (), G.DAY, time_zone="Asia/Kolkata"), "start", "2026-09-01"),
-        (UsageQuery(Range(JUNE + MINUTES, NOW)), "start", "whole hour"),
-        (UsageQuery(Range(JUNE, JUNE + MINUTES)), "end", "whole hour"),
-        (UsageQuery(Range(JANUARY + timedelta(hours=1), NOW)), "start", "midnight"),
-        (UsageQuery(Range(JANUARY, JANUARY + timedelta(hours=30))), "end", "midnight"),
-        (UsageQuery(Range(JANUARY, NOW), (), G.HOUR), "granularity", "day"),
-        (UsageQuery(Range(JANUARY, NOW), (), G.DAY, time_zone="Europe/Berlin"), "granularity", "UTC"),
+        (UsageQuery(TimeRange(JUNE, NOW), (D.END_USER,)), "start", "2026-09-01"),
+        (UsageQuery(TimeRange(JUNE, NOW), (), G.DAY, time_zone="Asia/Kolkata"), "start", "2026-09-01"),
+        (UsageQuery(TimeRange(JUNE + MINUTES, NOW)), "start", "whole hour"),
+        (UsageQuery(TimeRange(JUNE, JUNE + MINUTES)), "end", "whole hour"),
+        (UsageQuery(TimeRange(JANUARY + timedelta(hours=1), NOW)), "start", "midnight"),
+        (UsageQuery(TimeRange(JANUARY, JANUARY + timedelta(hours=30))), "end", "midnight"),
+        (UsageQuery(TimeRange(JANUARY, NOW), (), G.HOUR), "granularity", "day"),
+        (UsageQuery(TimeRange(JANUARY, NOW), (), G.DAY, time_zone="Europe/Berlin"), "granularity", "UTC"),
     ],
 )
 def test_what_could_be_answered_in_part_only_is_refused(query: UsageQuery, field: str, hint: str) -> None:
@@ -197,7 +200,7 @@ def test_what_could_be_answered_in_part_only_is_refused(query: UsageQuery, field
 
 
 @pytest.mark.parametrize(
-    ("raw", "hourly", "hint"), [(30, 0, "at least 60"), (0, 400, "for ever"), (400, 100, "which is 400")]
+    ("raw", "hourly", "hint"), [(30, 0, "at least 60"), (0, 400, "forever"), (400, 100, "which is 400")]
 )
 def test_ages_that_make_no_sense_are_refused_at_the_start(raw: int, hourly: int, hint: str) -> None:
     with pytest.raises(ValidationError, match=hint):

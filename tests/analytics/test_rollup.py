@@ -11,12 +11,12 @@ from tollgate_analytics.measures import MEASURES
 from tollgate_analytics.query.store import LIMITS
 from tollgate_analytics.reconciliation.source import RequestReconciliationSource
 from tollgate_analytics.rollup.usage_hours import (
-    ONE_PART,
+    SINGLE_PART_SETTINGS,
     Progress,
     find_progress,
-    find_rolled_up,
+    find_rolled_up_until,
     insert_sums,
-    last_cut,
+    last_cutoff,
     roll_up,
 )
 from tollgate_analytics.statements import SQL
@@ -64,7 +64,7 @@ async def test_two_who_roll_up_at_once_count_once(analytics: Analytics) -> None:
     sent = traffic(seed=22, requests=100, accounts=["acc-a"])
     await analytics.send(sent)
     await analytics.until_rows(len(sent))
-    since = await find_rolled_up(analytics.clickhouse)
+    since = await find_rolled_up_until(analytics.clickhouse)
     ends = [utc_now() + timedelta(minutes=minutes) for minutes in (3, 4, 5)]
 
     await asyncio.gather(*(insert_sums(analytics.clickhouse, since, end) for end in ends))
@@ -84,7 +84,7 @@ async def test_a_first_try_that_lands_late_is_dropped(analytics: Analytics) -> N
     await analytics.clickhouse.command(
         SQL["roll_up"],
         parameters={"since_ms": 0, "until_ms": milliseconds(utc_now() + timedelta(hours=1))},
-        settings=ONE_PART | {"insert_deduplication_token": "usage_hours:0"},
+        settings=SINGLE_PART_SETTINGS | {"insert_deduplication_token": "usage_hours:0"},
     )
 
     assert await sums(analytics) == before
@@ -99,7 +99,7 @@ async def test_a_token_that_was_noted_and_lost_is_not_the_end(analytics: Analyti
     before = await sums(analytics)
     # Parts that go away leave their tokens noted.
     await analytics.clickhouse.command("ALTER TABLE usage_hours DETACH PARTITION ALL")
-    assert await find_rolled_up(analytics.clickhouse) == datetime.fromtimestamp(0, UTC)
+    assert await find_rolled_up_until(analytics.clickhouse) == datetime.fromtimestamp(0, UTC)
 
     await roll_up_all(analytics)
 
@@ -134,7 +134,7 @@ async def test_only_what_has_settled_is_rolled_up(analytics: Analytics) -> None:
     # As if two hours had passed.
     assert await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
     progress = await find_progress(analytics.clickhouse)
-    assert progress.rolled_up == last_cut(progress.rolled_up) > progress.now
+    assert progress.rolled_up == last_cutoff(progress.rolled_up) > progress.now
     assert not await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
 
 
@@ -161,6 +161,6 @@ async def test_the_reconciler_is_told_of_sums_that_are_wrong(analytics: Analytic
 def test_roll_ups_end_where_an_hour_has_settled() -> None:
     noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
     cut = noon + timedelta(minutes=2, seconds=30)
-    assert last_cut(noon) == cut - timedelta(hours=1)
-    assert last_cut(cut) == last_cut(cut + timedelta(minutes=59)) == cut
+    assert last_cutoff(noon) == cut - timedelta(hours=1)
+    assert last_cutoff(cut) == last_cutoff(cut + timedelta(minutes=59)) == cut
     assert Progress(cut, None, noon).first is None

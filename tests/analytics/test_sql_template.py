@@ -8,11 +8,11 @@ import pytest
 from analytics.test_tenancy import OF_AN_ACCOUNT, PARAMETERS, TEXTS
 from tollgate_analytics.query.dimensions import Dimension
 from tollgate_analytics.query.parameters import MAX_DIMENSIONS
-from tollgate_analytics.query.sql_template import of_filters, statement
+from tollgate_analytics.query.sql_template import filter_parameters, statement
 from tollgate_analytics.statements import SQL
 
 WITH_SLOTS = sorted(name for name, text in TEXTS.items() if "filter_1" in text)
-PARTS = ("whole_start_ms", "granularity", "named", "status_class", "before_ms", "classes")
+PARTS = ("whole_start_ms", "granularity", "top_groups", "status_class", "before_ms", "classes")
 BOUND = (
     "WHERE account_id = {account_id:String} "
     "AND ({only_key:String} = '' OR key_id = {only_key:String}) "
@@ -29,7 +29,7 @@ def test_slots_that_are_not_used_are_left_out(name: str) -> None:
     for count in range(MAX_DIMENSIONS + 1):
         filters = {dimension: ["x"] for dimension in list(Dimension)[:count]}
         groups = {f"group_{slot}": "model" for slot in range(1, count + 1)}
-        text = statement(name, of_filters(filters) | groups)
+        text = statement(name, filter_parameters(filters) | groups)
         for slot in range(1, MAX_DIMENSIONS + 1):
             for kind in ("filter", "group", "by"):
                 assert (f"{kind}_{slot}" in text) == (slot <= count and f"{kind}_1" in TEXTS[name])
@@ -46,7 +46,7 @@ def test_parts_that_are_not_used_are_left_out(name: str) -> None:
 
 def test_parts_for_when_something_is_not_used_are_left_out_when_it_is() -> None:
     assert "false AS is_other" in statement("usage", {})
-    assert "false AS is_other" not in statement("usage", {"named": []})
+    assert "false AS is_other" not in statement("usage", {"top_groups": []})
 
 
 @pytest.mark.parametrize("name", OF_AN_ACCOUNT)

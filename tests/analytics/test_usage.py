@@ -9,10 +9,10 @@ import pytest
 
 from analytics.conftest import Analytics, roll_up_all
 from analytics.traffic import MODELS, SUMS, Edge, groups_of, recount, seeded, traffic
-from tollgate_analytics.query.dimensions import IN_HOURS, Dimension
+from tollgate_analytics.query.dimensions import HOURLY_DIMENSIONS, Dimension
 from tollgate_analytics.query.scopes import Scope
-from tollgate_analytics.query.store import Store, UsageSum
-from tollgate_analytics.query.usage_query import Granularity, Range, UsageQuery
+from tollgate_analytics.query.store import GroupSums, Store
+from tollgate_analytics.query.usage_query import Granularity, TimeRange, UsageQuery
 from tollgate_analytics.statements import SQL
 from tollgate_common.clock import utc_now
 from tollgate_common.events import Outcome
@@ -169,12 +169,12 @@ async def test_whole_hours_outlive_their_rows(analytics: Analytics) -> None:
     await analytics.until_rows(len(sent))
     end = utc_now().replace(minute=0, second=0, microsecond=0)
 
-    async def ask() -> list[list[UsageSum]]:
+    async def ask() -> list[list[GroupSums]]:
         questions = []
-        for dimension in sorted(IN_HOURS):
+        for dimension in sorted(HOURLY_DIMENSIONS):
             values = some_values(seeded(9), dimension)
             filters = {dimension: values} if values else {}
-            questions.append(UsageQuery(Range(end - EVERYTHING, end), (dimension,), Granularity.DAY, filters))
+            questions.append(UsageQuery(TimeRange(end - EVERYTHING, end), (dimension,), Granularity.DAY, filters))
         return [await Store(analytics.clickhouse).usage(Scope("acc-a"), query, limit=10_000) for query in questions]
 
     from_rows = await ask()

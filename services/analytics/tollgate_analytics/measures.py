@@ -1,4 +1,4 @@
-"""What reports add up, and its place in the arrays `measures` of the store."""
+"""The measures that reports add up, and their positions in the arrays `measures` of the store."""
 
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
@@ -22,7 +22,7 @@ class Counts(NamedTuple):
 
 
 QUANTITIES = TokenCounts.__struct_fields__
-# The order of the arrays, and so of what is stored: what comes new is added at the end. Zeros at the end are left out.
+# The order of the stored arrays: append new measures at the end. Trailing zeros are not stored.
 MEASURES = (
     "requests",
     "errors",
@@ -53,19 +53,19 @@ MEASURES = (
     "searches",
 )
 
-# Their places in the arrays: a report may have thousands of them.
+# Precomputed positions, because a report may convert thousands of arrays.
 _counts = itemgetter(*map(MEASURES.index, Counts._fields))
 _quantities = itemgetter(*map(MEASURES.index, QUANTITIES))
 _amount_nano = itemgetter(MEASURES.index("amount_nano"))
 
 
-def named(sums: Sequence[int]) -> dict[str, int]:
-    """An array of the store by name."""
+def measures_by_name(sums: Sequence[int]) -> dict[str, int]:
+    """Return the values of a stored array by name."""
     return dict(zip(MEASURES, [*sums, *[0] * (len(MEASURES) - len(sums))], strict=True))
 
 
 def arrays(measured: Mapping[str, Ints], size: int) -> pa.ListArray:
-    """The arrays of some rows, from what was measured of each by name; all else is zero."""
+    """Return the arrays of `size` rows. `measured` has a column of values by name; all other measures are zero."""
     rows = np.zeros((size, len(MEASURES)), np.int64)
     for name, values in measured.items():
         rows[:, MEASURES.index(name)] = values
@@ -76,7 +76,7 @@ def arrays(measured: Mapping[str, Ints], size: int) -> pa.ListArray:
 
 
 class Measures(NamedTuple):
-    """What is added up; a sum of them is the measures of both."""
+    """The measures of some events. Measures can be added up."""
 
     counts: Counts
     tokens: TokenCounts
@@ -90,7 +90,7 @@ class Measures(NamedTuple):
     @staticmethod
     def total(parts: "Sequence[Measures]") -> "Measures":
         return Measures(
-            Counts(*(sum(part.counts[place] for part in parts) for place in range(len(Counts._fields)))),
+            Counts(*(sum(part.counts[index] for part in parts) for index in range(len(Counts._fields)))),
             TokenCounts(**{name: sum(getattr(part.tokens, name) for part in parts) for name in QUANTITIES}),
             sum(part.amount_nano for part in parts),
         )
@@ -107,7 +107,7 @@ class MarginSum(NamedTuple):
 
     @staticmethod
     def of_sums(name: str, sums: Sequence[int]) -> "MarginSum":
-        by_name = named(sums)
+        by_name = measures_by_name(sums)
         return MarginSum(
             name,
             by_name["requests"],

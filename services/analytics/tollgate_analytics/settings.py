@@ -1,10 +1,10 @@
-"""What analytics reads from its environment."""
+"""The settings of the analytics service."""
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from tollgate_common.settings import ConsumerSettings
 
-# The log keeps usage for 30 days, and a record of then may be of a boot that began nine days before; and room.
+# The log retains usage for 30 days, and a record may belong to a boot that began nine days earlier; plus a margin.
 MIN_RAW_DAYS = 60
 
 
@@ -16,16 +16,18 @@ class AnalyticsSettings(ConsumerSettings):
     operator_token: SecretStr | None = Field(
         None,
         min_length=16,
-        description="the secret that operators show; without it only their access tokens let them in",
+        description="the secret of operators; without it they need an access token",
     )
     analytics_raw_days: int = Field(
-        400, ge=0, description="days that single requests are kept after their month; 0 is for ever, else 60 at least"
+        400,
+        ge=0,
+        description="days that requests are retained after their month ends; 0 is forever, otherwise at least 60",
     )
     analytics_hourly_days: int = Field(
         1130,
         ge=0,
         validate_default=True,
-        description="days that sums by hour are kept after their month, before they become sums by day; 0 is for ever",
+        description="days that sums by hour are retained after their month ends, then become sums by day; 0 is forever",
     )
 
     @field_validator("analytics_raw_days")
@@ -33,8 +35,8 @@ class AnalyticsSettings(ConsumerSettings):
     def _outlives_the_log(cls, days: int) -> int:
         if 0 < days < MIN_RAW_DAYS:
             raise ValueError(
-                f"expected 0 (for ever) or at least {MIN_RAW_DAYS}: by the rows, the sink knows what it has seen of "
-                "all that may still be in the log"
+                f"expected 0 (forever) or at least {MIN_RAW_DAYS}: the sink deduplicates by rows, which must outlast "
+                "all events that may still be in the log"
             )
         return days
 
@@ -44,7 +46,7 @@ class AnalyticsSettings(ConsumerSettings):
         raw = info.data.get("analytics_raw_days", 0)
         if days and (not raw or days < raw):
             raise ValueError(
-                "expected 0 (for ever) or as many as TOLLGATE_ANALYTICS_RAW_DAYS at least, which is "
-                f"{raw or '0 (for ever)'}: the rows are proven by the sums before they go"
+                "expected 0 (forever) or at least TOLLGATE_ANALYTICS_RAW_DAYS, which is "
+                f"{raw or '0 (forever)'}: the sums verify the rows before the rows are dropped"
             )
         return days

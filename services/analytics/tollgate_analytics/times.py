@@ -14,3 +14,9 @@ def milliseconds(moment: datetime) -> int:
 
 def from_milliseconds(count: int) -> datetime:
     return EPOCH + timedelta(milliseconds=count)
+
+
+def end_of_month(month: int) -> datetime:
+    """Return the end of a month such as 202611: the first moment of the next one."""
+    years, months = divmod(month // 100 * 12 + month % 100, 12)
+    return datetime(years, months + 1, 1, tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""requests.v1 and usage.v1 → `request_events`.
+"""The consumer of requests.v1 and usage.v1, which writes `request_events`.
 
-Guarantee: each event has exactly one row, whatever is killed and whenever. Crash window: between declaring a block and
-committing its end; `tollgate_common.clickhouse.sink` says what the successor does then.
+Guarantee: each event gets exactly one row, even if processes are killed at any time. Crash window: between declaring a
+block and committing its end; `tollgate_common.clickhouse.sink` documents how the successor recovers.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ LAG = Gauge("tollgate_analytics_lag_events", "Events of a partition that have no
 NEWEST = Gauge(
     "tollgate_analytics_newest_event_seconds", "Event time of the newest row of a kind, since 1970.", ["kind"]
 )
-MEASURE_EVERY_S = 2.0
+MEASURE_INTERVAL_S = 2.0
 
-# Long enough to keep the parts few, short enough that an answer's usage shows well within a second.
+# Long enough to keep the number of parts low, short enough that usage appears well within a second.
 LINGER_S = 0.25
 
 
@@ -63,12 +63,12 @@ def create_sink(
 
 
 async def measure_freshness(consumer: Consumer, newest: Callable[[], Awaitable[Mapping[str, datetime]]]) -> None:
-    """Keep the metrics of freshness, until cancelled. A store that does not answer leaves them as they were."""
+    """Update the freshness metrics until canceled. While the store is unavailable, they keep their last values."""
     known: set[TopicPartition] = set()
     while True:
         lag = consumer.lag()
         for partition in known - lag.keys():
-            # Another instance holds it now, and tells.
+            # Another instance consumes the partition now, and reports its lag.
             LAG.remove(partition.topic, str(partition.partition))
         for partition, events in lag.items():
             LAG.labels(partition.topic, str(partition.partition)).set(events)
@@ -76,4 +76,4 @@ async def measure_freshness(consumer: Consumer, newest: Callable[[], Awaitable[M
         with suppress(Problem):
             for kind, at in (await newest()).items():
                 NEWEST.labels(kind).set(at.timestamp())
-        await asyncio.sleep(MEASURE_EVERY_S)
+        await asyncio.sleep(MEASURE_INTERVAL_S)

@@ -1,6 +1,7 @@
-"""Events → rows of `request_events`, kind by kind and column by column, because every event there is passes here.
+"""The conversion of events to rows of `request_events`.
 
-What an event's kind does not measure is zero or empty, so that any sum over any rows is right.
+Every event of the system passes here, so the conversion works on whole columns of one kind of event at a time. A
+measure that a kind of event lacks is zero or empty, so a sum over any rows is correct.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -46,16 +47,16 @@ from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS
 
 AnyEvent = RequestEvent | UsageEvent
 Columns = dict[str, pa.Array]
-# From this HTTP status on, a request counts as an error.
-FAILED = 400
-NOTHING_MEASURED: Mapping[str, Ints] = MappingProxyType({})
+# A request counts as an error from this HTTP status on.
+MIN_ERROR_STATUS = 400
+NO_MEASURES: Mapping[str, Ints] = MappingProxyType({})
 
 
 def check(event: AnyEvent) -> None:
-    """See that the row will go in: one value that its column cannot hold would stop its whole block, for ever.
+    """Check that every column can hold its value; one value that does not fit would block its partition forever.
 
     Raises:
-        Poison: a measure is negative or too large, or a time is none.
+        Poison: a measure is negative or too large, or a time is invalid.
     """
     check_moment("at", event.at)
     if isinstance(event, RequestClosed):
@@ -73,16 +74,18 @@ def check(event: AnyEvent) -> None:
 
 
 def rows(events: Sequence[AnyEvent]) -> pa.RecordBatch:
-    """A row of each event.
+    """Return one row for each event, in order.
 
     Raises:
-        Poison: `check` refuses one of them.
+        Poison: `check` rejects one of the events.
     """
-    return stacked([(places, COLUMNS_OF[kind](its)) for kind, (places, its) in by_kind(events).items()])
+    return stacked(
+        [(places, COLUMNS_OF[kind](events_of_kind)) for kind, (places, events_of_kind) in by_kind(events).items()]
+    )
 
 
 def _opened(events: Sequence[RequestOpened]) -> Columns:
-    return {**_happened("opened", events), **request_columns([event.request for event in events])}
+    return {**_common_columns("opened", events), **request_columns([event.request for event in events])}
 
 
 def _closed(events: Sequence[RequestClosed]) -> Columns:
@@ -92,16 +95,16 @@ def _closed(events: Sequence[RequestClosed]) -> Columns:
     attempts = numbers([event.attempts for event in events], UINT32_MAX)
     measured = {
         "requests": _one(events),
-        "errors": (status >= FAILED).astype(np.int64),
+        "errors": (status >= MIN_ERROR_STATUS).astype(np.int64),
         "attempts": attempts,
         "latency_ms": latency_ms,
         "first_token_ms": _or_zero(first_token_ms),
         "first_tokens": np.asarray(first_token_ms.is_valid()).astype(np.int64),
     }
     return {
-        **_happened("closed", events, measured),
+        **_common_columns("closed", events, measured),
         **request_columns([event.request for event in events]),
-        **_ending(events, status),
+        **_outcome_columns(events, status),
         "opened_at": moments([event.opened_at for event in events]),
         "latency_ms": _uint32(latency_ms),
         "first_token_ms": first_token_ms.cast(pa.uint32()),
@@ -127,9 +130,9 @@ def _used(events: Sequence[TokensUsed]) -> Columns:
         **dict(zip(CLASSES, counts.T, strict=True)),
     }
     return {
-        **_happened("used", events, measured),
+        **_common_columns("used", events, measured),
         **request_columns([event.request for event in events]),
-        **_ending(events, numbers([event.status for event in events], UINT32_MAX)),
+        **_outcome_columns(events, numbers([event.status for event in events], UINT32_MAX)),
         **quantity_columns(counts),
         "amount_nano": pa.array(amount_nano),
         "estimated": estimated,
@@ -140,15 +143,15 @@ def _used(events: Sequence[TokensUsed]) -> Columns:
 
 
 def _heartbeats(events: Sequence[EdgeHeartbeat]) -> Columns:
-    return {**_happened("heartbeat", events), "sent": texts([encode(event.sent).decode() for event in events])}
+    return {**_common_columns("heartbeat", events), "sent": texts([encode(event.sent).decode() for event in events])}
 
 
 def _leases_closed(events: Sequence[LeaseClosed]) -> Columns:
-    return {**_happened("lease_closed", events), "account_id": texts([event.account_id for event in events])}
+    return {**_common_columns("lease_closed", events), "account_id": texts([event.account_id for event in events])}
 
 
 def _voids(events: Sequence[Void]) -> Columns:
-    return {**_happened("void", events), "account_id": texts([event.account_id for event in events])}
+    return {**_common_columns("void", events), "account_id": texts([event.account_id for event in events])}
 
 
 COLUMNS_OF: Mapping[type[AnyEvent], Callable[[Sequence[Any]], Columns]] = {
@@ -161,7 +164,7 @@ COLUMNS_OF: Mapping[type[AnyEvent], Callable[[Sequence[Any]], Columns]] = {
 }
 
 
-def _happened(kind: str, events: Sequence[AnyEvent], measured: Mapping[str, Ints] = NOTHING_MEASURED) -> Columns:
+def _common_columns(kind: str, events: Sequence[AnyEvent], measured: Mapping[str, Ints] = NO_MEASURES) -> Columns:
     return {
         "kind": name(kind, len(events)),
         "at": moments([event.at for event in events]),
@@ -169,7 +172,7 @@ def _happened(kind: str, events: Sequence[AnyEvent], measured: Mapping[str, Ints
     }
 
 
-def _ending(events: Sequence[RequestClosed] | Sequence[TokensUsed], status: Ints) -> Columns:
+def _outcome_columns(events: Sequence[RequestClosed] | Sequence[TokensUsed], status: Ints) -> Columns:
     return {
         "outcome": names([event.outcome for event in events]),
         "finish_reason": names([event.finish_reason for event in events]),

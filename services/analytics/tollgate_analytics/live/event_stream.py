@@ -1,18 +1,20 @@
-"""What `GET /v1/live` writes: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""The body of `GET /v1/live`: server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 import msgspec
 
-from tollgate_analytics.live.tail import DROPPED, LiveTail, Position, Subscriber, Told, Totals
+from tollgate_analytics.live.position import Position, Totals
+from tollgate_analytics.live.tail import DROPPED, AccountEvent, LiveTail, Subscriber
 from tollgate_analytics.query.schemas import consumption
 from tollgate_analytics.query.scopes import Scope
 from tollgate_common.events import RequestClosed
 from tollgate_common.money import decimal_from_nano
 
-# Comments keep the connection open through proxies, and let a client that is gone be noticed.
+# A comment in this interval keeps the connection open through proxies, and reveals a disconnected client.
 KEEP_ALIVE_S = 15.0
 RETRY_MS = 1_000
 
@@ -25,56 +27,59 @@ async def open_stream(tail: LiveTail, scope: Scope, since: Position | None) -> A
         Problem: 429 if the account has too many streams; 400 if the stream cannot resume from `since`.
     """
     async with tail.subscribe(scope) as (subscriber, now):
-        missed = await tail.missed(scope, since, now) if since is not None else ()
+        missed = await tail.read_missed(scope, since, now) if since is not None else ()
         yield _frames(subscriber, now, since or now, missed)
 
 
 async def _frames(
-    subscriber: Subscriber, now: Position, position: Position, missed: Sequence[Told]
+    subscriber: Subscriber, now: Position, position: Position, missed: Sequence[AccountEvent]
 ) -> AsyncIterator[bytes]:
     yield b"retry: %d\n\n" % RETRY_MS
     yield _frame("totals", position, _totals(position.totals))
-    for told in missed:
-        position = _after(position, told)
-        yield _event(position, told)
-    # Past what the partitions hold of others: the next resumption need not read that again.
+    for event in missed:
+        position = _after(position, event)
+        yield _event_frame(position, event)
+    # Skip the records of other accounts up to now, so that the next resumption need not read them again.
     position = Position(now.requests, now.usage, position.totals)
-    while not subscriber.too_slow:
-        told_now = await _next(subscriber)
-        if told_now is None:
+    while not subscriber.is_too_slow:
+        new_event = await _next(subscriber)
+        if new_event is None:
             yield b": alive\n\n"
             continue
-        position = _after(position, told_now)
-        yield _event(position, told_now)
+        position = _after(position, new_event)
+        yield _event_frame(position, new_event)
     DROPPED.inc()
-    detail = {"reason": "too_slow", "detail": "events came faster than they were read; resume with Last-Event-ID"}
+    detail = {
+        "reason": "too_slow",
+        "detail": "this client read more slowly than events arrived; reconnect with Last-Event-ID to resume",
+    }
     yield _frame("dropped", position, detail)
 
 
-async def _next(subscriber: Subscriber) -> Told | None:
+async def _next(subscriber: Subscriber) -> AccountEvent | None:
     try:
         return await asyncio.wait_for(subscriber.queue.get(), KEEP_ALIVE_S)
     except TimeoutError:
         return None
 
 
-def _after(position: Position, told: Told) -> Position:
-    totals = position.totals
-    if isinstance(told.event, RequestClosed):
-        errors = totals.errors + (told.event.status >= 400)  # noqa: PLR2004 - where HTTP's errors begin
+def _after(position: Position, account_event: AccountEvent) -> Position:
+    totals, event = position.totals, account_event.event
+    if isinstance(event, RequestClosed):
+        errors = totals.errors + (event.status >= HTTPStatus.BAD_REQUEST)
         return position._replace(
-            requests=told.offset + 1, totals=totals._replace(requests=totals.requests + 1, errors=errors)
+            requests=account_event.offset + 1, totals=totals._replace(requests=totals.requests + 1, errors=errors)
         )
     return position._replace(
-        usage=told.offset + 1,
+        usage=account_event.offset + 1,
         totals=totals._replace(
-            tokens=totals.tokens + told.event.tokens.total, cost_nano=totals.cost_nano + told.event.amount_nano
+            tokens=totals.tokens + event.tokens.total, cost_nano=totals.cost_nano + event.amount_nano
         ),
     )
 
 
-def _event(position: Position, told: Told) -> bytes:
-    event = told.event
+def _event_frame(position: Position, account_event: AccountEvent) -> bytes:
+    event = account_event.event
     request = event.request
     body: dict[str, object] = {
         "id": request.request_id,

@@ -1,5 +1,8 @@
-"""Cursors: where the next page of an answer begins. Each says which question it belongs to, so that one that came from
-elsewhere is refused rather than answered with a page of something else."""
+"""Cursors: the position at which the next page of a response begins.
+
+A cursor carries a digest of its query. A cursor of another query or another caller is therefore rejected, instead of
+returning a page of something else.
+"""
 
 import base64
 import binascii
@@ -9,18 +12,18 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from tollgate_analytics.query.parameters import wrong
+from tollgate_analytics.query.parameters import invalid_parameter
 from tollgate_analytics.query.scopes import Scope
-from tollgate_analytics.query.usage_query import LATEST, Filters, Range, UsageQuery
+from tollgate_analytics.query.usage_query import LATEST, Filters, TimeRange, UsageQuery
 from tollgate_analytics.times import from_milliseconds, milliseconds
 from tollgate_common.errors import Problem
 
-_MARK_BYTES = 9
+_DIGEST_BYTES = 9
 CursorT = TypeVar("CursorT")
 
 
 class RequestCursor(NamedTuple):
-    """The place of a request in an account's list: the next page holds what closed before it."""
+    """The position of a request in an account's list; the next page begins with the request that closed before it."""
 
     at_ms: int
     request_id: str
@@ -31,10 +34,10 @@ class RequestCursor(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """Which rows of an account a listing tells of, on each of its pages: those that were there for the first.
+    """The rows of an account that existed when the first page was read; every later page reads the same rows.
 
-    What was rolled up by then, and of what was not, the rows below an offset of each kind: an account has one partition
-    of each topic, whose rows are inserted in their order.
+    These are the rows rolled up by then, and of the others those below an offset of each kind. Offsets suffice because
+    an account has one partition of each topic, whose rows are inserted in order.
     """
 
     rolled_up_ms: int
@@ -43,9 +46,10 @@ class Snapshot(NamedTuple):
 
 
 class GroupCursor(NamedTuple):
-    """How many groups of a report came before, its range, because the end of "until now" moves, and its rows.
+    """The number of groups on the pages before, the report's range and its snapshot of rows.
 
-    Not the last group's place: costs grow while rows come in, and a group that rose past it would be on no page at all.
+    The range is included because the end of "until now" moves. The cursor is an offset, not the last group's position:
+    costs grow while rows arrive, and a group that overtook the position would appear on no page.
     """
 
     offset: int
@@ -54,19 +58,19 @@ class GroupCursor(NamedTuple):
     snapshot: Snapshot
 
     @property
-    def range(self) -> Range:
-        return Range(from_milliseconds(self.start_ms), from_milliseconds(self.end_ms))
+    def range(self) -> TimeRange:
+        return TimeRange(from_milliseconds(self.start_ms), from_milliseconds(self.end_ms))
 
 
 class BucketCursor(NamedTuple):
-    """Where the next page of OpenAI's buckets begins, and where the last one ends."""
+    """The beginning of the next page of OpenAI's buckets, and the end of the last one."""
 
     start_ms: int
     end_ms: int
 
     @property
-    def range(self) -> Range:
-        return Range(from_milliseconds(self.start_ms), from_milliseconds(self.end_ms))
+    def range(self) -> TimeRange:
+        return TimeRange(from_milliseconds(self.start_ms), from_milliseconds(self.end_ms))
 
 
 NEWEST = RequestCursor.after(LATEST, "")
@@ -76,21 +80,21 @@ _group_cursor = msgspec.json.Decoder(tuple[str, GroupCursor])
 _bucket_cursor = msgspec.json.Decoder(tuple[str, BucketCursor])
 
 
-def text_of(cursor: RequestCursor | GroupCursor | BucketCursor, mark: str) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode((mark, cursor))).decode().rstrip("=")
+def encode_cursor(cursor: RequestCursor | GroupCursor | BucketCursor, digest: str) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode((digest, cursor))).decode().rstrip("=")
 
 
-def parse_request_cursor(text: str | None, mark: str) -> RequestCursor:
+def parse_request_cursor(text: str | None, digest: str) -> RequestCursor:
     if text is None:
         return NEWEST
-    cursor = _parse(_request_cursor, text, mark)
+    cursor = _parse(_request_cursor, text, digest)
     if not 0 <= cursor.at_ms <= NEWEST.at_ms:
-        raise _foreign()
+        raise _foreign_cursor()
     return cursor
 
 
-def parse_group_cursor(text: str, mark: str) -> GroupCursor:
-    cursor = _parse(_group_cursor, text, mark)
+def parse_group_cursor(text: str, digest: str) -> GroupCursor:
+    cursor = _parse(_group_cursor, text, digest)
     snapshot = cursor.snapshot
     if not (
         0 <= cursor.offset < 1 << 32
@@ -98,44 +102,48 @@ def parse_group_cursor(text: str, mark: str) -> GroupCursor:
         and 0 <= snapshot.rolled_up_ms <= NEWEST.at_ms
         and all(0 <= end < 1 << 63 for end in (snapshot.closed_end, snapshot.used_end))
     ):
-        raise _foreign()
+        raise _foreign_cursor()
     return cursor
 
 
-def parse_bucket_cursor(text: str, mark: str) -> BucketCursor:
-    cursor = _parse(_bucket_cursor, text, mark, field="page")
+def parse_bucket_cursor(text: str, digest: str) -> BucketCursor:
+    cursor = _parse(_bucket_cursor, text, digest, field="page")
     if not 0 <= cursor.start_ms < cursor.end_ms <= NEWEST.at_ms:
-        raise _foreign("page")
+        raise _foreign_cursor("page")
     return cursor
 
 
-def mark_of_usage(scope: Scope, query: UsageQuery) -> str:
-    """A digest of all but the range, which the cursor carries."""
-    return _mark("usage", scope, query._replace(range=Range(LATEST, LATEST), filters=dict(query.filters)))
+def usage_digest(scope: Scope, query: UsageQuery) -> str:
+    """Return a digest of everything but the range, which the cursor itself carries."""
+    return _digest("usage", scope, query._replace(range=TimeRange(LATEST, LATEST), filters=dict(query.filters)))
 
 
-def mark_of_list(scope: Scope, filters: Filters, start: str | None, end: str | None) -> str:
-    return _mark("requests", scope, (filters, start, end))
+def request_list_digest(scope: Scope, filters: Filters, start: str | None, end: str | None) -> str:
+    return _digest("requests", scope, (filters, start, end))
 
 
-def mark_of_buckets(scope: Scope, question: tuple[object, ...]) -> str:
-    return _mark("buckets", scope, question)
+def buckets_digest(scope: Scope, query: tuple[object, ...]) -> str:
+    return _digest("buckets", scope, query)
 
 
-def _mark(kind: str, *question: object) -> str:
-    digest = hashlib.blake2b(msgspec.json.encode((kind, *question)), digest_size=_MARK_BYTES).digest()
+def _digest(kind: str, *query: object) -> str:
+    digest = hashlib.blake2b(msgspec.json.encode((kind, *query)), digest_size=_DIGEST_BYTES).digest()
     return base64.urlsafe_b64encode(digest).decode()
 
 
-def _parse(decoder: msgspec.json.Decoder[tuple[str, CursorT]], text: str, mark: str, field: str = "cursor") -> CursorT:
+def _parse(
+    decoder: msgspec.json.Decoder[tuple[str, CursorT]], text: str, digest: str, field: str = "cursor"
+) -> CursorT:
     try:
         found, cursor = decoder.decode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (binascii.Error, ValueError) as error:
-        raise _foreign(field) from error
-    if found != mark:
-        raise _foreign(field)
+        raise _foreign_cursor(field) from error
+    if found != digest:
+        raise _foreign_cursor(field)
     return cursor
 
 
-def _foreign(field: str = "cursor") -> Problem:
-    return wrong(field, f"not a cursor of this question; pass the next_{field} of an answer to the same parameters")
+def _foreign_cursor(field: str = "cursor") -> Problem:
+    return invalid_parameter(
+        field, f"not a cursor of this query; pass the next_{field} of a response, with the same parameters"
+    )

@@ -1,10 +1,10 @@
-"""What usage can be grouped and filtered by."""
+"""The dimensions by which usage can be grouped and filtered."""
 
 from enum import StrEnum
 
 
 class Dimension(StrEnum):
-    """The names are those of parameters and answers; the order is that in answers."""
+    """The values are the names of parameters and of response fields; responses list them in this order."""
 
     MODEL = "model"
     API_KEY = "api_key"
@@ -22,8 +22,8 @@ class Dimension(StrEnum):
     END_USER = "end_user"
 
 
-# What `usage_hours` keeps apart; a question about any other is answered from the rows.
-IN_HOURS = frozenset(
+# `usage_hours` has these dimensions; a query that uses any other is answered from the rows.
+HOURLY_DIMENSIONS = frozenset(
     {
         Dimension.MODEL,
         Dimension.API_KEY,
@@ -40,15 +40,15 @@ IN_HOURS = frozenset(
     }
 )
 
-# The values of those that have few; a filter by anything else would never match.
-VALUES = {
+# All values of the dimensions that have few; a filter by any other value would never match.
+ALLOWED_VALUES = {
     Dimension.STREAM: ("true", "false"),
     Dimension.STATUS_CLASS: ("1xx", "2xx", "3xx", "4xx", "5xx"),
     Dimension.OUTCOME: ("completed", "refused", "broken", "cancelled", "cut_off"),
 }
 
-# Where each stands in `request_events`; `status_class` is made by the statement.
-COLUMN = {dimension: dimension.value for dimension in Dimension} | {
+# The column of each dimension in `request_events`; the statements compute `status_class` from `status`.
+COLUMNS = {dimension: dimension.value for dimension in Dimension} | {
     Dimension.API_KEY: "key_id",
     Dimension.PROJECT: "project_id",
 }

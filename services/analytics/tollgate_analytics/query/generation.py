@@ -1,4 +1,4 @@
-"""`GET /v1/generation?id=`: one request, its tokens, its cost line by line, and every attempt that was made for it."""
+"""The report behind `GET /v1/generation?id=`: one request, its tokens, its cost by line, and every provider attempt."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -7,42 +7,46 @@ from typing import Any
 
 import msgspec
 
-from tollgate_analytics.query.parameters import wrong
+from tollgate_analytics.query.parameters import invalid_parameter
 from tollgate_analytics.query.price_book import PriceBook
 from tollgate_analytics.query.reports import api_key
 from tollgate_analytics.query.schemas import Attempt, CostLine, Generation, consumption
 from tollgate_analytics.query.scopes import Scope
 from tollgate_analytics.query.store import Store
-from tollgate_analytics.query.usage_query import Range
+from tollgate_analytics.query.usage_query import TimeRange
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.errors import Problem
 from tollgate_common.events import FailedAttempt
 from tollgate_common.ids import made_at
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, Rated, TokenCounts
 
-# An id is made when its request arrives. Answers take minutes; clocks differ by less.
-EARLIER = timedelta(minutes=5)
-LATER = timedelta(days=1)
+# An id contains the time at which its request arrived. Responses take minutes; clocks differ by less than that.
+MARGIN_BEFORE = timedelta(minutes=5)
+MARGIN_AFTER = timedelta(days=1)
 
 _failed_attempts = msgspec.json.Decoder(tuple[FailedAttempt, ...])
 
 
-async def describe(store: Store, keys: KeyDirectory, prices: PriceBook, scope: Scope, request_id: str) -> Generation:
-    """Tell all of one request.
+async def describe_request(
+    store: Store, keys: KeyDirectory, prices: PriceBook, scope: Scope, request_id: str
+) -> Generation:
+    """Return everything known about one request.
 
     Raises:
-        Problem: 400, that is no id; 404, the caller has no such request.
+        Problem: 400 if `request_id` is not an id; 404 if the caller has no such request.
     """
     try:
         made = made_at(request_id)
     except ValueError as error:
-        raise wrong("id", f"{request_id!r} is no request's id; it stands in the header x-request-id") from error
-    rows = await store.generation(scope, request_id, Range(made - EARLIER, made + LATER))
+        raise invalid_parameter(
+            "id", f"{request_id!r} is not a request id; copy it from the x-request-id header of a response"
+        ) from error
+    rows = await store.generation(scope, request_id, TimeRange(made - MARGIN_BEFORE, made + MARGIN_AFTER))
     if not rows:
-        raise Problem(HTTPStatus.NOT_FOUND, "request_not_found", f"there is no request {request_id}", field="id")
+        raise Problem(HTTPStatus.NOT_FOUND, "request_not_found", f"request {request_id} does not exist", field="id")
     events = {row["kind"]: row for row in rows}
     closed, used = events.get("closed"), events.get("used")
-    # The last event knows the most.
+    # The last event carries the most information.
     last = closed or used or rows[0]
     tokens = _tokens(used)
     rated = prices.rated(tokens, used["price_version"]) if used else None
@@ -82,7 +86,7 @@ def _tokens(used: Mapping[str, Any] | None) -> TokenCounts:
 
 
 def _lines(tokens: TokenCounts, rated: Rated | None) -> Sequence[CostLine]:
-    """What was charged for, by class, with its price where that is known."""
+    """Return the billed quantities by class, with their prices if the price version is known."""
     if rated is not None:
         return [CostLine(item=line.token_class, quantity=line.quantity, price_nano=line.price) for line in rated.lines]
     quantities = {name: quantity for name in CLASSES if (quantity := getattr(tokens, name))}

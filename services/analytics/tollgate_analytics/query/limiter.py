@@ -1,4 +1,4 @@
-"""How many questions of one account run at once: a heavy account waits for itself, not the others for it."""
+"""A limit on the concurrent queries of each account, so that a heavy account delays itself and not the others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,54 +7,57 @@ from http import HTTPStatus
 
 from tollgate_common.errors import Problem
 
-AT_ONCE = 4
-WAITING = 32
-WAIT_S = 5.0
+MAX_RUNNING = 4
+MAX_WAITING = 32
+WAIT_TIMEOUT_S = 5.0
 
 
-class Gate:
-    def __init__(self, at_once: int = AT_ONCE, waiting: int = WAITING, wait_s: float = WAIT_S) -> None:
-        self._at_once = at_once
-        self._most = at_once + waiting
-        self._wait_s = wait_s
-        # Only of accounts that are asking right now.
-        self._doors: dict[str, tuple[asyncio.Semaphore, int]] = {}
+class QueryLimiter:
+    def __init__(
+        self, max_running: int = MAX_RUNNING, max_waiting: int = MAX_WAITING, wait_timeout_s: float = WAIT_TIMEOUT_S
+    ) -> None:
+        self._max_running = max_running
+        self._max_total = max_running + max_waiting
+        self._wait_timeout_s = wait_timeout_s
+        # Only accounts with a running or waiting query have an entry: its semaphore, and how many queries it has.
+        self._accounts: dict[str, tuple[asyncio.Semaphore, int]] = {}
 
     @property
-    def is_empty(self) -> bool:
-        return not self._doors
+    def is_idle(self) -> bool:
+        return not self._accounts
 
     @asynccontextmanager
-    async def enter(self, account_id: str) -> AsyncIterator[None]:
-        """Wait for the account's turn.
+    async def slot(self, account_id: str) -> AsyncIterator[None]:
+        """Wait for one of the account's slots, and hold it while the query runs.
 
         Raises:
-            Problem: 429, as many of the account's questions run and wait as may.
+            Problem: 429 if the account has the maximum of running and waiting queries, or the wait times out.
         """
-        door, inside = self._doors.get(account_id, (asyncio.Semaphore(self._at_once), 0))
-        if inside >= self._most:
-            raise self._full()
-        self._doors[account_id] = (door, inside + 1)
+        semaphore, queries = self._accounts.get(account_id, (asyncio.Semaphore(self._max_running), 0))
+        if queries >= self._max_total:
+            raise self._too_many()
+        self._accounts[account_id] = (semaphore, queries + 1)
         try:
             try:
-                await asyncio.wait_for(door.acquire(), self._wait_s)
+                await asyncio.wait_for(semaphore.acquire(), self._wait_timeout_s)
             except TimeoutError as error:
-                raise self._full() from error
+                raise self._too_many() from error
             try:
                 yield
             finally:
-                door.release()
+                semaphore.release()
         finally:
-            inside = self._doors[account_id][1] - 1
-            if inside:
-                self._doors[account_id] = (door, inside)
+            queries = self._accounts[account_id][1] - 1
+            if queries:
+                self._accounts[account_id] = (semaphore, queries)
             else:
-                del self._doors[account_id]
+                del self._accounts[account_id]
 
-    def _full(self) -> Problem:
+    def _too_many(self) -> Problem:
         return Problem(
             HTTPStatus.TOO_MANY_REQUESTS,
             "too_many_queries",
-            f"the account's earlier questions are still being answered; {self._at_once} are answered at once",
+            f"the account's earlier queries are still running; at most {self._max_running} run at once. Retry after "
+            "one has ended",
             headers={"Retry-After": "1"},
         )

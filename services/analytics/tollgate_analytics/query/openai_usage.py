@@ -1,8 +1,8 @@
 """OpenAI's Usage and Costs API: its parameters, its pages of buckets, its results.
 
-After https://platform.openai.com/docs/api-reference/usage, as openai-python types it. What OpenAI groups by and this
-does not know (`batch`, `service_tier`, `size`, …) is accepted and is null, as it is there when not grouped by. A
-`user_id` is the client's own id of its user.
+The model is https://platform.openai.com/docs/api-reference/usage and the types of openai-python. OpenAI's dimensions
+that Tollgate does not record (`batch`, `service_tier`, `size`, …) are accepted and null in results, as OpenAI returns
+them when not grouped by. A `user_id` is the client's own id of its user.
 """
 
 import re
@@ -13,33 +13,33 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tollgate_analytics.measures import Measures
-from tollgate_analytics.query.cursors import BucketCursor, mark_of_buckets, parse_bucket_cursor, text_of
+from tollgate_analytics.query.cursors import BucketCursor, buckets_digest, encode_cursor, parse_bucket_cursor
 from tollgate_analytics.query.dimensions import Dimension
-from tollgate_analytics.query.parameters import MAX_GROUPS, parse_filters, wrong
+from tollgate_analytics.query.parameters import MAX_GROUPS, invalid_parameter, parse_filters
 from tollgate_analytics.query.scopes import Scope
-from tollgate_analytics.query.store import Store, UsageSum
-from tollgate_analytics.query.usage_query import EARLIEST, LATEST, Filters, Granularity, Range, UsageQuery
+from tollgate_analytics.query.store import GroupSums, Store
+from tollgate_analytics.query.usage_query import EARLIEST, LATEST, Filters, Granularity, TimeRange, UsageQuery
 from tollgate_analytics.times import milliseconds
 from tollgate_common.money import decimal_from_nano
 
 CURRENCY = "usd"
 
 
-class Width(NamedTuple):
-    """A `bucket_width`, and how many buckets a page has of it."""
+class BucketWidth(NamedTuple):
+    """A `bucket_width`, with the default and the maximum number of buckets on a page."""
 
     granularity: Granularity
     length: timedelta
-    default: int
-    most: int
+    default_buckets: int
+    max_buckets: int
 
 
-WIDTHS = {
-    "1d": Width(Granularity.DAY, timedelta(days=1), 7, 31),
-    "1h": Width(Granularity.HOUR, timedelta(hours=1), 24, 168),
-    "1m": Width(Granularity.MINUTE, timedelta(minutes=1), 60, 1440),
+BUCKET_WIDTHS = {
+    "1d": BucketWidth(Granularity.DAY, timedelta(days=1), 7, 31),
+    "1h": BucketWidth(Granularity.HOUR, timedelta(hours=1), 24, 168),
+    "1m": BucketWidth(Granularity.MINUTE, timedelta(minutes=1), 60, 1440),
 }
-COSTS_WIDTHS = {"1d": Width(Granularity.DAY, timedelta(days=1), 7, 180)}
+COSTS_BUCKET_WIDTHS = {"1d": BucketWidth(Granularity.DAY, timedelta(days=1), 7, 180)}
 
 USER, KEY, PROJECT, MODEL = Dimension.END_USER, Dimension.API_KEY, Dimension.PROJECT, Dimension.MODEL
 GROUPS = {"project_id": PROJECT, "user_id": USER, "api_key_id": KEY, "model": MODEL}
@@ -47,15 +47,15 @@ FILTERS = {"project_ids": PROJECT, "user_ids": USER, "api_key_ids": KEY, "models
 
 
 class Report(NamedTuple):
-    """One of OpenAI's reports: which requests it is of, and what it tells of them."""
+    """One of OpenAI's reports: the endpoints whose requests it covers, and the fields of its results."""
 
     name: str
     endpoints: tuple[str, ...]
     result: Callable[[Measures], dict[str, Any]]
     groups: Mapping[str, Dimension | None]
-    """None is what Tollgate does not tell apart; so it is of the filters."""
+    """None marks a dimension that Tollgate does not record, here and in `filters`."""
     filters: Mapping[str, Dimension | None] = FILTERS
-    widths: Mapping[str, Width] = WIDTHS
+    widths: Mapping[str, BucketWidth] = BUCKET_WIDTHS
 
 
 def _completions(measures: Measures) -> dict[str, Any]:
@@ -98,12 +98,12 @@ def _transcriptions(measures: Measures) -> dict[str, Any]:
 
 
 def _costs(measures: Measures) -> dict[str, Any]:
-    # A number in JSON, as OpenAI's is, and exact: it never is a float here.
+    # A JSON number, as in OpenAI's API, and exact: it never becomes a float.
     value = msgspec.Raw(decimal_from_nano(measures.amount_nano).encode())
     return {"amount": {"value": value, "currency": CURRENCY}, "quantity": None, "quantity_unit": None}
 
 
-def _nothing(measures: Measures) -> dict[str, Any]:
+def _requests_only(measures: Measures) -> dict[str, Any]:
     return {"num_model_requests": measures.counts.requests}
 
 
@@ -133,10 +133,10 @@ REPORTS = {
         _transcriptions,
         GROUPS,
     ),
-    # Tools that a provider runs are not offered here: nothing was used of them, and tools that ask for all are told so.
+    # Tollgate offers no tools that a provider runs. Clients that read all reports get these without usage.
     **{
         f"usage/{name}": Report(
-            f"organization.usage.{name}.result", _NO_ENDPOINT, _nothing, {**GROUPS, more: None}, filters
+            f"organization.usage.{name}.result", _NO_ENDPOINT, _requests_only, {**GROUPS, more: None}, filters
         )
         for name, more, filters in (
             ("decisions", "batch", FILTERS),
@@ -146,31 +146,31 @@ REPORTS = {
             ("web_search_calls", "context_level", {**FILTERS, "context_levels": None}),
         )
     },
-    # A line item is a model: what a request cost is one amount, whatever classes of tokens it had.
+    # A line item is a model, because the cost of a request is one amount over all its classes of tokens.
     "costs": Report(
         "organization.costs.result",
         (),
         _costs,
         {"project_id": PROJECT, "user_id": USER, "api_key_id": KEY, "line_item": MODEL, "api_source": None},
         {"project_ids": PROJECT, "user_ids": USER, "api_key_ids": KEY, "line_items": MODEL},
-        COSTS_WIDTHS,
+        COSTS_BUCKET_WIDTHS,
     ),
 }
 
 
-class Question(NamedTuple):
-    range: Range
-    width: Width
+class BucketQuery(NamedTuple):
+    range: TimeRange
+    bucket_width: BucketWidth
     limit: int
     groups: tuple[str, ...]
     filters: Filters
 
 
-def parse_question(report: Report, given: Sequence[tuple[str, str]], scope: Scope, now: datetime) -> Question:
-    """Read the parameters, lists as `name`, repeated, or `name[]`, as OpenAI's SDKs send them.
+def parse_query(report: Report, given: Sequence[tuple[str, str]], scope: Scope, now: datetime) -> BucketQuery:
+    """Parse the parameters. A list is `name`, repeated, or `name[]`, as OpenAI's SDKs send it.
 
     Raises:
-        Problem: 400, one is unknown, missing or wrong; it is named.
+        Problem: 400 if a parameter is unknown, missing or invalid; the problem names it.
     """
     lists = ("group_by", *report.filters)
     known = ("start_time", "end_time", "bucket_width", "limit", "page", "batch", *lists)
@@ -178,76 +178,78 @@ def parse_question(report: Report, given: Sequence[tuple[str, str]], scope: Scop
     for raw_name, value in given:
         name = raw_name.removesuffix("[]")
         if name not in known or (name != raw_name and name not in lists):
-            raise wrong(raw_name, f"unknown parameter; allowed are {', '.join(known)}")
+            raise invalid_parameter(raw_name, f"unknown parameter; allowed are {', '.join(known)}")
         values.setdefault(name, []).append(value)
     width_name = _last(values, "bucket_width") or "1d"
     if width_name not in report.widths:
-        raise wrong("bucket_width", f"{width_name!r} is unknown; allowed are {', '.join(report.widths)}")
-    width = report.widths[width_name]
+        raise invalid_parameter("bucket_width", f"{width_name!r} is unknown; allowed are {', '.join(report.widths)}")
+    bucket_width = report.widths[width_name]
     groups = tuple(dict.fromkeys(values.get("group_by", ())))
     for name in groups:
         if name not in report.groups:
-            raise wrong("group_by", f"{name!r} is unknown; allowed are {', '.join(report.groups)}")
-    start = _floor(_time("start_time", _last(values, "start_time")), width)
+            raise invalid_parameter("group_by", f"{name!r} is unknown; allowed are {', '.join(report.groups)}")
+    start = _floor(_time("start_time", _last(values, "start_time")), bucket_width)
     end = now if "end_time" not in values else _time("end_time", _last(values, "end_time"))
     if start >= end:
-        raise wrong("start_time", "it is not before end_time")
+        raise invalid_parameter("start_time", f"{_seconds(start)} is not before end_time, {_seconds(end)}")
     filters = parse_filters(
         {dimension: values.get(name, ()) for name, dimension in report.filters.items() if dimension is not None}
     )
-    question = Question(Range(start, end), width, _limit(_last(values, "limit"), width), groups, filters)
+    query = BucketQuery(
+        TimeRange(start, end), bucket_width, _limit(_last(values, "limit"), bucket_width), groups, filters
+    )
     page = _last(values, "page")
     if page is None:
-        return question
-    cursor = parse_bucket_cursor(page, _mark(report, question, scope))
-    return question._replace(range=cursor.range)
+        return query
+    cursor = parse_bucket_cursor(page, _digest(report, query, scope))
+    return query._replace(range=cursor.range)
 
 
-async def report_page(store: Store, scope: Scope, report: Report, question: Question) -> bytes:
-    """A page of buckets as JSON, those without usage too."""
-    start, width = question.range.start, question.width
-    page_end = min(question.range.end, start + width.length * question.limit)
-    dimensions = tuple(dict.fromkeys(found for name in question.groups if (found := report.groups[name])))
-    query = UsageQuery(
-        Range(start, page_end),
+async def report_page(store: Store, scope: Scope, report: Report, query: BucketQuery) -> bytes:
+    """Return a page of buckets as JSON, including buckets without usage."""
+    start, bucket_width = query.range.start, query.bucket_width
+    page_end = min(query.range.end, start + bucket_width.length * query.limit)
+    dimensions = tuple(dict.fromkeys(found for name in query.groups if (found := report.groups[name])))
+    usage_query = UsageQuery(
+        TimeRange(start, page_end),
         dimensions,
-        width.granularity,
-        {**question.filters, **({Dimension.ENDPOINT: report.endpoints} if report.endpoints else {})},
+        bucket_width.granularity,
+        {**query.filters, **({Dimension.ENDPOINT: report.endpoints} if report.endpoints else {})},
     )
     buckets: dict[datetime, list[dict[str, Any]]] = {}
-    for part in await store.usage(scope, query, limit=MAX_GROUPS):
-        buckets.setdefault(part.bucket, []).append(_result(report, question, dimensions, part))
+    for part in await store.usage(scope, usage_query, limit=MAX_GROUPS):
+        buckets.setdefault(part.bucket, []).append(_result(report, query, dimensions, part))
     data = []
     while start < page_end:
-        data.append(_bucket(start, start + width.length, buckets.get(start, [])))
-        start += width.length
-    more = start < question.range.end
-    cursor = BucketCursor(milliseconds(start), milliseconds(question.range.end))
+        data.append(_bucket(start, start + bucket_width.length, buckets.get(start, [])))
+        start += bucket_width.length
+    more = start < query.range.end
+    cursor = BucketCursor(milliseconds(start), milliseconds(query.range.end))
     page = {
         "object": "page",
         "data": data,
         "has_more": more,
-        "next_page": text_of(cursor, _mark(report, question, scope)) if more else None,
+        "next_page": encode_cursor(cursor, _digest(report, query, scope)) if more else None,
     }
     return msgspec.json.encode(page)
 
 
 def _bucket(start: datetime, end: datetime, results: list[dict[str, Any]]) -> dict[str, Any]:
-    times = {"start_time": milliseconds(start) // 1000, "end_time": milliseconds(end) // 1000}
+    times = {"start_time": _seconds(start), "end_time": _seconds(end)}
     return {"object": "bucket", **times, "results": results}
 
 
-def _result(report: Report, question: Question, dimensions: tuple[Dimension, ...], part: UsageSum) -> dict[str, Any]:
+def _result(report: Report, query: BucketQuery, dimensions: tuple[Dimension, ...], part: GroupSums) -> dict[str, Any]:
     values = dict(zip(dimensions, part.values, strict=True))
-    asked = {
-        name: values.get(dimension) if dimension is not None and name in question.groups else None
+    grouped = {
+        name: values.get(dimension) if dimension is not None and name in query.groups else None
         for name, dimension in report.groups.items()
     }
-    return {"object": report.name, **report.result(part.measures), **asked}
+    return {"object": report.name, **report.result(part.measures), **grouped}
 
 
-def _mark(report: Report, question: Question, scope: Scope) -> str:
-    return mark_of_buckets(scope, (report.name, question.width.granularity, question.groups, dict(question.filters)))
+def _digest(report: Report, query: BucketQuery, scope: Scope) -> str:
+    return buckets_digest(scope, (report.name, query.bucket_width.granularity, query.groups, dict(query.filters)))
 
 
 def _last(values: Mapping[str, list[str]], name: str) -> str | None:
@@ -255,24 +257,32 @@ def _last(values: Mapping[str, list[str]], name: str) -> str | None:
 
 
 def _number(text: str | None) -> int:
-    """What it says in plain digits; -1 if that is no number, or one that nobody means."""
+    """Return the number in plain digits; -1 for anything else, or for more than 12 digits."""
     return int(text) if text is not None and re.fullmatch("[0-9]{1,12}", text) else -1
+
+
+def _seconds(moment: datetime) -> int:
+    return milliseconds(moment) // 1000
 
 
 def _time(field: str, text: str | None) -> datetime:
     moment = datetime.fromtimestamp(0, UTC) + timedelta(seconds=min(_number(text), 1 << 33))
     if not EARLIEST <= moment < LATEST:
-        raise wrong(field, f"{text!r} is no time; expected seconds since 1970, such as 1793491200")
+        raise invalid_parameter(
+            field, f"{text!r} is not a time from 2000 to 2099; expected seconds since 1970, such as 1793491200"
+        )
     return moment
 
 
-def _floor(moment: datetime, width: Width) -> datetime:
-    return moment - (moment - datetime.fromtimestamp(0, UTC)) % width.length
+def _floor(moment: datetime, bucket_width: BucketWidth) -> datetime:
+    return moment - (moment - datetime.fromtimestamp(0, UTC)) % bucket_width.length
 
 
-def _limit(text: str | None, width: Width) -> int:
+def _limit(text: str | None, bucket_width: BucketWidth) -> int:
     if text is None:
-        return width.default
-    if not 1 <= _number(text) <= width.most:
-        raise wrong("limit", f"{text!r} buckets; expected 1 to {width.most} of this width")
+        return bucket_width.default_buckets
+    if not 1 <= _number(text) <= bucket_width.max_buckets:
+        raise invalid_parameter(
+            "limit", f"{text!r} buckets; expected 1 to {bucket_width.max_buckets} for this bucket_width"
+        )
     return _number(text)

@@ -1,4 +1,4 @@
-"""What operators ask of all accounts: what is earned, what fails, and who is about to run out."""
+"""The operators' reports over all accounts: margins, failed attempts, and accounts about to run out of credit."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -6,9 +6,9 @@ from enum import StrEnum
 from pydantic import Field
 
 from tollgate_analytics.measures import MarginSum
-from tollgate_analytics.query.schemas import Answer
+from tollgate_analytics.query.schemas import ResponseBody
 from tollgate_analytics.query.store import Store
-from tollgate_analytics.query.usage_query import Range
+from tollgate_analytics.query.usage_query import TimeRange
 from tollgate_analytics.times import HOUR
 from tollgate_common.events import BalanceRecord, decode_balance
 from tollgate_common.kafka.brokers import Brokers
@@ -16,7 +16,7 @@ from tollgate_common.kafka.compacted import CompactedTopic
 from tollgate_common.money import divide_half_up
 from tollgate_common.topics import Topic
 
-BURN_OVER = timedelta(hours=24)
+SPEND_WINDOW = timedelta(hours=24)
 BASIS_POINTS = 10_000
 
 
@@ -27,38 +27,38 @@ class MarginGroup(StrEnum):
     PROVIDER = "provider"
 
 
-class Margin(Answer):
+class Margin(ResponseBody):
     name: str
     requests: int
     errors: int
-    error_rate_bps: int | None = Field(description="errors for 10,000 requests")
+    error_rate_bps: int | None = Field(description="errors per 10,000 requests")
     attempts: int
     revenue_nano: int
-    provider_cost_nano: int = Field(description="of what has a known cost")
-    margin_nano: int = Field(description="of what has a known cost: its revenue without that cost")
-    margin_bps: int | None = Field(description="the margin for 10,000 units of its revenue")
+    provider_cost_nano: int = Field(description="provider cost of the usage whose cost is known")
+    margin_nano: int = Field(description="revenue less provider cost, of the usage whose cost is known")
+    margin_bps: int | None = Field(description="margin per 10,000 units of the revenue whose cost is known")
     revenue_of_unknown_cost_nano: int
 
 
-class Margins(Answer):
+class Margins(ResponseBody):
     start: datetime
     end: datetime
     data: list[Margin]
 
 
-class FailedAttempts(Answer):
+class FailedAttempts(ResponseBody):
     provider: str
     target: str
-    status: int | None = Field(description="null if the provider did not answer")
+    status: int | None = Field(description="null if the provider sent no response")
     error_code: str
     failed: int
 
 
-class RunningOut(Answer):
+class RunningOut(ResponseBody):
     account_id: str
     available_nano: int
-    spent_nano: int = Field(description="in the last 24 hours and what has begun of the next")
-    hours_left: float = Field(description="if it goes on like that")
+    spent_nano: int = Field(description="spent in the last 24 hours, rounded up to whole UTC hours")
+    hours_left: float = Field(description="time until the credit ends at that rate of spending")
 
 
 class Balances:
@@ -68,7 +68,7 @@ class Balances:
         self._records: dict[str, BalanceRecord] = {}
         self.topic = CompactedTopic(brokers, Topic.BALANCES.named(prefix), self._apply)
 
-    def of(self, account_id: str) -> BalanceRecord | None:
+    def get(self, account_id: str) -> BalanceRecord | None:
         return self._records.get(account_id)
 
     def _apply(self, account_id: str, value: bytes | None) -> None:
@@ -78,22 +78,22 @@ class Balances:
             self._records[account_id] = decode_balance(value)
 
 
-async def report_margins(store: Store, over: Range, group: MarginGroup, limit: int) -> Margins:
-    """Whole hours: the range is widened to them."""
-    end = _hour(over.end)
-    hours = Range(_hour(over.start), end if end == over.end else end + HOUR)
+async def report_margins(store: Store, time_range: TimeRange, group: MarginGroup, limit: int) -> Margins:
+    """Return margins over whole hours; the range is widened to them."""
+    end = _hour(time_range.end)
+    hours = TimeRange(_hour(time_range.start), end if end == time_range.end else end + HOUR)
     sums = await store.margins(hours, group, limit)
     return Margins(start=hours.start, end=hours.end, data=[_margin(part) for part in sums])
 
 
 async def report_running_out(store: Store, balances: Balances, now: datetime, within: timedelta) -> list[RunningOut]:
-    """Accounts whose credit ends within a time if they go on as in the last day, the soonest first."""
+    """Return the accounts whose credit ends within `within` at the last day's rate of spending, soonest first."""
     found = []
-    for account_id, spent_nano in await store.burn(_hour(now - BURN_OVER)):
-        balance = balances.of(account_id)
+    for account_id, spent_nano in await store.spend(_hour(now - SPEND_WINDOW)):
+        balance = balances.get(account_id)
         available_nano = balance.available_nano if balance else 0
-        hours = now - _hour(now - BURN_OVER)
-        # Compared without dividing, so that no rounding decides who is told of.
+        hours = now - _hour(now - SPEND_WINDOW)
+        # Compare without dividing, so that rounding cannot decide which accounts are listed.
         if available_nano * (hours // timedelta(milliseconds=1)) <= spent_nano * (within // timedelta(milliseconds=1)):
             left = available_nano * (hours / HOUR) / spent_nano
             found.append(
@@ -107,10 +107,10 @@ async def report_running_out(store: Store, balances: Balances, now: datetime, wi
     return sorted(found, key=lambda account: (account.hours_left, account.account_id))
 
 
-async def report_failed_attempts(store: Store, over: Range, limit: int) -> list[FailedAttempts]:
+async def report_failed_attempts(store: Store, time_range: TimeRange, limit: int) -> list[FailedAttempts]:
     return [
         FailedAttempts(provider=provider, target=target, status=status or None, error_code=error_code, failed=failed)
-        for provider, target, status, error_code, failed in await store.failed_attempts(over, limit)
+        for provider, target, status, error_code, failed in await store.failed_attempts(time_range, limit)
     ]
 
 

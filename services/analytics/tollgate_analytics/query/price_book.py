@@ -1,8 +1,8 @@
-"""The prices that usage names, in memory: what a line of a request's cost was multiplied by.
+"""Price versions in memory, to explain the cost of a request line by line.
 
-Guarantee: a price that is told is the one that the request was rated with, for versions never change. What is not in
-the log any more (a version is published for forty days after another has taken its place) is not known; billing's
-charges tell it.
+Guarantee: a price shown here is the one that the request was rated with, because versions never change. The catalog
+topic carries a version until forty days after its successor took effect. A version that left the topic before this
+process started is unknown here; billing's charges still record it.
 """
 
 from tollgate_common.events import ModelRecord, decode_catalogue
@@ -14,17 +14,20 @@ from tollgate_common.topics import Topic
 
 class PriceBook:
     def __init__(self, brokers: Brokers, prefix: str) -> None:
-        # Kept for as long as the process lives: a version that goes out of the log is still asked about.
+        # Versions stay for the life of the process: requests still name a version after it left the topic.
         self._prices: dict[str, Prices] = {}
         self._multipliers_bps: dict[str, int] = {}
         self.topic = CompactedTopic(brokers, Topic.CATALOGUE.named(prefix), self._apply)
 
     def multiplier_bps(self, plan_version: str) -> int | None:
-        """The plan's factor on all prices, in basis points; None if it is not known."""
+        """Return the plan's factor on all prices, in basis points, or None if the version is unknown."""
         return self._multipliers_bps.get(plan_version)
 
     def rated(self, tokens: TokenCounts, price_version: str) -> Rated | None:
-        """The priced lines of a usage, before the plan; None if the version is not known or does not fit."""
+        """Return the priced lines of a usage before the plan's factor.
+
+        None if the version is unknown or has no price for what was used.
+        """
         prices = self._prices.get(price_version)
         try:
             return None if prices is None else rate(tokens, prices)

@@ -1,4 +1,7 @@
-"""One report a function. A caller sees what its scope lets it; that comes from its key or token, never from input."""
+"""The reports of the API, one function or class each.
+
+A caller sees what its scope allows; the scope follows from its key or token, never from input.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -6,7 +9,7 @@ from typing import NamedTuple
 from aiokafka import TopicPartition
 
 from tollgate_analytics.measures import Measures
-from tollgate_analytics.query.cursors import GroupCursor, RequestCursor, Snapshot, mark_of_usage, text_of
+from tollgate_analytics.query.cursors import GroupCursor, RequestCursor, Snapshot, encode_cursor, usage_digest
 from tollgate_analytics.query.dimensions import Dimension
 from tollgate_analytics.query.schemas import (
     ApiKey,
@@ -25,34 +28,34 @@ from tollgate_analytics.query.scopes import Scope
 from tollgate_analytics.query.store import (
     NO_USAGE,
     ClosedRequest,
+    GroupKey,
+    GroupSums,
     Latencies,
-    Place,
     RequestUsage,
     Store,
-    UsageSum,
 )
-from tollgate_analytics.query.usage_query import Filters, Range, UsageQuery
+from tollgate_analytics.query.usage_query import Filters, TimeRange, UsageQuery
 from tollgate_analytics.times import milliseconds
 from tollgate_common.auth.key_directory import KeyDirectory
 
-Named = list[tuple[str, ...]]
+GroupValues = list[tuple[str, ...]]
 
 
-class Page(NamedTuple):
-    """Of which rows, if not of all that there are, and which groups of them."""
+class GroupPage(NamedTuple):
+    """A page of groups, and the rows to read if not all."""
 
     limit: int
     offset: int = 0
     snapshot: Snapshot | None = None
 
 
-class Found(NamedTuple):
-    named: Named | None
-    groups: list[UsageSum]
+class FoundGroups(NamedTuple):
+    top_groups: GroupValues | None
+    groups: list[GroupSums]
 
 
 class UsageReporter:
-    """Answers GET /v1/usage for one caller."""
+    """The report behind GET /v1/usage, for one caller."""
 
     def __init__(self, store: Store, keys: KeyDirectory, scope: Scope) -> None:
         self._store = store
@@ -62,53 +65,57 @@ class UsageReporter:
     async def report(
         self, query: UsageQuery, *, limit: int, cursor: GroupCursor | None, percentiles: bool, with_previous: bool
     ) -> Usage:
-        """A page of groups; the total is of all of them, whatever page it is."""
-        page = Page(limit, cursor.offset, cursor.snapshot) if cursor else Page(limit)
+        """Return one page of groups; the total covers the groups of all pages."""
+        page = GroupPage(limit, cursor.offset, cursor.snapshot) if cursor else GroupPage(limit)
         found = await self._find(query, page)
         if page.snapshot is None and len(found.groups) > limit:
-            # It is the first of several: told anew of rows that the others can tell of too.
+            # This is the first of several pages: read it again from a snapshot that the other pages can read too.
             page = page._replace(snapshot=await self._store.snapshot(self._scope, query.range))
             found = await self._find(query, page)
         period = await self._period(query, page, found, percentiles=percentiles)
         previous = None
         if with_previous:
-            # The same groups beside those of now, however they did before.
+            # The groups are those of the current period, whatever their rank was in the previous one.
             before = query._replace(range=query.range.before)
-            beside = Page(limit)
-            groups = await self._groups(before, beside, found.named)
-            previous = await self._period(before, beside, Found(found.named, groups), percentiles=percentiles)
-        asked: dict[str, object] = {"previous": previous} if with_previous else {}
+            previous_page = GroupPage(limit)
+            groups = await self._groups(before, previous_page, found.top_groups)
+            previous = await self._period(
+                before, previous_page, FoundGroups(found.top_groups, groups), percentiles=percentiles
+            )
+        optional: dict[str, object] = {"previous": previous} if with_previous else {}
         return Usage(
             **{name: getattr(period, name) for name in Period.model_fields},
             group_by=query.group_by,
             granularity=query.granularity,
             time_zone=query.time_zone,
             next_cursor=self._next_cursor(query, page) if len(found.groups) > limit else None,
-            **asked,
+            **optional,
         )
 
-    def _next_cursor(self, query: UsageQuery, page: Page) -> str:
+    def _next_cursor(self, query: UsageQuery, page: GroupPage) -> str:
         assert page.snapshot is not None
-        over = query.range
-        cursor = GroupCursor(page.offset + page.limit, milliseconds(over.start), milliseconds(over.end), page.snapshot)
-        return text_of(cursor, mark_of_usage(self._scope, query))
+        time_range = query.range
+        cursor = GroupCursor(
+            page.offset + page.limit, milliseconds(time_range.start), milliseconds(time_range.end), page.snapshot
+        )
+        return encode_cursor(cursor, usage_digest(self._scope, query))
 
-    async def _find(self, query: UsageQuery, page: Page) -> Found:
-        """A page, and the dearest groups of the whole range, if the others are to be added up as one."""
-        named = None
+    async def _find(self, query: UsageQuery, page: GroupPage) -> FoundGroups:
+        """Return a page of groups and, if the query has `top`, the costliest groups of the whole range."""
+        top_groups = None
         if query.top:
             in_all = query._replace(granularity=None)
-            dearest = await self._store.usage(self._scope, in_all, limit=query.top, snapshot=page.snapshot)
-            named = [part.values for part in dearest]
-        return Found(named, await self._groups(query, page, named))
+            costliest = await self._store.usage(self._scope, in_all, limit=query.top, snapshot=page.snapshot)
+            top_groups = [part.values for part in costliest]
+        return FoundGroups(top_groups, await self._groups(query, page, top_groups))
 
-    async def _groups(self, query: UsageQuery, page: Page, named: Named | None) -> list[UsageSum]:
-        """The groups of a page, and one more if there is a next one."""
+    async def _groups(self, query: UsageQuery, page: GroupPage, top_groups: GroupValues | None) -> list[GroupSums]:
+        """Return the groups of a page, and one more if there is a next page."""
         return await self._store.usage(
-            self._scope, query, limit=page.limit + 1, offset=page.offset, named=named, snapshot=page.snapshot
+            self._scope, query, limit=page.limit + 1, offset=page.offset, top_groups=top_groups, snapshot=page.snapshot
         )
 
-    async def _period(self, query: UsageQuery, page: Page, found: Found, *, percentiles: bool) -> Period:
+    async def _period(self, query: UsageQuery, page: GroupPage, found: FoundGroups, *, percentiles: bool) -> Period:
         sums = found.groups[: page.limit]
         latencies = {}
         if percentiles and sums:
@@ -121,24 +128,24 @@ class UsageReporter:
             start=query.range.start,
             end=query.range.end,
             data=[self._group(query, part, latencies, percentiles=percentiles) for part in sums],
-            total=UsageTotal.model_validate(measured(Measures.total([part.measures for part in whole]))),
+            total=UsageTotal.model_validate(usage_fields(Measures.total([part.measures for part in whole]))),
         )
 
     def _group(
-        self, query: UsageQuery, part: UsageSum, latencies: Mapping[Place, Latencies], *, percentiles: bool
+        self, query: UsageQuery, part: GroupSums, latencies: Mapping[GroupKey, Latencies], *, percentiles: bool
     ) -> UsageGroup:
-        asked: dict[str, object] = {}
+        fields: dict[str, object] = {}
         if query.granularity is not None:
-            asked["time"] = part.bucket
+            fields["time"] = part.bucket
         if query.top:
-            asked["other"] = part.is_other
+            fields["other"] = part.is_other
         if not part.is_other:
             for dimension, value in zip(query.group_by, part.values, strict=True):
-                asked[dimension.value] = self._value(dimension, value)
-            if percentiles and (found := latencies.get(part.place)):
-                asked["latency_ms"] = _percentiles(found.latency_ms)
-                asked["first_token_ms"] = found.first_token_ms and _percentiles(found.first_token_ms)
-        return UsageGroup.model_validate(asked | measured(part.measures))
+                fields[dimension.value] = self._value(dimension, value)
+            if percentiles and (found := latencies.get(part.key)):
+                fields["latency_ms"] = _percentiles(found.latency_ms)
+                fields["first_token_ms"] = found.first_token_ms and _percentiles(found.first_token_ms)
+        return UsageGroup.model_validate(fields | usage_fields(part.measures))
 
     def _value(self, dimension: Dimension, value: str) -> object:
         match dimension:
@@ -153,14 +160,21 @@ class UsageReporter:
 
 
 async def list_requests(
-    store: Store, keys: KeyDirectory, scope: Scope, *, over: Range, filters: Filters, before: RequestCursor, limit: int
+    store: Store,
+    keys: KeyDirectory,
+    scope: Scope,
+    *,
+    time_range: TimeRange,
+    filters: Filters,
+    before: RequestCursor,
+    limit: int,
 ) -> tuple[RequestPage, RequestCursor | None]:
-    """The requests that ended before the cursor, the newest first, and the cursor of the next page.
+    """Return the requests that closed before the cursor, newest first, and the cursor of the next page.
 
-    Usage and close come on two topics, so that a request may show for a moment before its tokens and cost do.
+    The usage and the close of a request arrive on two topics, so a request may briefly appear without tokens and cost.
     """
-    # One more than asked for tells whether there is a next page.
-    requests = await store.requests(scope, over, filters, before, limit + 1)
+    # Read one more request than the page has, to know whether there is a next page.
+    requests = await store.requests(scope, time_range, filters, before, limit + 1)
     page = requests[:limit]
     usage = await store.request_usage(scope, page) if page else {}
     data = [entry(keys, scope, request, usage.get(request.request_id, NO_USAGE)) for request in page]
@@ -178,8 +192,8 @@ async def report_freshness(store: Store, lag: Mapping[TopicPartition, int]) -> F
     )
 
 
-def measured(measures: Measures) -> dict[str, object]:
-    """The fields of `UsageTotal`."""
+def usage_fields(measures: Measures) -> dict[str, object]:
+    """Return the fields of `UsageTotal`."""
     counts = measures.counts
     return {
         **consumption(measures.tokens, measures.amount_nano),

@@ -1,4 +1,4 @@
-"""What the APIs answer."""
+"""The response bodies of the API."""
 
 from datetime import datetime
 
@@ -10,36 +10,36 @@ from tollgate_common.money import decimal_from_nano
 from tollgate_common.rating import TokenCounts
 
 
-class Answer(BaseModel):
+class ResponseBody(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class ApiKey(Answer):
+class ApiKey(ResponseBody):
     id: str
     name: str | None = Field(None, description="absent once the key is revoked")
 
 
-class Consumption(Answer):
-    input_tokens: int = Field(description="everything sent, the cached tokens included")
-    cached_input_tokens: int = Field(description="of text, audio and images")
+class Consumption(ResponseBody):
+    input_tokens: int = Field(description="all tokens sent, including cached ones")
+    cached_input_tokens: int = Field(description="cached tokens of text, audio and images")
     cache_write_tokens: int
-    input_audio_tokens: int = Field(description="without the cached ones")
-    input_image_tokens: int = Field(description="without the cached ones")
-    output_tokens: int = Field(description="everything generated, the reasoning tokens included")
+    input_audio_tokens: int = Field(description="without cached tokens")
+    input_image_tokens: int = Field(description="without cached tokens")
+    output_tokens: int = Field(description="all tokens generated, including reasoning tokens")
     reasoning_tokens: int
     output_audio_tokens: int
     output_image_tokens: int
     total_tokens: int
-    images: int = Field(description="generated; this and the next three are no tokens")
+    images: int = Field(description="generated images; this and the next three fields are not tokens")
     audio_seconds: int
     characters: int
     searches: int
-    cost_nano: int = Field(description="nano-units of the deployment's currency: 1 USD is 1000000000")
-    cost: str = Field(description="the same, exactly, as a decimal number", examples=["0.001234"])
+    cost_nano: int = Field(description="billionths of the deployment's currency: $1 is 1000000000")
+    cost: str = Field(description="the same amount as an exact decimal number", examples=["0.001234"])
 
 
 def consumption(tokens: TokenCounts, amount_nano: int) -> dict[str, int | str]:
-    """The fields of `Consumption`, in the sense of OpenAI's usage: input with the cached, output with the reasoning."""
+    """Return the fields of `Consumption`. As in OpenAI's usage, input includes cached and output includes reasoning."""
     return {
         "input_tokens": tokens.prompt,
         "cached_input_tokens": tokens.cached_input + tokens.cached_audio_input + tokens.cached_image_input,
@@ -61,16 +61,22 @@ def consumption(tokens: TokenCounts, amount_nano: int) -> dict[str, int | str]:
 
 
 class UsageTotal(Consumption):
-    requests: int = Field(description="requests that ended, whatever came of them")
-    errors: int = Field(description="those of them that ended with a status of 400 or more")
-    attempts: int = Field(description="calls of providers, repeated ones included")
-    estimated: int = Field(description="requests whose tokens the provider did not tell, so that they were counted")
-    mean_latency_ms: float | None = Field(description="to the last byte; null without a request")
-    mean_first_token_ms: float | None = Field(description="to the first byte of the answer; null without an answer")
-    output_tokens_per_second: float | None = Field(description="output over the time that its requests took")
+    requests: int = Field(description="requests that ended, with any outcome")
+    errors: int = Field(description="requests that ended with a status of 400 or more")
+    attempts: int = Field(description="requests sent to providers, including retries")
+    estimated: int = Field(
+        description="requests whose tokens the gateway counted, because the provider reported no usage"
+    )
+    mean_latency_ms: float | None = Field(description="mean time to the last byte; null without a request")
+    mean_first_token_ms: float | None = Field(
+        description="mean time to the first byte of the response; null without a response"
+    )
+    output_tokens_per_second: float | None = Field(
+        description="output tokens divided by the duration of their requests"
+    )
 
 
-class Percentiles(Answer):
+class Percentiles(ResponseBody):
     p50: float
     p90: float
     p95: float
@@ -78,9 +84,11 @@ class Percentiles(Answer):
 
 
 class UsageGroup(UsageTotal):
-    time: datetime | None = Field(None, description="where the bucket begins; only with a granularity")
+    time: datetime | None = Field(None, description="beginning of the bucket; only with a granularity")
     other: bool | None = Field(None, description="true in the sum of the groups beyond `top`")
-    model: str | None = Field(None, description="as the client named it; this and the next only if grouped by it")
+    model: str | None = Field(
+        None, description="as the client named it; this and the next fields appear only if grouped by them"
+    )
     api_key: ApiKey | None = None
     project: str | None = None
     served_model: str | None = None
@@ -95,10 +103,10 @@ class UsageGroup(UsageTotal):
     finish_reason: str | None = None
     end_user: str | None = None
     latency_ms: Percentiles | None = Field(None, description="only with percentiles")
-    first_token_ms: Percentiles | None = Field(None, description="only with percentiles; null without an answer")
+    first_token_ms: Percentiles | None = Field(None, description="only with percentiles; null without a response")
 
 
-class Period(Answer):
+class Period(ResponseBody):
     start: datetime
     end: datetime
     data: list[UsageGroup]
@@ -109,13 +117,13 @@ class Usage(Period):
     group_by: tuple[Dimension, ...]
     granularity: Granularity | None
     time_zone: str
-    next_cursor: str | None = Field(description="pass it as `cursor` for the groups that follow; null at the end")
-    previous: Period | None = Field(None, description="the range of the same length before; only if compared")
+    next_cursor: str | None = Field(description="pass it as `cursor` for the next groups; null at the end")
+    previous: Period | None = Field(None, description="the range of the same length before; only with `compare`")
 
 
 class RequestEntry(Consumption):
     id: str
-    time: datetime = Field(description="when it ended")
+    time: datetime = Field(description="the time at which it ended")
     opened_at: datetime
     model: str
     served_model: str
@@ -133,32 +141,34 @@ class RequestEntry(Consumption):
     latency_ms: int
     first_token_ms: int | None
     attempts: int
-    target: str = Field(description="the route's target that served, or was tried last")
+    target: str = Field(description="the route's target that served the request, or was tried last")
 
 
-class RequestPage(Answer):
+class RequestPage(ResponseBody):
     data: list[RequestEntry]
-    next_cursor: str | None = Field(description="pass it as `cursor` for what came before; null at the end")
+    next_cursor: str | None = Field(description="pass it as `cursor` for older requests; null at the end")
 
 
-class CostLine(Answer):
+class CostLine(ResponseBody):
     item: str = Field(description="a class of tokens or a unit, as price versions name them", examples=["cached_input"])
     quantity: int
-    price_nano: int | None = Field(description="nano-units per million of them; null if `price_version` is long past")
+    price_nano: int | None = Field(
+        description="billionths of the currency per million units; null if `price_version` has expired"
+    )
 
 
-class Attempt(Answer):
+class Attempt(ResponseBody):
     target: str
     provider: str
     latency_ms: int
-    status: int | None = Field(description="of the provider's answer; null if there was none")
+    status: int | None = Field(description="status of the provider's response; null if it sent none")
     error_code: str
-    served: bool = Field(description="whether the answer is this one's")
+    served: bool = Field(description="whether this attempt produced the response")
 
 
 class Generation(Consumption):
     id: str
-    state: str = Field(description="`open` while no end of it is known, then `closed`")
+    state: str = Field(description="`open` until the request ends, then `closed`")
     opened_at: datetime | None
     closed_at: datetime | None
     model: str
@@ -178,23 +188,29 @@ class Generation(Consumption):
     first_token_ms: int | None
     attempts: list[Attempt] = Field(description="in order")
     cost_lines: list[CostLine] = Field(
-        description="what was charged for: `cost_nano` is (sum of quantity × price_nano / 10^6 + request_nano) × "
+        description="the billed quantities: `cost_nano` is (sum of quantity × price_nano / 10^6 + request_nano) × "
         "multiplier_bps / 10^4, rounded half up once"
     )
-    request_nano: int | None = Field(description="the price of the request itself; null as a line's price")
-    tier_above_tokens: int | None = Field(description="the bound of the tier whose prices these are; 0 if it has none")
-    multiplier_bps: int | None = Field(description="the plan's factor in basis points; null if it is long past")
-    estimated: bool = Field(description="the provider told no usage, so that it was counted")
+    request_nano: int | None = Field(description="price of the request itself; null if `price_version` has expired")
+    tier_above_tokens: int | None = Field(
+        description="lower bound of the price tier that applied; 0 for the base prices"
+    )
+    multiplier_bps: int | None = Field(
+        description="the plan's factor in basis points; null if `plan_version` has expired"
+    )
+    estimated: bool = Field(
+        description="whether the gateway counted the tokens, because the provider reported no usage"
+    )
     price_version: str | None
     plan_version: str | None
 
 
-class PartitionLag(Answer):
+class PartitionLag(ResponseBody):
     topic: str
     partition: int
     lag: int = Field(description="events in the log that have no row yet")
 
 
-class Freshness(Answer):
-    newest: dict[str, datetime] = Field(description="by kind of event, of the whole table")
-    lag: list[PartitionLag] = Field(description="of the partitions that the answering instance holds")
+class Freshness(ResponseBody):
+    newest: dict[str, datetime] = Field(description="time of the newest event of each kind, over all accounts")
+    lag: list[PartitionLag] = Field(description="lag of the partitions that this instance consumes")

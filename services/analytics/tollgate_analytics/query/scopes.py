@@ -1,4 +1,4 @@
-"""Whose usage a caller may see. It comes from the caller's own key or token, never from input."""
+"""The usage that a caller may read. It follows from the caller's own key or token, never from input."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from tollgate_common.events import UsageScope
 
 
 class Scope(NamedTuple):
-    """An account, and the one key or project of it that the caller is held to; empty is all of them."""
+    """An account, and the key or project within it that the caller is restricted to; empty means no restriction."""
 
     account_id: str
     only_key: str = ""
@@ -19,5 +19,5 @@ class Scope(NamedTuple):
             return Scope(caller.account_id)
         if caller.usage_scope is UsageScope.PROJECT and caller.key.project_id:
             return Scope(caller.account_id, only_project=caller.key.project_id)
-        # A key that may see its project's usage and belongs to none sees its own.
+        # A key with project scope that belongs to no project may read only its own usage.
         return Scope(caller.account_id, only_key=caller.key.key_id)

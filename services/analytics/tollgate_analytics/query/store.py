@@ -1,4 +1,7 @@
-"""Runs sql/*.sql on ClickHouse; rows ↔ types. Every statement about an account names it by a bound parameter."""
+"""The read side of ClickHouse: runs `sql/*.sql` and converts rows to types.
+
+Every statement about an account binds the account as a parameter.
+"""
 
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -15,11 +18,11 @@ from clickhouse_connect.driver.query import QueryResult
 from tollgate_analytics.measures import MarginSum, Measures
 from tollgate_analytics.query.cursors import NEWEST, RequestCursor, Snapshot
 from tollgate_analytics.query.dimensions import Dimension
-from tollgate_analytics.query.limiter import Gate
+from tollgate_analytics.query.limiter import QueryLimiter
 from tollgate_analytics.query.retained_range import check_rows_retained, check_usage_retained
 from tollgate_analytics.query.scopes import Scope
-from tollgate_analytics.query.sql_template import of_filters, of_question, statement
-from tollgate_analytics.query.usage_query import EVER, Filters, Range, UsageQuery, whole_hours
+from tollgate_analytics.query.sql_template import filter_parameters, query_parameters, statement
+from tollgate_analytics.query.usage_query import EVER, Filters, TimeRange, UsageQuery, whole_hours
 from tollgate_analytics.retention.floor import RetentionFloor, find_retention_floor
 from tollgate_analytics.times import from_milliseconds, milliseconds
 from tollgate_common.clock import utc_now
@@ -30,7 +33,7 @@ from tollgate_common.rating import TokenCounts
 log = logging.getLogger(__name__)
 
 
-# No question may take the store away from the others: each is bounded in time, rows read, memory and answer.
+# No query may starve the others, so each is limited in time, rows read, memory and result.
 LIMITS: Mapping[str, int | str] = {
     "readonly": 1,
     "max_execution_time": 10,
@@ -38,18 +41,18 @@ LIMITS: Mapping[str, int | str] = {
     "max_memory_usage": 1 << 30,
     "max_result_rows": 100_000,
     "result_overflow_mode": "throw",
-    # Those who ask at once share the store's cores better if none takes all of them; alone, few questions gain by more.
+    # Concurrent queries share the cores better if none takes all of them; few queries would be faster alone.
     "max_threads": 1,
-    # They are loaded for each statement, to order its conditions by, which its key does as well.
+    # The engine loads statistics for each statement to order its conditions; the primary key does that as well.
     "use_statistics": 0,
-    # Nor to leave out parts by: the key and the index over times leave out the same.
+    # Nor are statistics needed to skip parts: the primary key and the index over times skip the same ones.
     "use_statistics_for_part_pruning": 0,
-    # What is added up at a time stays in a core's cache.
+    # A block of this size fits into a core's cache while it is added up.
     "max_block_size": 16_384,
-    # What is read of sums, and up to where they go, are of one moment.
+    # The sums and the time up to which they reach are read from one snapshot.
     "enable_shared_storage_snapshot_in_query": 1,
 }
-# An export is as long as its range; what it sorts beyond this memory goes to the store's disk.
+# An export grows with its range; sorting beyond this memory spills to the store's disk.
 EXPORT_LIMITS: Mapping[str, int | str] = {
     "readonly": 1,
     "max_threads": 1,
@@ -60,29 +63,29 @@ EXPORT_LIMITS: Mapping[str, int | str] = {
     "max_bytes_before_external_sort": 256 << 20,
     "optimize_aggregation_in_order": 1,
 }
-# Most pages of requests are filled within so long, and then no older part of the table is opened.
-RECENT = timedelta(days=14)
-# Whoever asks how requests ended asks for the few that failed, and two weeks seldom have a page of them.
-FIND_FEW = {Dimension.STATUS_CLASS, Dimension.STATUS, Dimension.OUTCOME, Dimension.ERROR_CODE}
+# Most pages of requests are full within this time, and then no older part of the table is opened.
+RECENT_WINDOW = timedelta(days=14)
+# A filter by outcome usually selects the few failed requests; two weeks seldom contain a page of them.
+SELECTIVE_FILTERS = {Dimension.STATUS_CLASS, Dimension.STATUS, Dimension.OUTCOME, Dimension.ERROR_CODE}
 # TOO_MANY_ROWS, TIMEOUT_EXCEEDED, TOO_SLOW, MEMORY_LIMIT_EXCEEDED, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}
 
 
-class UsageSum(NamedTuple):
-    """One group of a report. What was not grouped by is empty, the bucket then 1970."""
+class GroupSums(NamedTuple):
+    """One group of a report. `values` is empty without dimensions; `bucket` is 1970 without a granularity."""
 
     bucket: datetime
     is_other: bool
     values: tuple[str, ...]
-    """Of the dimensions of `UsageQuery.group_by`, in their order."""
+    """The values of the dimensions in `UsageQuery.group_by`, in that order."""
     measures: Measures
 
     @property
-    def place(self) -> "Place":
+    def key(self) -> "GroupKey":
         return self.bucket, self.values
 
 
-Place = tuple[datetime, tuple[str, ...]]
+GroupKey = tuple[datetime, tuple[str, ...]]
 
 
 class Latencies(NamedTuple):
@@ -126,12 +129,12 @@ NO_USAGE = RequestUsage(TokenCounts(), 0)
 class Store:
     def __init__(self, clickhouse: AsyncClient) -> None:
         self._clickhouse = clickhouse
-        self._gate = Gate()
-        self._exports = Gate(at_once=1, waiting=0)
+        self._limiter = QueryLimiter()
+        self._export_limiter = QueryLimiter(max_running=1, max_waiting=0)
         self._floor = RetentionFloor()
 
     async def refresh_retention_floor(self) -> None:
-        """Read again from when on data is retained."""
+        """Read from the store from when on data is retained."""
         self._floor = await find_retention_floor(self._clickhouse)
 
     async def usage(
@@ -141,24 +144,33 @@ class Store:
         *,
         limit: int,
         offset: int = 0,
-        named: Sequence[tuple[str, ...]] | None = None,
+        top_groups: Sequence[tuple[str, ...]] | None = None,
         snapshot: Snapshot | None = None,
-    ) -> list[UsageSum]:
-        """Groups by time, then the dearest first. With `named`, all groups but those are added up as one; with a
-        snapshot, what came after it is left out.
+    ) -> list[GroupSums]:
+        """Return groups by time, then by descending cost.
+
+        Args:
+            scope: the usage that the caller may read.
+            query: the range, dimensions and filters.
+            limit: maximum number of groups.
+            offset: number of groups to skip.
+            top_groups: keep these groups apart and add up all others as one.
+            snapshot: ignore rows that were inserted after it.
 
         Raises:
-            Problem: 400, part of the range is no longer kept as finely; as `_ask`.
+            Problem: 400 if part of the range is no longer retained in this detail; otherwise as `_run`.
         """
         check_usage_retained(self._floor, query)
-        parameters = of_question(query)
+        parameters = query_parameters(query)
         if not query.needs_rows and (whole := whole_hours(query.range)):
             parameters |= {"whole_start_ms": milliseconds(whole.start), "whole_end_ms": milliseconds(whole.end)}
-        if named is not None:
-            parameters["named"] = [list(values) or [""] for values in named]
-        rows = await self._of(scope, "usage", **parameters, **_of_snapshot(snapshot), limit=limit, offset=offset)
+        if top_groups is not None:
+            parameters["top_groups"] = [list(values) or [""] for values in top_groups]
+        rows = await self._query_account(
+            scope, "usage", **parameters, **_snapshot_parameters(snapshot), limit=limit, offset=offset
+        )
         return [
-            UsageSum(
+            GroupSums(
                 datetime.fromtimestamp(bucket, UTC),
                 bool(is_other),
                 tuple(values[: len(query.group_by)]),
@@ -167,55 +179,59 @@ class Store:
             for bucket, is_other, *values, sums in rows
         ]
 
-    async def snapshot(self, scope: Scope, over: Range) -> Snapshot:
-        """What there is of the range now."""
+    async def snapshot(self, scope: Scope, time_range: TimeRange) -> Snapshot:
+        """Return the rows that the range has now."""
         rolled_up_ms = milliseconds((await self._query("rolled_up"))[0][0].replace(tzinfo=UTC))
-        rows = await self._of(
+        rows = await self._query_account(
             scope,
             "snapshot",
-            start_ms=milliseconds(over.start),
-            end_ms=milliseconds(over.end),
+            start_ms=milliseconds(time_range.start),
+            end_ms=milliseconds(time_range.end),
             rolled_up_ms=rolled_up_ms,
         )
         ends = {kind: int(end) for kind, end in rows}
         return Snapshot(rolled_up_ms, ends.get("closed", 0), ends.get("used", 0))
 
     async def requests(
-        self, scope: Scope, over: Range, filters: Filters, before: RequestCursor, limit: int
+        self, scope: Scope, time_range: TimeRange, filters: Filters, before: RequestCursor, limit: int
     ) -> list[ClosedRequest]:
-        """A page: the newest requests before the cursor."""
-        newest = min(over.end, from_milliseconds(before.at_ms), utc_now())
-        since = over.start if filters.keys() & FIND_FEW else max(over.start, newest - RECENT)
-        rows = await self._requests(scope, Range(since, over.end), filters, before, limit)
-        if len(rows) < limit and over.start < since:
-            rows += await self._requests(scope, Range(over.start, since), filters, before, limit - len(rows))
+        """Return one page: the newest requests before the cursor."""
+        newest = min(time_range.end, from_milliseconds(before.at_ms), utc_now())
+        since = (
+            time_range.start if filters.keys() & SELECTIVE_FILTERS else max(time_range.start, newest - RECENT_WINDOW)
+        )
+        rows = await self._requests(scope, TimeRange(since, time_range.end), filters, before, limit)
+        if len(rows) < limit and time_range.start < since:
+            rows += await self._requests(scope, TimeRange(time_range.start, since), filters, before, limit - len(rows))
         requests = [ClosedRequest(*row) for row in rows]
         return [
             row._replace(at=row.at.replace(tzinfo=UTC), opened_at=row.opened_at.replace(tzinfo=UTC)) for row in requests
         ]
 
     async def _requests(
-        self, scope: Scope, over: Range, filters: Filters, before: RequestCursor, limit: int
+        self, scope: Scope, time_range: TimeRange, filters: Filters, before: RequestCursor, limit: int
     ) -> list[Sequence[Any]]:
         others = dict(filters)
         classes = others.pop(Dimension.STATUS_CLASS, None)
-        parameters = of_filters(others)
+        parameters = filter_parameters(others)
         if classes is not None:
             parameters["classes"] = [int(name.removesuffix("xx")) for name in classes]
-        # A condition is planned, and one on the time read from each part: what lets everything through is left out.
-        if over.start > EVER.start:
-            parameters["start_ms"] = milliseconds(over.start)
-        if over.end < EVER.end:
-            parameters["end_ms"] = milliseconds(over.end)
+        # A condition costs planning, and one on time costs a read of each part, so omit those that match everything.
+        if time_range.start > EVER.start:
+            parameters["start_ms"] = milliseconds(time_range.start)
+        if time_range.end < EVER.end:
+            parameters["end_ms"] = milliseconds(time_range.end)
         if before != NEWEST:
             parameters |= {"before_ms": before.at_ms, "before_id": before.request_id}
-        return [*await self._of(scope, "requests", **parameters, limit=limit)]
+        return [*await self._query_account(scope, "requests", **parameters, limit=limit)]
 
     async def percentiles(
         self, scope: Scope, query: UsageQuery, *, snapshot: Snapshot | None = None
-    ) -> dict[Place, Latencies]:
-        check_rows_retained(self._floor, query.range, "the data of percentiles")
-        rows = await self._of(scope, "percentiles", **of_question(query), **_of_snapshot(snapshot))
+    ) -> dict[GroupKey, Latencies]:
+        check_rows_retained(self._floor, query.range, "the data for percentiles")
+        rows = await self._query_account(
+            scope, "percentiles", **query_parameters(query), **_snapshot_parameters(snapshot)
+        )
         return {
             (datetime.fromtimestamp(bucket, UTC), tuple(values[: len(query.group_by)])): Latencies(
                 tuple(latencies), tuple(first_tokens) if count else None
@@ -224,7 +240,7 @@ class Store:
         }
 
     async def request_usage(self, scope: Scope, requests: Sequence[ClosedRequest]) -> dict[str, RequestUsage]:
-        rows = await self._of(
+        rows = await self._query_account(
             scope,
             "request_usage",
             from_ms=milliseconds(min(request.at for request in requests)),
@@ -234,10 +250,10 @@ class Store:
         sums = {request_id: Measures.of_sums(sums) for request_id, sums in rows}
         return {request_id: RequestUsage(found.tokens, found.amount_nano) for request_id, found in sums.items()}
 
-    async def generation(self, scope: Scope, request_id: str, within: Range) -> list[dict[str, Any]]:
-        """The events of one request, oldest first, by column."""
-        async with self._gate.enter(scope.account_id):
-            result = await self._ask(
+    async def generation(self, scope: Scope, request_id: str, within: TimeRange) -> list[dict[str, Any]]:
+        """Return the events of one request as columns, oldest first."""
+        async with self._limiter.slot(scope.account_id):
+            result = await self._run(
                 "generation",
                 **scope._asdict(),
                 request_id=request_id,
@@ -248,22 +264,22 @@ class Store:
 
     @asynccontextmanager
     async def export(
-        self, scope: Scope, over: Range, filters: Filters, engine_format: str
+        self, scope: Scope, time_range: TimeRange, filters: Filters, engine_format: str
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Every request of the range as the engine writes it, piece by piece.
+        """Yield every request of the range piece by piece, in the engine's output format.
 
         Raises:
-            Problem: 429, the account's other export still runs; as `_ask`.
+            Problem: 429 if another export of the account still runs; otherwise as `_run`.
         """
-        check_rows_retained(self._floor, over, "the data of an export")
+        check_rows_retained(self._floor, time_range, "the data for an export")
         parameters = {
             **scope._asdict(),
-            **of_filters(filters),
-            "start_ms": milliseconds(over.start),
-            "end_ms": milliseconds(over.end),
+            **filter_parameters(filters),
+            "start_ms": milliseconds(time_range.start),
+            "end_ms": milliseconds(time_range.end),
         }
-        async with self._exports.enter(scope.account_id):
-            with _told_apart("export"):
+        async with self._export_limiter.slot(scope.account_id):
+            with _store_errors("export"):
                 stream = await self._clickhouse.raw_stream(
                     statement("export", parameters),
                     parameters=parameters,
@@ -273,7 +289,7 @@ class Store:
             async with stream as pieces:
                 yield pieces
 
-    async def margins(self, hours: Range, group: str, limit: int) -> list[MarginSum]:
+    async def margins(self, hours: TimeRange, group: str, limit: int) -> list[MarginSum]:
         rows = await self._query(
             "operator_margin",
             group_1={"account": "account_id"}.get(group, group),
@@ -283,59 +299,62 @@ class Store:
         )
         return [MarginSum.of_sums(name, sums) for name, sums in rows]
 
-    async def failed_attempts(self, over: Range, limit: int) -> Sequence[Sequence[Any]]:
+    async def failed_attempts(self, time_range: TimeRange, limit: int) -> Sequence[Sequence[Any]]:
         return await self._query(
-            "operator_attempts", start_ms=milliseconds(over.start), end_ms=milliseconds(over.end), limit=limit
+            "operator_attempts",
+            start_ms=milliseconds(time_range.start),
+            end_ms=milliseconds(time_range.end),
+            limit=limit,
         )
 
-    async def burn(self, since: datetime) -> Sequence[Sequence[Any]]:
+    async def spend(self, since: datetime) -> Sequence[Sequence[Any]]:
         return await self._query("operator_burn", start_ms=milliseconds(since))
 
     async def newest(self) -> dict[str, datetime]:
         return {kind: at.replace(tzinfo=UTC) for kind, at in await self._query("newest")}
 
-    async def _of(self, scope: Scope, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        """Run a statement about an account, in its turn and bound to what the caller may see."""
-        async with self._gate.enter(scope.account_id):
+    async def _query_account(self, scope: Scope, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
+        """Run a statement about an account, in one of its slots and bound to the caller's scope."""
+        async with self._limiter.slot(scope.account_id):
             return await self._query(name, **scope._asdict(), **parameters)
 
     async def _query(self, name: str, **parameters: Any) -> Sequence[Sequence[Any]]:
-        result = await self._ask(name, **parameters)
+        result = await self._run(name, **parameters)
         return result.result_rows
 
-    async def _ask(self, name: str, **parameters: Any) -> QueryResult:
+    async def _run(self, name: str, **parameters: Any) -> QueryResult:
         """Run one statement within the limits.
 
         Raises:
-            Problem: it asks for too much, or the store does not answer.
+            Problem: 400 if it exceeds a limit, 503 if the store is unavailable.
         """
-        with _told_apart(name):
+        with _store_errors(name):
             return await self._clickhouse.query(
                 statement(name, parameters), parameters=parameters, settings=dict(LIMITS)
             )
 
 
-def _of_snapshot(snapshot: Snapshot | None) -> dict[str, int]:
+def _snapshot_parameters(snapshot: Snapshot | None) -> dict[str, int]:
     return snapshot._asdict() if snapshot else {}
 
 
 @contextmanager
-def _told_apart(name: str) -> Iterator[None]:
+def _store_errors(name: str) -> Iterator[None]:
     try:
         yield
     except ServerError as error:
         if error.code not in LIMIT_CODES:
-            raise unavailable(error) from error
-        log.warning("%s: over a limit: %s", name, error)
+            raise _unavailable(error) from error
+        log.warning("the query %s exceeded a limit: %s", name, error)
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "query_too_large",
-            "the answer needs more data than one question may read; ask for a shorter range or fewer groups",
+            "the query needs more data than one query may read; request a shorter range or fewer groups",
         ) from error
     except (ClickHouseError, OSError) as error:
-        raise unavailable(error) from error
+        raise _unavailable(error) from error
 
 
-def unavailable(error: Exception) -> Problem:
-    log.error("the store did not answer: %s", error)
+def _unavailable(error: Exception) -> Problem:
+    log.error("the store is unavailable: %s", error)
     return store_unavailable()

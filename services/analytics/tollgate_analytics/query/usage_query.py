@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from tollgate_analytics.query.dimensions import IN_HOURS, Dimension
+from tollgate_analytics.query.dimensions import HOURLY_DIMENSIONS, Dimension
 from tollgate_analytics.times import DAY, HOUR
 
 # Well within the range that the store's time columns can hold.
@@ -26,20 +26,20 @@ class Granularity(StrEnum):
     MONTH = "month"
 
 
-class Range(NamedTuple):
+class TimeRange(NamedTuple):
     """`[start, end)`, in UTC and whole milliseconds."""
 
     start: datetime
     end: datetime
 
     @property
-    def before(self) -> "Range":
+    def before(self) -> "TimeRange":
         """The range of the same length that ends where this one begins."""
-        return Range(max(EARLIEST, self.start - (self.end - self.start)), self.start)
+        return TimeRange(max(EARLIEST, self.start - (self.end - self.start)), self.start)
 
 
 # The range of a request list without `start` and `end`.
-EVER = Range(EARLIEST, LATEST - DAY)
+EVER = TimeRange(EARLIEST, LATEST - DAY)
 
 
 class UsageQuery(NamedTuple):
@@ -48,7 +48,7 @@ class UsageQuery(NamedTuple):
     `filters` selects the events that have one of the listed values in every listed dimension.
     """
 
-    range: Range
+    range: TimeRange
     group_by: tuple[Dimension, ...] = ()
     granularity: Granularity | None = None
     filters: Filters = NO_FILTERS
@@ -63,7 +63,7 @@ class UsageQuery(NamedTuple):
         That is so for minutes, for dimensions that `usage_hours` lacks, and for time zones whose buckets begin within
         a UTC hour.
         """
-        if self.granularity is Granularity.MINUTE or not IN_HOURS.issuperset({*self.group_by, *self.filters}):
+        if self.granularity is Granularity.MINUTE or not HOURLY_DIMENSIONS.issuperset({*self.group_by, *self.filters}):
             return True
         return self.granularity is not None and not _begins_with_utc(HOUR, self.time_zone, self.range)
 
@@ -73,18 +73,18 @@ class UsageQuery(NamedTuple):
         return _begins_with_utc(DAY, self.time_zone, self.range)
 
 
-def whole_hours(over: Range) -> Range | None:
+def whole_hours(time_range: TimeRange) -> TimeRange | None:
     """Return the whole hours within a range, or None if it contains none."""
-    first = over.start.replace(minute=0, second=0, microsecond=0)
-    first = first if first == over.start else first + HOUR
-    last = over.end.replace(minute=0, second=0, microsecond=0)
-    return Range(first, last) if first < last else None
+    first = time_range.start.replace(minute=0, second=0, microsecond=0)
+    first = first if first == time_range.start else first + HOUR
+    last = time_range.end.replace(minute=0, second=0, microsecond=0)
+    return TimeRange(first, last) if first < last else None
 
 
-def _begins_with_utc(step: timedelta, time_zone: str, over: Range) -> bool:
+def _begins_with_utc(step: timedelta, time_zone: str, time_range: TimeRange) -> bool:
     """Whether local hours (or days) begin with those of UTC throughout a range; in half-hour zones they do not."""
     zone = ZoneInfo(time_zone)
     # A zone keeps its offset for months, so one sample in 28 days finds every change.
-    count = (over.end - over.start) // timedelta(days=28) + 1
-    moments = [over.start + (over.end - over.start) * index / count for index in range(count + 1)]
+    count = (time_range.end - time_range.start) // timedelta(days=28) + 1
+    moments = [time_range.start + (time_range.end - time_range.start) * index / count for index in range(count + 1)]
     return all((moment.astimezone(zone).utcoffset() or timedelta()) % step == timedelta() for moment in moments)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from pydantic import AwareDatetime
 
 from tollgate_analytics.retention.floor import find_retention_floor
-from tollgate_analytics.rollup.usage_hours import find_rolled_up
+from tollgate_analytics.rollup.usage_hours import find_rolled_up_until
 from tollgate_analytics.statements import SQL
 from tollgate_analytics.times import milliseconds
 from tollgate_common.auth.access_tokens import Verifier
@@ -64,7 +64,7 @@ class RequestReconciliationSource(SinkReconciliationSource):
         """Where `usage_hours` does not say what the rows say that it was made of."""
         parameters = {
             "since_ms": milliseconds(since),
-            "rolled_up_ms": milliseconds(await find_rolled_up(self._clickhouse)),
+            "rolled_up_ms": milliseconds(await find_rolled_up_until(self._clickhouse)),
         }
 
         async def ask(statement: str) -> Sequence[Sequence[Any]]:

@@ -1,12 +1,12 @@
 """The times from which each level of detail is retained."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
 from tollgate_analytics.statements import SQL
-from tollgate_analytics.times import EPOCH
+from tollgate_analytics.times import EPOCH, end_of_month
 
 
 class RetentionFloor(NamedTuple):
@@ -20,12 +20,6 @@ class RetentionFloor(NamedTuple):
 
 
 async def find_retention_floor(clickhouse: AsyncClient) -> RetentionFloor:
-    rows = (await clickhouse.query(SQL["kept"])).result_rows
+    rows = (await clickhouse.query(SQL["retention_floor"])).result_rows
     months = {tier: month for tier, month in rows}  # noqa: C416 - the driver's rows are lists, `dict` types need pairs
     return RetentionFloor(*(end_of_month(months[tier]) if tier in months else EPOCH for tier in ("rows", "hours")))
-
-
-def end_of_month(month: int) -> datetime:
-    """Return the end of a month such as 202611: the first moment of the next one."""
-    years, months = divmod(month // 100 * 12 + month % 100, 12)
-    return datetime(years, months + 1, 1, tzinfo=UTC)

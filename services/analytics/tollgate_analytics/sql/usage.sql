@@ -11,7 +11,7 @@
 -- Of a snapshot (`snapshot.sql`), later sums and rows are left out. Should `usage_hours` have been emptied since, what was
 -- rolled up then is read from the rows.
 --
--- If there are `named` groups, the others are added up as one, `is_other`. `measures[8]` is the amount.
+-- If there are `top_groups`, the others are added up as one, `is_other`. `measures[8]` is the amount.
 WITH
     -- if whole_start_ms
     -- if not rolled_up_ms
@@ -31,9 +31,9 @@ SELECT
         + toUnixTimestamp(toDateTime(dateTrunc({granularity:String}, time, {time_zone:String}), {time_zone:String}))
         -- end
         AS bucket,
-    -- if named
+    -- if top_groups
     NOT has(
-        {named:Array(Array(String))},
+        {top_groups:Array(Array(String))},
         [
             toString(by_1)
             , toString(by_2)
@@ -50,7 +50,7 @@ SELECT
     if(is_other, '', toString(by_5)) AS group_5,
     if(is_other, '', toString(by_6)) AS group_6,
     -- end
-    -- if not named
+    -- if not top_groups
     false AS is_other,
     toString(by_1) AS group_1,
     toString(by_2) AS group_2,
