@@ -31,8 +31,8 @@ async def expect_acts(page: Page, *acts: str) -> None:
     await expect(cells).to_have_text([re.compile(act) for act in acts])
 
 
-async def test_a_tab_goes_on_in_the_organization_that_it_shows(browser: Browser, with_console: Tollgate) -> None:
-    async with page_of(browser, with_console) as page:
+async def test_a_tab_goes_on_in_the_organization_that_it_shows(browser: Browser, tollgate: Tollgate) -> None:
+    async with page_of(browser, tollgate) as page:
         await sign_up(page, "kay@example.com")
         await create_key(page, "of the first")
         other = await page.context.new_page()
@@ -101,9 +101,9 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
         await expect(row(owner, "Audit log", "Removed a member")).to_contain_text("joe@example.com")
 
 
-async def test_who_has_left_everywhere_founds_an_organization(browser: Browser, with_console: Tollgate) -> None:
-    heir = await with_console.sign_up(None)
-    async with page_of(browser, with_console) as page:
+async def test_who_has_left_everywhere_founds_an_organization(browser: Browser, tollgate: Tollgate) -> None:
+    heir = await tollgate.sign_up(None)
+    async with page_of(browser, tollgate) as page:
         await sign_up(page, "ned@example.com")
         await page.get_by_role("link", name="Organization").click()
         await page.get_by_label("E-mail").fill(heir.email)
@@ -257,7 +257,7 @@ async def test_long_lists_come_page_by_page(browser: Browser, tollgate: Tollgate
         await sign_up(page, "nia@example.com")
         session = await session_of(page)
         for number in range(101):
-            await with_console.create_key(session, f"key {number}")
+            await tollgate.create_key(session, f"key {number}")
         for path, table, total in (("/keys", "API keys", 101), ("/organization/audit-log", "Audit log", 102)):
             await page.goto(path)
             rows = page.get_by_role("region", name=table).locator("tbody tr")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from reconciliation.world import World
-from tollgate_analytics.retention.floor import end_of_month
+from tollgate_analytics.times import end_of_month
 from tollgate_billing.cli import tables
 from tollgate_billing.reconciliation.reconciler import BOOTS_BEFORE
 from tollgate_common.clock import utc_now
