@@ -1,7 +1,7 @@
 """Which worker of pytest-xdist runs which tests, and in which order.
 
 A module is one unit of work, run by one worker. Tests that share a whole running system are one unit too. At most
-`SYSTEM_WORKERS` workers run whole systems: more would starve each other. These begin with the longest and run other
+`SYSTEM_WORKERS` workers run whole systems: more would starve each other. These start with the longest and run other
 modules afterwards; the other workers run ordinary modules first. So the waiting of the former meets the work of the
 latter, and everything ends at about the same time.
 """
@@ -13,7 +13,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-SYSTEM_WORKERS = 2
+SYSTEM_WORKERS = 1
 # All tests that need a whole system without special settings; see `shared_tollgate`.
 SHARED = ("tests/e2e/test_sdks.py", "tests/e2e/test_endpoints_sdks.py", "tests/browser/")
 SHARED_SCOPE = "the shared system"
