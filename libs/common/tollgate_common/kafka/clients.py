@@ -1,4 +1,4 @@
-"""aiokafka's clients, closed when their start fails or is canceled.
+"""aiokafka's clients, closed with all that they have opened, also when their start fails or is canceled.
 
 aiokafka leaves that to its caller. Neither `async with` nor `start()` before a `try` does it, and the connection that a
 client bootstraps from belongs to nobody until the first metadata has arrived. What is left behind is found by the
@@ -17,6 +17,7 @@ from weakref import WeakSet
 import aiokafka.client
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
 from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
@@ -76,14 +77,37 @@ async def _closed_on_failure(close: Callable[[], Coroutine[Any, Any, None]]) -> 
 
 
 async def _create_recorded_conn(*address: Any, **options: Any) -> AIOKafkaConnection:
+    """Connect, and record the connection with those that a start or a client must close."""
     connection = await create_conn(*address, **options)
     if (opened := _opened.get()) is not None:
         opened.add(connection)
+    # A client gives its own method to each connection but the first.
+    if (on_close := options.get("on_close")) is not None:
+        client = on_close.__self__
+        if getattr(client, "is_closed", False):
+            # A task of the client was connecting while the client closed.
+            connection.close()
+        else:
+            client.__dict__.setdefault("connections", WeakSet()).add(connection)
     return connection
+
+
+_close_client = AIOKafkaClient.close
+
+
+async def _close_client_and_connections(self: AIOKafkaClient) -> None:
+    """Close a client with every connection that it has opened. aiokafka forgets those that it replaces."""
+    self.is_closed = True
+    try:
+        await _close_client(self)
+    finally:
+        for connection in list(self.__dict__.get("connections", ())):
+            connection.close()
 
 
 assert aiokafka.client.create_conn is create_conn, f"aiokafka {aiokafka.__version__} connects in another way"
 aiokafka.client.create_conn = _create_recorded_conn
+AIOKafkaClient.close = _close_client_and_connections
 
 
 def _retrieve(future: asyncio.Future[None]) -> None:
