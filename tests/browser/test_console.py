@@ -117,7 +117,7 @@ async def test_mails_lead_back_into_the_console(browser: Browser, tollgate: Toll
         await page.goto(await link_in_mail(tollgate, "cyd@example.com", "Confirm your e-mail"))
         await page.get_by_label("Password").fill("a wrong password")
         await page.get_by_role("button", name="Confirm").click()
-        await expect(page.get_by_text("The account was made with another password")).to_be_visible()
+        await expect(page.get_by_text("This is not the password of the sign-up")).to_be_visible()
         await page.get_by_label("Password").fill(PASSWORD)
         await page.get_by_role("button", name="Confirm").click()
         await expect(page.get_by_role("status")).to_contain_text("cyd@example.com is confirmed.")
@@ -136,7 +136,7 @@ async def test_mails_lead_back_into_the_console(browser: Browser, tollgate: Toll
         await expect(page.get_by_role("status")).to_contain_text("Your password is changed")
 
         await sign_in(page, "cyd@example.com", PASSWORD)
-        await expect(page.get_by_role("alert")).to_contain_text("Nobody who may sign in has this e-mail and password")
+        await expect(page.get_by_role("alert")).to_contain_text("Wrong e-mail address or password")
         await sign_in(page, "cyd@example.com", "another long password")
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
@@ -163,7 +163,7 @@ async def test_what_goes_wrong_is_told_and_can_be_tried_again(browser: Browser, 
         await page.get_by_label("Promo code").fill("NO-SUCH-CODE")
         await page.get_by_role("button", name="Sign up").click()
         await expect(page.get_by_label("Promo code")).to_have_attribute("aria-invalid", "true")
-        await expect(page.get_by_text("There is no such promo code")).to_be_visible()
+        await expect(page.get_by_text("This promo code does not exist")).to_be_visible()
         await page.get_by_label("Promo code").fill("")
         await page.get_by_role("button", name="Sign up").click()
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()

@@ -158,7 +158,7 @@ async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Brow
         await until(is_told, "the spend of the project and of its budget")
         await page.get_by_role("button", name="Archive batch").click()
         await page.get_by_role("button", name="Archive the project").click()
-        await expect(page.get_by_role("alert")).to_contain_text("This project has API keys that work")
+        await expect(page.get_by_role("alert")).to_contain_text("This project has active API keys")
         await page.get_by_role("button", name="Keep it").click()
         await expect_acts(
             page, "Created an API key", "Created a project", "Redeemed a promo code", "Founded the organization"

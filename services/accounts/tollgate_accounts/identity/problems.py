@@ -12,14 +12,12 @@ def invalid_credentials() -> Problem:
 
 
 def invalid_password() -> Problem:
-    detail = "current_password is not your current password"
+    detail = "this is not your current password"
     return Problem(HTTPStatus.FORBIDDEN, "invalid_password", detail, field="current_password")
 
 
 def invalid_sign_up_password() -> Problem:
-    detail = (
-        "this is not the password of the sign-up; if you do not know it, set a new one with POST /v1/password-resets"
-    )
+    detail = "this is not the password of the sign-up; if you do not know it, choose a new one instead"
     return Problem(HTTPStatus.FORBIDDEN, "invalid_sign_up_password", detail, field="password")
 
 
