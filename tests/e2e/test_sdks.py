@@ -165,7 +165,7 @@ async def test_a_key_stops_at_its_budget_while_another_of_the_account_goes_on(to
     assert answered >= 1
     assert (refused.status_code, refused.code) == (402, "budget_exceeded")
     assert refused.response.headers["x-should-retry"] == "false"
-    assert f"this API key's (key:{thrifty['id']})" in str(refused)
+    assert f"this API key (key:{thrifty['id']})" in str(refused)
 
     async def all_is_settled() -> bool:
         url, headers = f"{tollgate.system.url('balance')}/v1/budgets", {"Authorization": f"Bearer {thrifty['key']}"}
