@@ -19,6 +19,8 @@ from tollgate_common.postgres.connection import Pool
 async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
     await postgres.migrate(postgres_dsn, *PACKAGES)
     async with postgres.create_pool(postgres_dsn, max_size=8) as pool:
+        # Some tests send a thousand requests at once; on a slow machine they wait for longer than the pool's 30 s.
+        pool.timeout = 240
         yield pool
 
 

@@ -78,6 +78,8 @@ async def counted(pool: Pool) -> tuple[int, int, int]:
 async def many(pool: Pool, postgres_dsn: str, passwords: Passwords) -> AsyncIterator[httpx.AsyncClient]:
     """The service with many database connections, so that many transactions run concurrently."""
     async with postgres.create_pool(postgres_dsn, max_size=CONNECTIONS) as wide:
+        # A thousand requests wait for a connection at once, on a slow machine for longer than the pool's 30 s.
+        wide.timeout = 240
         transport = httpx.ASGITransport(build_app(wide, passwords, lambda: None, rules=RULES))
         async with httpx.AsyncClient(transport=transport, base_url="http://accounts") as client:
             yield client
