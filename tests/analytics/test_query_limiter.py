@@ -27,7 +27,7 @@ async def test_a_heavy_account_waits_while_another_is_let_in() -> None:
     tasks.append(asyncio.create_task(hold(limiter, "light", entered, until)))
     await settled()
     assert entered == ["heavy", "heavy", "light"]
-    with pytest.raises(Problem, match="2 are answered at once") as refused:
+    with pytest.raises(Problem, match="at most 2 run at once") as refused:
         await hold(limiter, "heavy", entered, until)
     assert refused.value.status == 429
     until.set()

@@ -189,7 +189,7 @@ async def test_an_answer_with_a_limit_is_reserved_as_a_whole() -> None:
     size = Size(100, 2, 60, 1_000)
     allowance = await reserve_whole(Purse(170), PAYER, tariff(CHEAP), size, 10)
     assert (allowance.reservation.nano, allowance.limit_tokens) == (170, None)
-    with pytest.raises(CreditSpent, match=r"may cost up to 0\.00000017 and 0\.000000169 is left"):
+    with pytest.raises(CreditSpent, match=r"may cost up to \$0\.00000017, and your account has \$0\.000000169"):
         await reserve_whole(Purse(169), PAYER, tariff(CHEAP), size, 10)
 
 
