@@ -78,12 +78,12 @@ async def test_a_first_try_that_lands_late_is_dropped(analytics: Analytics) -> N
     sent = traffic(seed=23, requests=50, accounts=["acc-a"])
     await analytics.send(sent)
     await analytics.until_rows(len(sent))
-    await roll_up_all(analytics)
+    until = await roll_up_all(analytics)
     before = await sums(analytics)
 
     await analytics.clickhouse.command(
         SQL["roll_up"],
-        parameters={"since_ms": 0, "until_ms": milliseconds(utc_now() + timedelta(hours=1))},
+        parameters={"since_ms": 0, "until_ms": milliseconds(until)},
         settings=SINGLE_PART_SETTINGS | {"insert_deduplication_token": "usage_hours:0"},
     )
 
