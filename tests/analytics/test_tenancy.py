@@ -5,7 +5,6 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
-from fastapi.routing import APIRoute
 
 from analytics.conftest import Analytics
 from analytics.traffic import traffic
@@ -146,9 +145,7 @@ async def test_no_route_shows_a_stranger_anything_of_another(analytics: Analytic
     )
     narrow = await analytics.add_record(narrow_key)
 
-    paths = [
-        route.path for route in analytics.app.routes if isinstance(route, APIRoute) and route.path.startswith("/v1/")
-    ]
+    paths = [path for path in analytics.app.openapi()["paths"] if path.startswith("/v1/")]
     assert len(paths) > 10
     for path in sorted(set(paths) - NO_QUESTION):
         parameters = {**WITH_PARAMETERS.get(path, {})}

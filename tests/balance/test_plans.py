@@ -61,7 +61,7 @@ FILL: tuple[LiteralString, ...] = (
         " SELECT 'a' || n, now() - interval '1 day' FROM generate_series(0, 4999) AS n"
     ),
     (
-        "INSERT INTO leases (lease_id, account_id, boot_id, state, limit_nano, settled_nano, rev)"
+        "INSERT INTO leases (lease_id, account_id, boot_id, state, authorised_nano, settled_nano, rev)"
         " SELECT 'l' || n, 'a' || n %% 5000, 'boot', 'closed', 1, 1, 2 FROM generate_series(1, 20000) AS n"
     ),
     "ANALYZE",

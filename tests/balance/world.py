@@ -148,7 +148,7 @@ class BalanceDatabase:
         assert wrong == []
         unheld = await self.query(
             "SELECT account_id, held_nano, holds_nano FROM accounts LEFT JOIN ("
-            "  SELECT account_id, sum(greatest(0, limit_nano - settled_nano)) AS holds_nano"
+            "  SELECT account_id, sum(greatest(0, authorised_nano - settled_nano)) AS holds_nano"
             "    FROM leases WHERE state <> 'released' GROUP BY account_id) AS holds USING (account_id)"
             " WHERE held_nano <> coalesce(holds_nano, 0)"
         )
