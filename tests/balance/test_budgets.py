@@ -118,7 +118,7 @@ async def test_a_new_period_begins_with_nothing_spent_and_an_old_lease_counts_in
     assert window.ends_at.time() == datetime.min.time()
     assert 0 <= (window.ends_in_ms or 0) <= 86_400_000
     await books.execute(
-        "UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
+        "UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
     )
     assert (await ask(books, "edge", 100, DAY)).outcome is LeaseOutcome.DONE
     [extended] = await books.ask(UpdateLease(old.lease.lease_id, "a", "edge", 101, 0, close=False, rev=2))
@@ -166,7 +166,7 @@ async def test_the_reconciler_sees_a_budget_that_counts_wrong(books: BalanceData
     await books.credit("a", 10_000)
     await books.renew("edge")
     await lease_of(books, "edge", 60, DAY)
-    damage: Any = f"UPDATE windows SET {column} = {column} + 1"  # noqa: S608 - one of two names
+    damage: Any = f"UPDATE allotments SET {column} = {column} + 1"  # noqa: S608 - one of two names
     await books.execute(damage)
     [drift] = await LedgerReconciliationSource(books.pool, "").drifts(utc_now())
     assert (drift.what, drift.stored - drift.rows) == (f"{column} of budgets", 1)

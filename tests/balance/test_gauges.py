@@ -46,7 +46,7 @@ async def test_open_leases_and_budgets_are_counted_while_they_are_open(books: Ba
     await books.ask(UpdateLease(lease.lease_id, "a", boot_id, 0, 0, close=True, rev=2))
     assert (await told(books))["leases_open"] == 1
 
-    await books.execute("UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = now()")
+    await books.execute("UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = now()")
     assert "budgets_current" not in await told(books)
 
 

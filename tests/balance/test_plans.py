@@ -38,12 +38,12 @@ FILL: tuple[LiteralString, ...] = (
         " FROM generate_series(1, 3000) AS n"
     ),
     (
-        "INSERT INTO windows (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
+        "INSERT INTO allotments (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
         " SELECT 'a' || n %% 5000, 'key:' || n, 'day', date_trunc('day', now(), 'UTC'),"
         "  date_trunc('day', now(), 'UTC') + interval '1 day', 5 FROM generate_series(1, 10000) AS n"
     ),
     (
-        "INSERT INTO windows (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
+        "INSERT INTO allotments (account_id, budget_id, period, begins_at, ends_at, amount_nano)"
         " SELECT 'a' || n %% 5000, 'key:' || n, 'day', date_trunc('day', now(), 'UTC') - interval '9 days',"
         "  date_trunc('day', now(), 'UTC') - interval '8 days', 5 FROM generate_series(1, 90000) AS n"
     ),

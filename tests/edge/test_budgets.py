@@ -212,7 +212,7 @@ async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: Ba
         under_way = await manager.reserve(PAYER, 600, 600)
         # As if midnight had come, for the balance service and for the edge.
         await books.execute(
-            "UPDATE windows SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
+            "UPDATE allotments SET begins_at = begins_at - interval '1 day', ends_at = ends_at - interval '1 day'"
             " WHERE period = 'day'"
         )
         old = under_way.lease
@@ -222,7 +222,7 @@ async def test_at_the_end_of_a_period_an_edge_goes_on_with_a_new_lease(books: Ba
         assert await spend(manager, PAYER, 900, spent) == "served"
         assert under_way.lease is old
         under_way.settle(500)
-    rows = await books.query("SELECT period, held_nano FROM windows WHERE period = 'day' ORDER BY begins_at")
+    rows = await books.query("SELECT period, held_nano FROM allotments WHERE period = 'day' ORDER BY begins_at")
     assert [row["held_nano"] for row in rows] == [500, 900]
     states = await books.query("SELECT state, count(*) AS count FROM leases GROUP BY state")
     assert states == [{"state": "closed", "count": 2}]
