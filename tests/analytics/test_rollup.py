@@ -13,6 +13,7 @@ from tollgate_analytics.reconciliation.source import RequestReconciliationSource
 from tollgate_analytics.rollup.usage_hours import (
     SINGLE_PART_SETTINGS,
     Progress,
+    _month_end,
     find_progress,
     find_rolled_up_until,
     insert_sums,
@@ -65,7 +66,9 @@ async def test_two_who_roll_up_at_once_count_once(analytics: Analytics) -> None:
     await analytics.send(sent)
     await analytics.until_rows(len(sent))
     since = await find_rolled_up_until(analytics.clickhouse)
-    ends = [utc_now() + timedelta(minutes=minutes) for minutes in (3, 4, 5)]
+    found = await analytics.clickhouse.query("SELECT max(insert_by) FROM request_events")
+    newest: datetime = found.result_rows[0][0].replace(tzinfo=UTC)
+    ends = [newest + timedelta(milliseconds=number) for number in (1, 2, 3)]
 
     await asyncio.gather(*(insert_sums(analytics.clickhouse, since, end) for end in ends))
 
@@ -81,9 +84,10 @@ async def test_a_first_try_that_lands_late_is_dropped(analytics: Analytics) -> N
     until = await roll_up_all(analytics)
     before = await sums(analytics)
 
+    # Another block than the first, in the same partition: the engine compares the token, not the rows.
     await analytics.clickhouse.command(
         SQL["roll_up"],
-        parameters={"since_ms": 0, "until_ms": milliseconds(until)},
+        parameters={"since_ms": 0, "until_ms": milliseconds(until) + 1},
         settings=SINGLE_PART_SETTINGS | {"insert_deduplication_token": "usage_hours:0"},
     )
 
@@ -134,7 +138,9 @@ async def test_only_what_has_settled_is_rolled_up(analytics: Analytics) -> None:
     # As if two hours had passed.
     assert await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
     progress = await find_progress(analytics.clickhouse)
-    assert progress.rolled_up == last_cutoff(progress.rolled_up) > progress.now
+    # In the last hours of a month it ends with the month instead of at a cutoff.
+    assert progress.rolled_up in {last_cutoff(progress.rolled_up), _month_end(utc_now())}
+    assert progress.rolled_up > progress.now
     assert not await roll_up(analytics.clickhouse, settled_after=timedelta(hours=-2))
 
 
@@ -164,3 +170,22 @@ def test_roll_ups_end_where_an_hour_has_settled() -> None:
     assert last_cutoff(noon) == cut - timedelta(hours=1)
     assert last_cutoff(cut) == last_cutoff(cut + timedelta(minutes=59)) == cut
     assert Progress(cut, None, noon).first is None
+
+
+MONTHS_APART = [
+    datetime(2026, 11, 30, 22, 30, tzinfo=UTC),
+    datetime(2026, 11, 30, 23, 59, 59, 998_000, tzinfo=UTC),
+    datetime(2026, 11, 30, 23, 59, 59, 999_000, tzinfo=UTC),
+    datetime(2026, 12, 31, 12, tzinfo=UTC),
+    datetime(2028, 2, 1, tzinfo=UTC),
+]
+
+
+@pytest.mark.parametrize("first", MONTHS_APART)
+def test_all_ends_of_a_roll_up_lie_in_one_partition(first: datetime) -> None:
+    """Tokens are remembered by partition, which is the month of a roll-up's end: two ends in two months count twice."""
+    earliest, latest = first + timedelta(milliseconds=1), _month_end(first)
+    assert earliest <= latest
+    assert (earliest.year, earliest.month) == (latest.year, latest.month)
+    after = latest + timedelta(milliseconds=1)
+    assert (after.year, after.month) != (latest.year, latest.month)
