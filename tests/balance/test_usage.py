@@ -252,7 +252,7 @@ async def test_a_partition_waits_while_the_database_is_away(world: World, caplog
         async with await psycopg.AsyncConnection.connect(world.dsn) as other:
             await other.execute("SELECT FROM accounts FOR UPDATE")
             await world.send([boot.used("a", 1)])
-            await until(lambda: has_logged(caplog, "waits for the database"))
+            await until(lambda: has_logged(caplog, "failed and will be retried"))
             await world.send([boot.used("a", 10)])
             await other.rollback()
         await until(world.has_consumed_all)

@@ -42,9 +42,16 @@ class KafkaConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is not t
 
 
 class KafkaProducer(AIOKafkaProducer):  # type: ignore[misc] # aiokafka is not typed
+    _was_started = False
+
     async def start(self) -> None:
+        self._was_started = True
         async with _closed_on_failure(self.stop):
             await super().start()
+
+    def __del__(self) -> None:
+        if self._was_started:
+            super().__del__()
 
 
 class KafkaAdmin(AIOKafkaAdminClient):  # type: ignore[misc] # aiokafka is not typed
