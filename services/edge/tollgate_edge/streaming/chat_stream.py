@@ -103,6 +103,10 @@ class ChatStream:
         return forwarded
 
     def finish(self) -> bytes:
+        if self.finish_reason and self.usage.is_final:
+            # Nothing that matters is missing, even if the connection broke within `[DONE]`.
+            self.done = True
+            return b""
         # Some providers omit the last blank line or [DONE]. A finish reason then marks the response as complete.
         forwarded = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over and self.finish_reason:
