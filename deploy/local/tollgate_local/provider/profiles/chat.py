@@ -30,7 +30,8 @@ class ChatResponse:
         self._asks_usage = asks_usage
         self._states_usage = states_usage
         asked = profile.places if asks_usage else profile.places - profile.places_if_asked
-        self._places = asked if states_usage else frozenset()
+        # A last event with the complete response is sent also without a usage.
+        self._places = asked if states_usage else asked & {Place.WHOLE_RESPONSE}
 
     def whole(self) -> bytes:
         return _encode(self._whole())
