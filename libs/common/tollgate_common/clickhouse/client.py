@@ -4,7 +4,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clickhouse_connect.driver import create_async_client
+from clickhouse_connect.driver._backend.http_async import HttpAsyncBackend
 from clickhouse_connect.driver.asyncclient import AsyncClient
+
+from tollgate_common.private_api import require, require_parameters
+
+require(AsyncClient, "_backend")
+require_parameters(HttpAsyncBackend.request, "retryable", "server_wait", "stream")
 
 # Above these an INSERT is cut into several blocks, and so into several parts, and would not be atomic.
 MAX_BLOCK_ROWS = 500_000
