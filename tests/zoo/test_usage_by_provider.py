@@ -149,7 +149,9 @@ def converted_error(profile: Profile, error: ApiError) -> ProviderError:
     response = ErrorResponse(status, json.dumps(body).encode(), None)
     if profile.protocol is Protocol.MESSAGES:
         return anthropic.to_provider_error(response)
-    return (gemini if profile.protocol is Protocol.GEMINI else openai).to_provider_error(response)
+    if profile.protocol is Protocol.GEMINI:
+        return gemini.to_provider_error(response)
+    return openai.to_provider_error(response)
 
 
 @every_profile
