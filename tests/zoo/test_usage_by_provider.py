@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.http.errors import ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.providers import anthropic, gemini, openai
 from tollgate_edge.providers.http_transport import ErrorResponse
-from tollgate_local.provider.errors import simulated_error
+from tollgate_local.provider.errors import ApiError, simulated_error
 from tollgate_local.provider.profiles.catalog import PROFILES, respond
 from tollgate_local.provider.profiles.charges import expected, shown_tokens
 from tollgate_local.provider.profiles.profile import Place, Profile, Protocol, Stated
@@ -144,6 +144,25 @@ def _texts(chunks: list[dict[str, Any]]) -> list[str]:
     return texts
 
 
+def converted_error(profile: Profile, error: ApiError) -> ProviderError:
+    status, body = profile.error(error)
+    response = ErrorResponse(status, json.dumps(body).encode(), None)
+    if profile.protocol is Protocol.MESSAGES:
+        return anthropic.to_provider_error(response)
+    if profile.protocol is Protocol.GEMINI:
+        return gemini.to_provider_error(response)
+    return openai.to_provider_error(response)
+
+
+@every_profile
+@pytest.mark.parametrize("status", [401, 403])
+def test_rejected_key_of_the_operator_is_not_the_clients_error(profile: Profile, status: int) -> None:
+    error = simulated_error(status)
+    if profile.error(error)[0] == 200:
+        return
+    assert isinstance(converted_error(profile, error), ProviderFailed)
+
+
 @every_profile
 @pytest.mark.parametrize("status", [400, 404, 429, 500])
 def test_error_keeps_its_message(profile: Profile, status: int) -> None:
@@ -154,8 +173,7 @@ def test_error_keeps_its_message(profile: Profile, status: int) -> None:
         with pytest.raises(ProviderFailed):
             metered_whole(profile, json.dumps(body).encode(), chat_request())
         return
-    convert = {Protocol.MESSAGES: anthropic, Protocol.GEMINI: gemini}.get(profile.protocol, openai).to_provider_error
-    converted = convert(ErrorResponse(sent_status, json.dumps(body).encode(), None))
+    converted = converted_error(profile, error)
     assert isinstance(converted, ProviderRefused)
     assert converted.status == status
     assert str(error) in str(converted)
