@@ -60,6 +60,7 @@ class Meter:
 
 class Provider:
     content_type = "text/event-stream"
+    usage = None
 
     def __init__(self, events: list[bytes]) -> None:
         self._events = iter(events)

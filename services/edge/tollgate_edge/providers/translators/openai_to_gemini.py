@@ -16,7 +16,6 @@ from uuid import uuid4
 import msgspec
 
 from tollgate_edge.providers.translators.base import (
-    INVALID_USAGE,
     Json,
     content_parts,
     content_text,
@@ -34,7 +33,10 @@ from tollgate_edge.providers.translators.thought_signatures import (
 )
 from tollgate_edge.providers.translators.tool_history import readable_arguments, repair_calls
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
-from tollgate_edge.usage.merging import merge_usage_objects
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import parse_gemini_usage
+from tollgate_edge.usage.rendering import as_chat_usage
 
 _FILTERED = {
     "SAFETY",
@@ -279,47 +281,14 @@ def _image_config(chat: Json) -> Json:
     return config | ({"imageConfig": options} if options else {})
 
 
-def translate_usage(stated: Json) -> Json:
-    """Translate a usage. Thoughts are not part of the candidates' tokens; cached tokens are part of the prompt."""
-    prompt = stated["promptTokenCount"] + (stated.get("toolUsePromptTokenCount") or 0)
-    thoughts = stated.get("thoughtsTokenCount") or 0
-    output = (stated.get("candidatesTokenCount") or 0) + thoughts
-    if min(stated["promptTokenCount"], output) < 0:
-        return INVALID_USAGE
-    total = stated.get("totalTokenCount")
-    cached = _media_tokens(stated.get("cacheTokensDetails"))
-    prompt_details = {
-        "cached_tokens": stated.get("cachedContentTokenCount") or 0,
-        **_media_tokens(stated.get("promptTokensDetails")),
-    }
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output if total is None else total,
-        "prompt_tokens_details": prompt_details | ({"cached_tokens_details": cached} if any(cached.values()) else {}),
-        "completion_tokens_details": {
-            "reasoning_tokens": thoughts,
-            **_media_tokens(stated.get("candidatesTokensDetails")),
-        },
-    }
-
-
-def _media_tokens(details: list[Json] | None) -> Json:
-    return {"audio_tokens": _of_modality(details, "AUDIO"), "image_tokens": _of_modality(details, "IMAGE")}
-
-
-def _of_modality(details: list[Json] | None, modality: str) -> int:
-    return sum(part.get("tokenCount") or 0 for part in details or () if part.get("modality") == modality)
-
-
 def translate_response(generated: Json) -> Json:
     """Translate a complete response. A blocked prompt has no candidates and becomes one filtered choice."""
     candidates = generated.get("candidates") or []
     if not candidates and "promptFeedback" not in generated:
         raise KeyError("candidates")
     choices = [_choice(candidate, index) for index, candidate in enumerate(candidates)]
-    metadata = generated.get("usageMetadata") or {}
-    stated = {"usage": translate_usage(metadata)} if "promptTokenCount" in metadata else {}
+    usage = parse_gemini_usage(generated.get("usageMetadata") or {})
+    stated = {} if usage == NOTHING_STATED else {"usage": as_chat_usage(usage)}
     return _envelope(generated, "chat.completion") | {"choices": choices or [_blocked(generated)]} | stated
 
 
@@ -434,15 +403,11 @@ def _envelope(generated: Json, kind: str) -> Json:
 
 
 class StreamTranslator:
-    """The `EventTranslator` from Gemini to chat completions. Gemini marks the end only by the end of the body.
-
-    Gemini states the usage so far in every event. The last chunk of each event carries it, so that a stream that the
-    client leaves is metered by what the provider stated. The final usage has a chunk of its own.
-    """
+    """The `EventTranslator` from Gemini to chat completions. Gemini marks the end only by the end of the body."""
 
     def __init__(self) -> None:
         self._chunk: Json = {}
-        self._usage: Json | None = None
+        self.usage = StreamUsage()
         self._calls: dict[int, int] = {}
         self._images: dict[int, int] = {}
         self._finished: set[int] = set()
@@ -454,14 +419,14 @@ class StreamTranslator:
         if not self._chunk:
             self._chunk = _envelope(event, "chat.completion.chunk")
             chunks.append(self._delta(0, {"role": "assistant", "content": ""}))
-        for position, candidate in enumerate(event.get("candidates") or []):
+        candidates = event.get("candidates") or []
+        for position, candidate in enumerate(candidates):
             chunks += self._candidate(candidate, candidate.get("index", position))
-        if not event.get("candidates") and event.get("promptFeedback"):
-            chunks += self._block(event)
-        if "promptTokenCount" in (event.get("usageMetadata") or {}):
-            self._usage = merge_usage_objects(self._usage, event["usageMetadata"])
-            chunks = chunks or [self._delta(0, {})]
-            chunks[-1]["usage"] = translate_usage(self._usage)
+        if candidates:
+            self.usage.note_text()
+        elif event.get("promptFeedback"):
+            chunks += self._end(0, _block_message(event), "content_filter")
+        self.usage.add(parse_gemini_usage(event.get("usageMetadata") or {}))
         return b"".join(data_event(chunk) for chunk in chunks)
 
     def finish(self) -> bytes:
@@ -469,8 +434,8 @@ class StreamTranslator:
             # The provider broke the stream. Without a finish reason it does not count as complete.
             return b""
         stated = b""
-        if self._usage is not None:
-            stated = data_event(self._chunk | {"choices": [], "usage": translate_usage(self._usage)})
+        if self.usage.stated != NOTHING_STATED:
+            stated = data_event(self._chunk | {"choices": [], "usage": as_chat_usage(self.usage.stated)})
         return stated + DONE_EVENT
 
     def _candidate(self, candidate: Json, index: int) -> list[Json]:
@@ -491,9 +456,6 @@ class StreamTranslator:
             refusal = _refusal(candidate, has_calls=has_calls)
             chunks += self._end(index, refusal, _finish_reason(reason, has_calls=has_calls))
         return chunks
-
-    def _block(self, event: Json) -> list[Json]:
-        return self._end(0, _block_message(event), "content_filter")
 
     def _end(self, index: int, refusal: str | None, finish_reason: str) -> list[Json]:
         self._finished.add(index)
