@@ -123,7 +123,10 @@ class ModelCalls:
         try:
             await (relay_stream if admitted.request.stream else relay_whole)(context, admitted)
         finally:
-            self._counts.attempted(admitted.attempts.failed, admitted.attempts.served_by)
+            served_by = admitted.attempts.served_by
+            self._counts.attempted(admitted.attempts.failed, served_by)
+            if admitted.is_usage_impossible and served_by is not None:
+                self._counts.stated_impossible_usage(served_by.connection.provider_name)
 
     async def _start(self, context: RequestContext, key: KeyRecord, admitted: AdmittedRequest, body: bytes) -> None:
         """Check that the request may be served, and reserve what it may cost.

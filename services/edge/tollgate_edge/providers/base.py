@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tollgate_edge.http.forms import with_field
+from tollgate_edge.streaming.stream_usage import StreamUsage
 
 # Names and values of provider-specific headers.
 Headers = tuple[tuple[str, str], ...]
@@ -71,6 +72,10 @@ class ResponseChunks(Protocol):
     """A streamed response with status 200 whose headers have arrived."""
 
     content_type: str
+
+    @property
+    def usage(self) -> StreamUsage | None:
+        """What the provider has stated so far, if its stream is translated. None: it stands in the stream itself."""
 
     async def read(self) -> bytes | None:
         """Return the next bytes, cut anywhere; None at the end.

@@ -10,7 +10,6 @@ import time
 import msgspec
 
 from tollgate_edge.providers.translators.base import (
-    INVALID_USAGE,
     Json,
     content_parts,
     data_event,
@@ -20,7 +19,10 @@ from tollgate_edge.providers.translators.base import (
     untranslatable,
 )
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
-from tollgate_edge.usage.merging import merge_usage_fields
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import parse_messages_usage
+from tollgate_edge.usage.rendering import as_chat_usage
 
 # Messages requires a limit, and a model rejects one above its maximum: docs.anthropic.com, "Models overview".
 _DEFAULT_LIMIT = 4_096
@@ -33,7 +35,6 @@ _FINISH_REASONS = {
     "refusal": "content_filter",
 }
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
-_USAGE_FIELDS = {"input_tokens", "output_tokens"}
 _JSON_ONLY = "ProviderResponse with one JSON object and nothing else."
 
 
@@ -185,28 +186,6 @@ def _tool_choice(chat: Json) -> Json | None:
     return made if choice is not None or len(made) > 1 else None
 
 
-def translate_usage(stated: Json) -> Json:
-    """Translate a usage. `input_tokens` excludes cache reads and writes; OpenAI's `prompt_tokens` includes them."""
-    read, written = stated.get("cache_read_input_tokens") or 0, stated.get("cache_creation_input_tokens") or 0
-    prompt, output = stated["input_tokens"] + read + written, stated["output_tokens"]
-    if min(stated["input_tokens"], read, written, output) < 0:
-        # A sum could hide an impossible value.
-        return INVALID_USAGE
-    one_hour = (stated.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
-    thinking = (stated.get("output_tokens_details") or {}).get("thinking_tokens") or 0
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {
-            "cached_tokens": read,
-            "cache_write_tokens": written,
-            "cache_write_1h_tokens": one_hour,
-        },
-        "completion_tokens_details": {"reasoning_tokens": thinking},
-    }
-
-
 def finish_reason(stop_reason: str | None) -> str:
     return _FINISH_REASONS.get(stop_reason or "", "stop")
 
@@ -230,9 +209,8 @@ def translate_response(message: Json) -> Json:
     if calls:
         reply["tool_calls"] = calls
     choice = {"index": 0, "message": reply, "logprobs": None, "finish_reason": finish_reason(message["stop_reason"])}
-    stated = (
-        {"usage": translate_usage(message["usage"])} if (message.get("usage") or {}).keys() >= _USAGE_FIELDS else {}
-    )
+    usage = parse_messages_usage(message.get("usage") or {})
+    stated = {} if usage == NOTHING_STATED else {"usage": as_chat_usage(usage)}
     return _envelope(message, "chat.completion") | {"choices": [choice]} | stated
 
 
@@ -249,9 +227,7 @@ class StreamTranslator:
 
     def __init__(self) -> None:
         self._chunk: Json = {}
-        self._usage: Json = {}
-        # The output tokens of `message_start` are preliminary: alone, they are not a usage.
-        self._has_final_usage = False
+        self.usage = StreamUsage()
         self._calls = -1
 
     def translate(self, event: Json) -> bytes:
@@ -265,7 +241,9 @@ class StreamTranslator:
     def _on_message_start(self, event: Json) -> bytes:
         message = event["message"]
         self._chunk = _envelope(message, "chat.completion.chunk")
-        self._usage = dict(message.get("usage") or {})
+        self.usage.add(parse_messages_usage(message.get("usage") or {}))
+        # Its output is preliminary.
+        self.usage.note_text()
         return self._delta({"role": "assistant", "content": ""})
 
     def _on_content_block_start(self, event: Json) -> bytes:
@@ -276,6 +254,7 @@ class StreamTranslator:
         return self._delta({"content": block["text"]}) if block.get("text") else b""
 
     def _on_content_block_delta(self, event: Json) -> bytes:
+        self.usage.note_text()
         delta = event["delta"]
         match delta["type"]:
             case "text_delta":
@@ -288,9 +267,7 @@ class StreamTranslator:
         return b""
 
     def _on_message_delta(self, event: Json) -> bytes:
-        block = event.get("usage") or {}
-        self._has_final_usage = self._has_final_usage or bool(block)
-        self._usage = merge_usage_fields(self._usage, block)
+        self.usage.add(parse_messages_usage(event.get("usage") or {}))
         reason = event["delta"].get("stop_reason")
         return self._delta({}, finish_reason(reason)) if reason else b""
 
@@ -302,9 +279,10 @@ class StreamTranslator:
         return data_event({"error": event["error"]})
 
     def _usage_event(self) -> bytes:
-        if not self._has_final_usage or not self._usage.keys() >= _USAGE_FIELDS:
+        # The output of `message_start` is preliminary: alone, it is not a usage.
+        if not self.usage.is_final:
             return b""
-        return data_event(self._chunk | {"choices": [], "usage": translate_usage(self._usage)})
+        return data_event(self._chunk | {"choices": [], "usage": as_chat_usage(self.usage.stated)})
 
     def _delta(self, delta: Json, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}

@@ -12,7 +12,6 @@ from uuid import uuid4
 import msgspec
 
 from tollgate_edge.providers.translators.base import (
-    INVALID_USAGE,
     Json,
     content_parts,
     content_text,
@@ -23,7 +22,10 @@ from tollgate_edge.providers.translators.base import (
     untranslatable,
 )
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
-from tollgate_edge.usage.merging import merge_usage_objects
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import parse_gemini_usage
+from tollgate_edge.usage.rendering import as_chat_usage
 
 _FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
 # Gemini does not fetch these URLs as images: they are videos, or files stored in the operator's account.
@@ -177,41 +179,14 @@ def _config(chat: Json) -> Json:
     return config
 
 
-def translate_usage(stated: Json) -> Json:
-    """Translate a usage. Thoughts are not part of the candidates' tokens; cached tokens are part of the prompt."""
-    prompt = stated["promptTokenCount"] + (stated.get("toolUsePromptTokenCount") or 0)
-    thoughts = stated.get("thoughtsTokenCount") or 0
-    output = (stated.get("candidatesTokenCount") or 0) + thoughts
-    if min(stated["promptTokenCount"], output) < 0:
-        return INVALID_USAGE
-    audio = _of_modality(stated.get("promptTokensDetails"), "AUDIO")
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": output,
-        "total_tokens": prompt + output,
-        "prompt_tokens_details": {
-            "cached_tokens": stated.get("cachedContentTokenCount") or 0,
-            "audio_tokens": audio,
-        },
-        "completion_tokens_details": {
-            "reasoning_tokens": thoughts,
-            "audio_tokens": _of_modality(stated.get("candidatesTokensDetails"), "AUDIO"),
-        },
-    }
-
-
-def _of_modality(details: list[Json] | None, modality: str) -> int:
-    return sum(part.get("tokenCount") or 0 for part in details or () if part.get("modality") == modality)
-
-
 def translate_response(generated: Json) -> Json:
     """Translate a complete response. A blocked prompt has no candidates and becomes one filtered choice."""
     candidates = generated.get("candidates") or []
     if not candidates and "promptFeedback" not in generated:
         raise KeyError("candidates")
     choices = [_choice(candidate, index) for index, candidate in enumerate(candidates)]
-    metadata = generated.get("usageMetadata") or {}
-    stated = {"usage": translate_usage(metadata)} if "promptTokenCount" in metadata else {}
+    usage = parse_gemini_usage(generated.get("usageMetadata") or {})
+    stated = {} if usage == NOTHING_STATED else {"usage": as_chat_usage(usage)}
     return _envelope(generated, "chat.completion") | {"choices": choices or [_blocked()]} | stated
 
 
@@ -287,7 +262,7 @@ class StreamTranslator:
 
     def __init__(self) -> None:
         self._chunk: Json = {}
-        self._usage: Json | None = None
+        self.usage = StreamUsage()
         self._calls: dict[int, int] = {}
         self._finished: set[int] = set()
 
@@ -299,8 +274,9 @@ class StreamTranslator:
         if not self._chunk:
             self._chunk = _envelope(event, "chat.completion.chunk")
             events = self._delta(0, {"role": "assistant", "content": ""})
-        if "promptTokenCount" in (event.get("usageMetadata") or {}):
-            self._usage = merge_usage_objects(self._usage, event["usageMetadata"])
+        if candidates:
+            self.usage.note_text()
+        self.usage.add(parse_gemini_usage(event.get("usageMetadata") or {}))
         if not candidates and event.get("promptFeedback"):
             self._finished.add(0)
             return events + self._delta(0, {}, "content_filter")
@@ -311,8 +287,8 @@ class StreamTranslator:
             # The provider broke the stream. Without a finish reason it does not count as complete.
             return b""
         stated = b""
-        if self._usage is not None:
-            stated = data_event(self._chunk | {"choices": [], "usage": translate_usage(self._usage)})
+        if self.usage.stated != NOTHING_STATED:
+            stated = data_event(self._chunk | {"choices": [], "usage": as_chat_usage(self.usage.stated)})
         return stated + DONE_EVENT
 
     def _candidate(self, candidate: Json, position: int) -> bytes:
