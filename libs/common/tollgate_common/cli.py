@@ -12,7 +12,6 @@ import uvloop
 from tollgate_common import crash_points
 from tollgate_common.errors import CommandError
 from tollgate_common.json_logs import configure_logging
-from tollgate_common.kafka.access import check_access
 from tollgate_common.settings import ServerSettings, ServiceSettings, load
 
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
@@ -69,6 +68,9 @@ def run(
 
 async def _serve(serve: Callable[[SettingsT], Coroutine[Any, Any, None]], settings: SettingsT) -> None:
     if isinstance(settings, ServiceSettings):
+        # Imported here, because a service without Kafka does not install aiokafka.
+        from tollgate_common.kafka.access import check_access
+
         await check_access(settings.brokers)
     await serve(settings)
 

@@ -5,7 +5,7 @@ TollgateError
 ├── Poison          can never succeed: the message goes to the dead-letter topic with this reason
 ├── Fenced          another instance has taken over: this one must let go of what it holds
 ├── CommandError    a command cannot be done as it was typed; the message is for who typed it
-├── Damaged         stored state contradicts itself: stop and tell someone; never repair by guessing
+├── InconsistentState         stored state contradicts itself: stop and tell someone; never repair by guessing
 └── Problem         an HTTP answer: carries its status and the field that was wrong (RFC 9457)
 """
 
@@ -32,7 +32,7 @@ class Fenced(TollgateError):
     pass
 
 
-class Damaged(TollgateError):
+class InconsistentState(TollgateError):
     pass
 
 

@@ -61,13 +61,13 @@ class BootSequence(msgspec.Struct, frozen=True):
 
 
 class SequenceState:
-    """All boots that a consumer has seen on one partition. It advances only when the effect is durable: see `Draft`."""
+    """All boots that a consumer has seen on one partition. Changes go through a `SequenceUpdate`."""
 
     def __init__(self, boots: Mapping[str, BootSequence] | None = None) -> None:
         self.boots = dict(boots or {})
 
-    def draft(self) -> "Draft":
-        return Draft(self)
+    def begin_update(self) -> "SequenceUpdate":
+        return SequenceUpdate(self)
 
     def forget_older_than(self, now: datetime) -> None:
         """Drop the boots whose events are refused anyway, so that the state stays bounded."""
@@ -80,7 +80,7 @@ def remembered_from(now: datetime) -> str:
     return id_floor(now - BOOT_HORIZON - timedelta(days=1))
 
 
-class Draft:
+class SequenceUpdate:
     """A state that is tried on: admit one block's events, then `apply` once their effect is durable, or drop it."""
 
     def __init__(self, base: SequenceState) -> None:

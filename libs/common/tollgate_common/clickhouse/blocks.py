@@ -13,10 +13,10 @@ from aiokafka import TopicPartition
 from msgspec.json import Decoder
 
 from tollgate_common.clickhouse.insert_state import Declaration
-from tollgate_common.errors import Damaged, Poison
+from tollgate_common.errors import InconsistentState, Poison
 from tollgate_common.events import UNDECODABLE, decode
 from tollgate_common.kafka.records import Record, moment, sent_at
-from tollgate_common.sequence import Draft, SequenceState, Stamp
+from tollgate_common.sequence import SequenceState, SequenceUpdate, Stamp
 
 
 class Stamped(Protocol):
@@ -64,7 +64,7 @@ class Block(NamedTuple):
     rows: pa.RecordBatch | None
     poison: list[tuple[Record, Poison]]
     duplicates: int
-    draft: Draft
+    update: SequenceUpdate
 
 
 async def build_block(
@@ -118,17 +118,17 @@ def as_a_whole(
     boot_ids = [stamp.boot_id for stamp in stamps]
     seqs = [stamp.seq for stamp in stamps]
     latest = moment(max([record.timestamp for record in records]))
-    draft = state.draft()
+    update = state.begin_update()
     if {stamp.partition for stamp in stamps} != {records[0].partition}:
         return None
-    if not draft.admit_runs(boot_ids, seqs, latest):
+    if not update.admit_runs(boot_ids, seqs, latest):
         return None
     try:
         rows = table.rows(decoded)
     except Poison:
         return None
     offsets = [record.offset for record in records]
-    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, [], 0, draft)
+    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, [], 0, update)
 
 
 def one_by_one(
@@ -138,7 +138,7 @@ def one_by_one(
     state: SequenceState,
     table: Table[EventT],
 ) -> Block:
-    draft = state.draft()
+    update = state.begin_update()
     offsets: list[int] = []
     admitted: list[EventT] = []
     poisoned: list[tuple[Record, Poison]] = []
@@ -149,7 +149,7 @@ def one_by_one(
                 raise event
             table.check(event)
             check_partition(event.stamp, record)
-            if draft.admit(event.stamp, sent_at(record)):
+            if update.admit(event.stamp, sent_at(record)):
                 offsets.append(record.offset)
                 admitted.append(event)
             else:
@@ -159,14 +159,16 @@ def one_by_one(
     boot_ids = [event.stamp.boot_id for event in admitted]
     seqs = [event.stamp.seq for event in admitted]
     rows = _rows(admitted, table) if admitted else None
-    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, poisoned, duplicates, draft)
+    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, poisoned, duplicates, update)
 
 
 def _rows(events: Sequence[EventT], table: Table[EventT]) -> pa.RecordBatch:
     try:
         return table.rows(events)
     except Poison as poison:
-        raise Damaged(f"{table.name} takes each of {len(events)} events and not all of them: {poison}") from poison
+        raise InconsistentState(
+            f"{table.name} takes each of {len(events)} events and not all of them: {poison}"
+        ) from poison
 
 
 def _partition(records: Sequence[Record]) -> TopicPartition:

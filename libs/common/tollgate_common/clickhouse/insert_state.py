@@ -7,7 +7,7 @@ crashes, pauses and late inserts. Which rule prevents what stands in docs/exactl
 from enum import Enum, auto
 from typing import NamedTuple
 
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 
 # Tokens tried for one block. Each costs an engine that was killed at the very same point.
 MAX_TOKENS = 5
@@ -43,7 +43,7 @@ class Step(Enum):
     READ_BACK = auto()
     # A little, then look again: what was sent before the deadline may still land.
     WAIT = auto()
-    DECLARE_AGAIN = auto()
+    REDECLARE = auto()
     DONE = auto()
 
 
@@ -74,44 +74,46 @@ class InsertState(NamedTuple):
             late: too little time is left for an insert before the deadline that came with the declaration.
 
         Raises:
-            Damaged: part of the block is there, which one atomic insert cannot have done.
+            InconsistentState: part of the block is there, which one atomic insert cannot have done.
         """
         if self.size in {0, self.found}:
             return Step.DONE
         if self.found:
-            raise Damaged(f"{self.declared.text()} has {self.found} of {self.size} rows")
+            raise InconsistentState(f"{self.declared.text()} has {self.found} of {self.size} rows")
         if self.in_doubt and self.found is None:
             return Step.READ_BACK
         if self.acknowledged:
-            return Step.DECLARE_AGAIN if self.is_final else Step.WAIT
-        return Step.DECLARE_AGAIN if late else Step.INSERT
+            return Step.REDECLARE if self.is_final else Step.WAIT
+        return Step.REDECLARE if late else Step.INSERT
 
-    def answered(self) -> "InsertState":
+    def after_response(self) -> "InsertState":
         """After an OK. To the first insert under a token it is proof; later ones may have been dropped."""
         if self.in_doubt:
             return self._replace(acknowledged=True, found=None)
         return self._replace(found=self.size)
 
-    def failed(self) -> "InsertState":
+    def after_error(self) -> "InsertState":
         """After an error, or no answer, which say nothing."""
         return self._replace(in_doubt=True, found=None)
 
-    def looked(self, found: int, *, is_final: bool) -> "InsertState":
+    def after_count(self, found: int, *, is_final: bool) -> "InsertState":
         """After a look at the table; it is final if it began when the deadline was over."""
         return self._replace(found=found, is_final=is_final)
 
-    def waited(self) -> "InsertState":
+    def after_wait(self) -> "InsertState":
         return self._replace(found=None)
 
-    def declared_again(self) -> "InsertState":
+    def redeclared(self) -> "InsertState":
         """With a new deadline; under a fresh token if this one is spent. Commit its declaration before anything else.
 
         Raises:
-            Damaged: so many tokens were spent that the engine's death cannot be the reason.
+            InconsistentState: so many tokens were spent that the engine's death cannot be the reason.
         """
         if not (self.acknowledged and self.is_final):
             return self._replace(found=None)
         fresh = self.declared._replace(token=self.declared.token + 1)
         if fresh.token >= MAX_TOKENS:
-            raise Damaged(f"{self.declared.text()} was acknowledged under {MAX_TOKENS} tokens and is not there")
+            raise InconsistentState(
+                f"{self.declared.text()} was acknowledged under {MAX_TOKENS} tokens and is not there"
+            )
         return InsertState(fresh, self.size, in_doubt=False)

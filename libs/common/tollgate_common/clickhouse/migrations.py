@@ -24,7 +24,7 @@ async def migrate_clickhouse(url: str, package: str) -> list[str]:
     Several processes may call it at once; they take turns. Returns the names of the migrations that ran.
 
     Raises:
-        Damaged: a migration was edited after it ran.
+        InconsistentState: a migration was edited after it ran.
         Fenced: this process was paused for so long that another one took over the lock.
     """
     await _create_database(url)

@@ -33,7 +33,7 @@ from tollgate_common.clickhouse.columns import moment, name, names, number
 from tollgate_common.clickhouse.insert_state import Declaration, InsertState, Step
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.errors import Fenced, InconsistentState
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaAdmin
@@ -102,7 +102,9 @@ class Sink(Generic[EventT]):
             declared = Declaration(records[0].offset, records[-1].offset + 1, month)
             blocks.append(await self._build(declared, records))
         await self._declare(blocks)
-        results = await asyncio.gather(*(self._land(block, in_doubt=False) for block in blocks), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._store(block, in_doubt=False) for block in blocks), return_exceptions=True
+        )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -128,47 +130,47 @@ class Sink(Generic[EventT]):
         await self._consumer.commit({block.partition: OffsetAndMetadata(block.declared.end, "") for block in blocks})
         reach(CrashPoint.AFTER_COMMIT)
         for block in blocks:
-            block.draft.apply()
+            block.update.apply()
             DUPLICATES.labels(self._table.name).inc(block.duplicates)
             ROWS.labels(self._table.name).inc(len(block.offsets))
 
-    async def _land(self, block: Block, *, in_doubt: bool) -> None:
+    async def _store(self, block: Block, *, in_doubt: bool) -> None:
         """Insert until the rows are there; `in_doubt` if a predecessor may have tried.
 
         Raises:
             Fenced: the group has moved on.
-            Damaged: part of a block is there, which one atomic insert cannot have done.
+            InconsistentState: part of a block is there, which one atomic insert cannot have done.
         """
         for record, poison in block.poison:
             await self._dead_letters.send(record, poison)
-        landing = InsertState(block.declared, len(block.offsets), in_doubt)
+        state = InsertState(block.declared, len(block.offsets), in_doubt)
         delays = backoff()
-        while (step := landing.next_step(late=self._is_late(block.partition))) is not Step.DONE:
-            block = block._replace(declared=landing.declared)
+        while (step := state.next_step(late=self._is_late(block.partition))) is not Step.DONE:
+            block = block._replace(declared=state.declared)
             try:
-                landing = await self._do(step, landing, block)
+                state = await self._do(step, state, block)
             except (ClickHouseError, OSError) as error:
                 if isinstance(error, ClickHouseUsage):
                     raise
                 log.warning("%s of %s %s failed: %s", step.name, block.partition, block.declared.text(), error)
-                landing = landing.failed()
+                state = state.after_error()
                 await asyncio.sleep(next(delays))
 
-    async def _do(self, step: Step, landing: InsertState, block: Block) -> InsertState:
+    async def _do(self, step: Step, state: InsertState, block: Block) -> InsertState:
         match step:
             case Step.INSERT:
                 reach(CrashPoint.BEFORE_INSERT)
                 await self._insert(block)
                 reach(CrashPoint.AFTER_INSERT)
-                return landing.answered()
+                return state.after_response()
             case Step.READ_BACK:
                 is_final = self._now() > self._deadlines[block.partition] + OVER_AFTER
-                return landing.looked(await self._count(block), is_final=is_final)
+                return state.after_count(await self._count(block), is_final=is_final)
             case Step.WAIT:
                 await asyncio.sleep(POLL_S)
-                return landing.waited()
+                return state.after_wait()
             case _:
-                again = landing.declared_again()
+                again = state.redeclared()
                 await self._declare([block._replace(declared=again.declared)])
                 return again
 
@@ -230,7 +232,7 @@ class Sink(Generic[EventT]):
         records = await self._consumer.read_range(partition, declared.start, declared.end)
         block = await self._build(declared, records)
         await self._declare([block])
-        await self._land(block, in_doubt=True)
+        await self._store(block, in_doubt=True)
         await self._finish([block])
         return declared.end
 
@@ -240,7 +242,7 @@ class Sink(Generic[EventT]):
         """No row stands beyond what is declared, unless the group's offset was lost or set back.
 
         Raises:
-            Damaged: it was; to go on would store those events again, in blocks of other bounds.
+            InconsistentState: it was; to go on would store those events again, in blocks of other bounds.
             Fenced: they are a successor's.
         """
         end = declared.end if declared else committed.offset if committed else 0
@@ -250,7 +252,7 @@ class Sink(Generic[EventT]):
         # A successor commits before it inserts.
         if await self._committed(partition) != committed:
             raise Fenced(f"{partition} has been taken over")
-        raise Damaged(
+        raise InconsistentState(
             f"{self._table.name} has {found[0][0]} rows of {partition} from offset {end} on, but the committed offset "
             f"of group {self._consumer.group} is {committed.offset if committed else 'gone'}: it was lost or set back"
         )
@@ -289,7 +291,9 @@ class Sink(Generic[EventT]):
         states = {boot_id: BootSequence(high, tuple(gaps.get(boot_id, ()))) for boot_id, high, _ in boots}
         for boot_id, high, count in boots:
             if high - states[boot_id].missing != count:
-                raise Damaged(f"{self._table.name}: boot {boot_id} on {partition} has {count} rows for {high} seqs")
+                raise InconsistentState(
+                    f"{self._table.name}: boot {boot_id} on {partition} has {count} rows for {high} seqs"
+                )
         return SequenceState(states)
 
     async def _query(

@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.errors import Fenced, InconsistentState
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.records import Record, lighten
@@ -228,7 +228,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         """All records of `[start, end)` of a partition, read apart from the group: a rebalance can come at any time.
 
         Raises:
-            Damaged: they are not there any more, or did not arrive in time.
+            InconsistentState: they are not there any more, or did not arrive in time.
         """
         reader = KafkaConsumer(**self._brokers.options, auto_offset_reset="none", isolation_level="read_committed")
         records: list[Record] = []
@@ -241,7 +241,9 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
                     batches = await reader.getmany(partition, timeout_ms=500)
                     records.extend(record for record in batches.get(partition, ()) if record.offset < end)
         except (OffsetOutOfRangeError, TimeoutError) as error:
-            raise Damaged(f"{partition}: declared records {start} to {end} cannot be read: {error!r}") from error
+            raise InconsistentState(
+                f"{partition}: declared records {start} to {end} cannot be read: {error!r}"
+            ) from error
         finally:
             await reader.stop()
         return records

@@ -20,7 +20,7 @@ async def migrate_postgres(dsn: str, *packages: str) -> list[str]:
     Several processes may call it at once; they take turns. A service with an outbox names `tollgate_common` first.
 
     Raises:
-        Damaged: a migration was edited after it ran.
+        InconsistentState: a migration was edited after it ran.
     """
     async with await connect(dsn) as connection:
         await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])

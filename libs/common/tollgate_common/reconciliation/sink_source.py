@@ -18,8 +18,8 @@ from tollgate_common.reconciliation.source import (
     MAX_ROWS,
     Boot,
     Digest,
-    Double,
     Drift,
+    DuplicateSeq,
     Position,
     Range,
     Row,
@@ -61,26 +61,28 @@ class SinkReconciliationSource:
     async def boots(self, topic: Topic, since: datetime) -> Sequence[Boot]:
         found = await self._query("reconciliation_boots", topic, floor=id_floor(since))
         odd = [row for row in found if not _is_dense(*row[2:])]
-        gaps, doubles = await self._look_into(topic, sorted({row[1] for row in odd}))
+        gaps, duplicates = await self._look_into(topic, sorted({row[1] for row in odd}))
         return [
-            _boot(partition, boot_id, high, gaps.get((partition, boot_id), []), doubles.get((partition, boot_id), []))
+            _boot(
+                partition, boot_id, high, gaps.get((partition, boot_id), []), duplicates.get((partition, boot_id), [])
+            )
             for partition, boot_id, high, *_ in found
         ]
 
     async def _look_into(
         self, topic: Topic, boot_ids: Sequence[str]
-    ) -> tuple[Mapping[PartitionBoot, list[tuple[int, int]]], Mapping[PartitionBoot, list[Double]]]:
+    ) -> tuple[Mapping[PartitionBoot, list[tuple[int, int]]], Mapping[PartitionBoot, list[DuplicateSeq]]]:
         gaps: dict[PartitionBoot, list[tuple[int, int]]] = defaultdict(list)
-        doubles: dict[PartitionBoot, list[Double]] = defaultdict(list)
+        duplicates: dict[PartitionBoot, list[DuplicateSeq]] = defaultdict(list)
         if not boot_ids:
-            return gaps, doubles
+            return gaps, duplicates
         for partition, boot_id, start, end in await self._query("reconciliation_gaps", topic, boot_ids=boot_ids):
             gaps[partition, boot_id].append((start, end))
         for partition, boot_id, seq, copies, request_id in await self._query(
-            "reconciliation_doubles", topic, boot_ids=boot_ids
+            "reconciliation_duplicates", topic, boot_ids=boot_ids
         ):
-            doubles[partition, boot_id].append(Double(seq=seq, copies=copies, request_id=request_id))
-        return gaps, doubles
+            duplicates[partition, boot_id].append(DuplicateSeq(seq=seq, copies=copies, request_id=request_id))
+        return gaps, duplicates
 
     async def digests(self, topic: Topic, ranges: Sequence[Range]) -> Sequence[Digest]:
         found = await self._query(
@@ -113,15 +115,15 @@ def _is_dense(high: int, rows: int, seqs: int, squares: int) -> bool:
     return rows == high and seqs == expected_seqs % WORD and squares == expected_squares % WORD
 
 
-def _boot(partition: int, boot_id: str, high: int, gaps: list[tuple[int, int]], doubles: list[Double]) -> Boot:
+def _boot(partition: int, boot_id: str, high: int, gaps: list[tuple[int, int]], duplicates: list[DuplicateSeq]) -> Boot:
     return Boot(
         partition=partition,
         boot_id=boot_id,
         high=high,
         missing=sum(end - start for start, end in gaps),
         gaps=tuple(gaps[:MAX_LISTED]),
-        duplicated=sum(double.copies - 1 for double in doubles),
-        doubles=tuple(doubles[:MAX_LISTED]),
+        duplicated=sum(duplicate.copies - 1 for duplicate in duplicates),
+        duplicates=tuple(duplicates[:MAX_LISTED]),
     )
 
 

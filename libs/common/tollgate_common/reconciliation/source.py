@@ -18,7 +18,7 @@ from tollgate_common.topics import Topic
 PATH = "/internal/v1/reconciliation"
 # More rows than this are not listed: the reconciler halves its question instead.
 MAX_ROWS = 5_000
-# A boot with more gaps or doubles than this is broken, and the first ones tell how.
+# A boot with more gaps or duplicates than this is broken, and the first ones tell how.
 MAX_LISTED = 100
 
 
@@ -32,7 +32,7 @@ class Position(Answer):
     """Every record below it has had its effect."""
 
 
-class Double(Answer):
+class DuplicateSeq(Answer):
     """A seq that has more than one row."""
 
     seq: int
@@ -51,7 +51,7 @@ class Boot(Answer):
     """Half-open, ascending, the first `MAX_LISTED` of them."""
     duplicated: int = 0
     """Rows too many."""
-    doubles: tuple[Double, ...] = ()
+    duplicates: tuple[DuplicateSeq, ...] = ()
 
 
 class Range(Answer):
@@ -171,21 +171,21 @@ def create_router(token: str | None, tokens: Verifier | None = None) -> APIRoute
     return APIRouter(prefix=PATH, dependencies=[Depends(check)])
 
 
-def add_routes(app: FastAPI, books: ReconciliationSource, token: str | None, tokens: Verifier | None = None) -> None:
-    """Serve `books` to reconcilers."""
+def add_routes(app: FastAPI, source: ReconciliationSource, token: str | None, tokens: Verifier | None = None) -> None:
+    """Serve `source` to reconcilers."""
     router = create_router(token, tokens)
 
     @router.get("/positions")
     async def positions(topic: Topic) -> Sequence[Position]:
-        return await books.positions(topic)
+        return await source.positions(topic)
 
     @router.get("/boots")
     async def boots(topic: Topic, since: AwareDatetime) -> Sequence[Boot]:
-        return await books.boots(topic, since)
+        return await source.boots(topic, since)
 
     @router.post("/digests")
     async def digests(topic: Topic, ranges: list[Range]) -> Sequence[Digest]:
-        return await books.digests(topic, ranges)
+        return await source.digests(topic, ranges)
 
     @router.get("/rows")
     async def rows(
@@ -194,10 +194,10 @@ def add_routes(app: FastAPI, books: ReconciliationSource, token: str | None, tok
         start: Annotated[int, Query(ge=0)],
         end: Annotated[int, Query(ge=0)],
     ) -> Sequence[Row]:
-        return await books.rows(topic, partition, start, end)
+        return await source.rows(topic, partition, start, end)
 
     @router.get("/drifts")
     async def drifts(since: AwareDatetime) -> Sequence[Drift]:
-        return await books.drifts(since)
+        return await source.drifts(since)
 
     app.include_router(router)

@@ -76,7 +76,7 @@ class EventLog:
         self._spool_max_age_s = spool_max_age_s
         self._spool = Spool.create(spool_dir, boot_id)
         self._producer: Producer | None = None
-        self._given_up: Producer | None = None
+        self._failed_producer: Producer | None = None
         self._needs_producer = asyncio.Event()
         self._cannot_spool = False
 
@@ -135,7 +135,7 @@ class EventLog:
         reach(CrashPoint.AFTER_ACKNOWLEDGE, lambda: _hold_usage(entries))
         if unacknowledged:
             log.warning("Kafka did not acknowledge %d events: they go to the spool", len(unacknowledged))
-            self._producer, self._given_up = None, producer
+            self._producer, self._failed_producer = None, producer
             self._needs_producer.set()
         return unacknowledged
 
@@ -148,9 +148,9 @@ class EventLog:
         """Worker: whenever the producer was given up, replay the spool with a new one, then use that."""
         while True:
             await self._needs_producer.wait()
-            if self._given_up is not None:
-                await self._given_up.close()
-                self._given_up = None
+            if self._failed_producer is not None:
+                await self._failed_producer.close()
+                self._failed_producer = None
             await retry(
                 self._recover,
                 "the replay of the spool to Kafka",
@@ -207,7 +207,7 @@ class EventLog:
 
     async def close(self) -> None:
         """Let go of Kafka and of the spool, after the workers have ended."""
-        for producer in (self._producer, self._given_up):
+        for producer in (self._producer, self._failed_producer):
             if producer is not None:
                 await producer.close()
         self._spool.close()

@@ -23,7 +23,7 @@ from typing import Self
 import msgspec
 from prometheus_client import Gauge
 
-from tollgate_common.errors import Damaged, TollgateError
+from tollgate_common.errors import InconsistentState, TollgateError
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Spool:
         """The oldest events that have not been replayed, at most `size_bytes` of them, and the offset behind them.
 
         Raises:
-            Damaged: this process's own file does not hold what was written to it.
+            InconsistentState: this process's own file does not hold what was written to it.
         """
         data = await asyncio.to_thread(os.pread, self._descriptor, min(size_bytes, self.size_bytes), self._start)
         entries, end = [], self._start
@@ -132,7 +132,7 @@ class Spool:
             end += size
         if data and not entries:
             if not self._is_orphan:
-                raise Damaged(f"{self._path}: no whole event at offset {self._start} of {self._end}")
+                raise InconsistentState(f"{self._path}: no whole event at offset {self._start} of {self._end}")
             self._torn_bytes, self._end = self._end - self._start, self._start
             BYTES.dec(self._torn_bytes)
         return entries, end
