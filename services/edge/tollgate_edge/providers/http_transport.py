@@ -61,6 +61,8 @@ class ErrorResponse(NamedTuple):
 class HttpResponseChunks:
     """The `ResponseChunks` of an HTTP response with status 200."""
 
+    usage = None
+
     def __init__(self, response: Response) -> None:
         self.content_type = _content_type(response)
         self._reader = response.body_reader
