@@ -141,8 +141,19 @@ class MessagesRequest(ModelRequest):
         return MessagesStream()
 
 
+_STOP_EVENT = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
 class MessagesStream(TypedEventStream):
     text_events: ClassVar = frozenset({b"content_block_delta"})
+
+    def handle_end(self) -> None:
+        if self.finish_reason and self.usage.is_final:
+            # Only the event that says so is missing.
+            self.done = True
+            self.last_event = _STOP_EVENT
+        else:
+            super().handle_end()
 
     def handle_event(self, event_type: str, data: bytes) -> bool:
         if event_type == "error":

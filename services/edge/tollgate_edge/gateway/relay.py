@@ -13,7 +13,7 @@ from tollgate_edge.endpoints.base import ParsedResponse, ResponseStream
 from tollgate_edge.event_log.request_events import RequestOutcome
 from tollgate_edge.gateway.admitted_request import AdmittedRequest
 from tollgate_edge.gateway.outcomes import NOTHING_DELIVERED, Delivery, Ending, outcome_of, unknown_usage
-from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, internal_error
+from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, ProviderError, internal_error
 from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.providers.base import ResponseChunks
 from tollgate_edge.streaming.stream_usage import StreamUsage
@@ -102,7 +102,7 @@ async def _relay_events(
     usage = upstream.usage or stream.usage
     has_ended = False
     while not stream.is_over:
-        chunk = await upstream.read()
+        chunk = await _read(upstream, stream, usage)
         events = stream.finish() if chunk is None else stream.feed(chunk)
         # No credit is needed for what ends the response. It ends once: a provider may state usage in each event.
         ends = not has_ended and usage.is_final and bool(stream.finish_reason)
@@ -115,6 +115,16 @@ async def _relay_events(
             if not reservation.take(events) and not ends:
                 await _extend(context, stream, usage, reservation, events)
             await context.write(events)
+
+
+async def _read(upstream: ResponseChunks, stream: ResponseStream, usage: StreamUsage) -> bytes | None:
+    """Read on. A response with its finish and its usage is complete, whatever the connection does after them."""
+    try:
+        return await upstream.read()
+    except ProviderError:
+        if stream.finish_reason and usage.is_final:
+            return None
+        raise
 
 
 async def _extend(

@@ -69,8 +69,12 @@ class TypedEventStream(ABC):
     def finish(self) -> bytes:
         forwarded = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over:
-            self.fail(INCOMPLETE_RESPONSE)
+            self.handle_end()
         return forwarded
+
+    def handle_end(self) -> None:
+        """Handle the end of a body that no event has ended."""
+        self.fail(INCOMPLETE_RESPONSE)
 
     def delivered_tokens(self) -> int:
         return count_text("".join(map(self._text, self._texts)))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tollgate_edge.http.errors import INVALID_REQUEST, ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import INVALID_REQUEST, ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.http.json_body import wrong_member
 from tollgate_edge.providers.base import ResponseChunks
 from tollgate_edge.providers.translators.shapes import ChatShape
@@ -50,7 +50,15 @@ class TranslatedChunks:
 
     async def read(self) -> bytes | None:
         while not self._is_over:
-            chunk = await self._upstream.read()
+            try:
+                chunk = await self._upstream.read()
+            except ProviderError:
+                # With its finish and its usage the response is complete, whatever the connection does after them.
+                events = self._translator.finish() if self.usage.is_final else b""
+                if not events:
+                    raise
+                self._is_over = True
+                return events
             if chunk is None:
                 self._is_over = True
                 return (
