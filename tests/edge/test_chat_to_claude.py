@@ -1,11 +1,16 @@
 """Chat completions at Claude: the parameters of each model, repaired histories, thinking and unknown blocks."""
 
+import asyncio
 import json
 from functools import partial
 from typing import Any
 
 import pytest
 
+from tollgate_edge.providers.anthropic import AnthropicProvider
+from tollgate_edge.providers.base import JSON, Operation, ProviderRequest, ProviderResponse
+from tollgate_edge.providers.gemini import GeminiProvider
+from tollgate_edge.providers.http_transport import Timeouts, Transport
 from tollgate_edge.providers.translators import openai_to_anthropic
 from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body
 
@@ -131,6 +136,33 @@ def test_longest_response_of_catalog_comes_first() -> None:
 
 
 @pytest.mark.parametrize(
+    ("provider", "response", "limit"),
+    [
+        (AnthropicProvider, {"content": []}, lambda sent: sent["max_tokens"]),
+        (
+            GeminiProvider,
+            {"candidates": [{}]},
+            lambda sent: sent["generationConfig"]["maxOutputTokens"],
+        ),
+    ],
+)
+def test_providers_respect_longest_response_of_catalog(
+    provider: Any, response: dict[str, Any], limit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = []
+
+    async def complete(_self: Transport, _path: str, body: bytes, *_rest: Any) -> ProviderResponse:
+        bodies.append(json.loads(body))
+        return ProviderResponse(json.dumps(response).encode(), JSON)
+
+    monkeypatch.setattr(Transport, "complete", complete)
+    chat = json.dumps(chat_with(model="m", max_tokens=99_999)).encode()
+    request = ProviderRequest(Operation.CHAT, "m", chat, max_output_tokens=4_321)
+    asyncio.run(provider("http://127.0.0.1:1", "k", Timeouts(1, 1)).complete(request))
+    assert [limit(sent) for sent in bodies] == [4_321]
+
+
+@pytest.mark.parametrize(
     ("model", "effort", "expected"),
     [
         ("claude-sonnet-4-5-20250929", "high", None),
@@ -152,6 +184,30 @@ def test_effort_is_one_that_model_accepts(model: str, effort: str, expected: str
 )
 def test_blank_stop_sequences_are_removed(stop: Any, expected: list[str] | None) -> None:
     assert to_claude(chat_with(stop=stop)).get("stop_sequences") == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "is_forced"),
+    [
+        ("claude-opus-5", True),
+        ("claude-sonnet-5-5", True),
+        ("claude-haiku-5-5", True),
+        ("claude-opus-5-5", False),
+        ("claude-fable-5", True),
+        ("claude-fable-5-1", False),
+        ("m", True),
+    ],
+)
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "look"}}])
+def test_forced_call_is_asked_for_where_refused(model: str, choice: Any, is_forced: bool) -> None:
+    tool = {"type": "function", "function": {"name": "look"}}
+    sent = to_claude(chat_with(model=model, tools=[tool], tool_choice=choice, parallel_tool_calls=False))
+    assert sent["tool_choice"]["disable_parallel_tool_use"] is True
+    if is_forced:
+        assert (sent["tool_choice"]["type"] in {"any", "tool"}, "system" in sent) == (True, False)
+    else:
+        assert sent["tool_choice"]["type"] == "auto"
+        assert ("'look'" in sent["system"][0]["text"]) is isinstance(choice, dict)
 
 
 def test_json_object_is_asked_for() -> None:

@@ -285,6 +285,17 @@ def test_torn_arguments_are_repaired(arguments: str | None, expected: dict[str, 
     assert parts_of(sent, 1)[0]["functionCall"]["args"] == expected
 
 
+def test_repeated_id_keeps_its_signature() -> None:
+    (call,) = message_of(generated(function_calls(SIGNATURE)))["tool_calls"]
+    turn = [calling(call["id"]), result(call["id"])]
+    sent = to_gemini(chat_with([*turn, *turn]))
+    calls = [parts_of(sent, turn)[0] for turn in (1, 3)]
+    assert [part["thoughtSignature"] for part in calls] == [SIGNATURE, SIGNATURE]
+    ids = [part["functionCall"]["id"] for part in calls]
+    assert ids == [parts_of(sent, turn)[0]["functionResponse"]["id"] for turn in (2, 4)]
+    assert len(set(ids)) == 2
+
+
 def test_image_output_is_requested() -> None:
     config = {"aspect_ratio": "16:9", "image_size": "2K", "quality": "high"}
     sent = to_gemini(chat_with([], "gemini-3-pro-image-preview", modalities=["image", "text"], image_config=config))
