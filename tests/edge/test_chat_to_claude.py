@@ -56,11 +56,11 @@ def message_of(content: Any) -> dict[str, Any]:
     return message
 
 
-def deltas_of(*events: dict[str, Any]) -> list[dict[str, Any]]:
-    """The deltas after the first chunk of a stream with these events."""
+def deltas_of(*events: dict[str, Any], stop: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The deltas of a stream with these events, without the first and the last."""
     translator = openai_to_anthropic.StreamTranslator()
     start = {"type": "message_start", "message": {"id": "msg_1", "model": "claude-x", "usage": {"input_tokens": 9}}}
-    end = {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}}
+    end = {"type": "message_delta", "delta": stop or {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}}
     sent = b"".join(translator.translate(event) for event in [start, *events, end, {"type": "message_stop"}])
     chunks = [json.loads(line[6:]) for line in sent.split(b"\n\n") if line.startswith(b"data: {")]
     return [choice["delta"] for chunk in chunks for choice in chunk["choices"]][1:-1]
@@ -429,6 +429,14 @@ def test_unknown_blocks_leave_text_alone() -> None:
         {"type": "text", "text": "Boats"},
     ]
     assert message_of(blocks) == {"role": "assistant", "content": "Boats", "refusal": None}
+
+
+def test_refusal_is_explained() -> None:
+    stop = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "Not this"}}
+    (choice,) = from_claude([], **stop)["choices"]
+    assert (choice["finish_reason"], choice["message"]["refusal"]) == ("content_filter", "Not this")
+    assert deltas_of(stop=stop) == [{"refusal": "Not this"}]
+    assert deltas_of(stop={"stop_reason": "refusal", "stop_details": None}) == []
 
 
 def test_sparse_message_is_translated() -> None:

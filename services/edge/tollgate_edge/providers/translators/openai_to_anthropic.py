@@ -269,9 +269,14 @@ def finish_reason(stop_reason: str | None) -> str:
     return _FINISH_REASONS.get(stop_reason or "", "stop")
 
 
+def _refusal(stop: Json) -> str | None:
+    """Return why the model refused; None if it did not refuse or does not explain it."""
+    return (stop.get("stop_details") or {}).get("explanation") if stop.get("stop_reason") == "refusal" else None
+
+
 def translate_response(message: Json) -> Json:
     """Translate a complete response. Blocks of other types, such as those of server tools, are left out."""
-    reply: Json = {"role": "assistant", "content": None, "refusal": None}
+    reply: Json = {"role": "assistant", "content": None, "refusal": _refusal(message)}
     texts, thoughts, calls = [], [], []
     for block in content_parts(message["content"]):
         match block.get("type"):
@@ -385,8 +390,11 @@ class StreamTranslator:
 
     def _on_message_delta(self, event: Json) -> bytes:
         self.usage.add(parse_messages_usage(event.get("usage") or {}))
-        reason = (event.get("delta") or {}).get("stop_reason")
+        delta = event.get("delta") or {}
         ended = b"".join(self._end_block(position) for position in [*self._open_thoughts, *self._open_calls])
+        if refusal := _refusal(delta):
+            ended += self._delta({"refusal": refusal})
+        reason = delta.get("stop_reason")
         return ended + (self._delta({}, finish_reason(reason)) if reason else b"")
 
     def _on_message_stop(self, _event: Json) -> bytes:
