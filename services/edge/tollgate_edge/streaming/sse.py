@@ -31,8 +31,7 @@ class EventBuffer:
     __slots__ = ("_ends_with_cr", "_has_started", "_joins_lines", "_parts", "_size", "_tail")
 
     def __init__(self) -> None:
-        # Empty if the next chunk may be returned as it is: not at the start, and not in the middle of an event or a line
-        # end.
+        # Empty if the next chunk may be returned as it is: not at the start, and not within an event or a line end.
         self._parts: list[bytes] = [b""]
         self._size = 0
         self._tail = b""
