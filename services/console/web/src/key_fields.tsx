@@ -220,7 +220,7 @@ export function scopeText(scope: Key["usage_scope"]): string {
 
 export function limitTexts(limits: Limits): string[] {
   return LIMITS.flatMap(([name, label]) => {
-    const most = limits[name];
-    return most === null ? [] : [`${label}: ${most.toLocaleString("en-US")}`];
+    const limit = limits[name] ?? null;
+    return limit === null ? [] : [`${label}: ${limit.toLocaleString("en-US")}`];
   });
 }

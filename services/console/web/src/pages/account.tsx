@@ -8,7 +8,7 @@ import { useLoad } from "../load";
 import { FoundOrganization, switchTo } from "../organizations";
 import { Card, type Column, Notice, Page, Show, Table, Tag } from "../parts";
 import { useSubmit } from "../submit";
-import type { Account, Organization, OrganizationList, PersonsSession, SessionList } from "../types";
+import type { Account, Organization, OrganizationList, PersonSession, SessionList } from "../types";
 
 interface Props {
   account: Account;
@@ -33,7 +33,7 @@ export function AccountPage({ account, onChange }: Props) {
 
 function Sessions({ of: sessions }: { of: ReturnType<typeof useLoad<SessionList>> }) {
   const submit = useSubmit();
-  const end = (ended: readonly PersonsSession[]) =>
+  const end = (ended: readonly PersonSession[]) =>
     submit.run(async () => {
       try {
         for (const { id } of ended) await send("DELETE", `accounts/v1/sessions/${id}`);
@@ -69,7 +69,7 @@ function Sessions({ of: sessions }: { of: ReturnType<typeof useLoad<SessionList>
   );
 }
 
-function columns(onEnd: (session: PersonsSession) => void, isRunning: boolean): Column<PersonsSession>[] {
+function columns(onEnd: (session: PersonSession) => void, isRunning: boolean): Column<PersonSession>[] {
   return [
     {
       head: "Device",

@@ -5,7 +5,7 @@ import { formatMinute, money } from "../format";
 import { PagedTable, usePages } from "../paging";
 import { Card, type Column, Page } from "../parts";
 import { may, RoleHint } from "../roles";
-import type { Account, Detail, Entry, EntryPage } from "../types";
+import type { Account, AuditEntry, AuditPage, Detail } from "../types";
 
 const PAGE = 100;
 
@@ -49,7 +49,7 @@ export function AuditLog({ account }: { account: Account }) {
 
 function Entries() {
   const entries = usePages(async (after, signal) => {
-    const page = await get<EntryPage>("accounts/v1/audit-log", { limit: PAGE, after }, signal);
+    const page = await get<AuditPage>("accounts/v1/audit-log", { limit: PAGE, after }, signal);
     return { rows: page.entries, next: page.next_after };
   }, []);
   return (
@@ -62,7 +62,7 @@ function Entries() {
   );
 }
 
-const COLUMNS: Column<Entry>[] = [
+const COLUMNS: Column<AuditEntry>[] = [
   { head: "When", wraps: true, cell: (entry) => <time title={entry.at}>{formatMinute(entry.at)}</time> },
   { head: "Who", cell: (entry) => <span class="name short">{whoDid(entry)}</span> },
   { head: "Did", cell: (entry) => ACTIONS[entry.action] ?? entry.action },
@@ -71,7 +71,7 @@ const COLUMNS: Column<Entry>[] = [
   { head: "From", cell: (entry) => entry.address || "–" },
 ];
 
-function whoDid({ actor }: Entry): string {
+function whoDid({ actor }: AuditEntry): string {
   switch (actor.kind) {
     case "person":
       return actor.email ?? actor.id;
@@ -80,11 +80,13 @@ function whoDid({ actor }: Entry): string {
     case "service":
       return "Tollgate";
     case "anonymous":
-      return "somebody not signed in";
+      return "Not signed in";
+    default:
+      return actor.kind;
   }
 }
 
-function Target({ of: entry }: { of: Entry }): ComponentChildren {
+function Target({ of: entry }: { of: AuditEntry }): ComponentChildren {
   const { email, name: given } = entry.details;
   const name = entry.target_name ?? textOf(email) ?? textOf(given);
   if (entry.target_kind === "organisation" || entry.target_id === entry.actor.id) return "–";
@@ -108,7 +110,7 @@ function textOf(detail: Detail | undefined): string | null {
 }
 
 /** Those that say more than the row says anyway. */
-function detailsOf({ details: { from, to, ...details }, target_name }: Entry): string[] {
+function detailsOf({ details: { from, to, ...details }, target_name }: AuditEntry): string[] {
   const change = from !== undefined && to !== undefined ? [`from ${from} to ${to}`] : [];
   const others = Object.entries(details).flatMap(([name, value]) => {
     if (value === null || value === target_name || name === "email" || name === "replaced_by") return [];

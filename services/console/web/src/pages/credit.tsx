@@ -9,7 +9,19 @@ import { useLoad } from "../load";
 import { Card, type Column, Empty, Notice, Page, Show, Table, Tag } from "../parts";
 import { may, RoleHint } from "../roles";
 import { useSubmit } from "../submit";
-import type { Account, Balance, BudgetState, Budgets, Grant, Grants, KeyPage, Payment, PaymentPage } from "../types";
+import type {
+  Account,
+  Balance,
+  BudgetState,
+  Budgets,
+  Grant,
+  Grants,
+  KeyPage,
+  Payment,
+  PaymentPage,
+  PromoGrant,
+  StartedPayment,
+} from "../types";
 
 const MOST_GRANTS = 200;
 // Each is a question of its own.
@@ -85,7 +97,7 @@ function Redeem({ onRedeemed }: { onRedeemed: () => void }) {
   const submit = useSubmit("code");
   const redeem = submit.run(async () => {
     setAdded(null);
-    const grant = await send<{ amount_nano: number }>("POST", "accounts/v1/promo-codes/redemptions", { code });
+    const grant = await send<PromoGrant>("POST", "accounts/v1/promo-codes/redemptions", { code });
     setAdded(grant.amount_nano);
     setCode("");
     // The ledger hears of it within moments.
@@ -145,7 +157,7 @@ function TopUp() {
     setMistake(amount_nano === null ? "An amount such as 25." : null);
     if (amount_nano === null) return;
     submit.run(async () => {
-      const begun = await send<{ pay_at: string | null }>("POST", "accounts/v1/payments", { amount_nano });
+      const begun = await send<StartedPayment>("POST", "accounts/v1/payments", { amount_nano });
       if (begun.pay_at?.startsWith("https://")) location.assign(begun.pay_at);
     })();
   };

@@ -6,6 +6,7 @@ import { EmailField, Field, NewPasswordField, PasswordField } from "../fields";
 import { Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
+import type { SignedUp } from "../types";
 
 export function Entry({ title, children }: { title: string; children: ComponentChildren }) {
   return (
@@ -104,7 +105,7 @@ export function SignUp({ onSignedIn, children, onSignIn }: SignUpProps) {
 
   const signUp = submit.run(async () => {
     const promo_code = code.trim() || null;
-    const { detail } = await send<{ detail: string }>("POST", "accounts/v1/accounts", { email, password, promo_code });
+    const { detail } = await send<SignedUp>("POST", "accounts/v1/accounts", { email, password, promo_code });
     try {
       // Where nobody has to open the mail first, who has just signed up is signed in.
       await send("POST", "session", { email, password });

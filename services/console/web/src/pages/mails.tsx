@@ -8,6 +8,7 @@ import { switchTo } from "../organizations";
 import { Card, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
+import type { Membership, Verification } from "../types";
 import { Entry } from "./entry";
 
 /** The token of the mail; it leaves the address bar, and so the history, at once. */
@@ -17,21 +18,16 @@ function useToken(): string {
   return token;
 }
 
-interface Verified {
-  email: string;
-  grant: { amount_nano: number } | null;
-}
-
 /** Confirms an e-mail with the password of the sign-up, and signs in with it. */
 export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Promise<void> }) {
   const token = useToken();
   const [password, setPassword] = useState("");
   const [isUnknown, setUnknown] = useState(false);
-  const [verified, setVerified] = useState<Verified | null>(null);
+  const [verified, setVerified] = useState<Verification | null>(null);
   const submit = useSubmit("password");
 
   const confirm = submit.run(async () => {
-    const found = await send<Verified>("POST", "accounts/v1/email-verifications", { token, password });
+    const found = await send<Verification>("POST", "accounts/v1/email-verifications", { token, password });
     if (!props.isSignedIn) {
       // Confirmed it is in any case; then they sign in by themselves.
       await send("POST", "session", { email: found.email, password }).then(props.onSignedIn, () => undefined);
@@ -176,7 +172,7 @@ export function AcceptInvitation({ onChange }: { onChange: () => Promise<void> }
   const [token] = useState(() => new URLSearchParams(location.hash.slice(1)).get("token") ?? "");
   const submit = useSubmit();
   const accept = submit.run(async () => {
-    const { account_id } = await send<{ account_id: string }>("POST", "accounts/v1/invitations/acceptances", { token });
+    const { account_id } = await send<Membership>("POST", "accounts/v1/invitations/acceptances", { token });
     await switchTo(account_id);
     navigate("/", { replace: true });
     await onChange();
