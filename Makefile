@@ -84,13 +84,14 @@ bench-money: $(READY) ## Measure the ledger, leases, balances and the charge sin
 	PYTHONPATH=tests:. $(BIN)/python -m bench.money
 
 .PHONY: check
-check: $(READY) ## Lint, types, import rules, generated files
+check: $(READY) ## Lint, types, import rules, generated files, and the tests of the console's pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy libs services deploy/local tests bench
 	$(BIN)/lint-imports
 	$(WEB)/build packages
 	cd $(WEB) && npm run --silent check
+	cd $(WEB) && npm test --silent
 
 .PHONY: fix
 fix: $(READY) ## Format the code and mend what ruff can mend

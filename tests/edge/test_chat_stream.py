@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.streaming.chat_stream import ChatStream
+from tollgate_edge.usage.merging import stated_classes
 from tollgate_edge.usage.token_counting import count_text
 
 USAGE = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
@@ -58,7 +59,7 @@ def outcome(stream: ChatStream) -> tuple[Any, ...]:
     return (
         stream.done,
         failure,
-        stream.tokens,
+        stated_classes(stream.usage.stated),
         stream.finish_reason,
         stream.served_model,
         stream.delivered_tokens(),
@@ -92,7 +93,7 @@ def test_stream_is_independent_of_chunking(texts: list[str], at: list[int], stri
     assert run(split, cut(sent, at)) == handed_on
     assert outcome(split) == outcome(whole)
     assert whole.done
-    assert whole.tokens == TokenCounts(input=12, output=5)
+    assert stated_classes(whole.usage.stated) == TokenCounts(input=12, output=5)
     assert (whole.finish_reason, whole.served_model) == ("stop", "gpt-4o-2024")
     assert whole.delivered_tokens() == count_text("".join(texts))
     received = [json.loads(line[5:]) for line in handed_on.split(b"\n") if line.startswith(b"data:")]
@@ -113,7 +114,7 @@ def test_broken_stream_fails_for_any_chunking(at: list[int], ending: bytes) -> N
     assert handed_on == good.replace(b',"usage":null', b"")
     assert stream.failure
     assert not stream.done
-    assert stream.tokens is None
+    assert stated_classes(stream.usage.stated) is None
     assert stream.delivered_tokens() == 2
 
 
@@ -122,7 +123,7 @@ def test_data_after_done_is_ignored() -> None:
     assert run(stream, [event(chunk(finish="stop")) + DONE + event(usage_chunk()), event(chunk("late"))]) == event(
         chunk(finish="stop")
     )
-    assert stream.tokens is None
+    assert stated_classes(stream.usage.stated) is None
 
 
 def test_usage_is_removed_from_text_chunk() -> None:
@@ -131,7 +132,7 @@ def test_usage_is_removed_from_text_chunk() -> None:
     received = json.loads(handed_on.removeprefix(b"data: "))
     assert "usage" not in received
     assert received["choices"][0]["delta"] == {"content": "end"}
-    assert stream.tokens == TokenCounts(input=12, output=5)
+    assert stated_classes(stream.usage.stated) == TokenCounts(input=12, output=5)
 
 
 @pytest.mark.parametrize("last", [b"data: [DONE]", b"data: [DONE]\n", b""])

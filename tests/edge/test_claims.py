@@ -160,9 +160,8 @@ async def books(postgres_dsn: str) -> AsyncIterator[BalanceDatabase]:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that are as short as this world's."""
     for name, seconds in (
-        ("_FIRST_LOOK_S", 0.001),
-        ("_MAX_LOOK_S", 0.004),
-        ("_RETRY_S", 0.001),
+        ("_FIRST_DELAY_S", 0.001),
+        ("_MAX_DELAY_S", 0.004),
         ("KEEP_TIMEOUT_S", 0.02),
         ("LATEST_CLAIM_S", 2 * LATEST_S),
     ):

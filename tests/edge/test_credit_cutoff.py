@@ -1,112 +1,18 @@
 """Streams by which a client or a provider would have more than is paid for: each is cut off where the credit ends, and
 each is closed with what it used."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from edge.purse import PAYER, Purse, tariff
-from tollgate_common.events import KeyLimits, Outcome
-from tollgate_common.rating import Prices
-from tollgate_edge.credit.reservation import reserve_stream
+from edge.in_process import CENT, streamed
+from tollgate_common.events import Outcome
 from tollgate_edge.endpoints import ENDPOINTS
-from tollgate_edge.endpoints.base import ModelRequest
-from tollgate_edge.event_log.request_events import RequestMeter, RequestOutcome
-from tollgate_edge.event_log.writer import Batch
-from tollgate_edge.gateway.admitted_request import AdmittedRequest
-from tollgate_edge.gateway.relay import relay_stream
-from tollgate_edge.http.errors import ApiError, ClientGone
-from tollgate_edge.http.request_context import Message, RequestContext
-from tollgate_edge.providers.base import ProviderRequest
-from tollgate_edge.rate_limits.limiter import Permit, RateLimiter
-from tollgate_edge.routing.retries import Attempts
+from tollgate_edge.http.errors import ApiError
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
-CENT = 10_000_000
-TARIFF = tariff(Prices(input=2_500_000_000, output=10_000_000_000))
-FIRST_TOKENS = 256
-
-
-class Durable:
-    async def durable(self) -> None:
-        pass
-
-
-class Meter:
-    """Keeps the outcome, as the real one does its events."""
-
-    def __init__(self) -> None:
-        self.ending: RequestOutcome | None = None
-
-    def open(self) -> None:
-        pass
-
-    async def opened(self) -> None:
-        pass
-
-    def close(self, outcome: RequestOutcome, _lease_id: str | None) -> tuple[int, Batch]:
-        self.ending = outcome
-        return self.cost_nano, cast("Batch", Durable())
-
-    @property
-    def cost_nano(self) -> int:
-        assert self.ending is not None, "it was never closed"
-        return 0 if self.ending.tokens is None else TARIFF.amount_nano(self.ending.tokens)
-
-
-class Provider:
-    content_type = "text/event-stream"
-
-    def __init__(self, events: list[bytes]) -> None:
-        self._events = iter(events)
-
-    @asynccontextmanager
-    async def stream(self, _request: ProviderRequest) -> AsyncIterator["Provider"]:
-        yield self
-
-    async def read(self) -> bytes | None:
-        await asyncio.sleep(0)
-        return next(self._events, None)
-
-    async def read_to_end(self) -> None:
-        pass
-
-
-async def streamed(
-    path: str, body: bytes, events: list[bytes], *, credit_nano: int, leaves_after: int | None = None
-) -> tuple[ModelRequest, Meter]:
-    """A stream of an account with so much credit; its client leaves after so many messages."""
-    request = ENDPOINTS[path].parse(body, {})
-    allowance = await reserve_stream(
-        Purse(credit_nano), PAYER, TARIFF, request.size(1_000_000).within(65_536), FIRST_TOKENS
-    )
-    sent = 0
-
-    async def receive() -> Message:
-        while leaves_after is None or sent < leaves_after:
-            await asyncio.sleep(0)
-        return {"type": "http.disconnect"}
-
-    async def send(_message: Message) -> None:
-        nonlocal sent
-        sent += 1
-
-    context = RequestContext({"type": "http", "path": path, "headers": []}, receive, send)
-    context.error_format = ENDPOINTS[path].error_format
-    meter = Meter()
-    provider = cast("Attempts", Provider(events))
-    with (
-        suppress(ApiError, ClientGone),
-        AdmittedRequest(Permit(RateLimiter(max_body_bytes=1), KeyLimits(), None, 1)) as admitted,
-    ):
-        admitted.reservation = allowance
-        admitted.start(request, request.to_provider(None), provider, cast("RequestMeter", meter))
-        await relay_stream(context, admitted)
-    return request, meter
 
 
 def asked(**more: Any) -> bytes:
@@ -143,7 +49,7 @@ def words(count: int, *, tells_usage: bool = False) -> Iterator[bytes]:
 )
 async def test_stream_ends_when_credit_is_used_up(limits: dict[str, Any], tells_usage: bool) -> None:
     events = list(words(5_000, tells_usage=tells_usage))
-    _, meter = await streamed(CHAT, asked(**limits), events, credit_nano=CENT)
+    meter = (await streamed(CHAT, asked(**limits), events, credit_nano=CENT)).meter
     assert meter.ending is not None
     assert meter.ending.outcome is Outcome.CUT_OFF
     assert 0.9 * CENT < meter.cost_nano <= CENT
@@ -158,7 +64,7 @@ async def test_stream_within_credit_is_not_truncated(limits: dict[str, Any]) -> 
         event(choices=[{"index": 0, "delta": {"content": " word"}, "logprobs": filler}]) for _ in range(400)
     ]
     credit_nano = CENT if limits else 100 * CENT
-    _, meter = await streamed(CHAT, asked(**limits), events, credit_nano=credit_nano)
+    meter = (await streamed(CHAT, asked(**limits), events, credit_nano=credit_nano)).meter
     assert meter.ending is not None
     assert meter.ending.outcome is Outcome.COMPLETED
     assert meter.cost_nano == 10 * 2_500 + 400 * 10_000
@@ -176,12 +82,9 @@ async def test_broken_event_does_not_prevent_charging_others(broken: bytes, leav
     )
     whole = b"event: content_block_delta\ndata: " + DELTA % b' word"}}' + b"\n\n"
     events = [start, *[whole] * 50, b"event: content_block_delta\ndata: " + broken + b"\n\n", *[whole] * 50]
-    _, meter = await streamed(
-        MESSAGES, asked(max_tokens=4_000), events, credit_nano=100 * CENT, leaves_after=leaves_after
-    )
-    assert meter.ending is not None
-    assert meter.ending.tokens is not None
-    assert meter.ending.tokens.output >= 50
+    result = await streamed(MESSAGES, asked(max_tokens=4_000), events, leaves_after=leaves_after)
+    assert result.outcome.tokens is not None
+    assert result.outcome.tokens.output >= 50
 
 
 async def test_uncountable_prompt_is_charged_by_length() -> None:
@@ -191,13 +94,12 @@ async def test_uncountable_prompt_is_charged_by_length() -> None:
     for depth in range(1_000, 800, -1):
         body = deep % (b"[" * depth, b"]" * depth)
         try:
-            request, meter = await streamed(CHAT, body, list(words(5_000)), credit_nano=CENT)
+            result = await streamed(CHAT, body, list(words(5_000)), credit_nano=CENT)
         except ApiError:
             refused += 1
             continue
-        assert meter.ending is not None
-        assert meter.ending.tokens is not None
-        assert meter.ending.tokens.input == len(request.upstream_body) // 4
+        assert result.outcome.tokens is not None
+        assert result.outcome.tokens.input == len(result.request.upstream_body) // 4
         break
     assert refused
 

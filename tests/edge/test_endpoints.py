@@ -23,6 +23,7 @@ from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.streaming.chat_stream import ChatStream
 from tollgate_edge.streaming.sse import EventBuffer
 from tollgate_edge.streaming.typed_stream import BinaryStream
+from tollgate_edge.usage.merging import stated_classes
 
 RECORDINGS = Path(__file__).parent / "recordings"
 JSON = b"application/json"
@@ -492,7 +493,7 @@ def test_responses_stream_is_independent_of_chunking(cuts: list[int]) -> None:
     assert stream.done
     assert handed_on + stream.last_event == recording
     assert stream.last_event.startswith(b"event: response.completed")
-    assert stream.tokens == TokenCounts(input=30, cached_input=7, output=11, reasoning=2)
+    assert stated_classes(stream.usage.stated) == TokenCounts(input=30, cached_input=7, output=11, reasoning=2)
     assert (stream.served_model, stream.finish_reason) == ("gpt-4.1-2025-04-14", "completed")
     assert stream.delivered_tokens() == 12
 

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,47 +19,86 @@ from tollgate_edge.gateway.outcomes import (
     unknown_usage,
 )
 from tollgate_edge.http.errors import ApiError, internal_error
+from tollgate_edge.usage.merging import NOTHING_STATED, SettledUsage, StatedUsage
 
 PROMPT = 100
-STATED = TokenCounts(input=90, output=40)
+STATED = StatedUsage(prompt=90, output=40)
+CHARGED = TokenCounts(input=90, output=40)
+PIECES = TokenCounts(images=2)
 ERROR = ApiError(HTTPStatus.BAD_GATEWAY, "no", code="provider_error")
 
 
 def delivery(
-    *, stated: TokenCounts | None = None, delivered: int = 0, covered: int = 1000, started: bool = True
+    *,
+    stated: StatedUsage = NOTHING_STATED,
+    is_final: bool = True,
+    settled: TokenCounts | None = None,
+    delivered: int = 0,
+    covered: int = 1000,
+    started: bool = True,
 ) -> Delivery:
     return Delivery(
         has_started=started,
-        stated=stated,
         count_output=lambda: delivered,
         estimate=lambda output: TokenCounts(input=PROMPT, output=output),
+        stated=stated,
+        is_final=is_final,
+        settled=None if settled is None else SettledUsage(settled),
         covered_tokens=covered,
         finish_reason="stop",
         served_model="model-1",
     )
 
 
+def counted(output: int, prompt: int = PROMPT) -> TokenCounts:
+    return TokenCounts(input=prompt, output=output)
+
+
 @pytest.mark.parametrize(
     ("ending", "given", "outcome", "tokens", "estimated"),
     [
-        (Ending.COMPLETED, delivery(stated=STATED, delivered=7), Outcome.COMPLETED, STATED, False),
-        (Ending.COMPLETED, delivery(delivered=7), Outcome.COMPLETED, TokenCounts(input=PROMPT, output=7), True),
-        (Ending.CLIENT_LEFT, delivery(stated=STATED, delivered=7), Outcome.CANCELLED, STATED, False),
-        (Ending.CLIENT_LEFT, delivery(delivered=7), Outcome.CANCELLED, TokenCounts(input=PROMPT, output=7), True),
-        (Ending.CLIENT_LEFT, delivery(started=False), Outcome.CANCELLED, TokenCounts(input=PROMPT), True),
-        (Ending.CUT_OFF, delivery(delivered=7), Outcome.CUT_OFF, TokenCounts(input=PROMPT, output=7), True),
-        (Ending.CUT_OFF, delivery(delivered=7, covered=5), Outcome.CUT_OFF, TokenCounts(input=PROMPT, output=5), True),
+        (Ending.COMPLETED, delivery(stated=STATED, delivered=7), Outcome.COMPLETED, CHARGED, False),
+        (Ending.COMPLETED, delivery(delivered=7), Outcome.COMPLETED, counted(7), True),
+        (Ending.COMPLETED, delivery(settled=PIECES, delivered=7), Outcome.COMPLETED, PIECES, False),
+        (Ending.CLIENT_LEFT, delivery(stated=STATED, delivered=7), Outcome.CANCELLED, CHARGED, False),
+        (Ending.CLIENT_LEFT, delivery(delivered=7), Outcome.CANCELLED, counted(7), True),
+        (Ending.CLIENT_LEFT, delivery(started=False), Outcome.CANCELLED, counted(0), True),
+        # The provider has stated its prompt, and an output that is older than the last text.
+        (
+            Ending.CLIENT_LEFT,
+            delivery(stated=StatedUsage(prompt=90, output=1), is_final=False, delivered=7),
+            Outcome.CANCELLED,
+            counted(7, prompt=90),
+            True,
+        ),
+        (
+            Ending.CLIENT_LEFT,
+            delivery(stated=STATED, is_final=False, delivered=7),
+            Outcome.CANCELLED,
+            CHARGED,
+            False,
+        ),
+        (Ending.CUT_OFF, delivery(delivered=7), Outcome.CUT_OFF, counted(7), True),
+        (Ending.CUT_OFF, delivery(delivered=7, covered=5), Outcome.CUT_OFF, counted(5), True),
+        (Ending.CUT_OFF, delivery(stated=STATED, delivered=7), Outcome.CUT_OFF, CHARGED, True),
         (
             Ending.CUT_OFF,
-            delivery(stated=STATED, delivered=7),
+            delivery(stated=StatedUsage(prompt=90, output=40, reasoning=30), covered=35),
             Outcome.CUT_OFF,
-            TokenCounts(input=PROMPT, output=40),
+            TokenCounts(input=90, output=5, reasoning=30),
             True,
         ),
         (Ending.FAILED, delivery(started=False, delivered=7), Outcome.REFUSED, None, False),
-        (Ending.FAILED, delivery(stated=STATED), Outcome.BROKEN, STATED, False),
+        (Ending.FAILED, delivery(stated=STATED), Outcome.BROKEN, CHARGED, False),
         (Ending.FAILED, delivery(delivered=7), Outcome.BROKEN, TokenCounts(output=7), True),
         (Ending.FAILED, delivery(), Outcome.BROKEN, None, True),
+        (
+            Ending.FAILED,
+            delivery(stated=StatedUsage(prompt=90, output=1), is_final=False, delivered=7),
+            Outcome.BROKEN,
+            counted(7, prompt=90),
+            True,
+        ),
         (Ending.FAILED, NOTHING_DELIVERED, Outcome.REFUSED, None, False),
     ],
 )
@@ -95,23 +135,32 @@ COUNTS = st.integers(0, 10_000)
 
 @given(
     ending=st.sampled_from(Ending),
-    stated=st.none() | st.builds(TokenCounts, input=COUNTS, output=COUNTS),
+    stated=st.builds(StatedUsage, prompt=COUNTS, output=COUNTS),
+    is_final=st.booleans(),
     delivered=COUNTS,
     covered=COUNTS,
     started=st.booleans(),
 )
 def test_a_stated_usage_is_charged_and_a_cut_off_never_beyond_its_cover(
-    ending: Ending, stated: TokenCounts | None, delivered: int, covered: int, started: bool
+    *, ending: Ending, stated: StatedUsage, is_final: bool, delivered: int, covered: int, started: bool
 ) -> None:
-    known = delivery(stated=stated, delivered=delivered, covered=covered, started=started)
+    known = delivery(stated=stated, is_final=is_final, delivered=delivered, covered=covered, started=started)
     found = outcome_of(ending, known, ERROR)
-    if found.outcome is Outcome.CUT_OFF:
-        assert found.tokens is not None
-        assert found.tokens.output <= covered
-    elif found.outcome is Outcome.REFUSED:
+    if found.outcome is Outcome.REFUSED:
         assert found.tokens is None
-    elif stated is not None:
-        assert (found.tokens, found.estimated) == (stated, False)
-    elif delivered:
-        assert found.tokens is not None
-        assert (found.tokens.output, found.estimated) == (delivered, True)
+        return
+    if found.tokens is None:
+        assert (found.outcome, stated.prompt, stated.output, delivered) == (Outcome.BROKEN, 0, 0, 0)
+        return
+    if found.outcome is Outcome.CUT_OFF:
+        assert found.tokens.output <= covered
+        stated = msgspec.structs.replace(stated, output=min(stated.output, covered))
+        delivered = min(delivered, covered)
+    assert found.tokens.prompt >= stated.prompt
+    assert found.tokens.output >= stated.output
+    if stated.prompt:
+        assert found.tokens.prompt == stated.prompt
+    if is_final and stated.output:
+        assert found.tokens.output == stated.output
+    else:
+        assert found.tokens.output == max(stated.output, delivered)

@@ -33,6 +33,7 @@ def operator_error(status: int) -> ProviderFailed:
 
 
 class Chunks:
+    usage = None
     content_type = "text/event-stream"
 
     async def read(self) -> bytes | None:

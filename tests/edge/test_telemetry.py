@@ -65,6 +65,16 @@ def test_a_target_that_is_avoided_is_told_once_though_it_has_had_other_settings(
     assert found["tollgate_edge_circuit_open_seconds", "b"] == 0
 
 
+def test_impossible_usage_is_counted_by_provider() -> None:
+    counts = EdgeCounts(CounterSegment.own())
+    counts.stated_impossible_usage("moonshot")
+    counts.stated_impossible_usage("moonshot")
+    counts.stated_impossible_usage("xai")
+    found = scraped(counts)
+    assert found["tollgate_edge_impossible_usage_total", "moonshot"] == 2
+    assert found["tollgate_edge_impossible_usage_total", "xai"] == 1
+
+
 def test_workers_add_up_and_only_what_happened_outlives_one() -> None:
     here, dead = EdgeCounts(CounterSegment.own()), EdgeCounts(CounterSegment.own())
     for counts, milliseconds in ((here, 5), (dead, 7)):

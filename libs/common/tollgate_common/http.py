@@ -19,6 +19,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from starlette.exceptions import HTTPException
 
 from tollgate_common.errors import Problem
+from tollgate_common.private_api import require
+
+require(uvicorn.Server, "capture_signals")
 
 PROBLEM_TYPE = "application/problem+json"
 # Longer than clients and load balancers keep an idle connection (5 s in httpx, 60 s in most balancers): a server that

@@ -17,6 +17,7 @@ from tollgate_local.provider.media import media_endpoints
 from tollgate_local.provider.messages import MessagesEndpoint
 from tollgate_local.provider.models import MODELS, find_model
 from tollgate_local.provider.prefix_cache import PrefixCache
+from tollgate_local.provider.profiles.endpoint import ProfileEndpoint
 from tollgate_local.provider.recorder import Recorder
 from tollgate_local.provider.responses import ResponseEndpoint
 
@@ -32,6 +33,7 @@ class Application:
     def __init__(self, recorder: Recorder, api_key: str | None = None) -> None:
         self._recorder = recorder
         self._expected = f"Bearer {api_key}".encode() if api_key else None
+        self._profiles = ProfileEndpoint(recorder)
         prefixes = PrefixCache()
         self._endpoints: dict[str, tuple[str, Endpoint]] = {
             "/v1/chat/completions": ("POST", ChatEndpoint(recorder, prefixes)),
@@ -63,6 +65,8 @@ class Application:
     async def _serve(self, exchange: HttpExchange) -> None:
         self._recorder.stats.requests += 1
         self._check_key(exchange)
+        if await self._profiles.serve(exchange):
+            return
         path = next((prefix for prefix in _PREFIXES if exchange.path.startswith(prefix)), exchange.path)
         if path not in self._endpoints:
             raise ApiError(404, f"Invalid URL ({exchange.method} {exchange.path})")

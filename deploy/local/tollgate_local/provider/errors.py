@@ -36,11 +36,14 @@ class ApiError(ProviderError):
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.error_type = error_type
+        self.param = param
+        self.code = code
         self.headers = headers
-        self._error = {"message": message, "type": error_type, "param": param, "code": code}
 
     def body(self) -> bytes:
-        return msgspec.json.encode({"error": self._error})
+        error = {"message": str(self), "type": self.error_type, "param": self.param, "code": self.code}
+        return msgspec.json.encode({"error": error})
 
 
 def invalid_value(param: str, message: str, code: str = "invalid_value") -> ApiError:

@@ -22,7 +22,7 @@ _CLOSE_SECONDS: Final = 5.0
 
 
 class HttpExchange:
-    """Reads the body once and writes one response. Every method raises `ClientGoneError` if the client is gone."""
+    """Reads the body and writes one response. Every method raises `ClientGoneError` if the client is gone."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -31,11 +31,17 @@ class HttpExchange:
         self._transport: asyncio.Transport = scope["extensions"][CONNECTION_EXTENSION]["transport"]
         self._receive = receive
         self._send = send
+        self._body: bytes | None = None
 
     def header(self, name: bytes) -> bytes:
         return next((value for key, value in self._headers if key == name), b"")
 
     async def body(self) -> bytes:
+        if self._body is None:
+            self._body = await self._read_body()
+        return self._body
+
+    async def _read_body(self) -> bytes:
         parts: list[bytes] = []
         total, more = 0, True
         while more:

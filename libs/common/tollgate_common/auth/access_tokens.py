@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Problem
 from tollgate_common.ids import new_id
+from tollgate_common.retries import backoff
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +133,11 @@ class Verifier:
 
     async def run(self) -> None:
         """Read the keys again and again, until cancelled."""
+        delays = backoff(ASK_FIRST_S)
         try:
             while True:
                 await self._refresh(unless_known=None)
-                await asyncio.sleep(REFRESH_S if self._has_keys else ASK_FIRST_S)
+                await asyncio.sleep(REFRESH_S if self._has_keys else next(delays))
         finally:
             await self.aclose()
 

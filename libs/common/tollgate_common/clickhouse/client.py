@@ -1,18 +1,16 @@
-"""ClickHouse: a client, statements from `.sql` files, and migrations."""
+"""Connections to ClickHouse."""
 
-import hashlib
-import logging
-from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from clickhouse_connect.driver import create_async_client
+from clickhouse_connect.driver._backend.http_async import HttpAsyncBackend
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_common.errors import Damaged
+from tollgate_common.private_api import require, require_parameters
 
-log = logging.getLogger(__name__)
+require(AsyncClient, "_backend")
+require_parameters(HttpAsyncBackend.request, "retryable", "server_wait", "stream")
 
 # Above these an INSERT is cut into several blocks, and so into several parts, and would not be atomic.
 MAX_BLOCK_ROWS = 500_000
@@ -61,53 +59,3 @@ def _send_inserts_once(client: AsyncClient) -> None:
         return await request(*args, **options)
 
     backend.request = request_once
-
-
-async def migrate(url: str, package: str) -> list[str]:
-    """Run the package's `clickhouse_migrations/NNNN_name.sql` that have not run yet, in order.
-
-    ClickHouse has no transactional DDL, so each file is one statement and each statement can be repeated
-    (`IF NOT EXISTS`): a migration that was killed half-way is run again. Returns the names of those that ran.
-
-    Raises:
-        Damaged: a migration that ran has since been edited.
-    """
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    server = await connect(parts._replace(path="/default").geturl())
-    try:
-        await server.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": database})
-    finally:
-        await server.close()
-    client = await connect(url)
-    try:
-        return await _migrate(client, package)
-    finally:
-        await client.close()
-
-
-async def _migrate(client: AsyncClient, package: str) -> list[str]:
-    await client.command(
-        "CREATE TABLE IF NOT EXISTS migrations (package String, name String, digest String, "
-        "ran_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY (package, name)"
-    )
-    rows = await client.query(
-        "SELECT name, digest FROM migrations WHERE package = {package:String}", parameters={"package": package}
-    )
-    done: dict[str, str] = dict(cast("Sequence[tuple[str, str]]", rows.result_rows))
-    ran = []
-    folder = files(package) / "clickhouse_migrations"
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if not file.name.endswith(".sql"):
-            continue
-        name, text = file.name.removesuffix(".sql"), file.read_text()
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if name in done:
-            if done[name] != digest:
-                raise Damaged(f"migration {name} of {package} was edited after it ran; add a new one instead")
-            continue
-        await client.command(text)
-        await client.insert("migrations", [[package, name, digest]], column_names=["package", "name", "digest"])
-        log.info("migration %s ran", name)
-        ran.append(name)
-    return ran

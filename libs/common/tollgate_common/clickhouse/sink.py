@@ -40,6 +40,7 @@ from tollgate_common.kafka.clients import KafkaAdmin
 from tollgate_common.kafka.consumer import Batches, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.records import Record, sent_at
+from tollgate_common.retries import backoff
 from tollgate_common.sequence import BootSequence, SequenceState, remembered_from
 from tollgate_common.statements import Statements
 
@@ -51,7 +52,8 @@ INSERT_WITHIN = timedelta(seconds=120)
 INSERT_TIMEOUT_S = 30
 # An insert that began in time may run for its time-out, and the engine's clock may be slow.
 OVER_AFTER = timedelta(seconds=INSERT_TIMEOUT_S + 10)
-RETRY_DELAY_S = 0.5
+# Between two looks for rows that may still appear.
+POLL_S = 0.5
 
 ROWS = Counter("tollgate_sink_rows", "Rows that a sink has made durable.", ["table"])
 DUPLICATES = Counter("tollgate_sink_duplicates", "Events that a sink dropped because it had seen them.", ["table"])
@@ -140,6 +142,7 @@ class Sink(Generic[EventT]):
         for record, poison in block.poison:
             await self._dead_letters.send(record, poison)
         landing = InsertState(block.declared, len(block.offsets), in_doubt)
+        delays = backoff()
         while (step := landing.next_step(late=self._is_late(block.partition))) is not Step.DONE:
             block = block._replace(declared=landing.declared)
             try:
@@ -149,7 +152,7 @@ class Sink(Generic[EventT]):
                     raise
                 log.warning("%s of %s %s failed: %s", step.name, block.partition, block.declared.text(), error)
                 landing = landing.failed()
-                await asyncio.sleep(RETRY_DELAY_S)
+                await asyncio.sleep(next(delays))
 
     async def _do(self, step: Step, landing: InsertState, block: Block) -> InsertState:
         match step:
@@ -162,7 +165,7 @@ class Sink(Generic[EventT]):
                 is_final = self._now() > self._deadlines[block.partition] + OVER_AFTER
                 return landing.looked(await self._count(block), is_final=is_final)
             case Step.WAIT:
-                await asyncio.sleep(RETRY_DELAY_S)
+                await asyncio.sleep(POLL_S)
                 return landing.waited()
             case _:
                 again = landing.declared_again()

@@ -22,6 +22,8 @@ from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.transaction_manager import TransactionManager
 
+from tollgate_common.private_api import require, unsupported
+
 CLOSE_TIMEOUT_S = 1.0
 
 _opened: ContextVar[WeakSet[AIOKafkaConnection] | None] = ContextVar("_opened", default=None)
@@ -112,7 +114,10 @@ async def _close_client_and_connections(self: AIOKafkaClient) -> None:
             connection.close()
 
 
-assert aiokafka.client.create_conn is create_conn, f"aiokafka {aiokafka.__version__} connects in another way"
+if aiokafka.client.create_conn is not create_conn:
+    raise unsupported(aiokafka.client, "does not use aiokafka.conn.create_conn")
+require(MessageBatch, "_drain_waiter", "failure")
+require(TransactionManager, "_transaction_waiter", "error_transaction", "fatal_error")
 aiokafka.client.create_conn = _create_recorded_conn
 AIOKafkaClient.close = _close_client_and_connections
 

@@ -10,7 +10,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from aiokafka import ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
@@ -25,6 +26,11 @@ from tollgate_common.errors import Damaged, Fenced
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.records import Record, lighten
+from tollgate_common.private_api import require
+
+require(AIOKafkaConsumer, "_coordinator")
+require(GroupCoordinator, "_do_commit_offsets", "generation")
+require(OffsetCommitRequest, "DEFAULT_GENERATION_ID")
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,16 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
-from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 
 from tollgate_common.kafka.clients import KafkaConsumer
+from tollgate_common.private_api import require
+
+require(AIOKafkaConsumer, "_fetcher")
+require(Fetcher, "_records")
+require(FetchResult, "_partition_records")
+require(PartitionRecords, "_consumer_record")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):

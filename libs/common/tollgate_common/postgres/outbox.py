@@ -8,9 +8,8 @@ never come to stand after a newer one in a compacted topic.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import psycopg
 from aiokafka.errors import KafkaError
@@ -22,16 +21,14 @@ from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.compacted import VERSION_HEADER
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres.connection import Connection, connect
+from tollgate_common.retries import retry
 from tollgate_common.statements import Statements
 from tollgate_common.topics import SPECS, Topic
-
-log = logging.getLogger(__name__)
 
 SQL = Statements("tollgate_common")
 BATCH_ROWS = 2_000
 # How long a notification may be missed: the table is looked at this often even in silence.
 POLL_S = 1.0
-RETRY_DELAY_S = 1.0
 
 
 class Message(NamedTuple):
@@ -74,15 +71,10 @@ class Publisher:
         self._transactional_id = f"{prefix}.outbox.{service}"
 
     async def run(self) -> None:
-        """Publish until cancelled; a lost store is waited for."""
-        while True:
-            try:
-                await self._lead()
-            except (psycopg.OperationalError, KafkaError) as error:
-                log.warning("outbox waits for its stores: %s", error)
-            await asyncio.sleep(RETRY_DELAY_S)
+        """Publish until canceled. Retry while PostgreSQL or Kafka is unavailable."""
+        await retry(self._lead, "publishing the outbox", psycopg.OperationalError, KafkaError)
 
-    async def _lead(self) -> None:
+    async def _lead(self) -> NoReturn:
         async with await connect(self._dsn) as connection:
             await connection.execute(SQL["outbox_lock"])
             # After the lock: starting it fences the predecessor, whatever that one believes.

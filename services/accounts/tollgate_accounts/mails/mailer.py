@@ -6,7 +6,6 @@ then sent again with another token. A token is committed before its mail is sent
 one token at a time: only the later one works.
 """
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
@@ -23,6 +22,7 @@ from tollgate_accounts.mails.kinds import PAGES, MailKind, render
 from tollgate_accounts.mails.store import Mail
 from tollgate_common.errors import Retryable
 from tollgate_common.postgres.connection import Connection, Pool
+from tollgate_common.retries import repeat
 
 POLL_INTERVAL_S = 0.5
 MAX_RETRY_AGE = timedelta(days=3)
@@ -56,13 +56,12 @@ class Mailer:
 
     async def run(self) -> None:
         """Send mails until canceled. Retries while the database is unavailable."""
-        while True:
-            try:
-                while await self.send_one():
-                    pass
-            except psycopg.OperationalError as error:
-                log.warning("cannot read queued mails, retrying: %s", error)
-            await asyncio.sleep(POLL_INTERVAL_S)
+
+        async def turn() -> None:
+            while await self.send_one():
+                pass
+
+        await repeat(turn, "reading the queued mails", psycopg.OperationalError, interval_s=POLL_INTERVAL_S)
 
     async def send_one(self) -> bool:
         """Send the mail that has been due longest. Return False if none is due."""

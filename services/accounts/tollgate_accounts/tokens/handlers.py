@@ -5,8 +5,6 @@ last token that it signed has expired. If the deployment's secret cannot decrypt
 verifiers fetch a key that they do not know.
 """
 
-import asyncio
-import logging
 from datetime import timedelta
 
 import psycopg
@@ -17,8 +15,7 @@ from tollgate_accounts.tokens.seal import Seal
 from tollgate_common.auth.access_tokens import SERVICE_SUBJECT, AccessToken, Role, Signer
 from tollgate_common.ids import new_id
 from tollgate_common.postgres.connection import Connection, Pool
-
-log = logging.getLogger(__name__)
+from tollgate_common.retries import repeat
 
 PERSON_TOKEN_LIFETIME = timedelta(minutes=5)
 SERVICE_TOKEN_LIFETIME = timedelta(minutes=15)
@@ -80,12 +77,7 @@ class Issuer:
 
     async def run(self) -> None:
         """Rotate keys until canceled. Retries while the database is unavailable."""
-        while True:
-            try:
-                await self.rotate()
-            except psycopg.OperationalError as error:
-                log.warning("cannot rotate signing keys, retrying: %s", error)
-            await asyncio.sleep(POLL_INTERVAL_S)
+        await repeat(self.rotate, "rotating the signing keys", psycopg.OperationalError, interval_s=POLL_INTERVAL_S)
 
     async def _signer(self) -> Signer:
         if self._seal is None:

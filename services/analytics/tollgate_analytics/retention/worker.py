@@ -11,7 +11,6 @@ change. A month of sums by hour becomes sums by day `hours_days` after its end. 
   PARTITION`). Crash window: between any two steps; the next pass continues with the missing one.
 """
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from prometheus_client import Gauge
 from tollgate_analytics.rollup.usage_hours import find_progress, find_rolled_up_until
 from tollgate_analytics.statements import SQL
 from tollgate_analytics.times import end_of_month
+from tollgate_common.retries import repeat
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +48,9 @@ DROP_SETTINGS: Mapping[str, int] = {"max_partition_size_to_drop": 0, "max_table_
 
 async def refresh_floor_loop(refresh: Callable[[], Awaitable[None]]) -> None:
     """Refresh the retention floor that reports use, until canceled."""
-    while True:
-        await asyncio.sleep(FLOOR_REFRESH_INTERVAL_S)
-        try:
-            await refresh()
-        except (ClickHouseError, OSError) as error:
-            log.warning("the retention floor was not refreshed and keeps its last value: %s", error)
+    await repeat(
+        refresh, "refreshing the retention floor", ClickHouseError, OSError, interval_s=FLOOR_REFRESH_INTERVAL_S
+    )
 
 
 class Retention:
@@ -74,13 +71,12 @@ class Retention:
 
     async def run(self, is_leader: Callable[[], bool]) -> None:
         """Drop old data until canceled. Retry while the store is unavailable."""
-        while True:
+
+        async def turn() -> None:
             if is_leader():
-                try:
-                    await self.drop_old((await find_progress(self._clickhouse)).now)
-                except (ClickHouseError, OSError) as error:
-                    log.warning("the retention pass failed and will be retried: %s", error)
-            await asyncio.sleep(INTERVAL_S)
+                await self.drop_old((await find_progress(self._clickhouse)).now)
+
+        await repeat(turn, "the retention pass", ClickHouseError, OSError, interval_s=INTERVAL_S)
 
     async def drop_old(self, now: datetime) -> None:
         """Run one pass. A month needs two passes: one announces it as expired, a later one drops it."""

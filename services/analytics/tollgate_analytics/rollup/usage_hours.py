@@ -26,6 +26,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from tollgate_analytics.statements import SQL
 from tollgate_analytics.times import end_of_month, from_milliseconds, milliseconds
 from tollgate_common.kafka.consumer import Consumer
+from tollgate_common.retries import repeat
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -60,13 +61,12 @@ class Progress(NamedTuple):
 
 async def run(clickhouse: AsyncClient, is_leader: Callable[[], bool]) -> None:
     """Roll up settled rows until canceled. Retry while the store is unavailable."""
-    while True:
-        try:
-            while is_leader() and await roll_up(clickhouse):
-                pass
-        except (ClickHouseError, OSError) as error:
-            log.warning("the roll-up of usage failed and will be retried: %s", error)
-        await asyncio.sleep(INTERVAL_S)
+
+    async def turn() -> None:
+        while is_leader() and await roll_up(clickhouse):
+            pass
+
+    await repeat(turn, "the roll-up of usage", ClickHouseError, OSError, interval_s=INTERVAL_S)
 
 
 async def roll_up(clickhouse: AsyncClient, settled_after: timedelta = SETTLED_AFTER) -> bool:

@@ -5,18 +5,14 @@ Crash window: none. Each turn is a transaction; the next turn, here or in anothe
 While the database is unavailable nothing expires, and nothing is granted either.
 """
 
-import asyncio
-import logging
-
 import psycopg
 
 from tollgate_balance.expiry.handlers import expire_credit
 from tollgate_common.postgres.connection import Pool
-
-log = logging.getLogger(__name__)
+from tollgate_common.retries import repeat
 
 # Credit stays usable for at most this long after its expiry time.
-EVERY_S = 1.0
+INTERVAL_S = 1.0
 
 
 class Expirer:
@@ -25,9 +21,6 @@ class Expirer:
 
     async def run(self) -> None:
         """Expire credit until canceled. Wait while the database is unavailable."""
-        while True:
-            try:
-                await expire_credit(self._pool)
-            except psycopg.OperationalError as error:
-                log.warning("expiry waits for the database: %s", error)
-            await asyncio.sleep(EVERY_S)
+        await repeat(
+            lambda: expire_credit(self._pool), "the expiry of credit", psycopg.OperationalError, interval_s=INTERVAL_S
+        )

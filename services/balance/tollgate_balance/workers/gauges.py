@@ -3,18 +3,14 @@
 Each value covers the whole database, so every instance reports the same. Take the maximum over instances, not the sum.
 """
 
-import asyncio
-import logging
-
 import psycopg
 from prometheus_client import Gauge
 
 from tollgate_balance.workers import store as totals
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.retries import repeat
 
-log = logging.getLogger(__name__)
-
-EVERY_S = 15.0
+INTERVAL_S = 15.0
 GAUGES = {
     name: Gauge(f"tollgate_balance_{name}", text)
     for name, text in {
@@ -40,12 +36,7 @@ class Gauges:
 
     async def run(self) -> None:
         """Read until canceled. While the database is unavailable, the last values stay."""
-        while True:
-            try:
-                await self.read()
-            except psycopg.OperationalError as error:
-                log.warning("the gauges keep their last values; the database is unavailable: %s", error)
-            await asyncio.sleep(EVERY_S)
+        await repeat(self.read, "reading the gauges", psycopg.OperationalError, interval_s=INTERVAL_S)
 
     async def read(self) -> None:
         async with self._pool.connection() as connection:

@@ -48,6 +48,7 @@ class Sweeper:
                 heard_since = boot_clock_s()
             except KafkaError as error:
                 log.warning("releasing holds waits for Kafka: %s", error)
+            # Not `retries.repeat`: what the pause took decides whether the next turn may fence.
             due_s = boot_clock_s() + lease_s / TURNS_A_LEASE
             await asyncio.sleep(lease_s / TURNS_A_LEASE)
             late_s = boot_clock_s() - due_s

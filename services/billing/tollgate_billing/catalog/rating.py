@@ -1,7 +1,5 @@
 """All price and plan versions in memory, to rate usage again that an edge has rated."""
 
-import asyncio
-import logging
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
@@ -13,10 +11,8 @@ from tollgate_common.errors import Poison
 from tollgate_common.events import TokensUsed
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.rating import Line, Prices, rate
+from tollgate_common.retries import retry
 
-log = logging.getLogger(__name__)
-
-RETRY_DELAY_S = 1.0
 MAX_AMOUNT_NANO = (1 << 63) - 1
 # All price versions and all plans' multipliers.
 Versions = tuple[Mapping[str, Prices], Mapping[str, int]]
@@ -46,16 +42,12 @@ class Catalog:
 
     async def load(self) -> None:
         """Read all versions. Wait while PostgreSQL is unavailable."""
-        while True:
-            try:
-                async with self._pool.connection() as connection:
-                    self._prices = await store.all_prices(connection)
-                    self._multipliers = await store.all_multipliers(connection)
-            except psycopg.OperationalError as error:
-                log.warning("reading the catalog waits for PostgreSQL: %s", error)
-                await asyncio.sleep(RETRY_DELAY_S)
-            else:
-                return
+        await retry(self._read, "reading the catalog", psycopg.OperationalError)
+
+    async def _read(self) -> None:
+        async with self._pool.connection() as connection:
+            self._prices = await store.all_prices(connection)
+            self._multipliers = await store.all_multipliers(connection)
 
     async def learn(self, versions: AbstractSet[str]) -> None:
         """Read the catalog again if one of these price and plan versions is unknown."""

@@ -1,6 +1,5 @@
 """Continuous reconciliation: keeps the newest report and publishes its totals as metrics."""
 
-import asyncio
 import logging
 from datetime import timedelta
 
@@ -13,6 +12,7 @@ from tollgate_billing.reconciliation.reconciler import Reconciler
 from tollgate_billing.reconciliation.report import Report, Totals
 from tollgate_common.clock import utc_now
 from tollgate_common.errors import Retryable
+from tollgate_common.retries import repeat
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +47,14 @@ class ReconciliationWorker:
         self.newest: Report | None = None
 
     async def run(self) -> None:
-        while True:
-            try:
-                self._publish(await self._reconciler.run(utc_now() - self._window, None))
-            except UNAVAILABLE as error:
-                FAILURES.inc()
-                log.warning("the reconciliation could not run: %s", error)
-            await asyncio.sleep(self._interval_s)
+        await repeat(self._reconcile, "the reconciliation", *UNAVAILABLE, interval_s=self._interval_s)
+
+    async def _reconcile(self) -> None:
+        try:
+            self._publish(await self._reconciler.run(utc_now() - self._window, None))
+        except UNAVAILABLE:
+            FAILURES.inc()
+            raise
 
     def _publish(self, report: Report) -> None:
         self.newest = report

@@ -21,7 +21,7 @@ export function setOrganization(id: string | null): void {
 }
 
 /** The parameters that say the same where a page can send no header. */
-export function ofOrganization(): Parameters {
+export function organizationParameters(): Parameters {
   return { organization };
 }
 

@@ -1,11 +1,11 @@
-// Amounts, counts and times as people read them. Money comes as nano-dollars: 1 USD is 1,000,000,000.
+// Formats amounts, counts and times, and parses amounts. Money is in nano-dollars: $1 is 1,000,000,000.
 
 export const NANO = 1_000_000_000;
 
 const counts = new Intl.NumberFormat("en-US");
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
-/** Two decimals where they tell something, as many as there are where an amount is below a cent. */
+/** A dollar or more with two decimals, rounded; less than a dollar exactly. */
 export function money(nano: number): string {
   const sign = nano < 0 ? "−" : "";
   const amount = Math.abs(nano);
@@ -16,20 +16,20 @@ export function money(nano: number): string {
   return `${sign}$${trimmed((amount / NANO).toFixed(9))}`;
 }
 
-/** For the large figures: a hundredth of a cent is the least that is told. */
+/** An amount for large figures, with at most four decimals. */
 export function roundMoney(nano: number): string {
-  if (nano === 0 || nano >= NANO) return money(nano);
+  if (nano <= 0 || nano >= NANO) return money(nano);
   return nano < NANO / 10_000 ? "<$0.0001" : `$${trimmed((nano / NANO).toFixed(4))}`;
 }
 
-/** What is left, never more than there is, and fine enough to see it change. */
+/** Remaining credit, rounded down to a hundredth of a cent: it never shows more than there is. */
 export function credit(nano: number): string {
   const hundredths = Math.floor(nano / (NANO / 10_000));
-  const [units = "0", places = ""] = (hundredths / 10_000).toFixed(4).split(".");
-  return `$${counts.format(Number(units))}.${places.replace(/00$/, "")}`;
+  const [units = "0", places = ""] = (Math.abs(hundredths) / 10_000).toFixed(4).split(".");
+  return `${hundredths < 0 ? "−" : ""}$${counts.format(Number(units))}.${places.replace(/00$/, "")}`;
 }
 
-/** For axes. */
+/** An amount for the axis of a chart: three significant digits. */
 export function shortMoney(nano: number): string {
   if (nano === 0) return "$0";
   const amount = nano / NANO;
@@ -83,7 +83,7 @@ export function formatClock(text: string): string {
   return clock.format(new Date(text));
 }
 
-/** Nano-dollars of what was typed, exactly; null if it is no amount. */
+/** The exact nano-dollars of a typed amount, or null if the text is not an amount. */
 export function parseMoney(text: string): number | null {
   const found = /^\$?\s*(\d{1,7})(?:\.(\d{1,9}))?$/.exec(text.trim());
   if (found === null) return null;
@@ -91,14 +91,14 @@ export function parseMoney(text: string): number | null {
   return Number.isSafeInteger(nano) ? nano : null;
 }
 
-/** What `parseMoney` takes: the amount without its sign. */
+/** The text that `parseMoney` parses back into the same amount. */
 export function typedMoney(nano: number): string {
   const units = Math.floor(nano / NANO);
   const places = String(nano % NANO).padStart(9, "0");
   return trimmed(`${units}.${places}`).replace(/\.00$/, "");
 }
 
-/** A whole number above zero; null if it is none. */
+/** A positive integer, or null if the text is not one. */
 export function parseCount(text: string): number | null {
   return /^[1-9]\d{0,11}$/.test(text.trim()) ? Number(text.trim()) : null;
 }

@@ -1,27 +1,15 @@
-// The live stream of requests, and when to ask for sums again because of it.
+// The live stream of requests, as hooks.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, ofOrganization, withQuery } from "./api";
-import type { Consumption } from "./types";
+import { get, organizationParameters, withQuery } from "./api";
+import { type LiveRequest, mergeLiveEvent } from "./live_requests";
+import { RefreshTimer } from "./refresh_timer";
 
-export interface LiveRequest extends Partial<Consumption> {
-  id: string;
-  time: string;
-  model: string;
-  api_key: string;
-  status?: number;
-  latency_ms?: number;
-}
+export type LiveState = "connecting" | "live" | "reconnecting";
 
-export type LiveState = "connecting" | "live" | "away";
-
-const SHOWN = 20;
-// The stream tells of a request when the log has it; sums follow within a second.
-const ASK_AFTER_MS = [250, 700, 1500, 3000];
-const AT_MOST_EVERY_MS = 2000;
-const TRY_AGAIN_MS = 3000;
+const RECONNECT_MS = 3000;
 const CATCH_UP_MS = 1000;
 
-/** The newest requests of the account, and whether the stream is there; `onEvent` is called for each event. */
+/** The newest requests of the account, and the state of the stream. Calls `onEvent` for each event. */
 export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: LiveState } {
   const [requests, setRequests] = useState<LiveRequest[]>([]);
   const [state, setState] = useState<LiveState>("connecting");
@@ -32,26 +20,26 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
     let source: EventSource;
     let timer = 0;
     let catchUp = 0;
-    const take = (event: MessageEvent<string>) => {
-      const told = JSON.parse(event.data) as LiveRequest;
-      setRequests((before) => merged(before, told));
+    const merge = (message: MessageEvent<string>) => {
+      const event = JSON.parse(message.data) as LiveRequest;
+      setRequests((before) => mergeLiveEvent(before, event));
       callback.current();
     };
     const open = () => {
-      source = new EventSource(withQuery("/api/analytics/v1/live", ofOrganization()));
+      source = new EventSource(withQuery("/api/analytics/v1/live", organizationParameters()));
       source.addEventListener("totals", () => {
         setState("live");
-        // What ended just before the stream began is not told by it, and may not have been in the sums yet.
+        // The stream does not report a request that ended just before it began, and the sums may not include it yet.
         catchUp = setTimeout(() => callback.current(), CATCH_UP_MS);
       });
-      source.addEventListener("request", take);
-      source.addEventListener("usage", take);
+      source.addEventListener("request", merge);
+      source.addEventListener("usage", merge);
       source.onerror = () => {
-        setState("away");
-        // The browser comes back by itself to a stream that broke off, not after an answer that was none. It does not
-        // tell which that was: another call does, if the session has ended.
+        setState("reconnecting");
+        // The browser reconnects by itself after a broken stream, but not after an error response. It hides the status
+        // of that response, so another request finds out whether the session has ended.
         if (source.readyState !== EventSource.CLOSED) return;
-        timer = setTimeout(open, TRY_AGAIN_MS);
+        timer = setTimeout(open, RECONNECT_MS);
         get("accounts/v1/organizations").catch(() => undefined);
       };
     };
@@ -66,43 +54,11 @@ export function useLive(onEvent: () => void): { requests: LiveRequest[]; state: 
   return { requests, state };
 }
 
-function merged(before: LiveRequest[], told: LiveRequest): LiveRequest[] {
-  const known = before.find((one) => one.id === told.id);
-  if (known) return before.map((one) => (one === known ? { ...one, ...told } : one));
-  return [told, ...before].slice(0, SHOWN);
-}
-
-/** Calls `ask` soon after what is told to it, a few times, and not more often than the services should be asked. */
-export function useSoon(ask: () => void): () => void {
-  const newest = useRef(ask);
-  newest.current = ask;
-  const [soon] = useState(() => new Soon(() => newest.current()));
-  useEffect(() => () => soon.stop(), [soon]);
-  return soon.tell;
-}
-
-class Soon {
-  private first: number | null = null;
-  private later: number[] = [];
-  private askedAt = 0;
-
-  constructor(private readonly ask: () => void) {}
-
-  tell = (): void => {
-    const wait = Math.max(0, this.askedAt + AT_MOST_EVERY_MS - Date.now());
-    const [first = 0, ...later] = ASK_AFTER_MS.map((ms) => ms + wait);
-    // The first is not put off by what comes after it, or busy accounts would never be told anything.
-    this.first ??= setTimeout(() => {
-      this.first = null;
-      this.askedAt = Date.now();
-      this.ask();
-    }, first);
-    this.later.forEach(clearTimeout);
-    this.later = later.map((ms) => setTimeout(this.ask, ms));
-  };
-
-  stop(): void {
-    if (this.first !== null) clearTimeout(this.first);
-    this.later.forEach(clearTimeout);
-  }
+/** Returns a function that schedules calls of `refresh`, as `RefreshTimer` does, until the component is removed. */
+export function useRefreshTimer(refresh: () => void): () => void {
+  const newest = useRef(refresh);
+  newest.current = refresh;
+  const [timer] = useState(() => new RefreshTimer(() => newest.current()));
+  useEffect(() => () => timer.stop(), [timer]);
+  return timer.schedule;
 }

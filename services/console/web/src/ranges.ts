@@ -1,4 +1,4 @@
-// The ranges that can be asked for, and their buckets, in the browser's own time zone.
+// The time ranges of the pages and their buckets, in the browser's time zone.
 
 export type Granularity = "minute" | "hour" | "day" | "week" | "month";
 
@@ -6,7 +6,7 @@ export interface Range {
   id: string;
   label: string;
   granularities: readonly [Granularity, ...Granularity[]];
-  /** Where it begins, at the beginning of a bucket of the smallest granularity. */
+  /** The start, which is the start of a bucket of the smallest granularity. */
   start: (now: Date) => Date;
 }
 
@@ -47,17 +47,15 @@ function daysBefore(now: Date, days: number): Date {
   return new Date(now.getFullYear(), now.getMonth(), now.getDate() - days);
 }
 
-/** The beginning of the bucket that holds this moment; weeks begin on Monday. */
+/** The start of the bucket that contains `at`. Weeks start on Monday. */
 export function floor(at: Date, granularity: Granularity): Date {
   const [year, month, day] = [at.getFullYear(), at.getMonth(), at.getDate()];
   switch (granularity) {
     case "minute":
       return new Date(Math.floor(at.getTime() / 60_000) * 60_000);
-    case "hour": {
-      const hour = new Date(at);
-      hour.setMinutes(0, 0, 0);
-      return hour;
-    }
+    case "hour":
+      // Not `setMinutes(0)`: when clocks are set back, that would change the second of two equal hours into the first.
+      return new Date(at.getTime() - at.getMinutes() * 60_000 - (at.getTime() % 60_000));
     case "day":
       return new Date(year, month, day);
     case "week":
@@ -82,7 +80,7 @@ function next(at: Date, granularity: Granularity): Date {
   }
 }
 
-/** Where every bucket of a range begins; the services leave out those without usage. */
+/** The start of every bucket of a range. The usage API leaves out buckets without usage. */
 export function buckets(start: Date, end: Date, granularity: Granularity): Date[] {
   const found: Date[] = [];
   for (let at = floor(start, granularity); at < end; at = next(at, granularity)) found.push(at);

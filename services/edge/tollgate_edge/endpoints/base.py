@@ -14,6 +14,8 @@ from tollgate_edge.credit.cost_bounds import BYTES_PER_TOKEN, Size
 from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ErrorFormat, ProviderFailed
 from tollgate_edge.pricing.catalog import TEXT_CLASSES
 from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.merging import SettledUsage, StatedUsage, settle
 from tollgate_edge.usage.token_counting import UNCOUNTABLE
 
 
@@ -27,6 +29,8 @@ class ParsedResponse(NamedTuple):
     estimated: bool = False
     finish_reason: str = ""
     served_model: str = ""
+    is_usage_impossible: bool = False
+    """Whether the provider stated a usage that cannot be true."""
 
 
 class ResponseStream(Protocol):
@@ -39,7 +43,9 @@ class ResponseStream(Protocol):
 
     done: bool
     failure: ProviderFailed | None
+    usage: StreamUsage
     tokens: TokenCounts | None
+    """The usage in units other than text tokens, once it is known. It is charged instead of `usage`."""
     finish_reason: str
     served_model: str
     last_event: bytes
@@ -112,6 +118,10 @@ class ModelRequest(ABC):
     def estimate(self, output_tokens: int) -> TokenCounts:
         """Return the usage to charge if the provider reports none and `output_tokens` were forwarded."""
         return TokenCounts(input=self.prompt_tokens(), output=output_tokens)
+
+    def settle(self, stated: StatedUsage, count_output: Callable[[], int]) -> SettledUsage:
+        """Return the usage to charge for a complete response."""
+        return settle(stated, count_output=count_output, estimate=self.estimate, is_final=True)
 
     def limited_body(self, limit_tokens: int) -> bytes:
         """Return the upstream body with a limit of `limit_tokens` for each choice, where the client set none."""

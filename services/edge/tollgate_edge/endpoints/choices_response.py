@@ -1,20 +1,24 @@
 """The parser of complete responses that have choices: chat completions and completions."""
 
+from typing import Any
+
 import msgspec
 
-from tollgate_common.rating import TokenCounts
 from tollgate_edge.endpoints.base import ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.streaming.delivered_text import count_response
-from tollgate_edge.usage.parsers import is_present, parse_chat_usage
+from tollgate_edge.usage.merging import NOTHING_STATED, StatedUsage, merge
+from tollgate_edge.usage.parsers import parse_usage
 
 
 class _Choice(msgspec.Struct):
-    finish_reason: str | None = None
+    finish_reason: Any = None
+    usage: msgspec.Raw = msgspec.Raw()
+    """Moonshot's place for it."""
 
 
 class _ResponseBody(msgspec.Struct):
     choices: list[_Choice]
-    model: str | None = None
+    model: Any = None
     usage: msgspec.Raw = msgspec.Raw()
 
 
@@ -36,11 +40,20 @@ def parse_choices_response(request: ModelRequest, body: bytes, expected: str) ->
         response = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise unexpected_response(expected) from error
-    tokens = parse_chat_usage(response.usage) if is_present(response.usage) else None
-    reasons = [choice.finish_reason for choice in response.choices if choice.finish_reason]
+    settled = request.settle(_stated(response), lambda: count_response(body))
+    reasons = [choice.finish_reason for choice in response.choices if isinstance(choice.finish_reason, str)]
     return ParsedResponse(
-        tokens or TokenCounts(input=request.prompt_tokens(), output=count_response(body)),
-        estimated=tokens is None,
+        settled.tokens,
+        estimated=settled.is_estimated,
         finish_reason=reasons[-1] if reasons else "",
-        served_model=response.model or "",
+        served_model=response.model if isinstance(response.model, str) else "",
+        is_usage_impossible=settled.is_impossible,
     )
+
+
+def _stated(response: _ResponseBody) -> StatedUsage:
+    stated = parse_usage(response.usage) if response.usage else NOTHING_STATED
+    for choice in response.choices:
+        if choice.usage:
+            stated = merge(stated, parse_usage(choice.usage))
+    return stated

@@ -1,5 +1,7 @@
 """`/v1/embeddings`: OpenAI's embeddings."""
 
+from typing import Any
+
 import msgspec
 
 from tollgate_common.rating import Prices, TokenCounts
@@ -8,7 +10,8 @@ from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse,
 from tollgate_edge.http.errors import missing_parameter
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.usage.parsers import MAX_TOKENS
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import parse_usage
 from tollgate_edge.usage.token_counting import count_input
 
 
@@ -18,14 +21,10 @@ class _Request(msgspec.Struct):
     user: str | None = None
 
 
-class _Usage(msgspec.Struct):
-    prompt_tokens: int
-
-
 class _ResponseBody(msgspec.Struct):
     data: list[msgspec.Raw]
-    model: str | None = None
-    usage: _Usage | None = None
+    model: Any = None
+    usage: msgspec.Raw = msgspec.Raw()
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
@@ -56,10 +55,15 @@ class EmbeddingsRequest(ModelRequest):
             response = _response_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("list of embeddings") from error
-        usage = response.usage
-        is_valid = usage is not None and 0 <= usage.prompt_tokens <= MAX_TOKENS
-        tokens = usage.prompt_tokens if usage is not None and is_valid else self.prompt_tokens()
-        return ParsedResponse(TokenCounts(input=tokens), estimated=not is_valid, served_model=response.model or "")
+        stated = parse_usage(response.usage) if response.usage else NOTHING_STATED
+        # There is no output, so the total is the prompt.
+        prompt = stated.prompt or stated.total
+        return ParsedResponse(
+            TokenCounts(input=prompt or self.prompt_tokens()),
+            estimated=not prompt,
+            served_model=response.model if isinstance(response.model, str) else "",
+            is_usage_impossible=stated.is_impossible,
+        )
 
     def count_prompt(self) -> int:
         return count_input(msgspec.json.decode(self._input))

@@ -15,9 +15,9 @@ from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
-from tollgate_edge.usage.merging import merge_usage_fields
-from tollgate_edge.usage.parsers import is_present, parse_messages_usage
-from tollgate_edge.usage.token_counting import count_input, count_text
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import parse_messages_usage
+from tollgate_edge.usage.token_counting import count_text, count_turns
 
 _STORED_REFERENCES = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
@@ -46,7 +46,6 @@ class _Request(RestrictedFields):
     model: ModelName | None = None
     max_tokens: int | None = None
     messages: list[msgspec.Raw] | None = None
-    system: msgspec.Raw = msgspec.Raw()
     stream: bool | None = None
     metadata: _Metadata | None = None
     tools: list[_Tool] | None = None
@@ -104,7 +103,6 @@ class MessagesRequest(ModelRequest):
         self.upstream_body = body
         self.headers = forwarded_headers(headers)
         self._max_tokens = request.max_tokens
-        self._system = request.system
 
     def size(self, context_tokens: int | None) -> Size:
         names = unescaped(b"".join(self._messages))
@@ -122,28 +120,40 @@ class MessagesRequest(ModelRequest):
             message = _message_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("message") from error
-        tokens = parse_messages_usage(message.usage) if is_present(message.usage) else None
+        settled = self.settle(
+            parse_messages_usage(message.usage) if message.usage else NOTHING_STATED,
+            lambda: sum(count_text(_text_of_block(block)) for block in message.content),
+        )
         return ParsedResponse(
-            tokens or self.estimate(sum(count_text(_text_of_block(block)) for block in message.content)),
-            estimated=tokens is None,
+            settled.tokens,
+            estimated=settled.is_estimated,
             finish_reason=message.stop_reason or "",
             served_model=message.model or "",
+            is_usage_impossible=settled.is_impossible,
         )
 
     def count_prompt(self) -> int:
-        system = msgspec.json.decode(self._system) if self._system else None
-        return count_input(system) + sum(count_input(msgspec.json.decode(message)) for message in self._messages)
+        body = msgspec.json.decode(self.upstream_body)
+        schemas = (body.get("tools"), (body.get("output_config") or {}).get("format"))
+        return count_turns(body["messages"], body.get("system"), schemas=schemas)
 
     def open_stream(self) -> ResponseStream:
         return MessagesStream()
 
 
+_STOP_EVENT = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
 class MessagesStream(TypedEventStream):
     text_events: ClassVar = frozenset({b"content_block_delta"})
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._usage: dict[str, Any] = {}
+    def handle_end(self) -> None:
+        if self.finish_reason and self.usage.is_final:
+            # Only the event that says so is missing.
+            self.done = True
+            self.last_event = _STOP_EVENT
+        else:
+            super().handle_end()
 
     def handle_event(self, event_type: str, data: bytes) -> bool:
         if event_type == "error":
@@ -151,6 +161,10 @@ class MessagesStream(TypedEventStream):
             return False
         if event_type == "message_stop":
             return True
+        if event_type == "content_block_start":
+            # It has the name of a tool, and sometimes a text.
+            self.add_text(data)
+            return False
         if event_type not in {"message_start", "message_delta"}:
             return False
         try:
@@ -160,36 +174,32 @@ class MessagesStream(TypedEventStream):
             return False
         if event.message is not None:
             self.served_model = event.message.model or self.served_model
-            self._add_usage(event.message.usage, is_final=False)
+            if event.message.usage:
+                self.usage.add(parse_messages_usage(event.message.usage))
+                # The output of `message_start` is preliminary.
+                self.usage.note_text()
         if event.delta is not None:
             self.finish_reason = event.delta.stop_reason or self.finish_reason
-            self._add_usage(event.usage, is_final=True)
+        if event.usage:
+            self.usage.add(parse_messages_usage(event.usage))
         return False
 
     def delta_text(self, event: dict[str, Any]) -> str:
-        delta = event.get("delta")
-        return _text_of_block(delta) if isinstance(delta, dict) else ""
+        block = event.get("delta") or event.get("content_block")
+        return _text_of_block(block) if isinstance(block, dict) else ""
 
     def truncation_event(self, choices: int) -> bytes:  # noqa: ARG002 - there is always one
         delta = {"type": "message_delta", "delta": {"stop_reason": "max_tokens", "stop_sequence": None}}
         return b"event: message_delta\ndata: " + msgspec.json.encode(delta) + BLANK_LINE
 
-    def _add_usage(self, block: msgspec.Raw, *, is_final: bool) -> None:
-        """Merge a usage block. The output of `message_start` is preliminary, so only a final block sets `tokens`."""
-        try:
-            stated = msgspec.json.decode(block) if is_present(block) else {}
-            self._usage = merge_usage_fields(self._usage, stated)
-        except (msgspec.DecodeError, UnicodeDecodeError, AttributeError):
-            return
-        if is_final and stated:
-            self.tokens = parse_messages_usage(msgspec.json.encode(self._usage))
-
 
 def _text_of_block(block: dict[str, Any]) -> str:
     """Return the text of a content block or of a delta: its text, thinking or tool call."""
     parts = [block.get(name) for name in ("text", "thinking", "partial_json")]
-    if block.get("type") == "tool_use":
-        parts += [block.get("name"), msgspec.json.encode(block.get("input")).decode()]
+    if str(block.get("type")).endswith("tool_use"):
+        parts.append(block.get("name"))
+        if block.get("input"):
+            parts.append(msgspec.json.encode(block["input"]).decode())
     return "".join(part for part in parts if isinstance(part, str))
 
 

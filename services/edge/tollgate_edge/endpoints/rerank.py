@@ -11,7 +11,8 @@ from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse,
 from tollgate_edge.http.errors import missing_parameter
 from tollgate_edge.http.json_body import ModelName, decode, required
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.usage.parsers import MAX_TOKENS
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import MAX_TOKENS, parse_usage
 from tollgate_edge.usage.token_counting import count_input
 
 # A search ranks up to 100 documents. A document longer than 500 tokens, with its query, counts as several.
@@ -33,15 +34,11 @@ class _Meta(msgspec.Struct):
     billed_units: _BilledUnits | None = None
 
 
-class _Usage(msgspec.Struct):
-    total_tokens: int | None = None
-
-
 class _ResponseBody(msgspec.Struct):
     results: list[msgspec.Raw]
     model: str | None = None
     meta: _Meta | None = None
-    usage: _Usage | None = None
+    usage: msgspec.Raw = msgspec.Raw()
 
 
 _request_decoder = msgspec.json.Decoder(_Request)
@@ -105,7 +102,8 @@ def _reported_searches(response: _ResponseBody) -> int | None:
 
 
 def _reported_tokens(response: _ResponseBody) -> int | None:
-    return response.usage.total_tokens if response.usage is not None else None
+    stated = parse_usage(response.usage) if response.usage else NOTHING_STATED
+    return stated.total or stated.prompt or None
 
 
 RERANK = Endpoint("/v1/rerank", lambda body, _headers: RerankRequest(body))

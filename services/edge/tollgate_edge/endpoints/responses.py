@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tollgate_common.rating import TokenCounts
 from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
@@ -29,9 +28,9 @@ from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
-from tollgate_edge.usage.merging import merge_responses_usage
-from tollgate_edge.usage.parsers import is_present, parse_responses_usage
-from tollgate_edge.usage.token_counting import count_input, count_text
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import is_present, parse_usage
+from tollgate_edge.usage.token_counting import count_input, count_turns
 
 # Tools that the client executes. The list is closed, because a new tool may have a fee.
 _CLIENT_TOOLS = frozenset(
@@ -52,6 +51,10 @@ _STORE_HINT = (
     "`providerOptions.openai.store: false`)"
 )
 _EMPTY = (b"[]", b'""')
+# The events with a whole response. All but the first end the stream.
+_RESPONSE_EVENTS = frozenset(
+    {"response.created", "response.completed", "response.incomplete", "response.cancelled", "response.failed"}
+)
 _DOCUMENTS = (b'"file_data"', b'"file_url"')
 
 
@@ -175,18 +178,23 @@ class ResponsesRequest(ModelRequest):
             raise unexpected_response("response") from error
         if response.output is None:
             raise unexpected_response("response")
-        tokens = parse_responses_usage(response.usage) if is_present(response.usage) else None
+        output = response.output
+        settled = self.settle(
+            parse_usage(response.usage) if response.usage else NOTHING_STATED, lambda: count_input(output)
+        )
         return ParsedResponse(
-            tokens or TokenCounts(input=self.prompt_tokens(), output=_count_output(response.output)),
-            estimated=tokens is None,
+            settled.tokens,
+            estimated=settled.is_estimated,
             finish_reason=response.finish_reason,
             served_model=response.model or "",
+            is_usage_impossible=settled.is_impossible,
         )
 
     def count_prompt(self) -> int:
-        request = self._request
-        given = msgspec.json.decode(request.input) if request.input else None
-        return count_input(request.instructions) + count_input(given)
+        body = msgspec.json.decode(self.upstream_body)
+        given = body.get("input") or []
+        schemas = (body.get("tools"), (body.get("text") or {}).get("format"))
+        return count_turns([given] if isinstance(given, str) else given, body.get("instructions"), schemas=schemas)
 
     def open_stream(self) -> ResponseStream:
         return ResponsesStream()
@@ -246,10 +254,12 @@ class ResponsesStream(TypedEventStream):
         self._response = b"{}"
 
     def handle_event(self, event_type: str, data: bytes) -> bool:
-        if event_type in {"error", "response.failed"}:
+        if event_type == "error":
             self.fail(PROVIDER_STREAM_ERROR)
             return False
-        if event_type not in {"response.created", "response.completed", "response.incomplete"}:
+        if event_type not in _RESPONSE_EVENTS:
+            if event_type.endswith(".delta"):
+                self.add_text(data)
             return False
         try:
             response = _event_decoder.decode(data).response or _Response()
@@ -257,12 +267,15 @@ class ResponsesStream(TypedEventStream):
             self.fail(MALFORMED_EVENT)
             return False
         self.served_model = response.model or self.served_model
+        if response.usage:
+            self.usage.add(parse_usage(response.usage))
+        if event_type == "response.failed":
+            self.fail(PROVIDER_STREAM_ERROR)
+            return False
         if event_type == "response.created":
             self._response = data
             return False
         self.finish_reason = response.finish_reason
-        if is_present(response.usage):
-            self.tokens = merge_responses_usage(self.tokens, response.usage)
         return True
 
     def delta_text(self, event: dict[str, Any]) -> str:
@@ -274,10 +287,6 @@ class ResponsesStream(TypedEventStream):
         response |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
         event = {"type": "response.incomplete", "response": response}
         return b"event: response.incomplete\ndata: " + msgspec.json.encode(event) + BLANK_LINE
-
-
-def _count_output(output: list[dict[str, Any]]) -> int:
-    return sum(count_input(item.get("content")) + count_text(str(item.get("arguments") or "")) for item in output)
 
 
 def _error_event(error: ApiError) -> bytes:

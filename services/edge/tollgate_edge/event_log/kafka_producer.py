@@ -28,6 +28,7 @@ from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.retries import backoff
 from tollgate_edge.event_log.spool import Entry
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
 # For a single request, in milliseconds; callers set a time-out of their own for all of them.
 REQUEST_TIMEOUT_MS = 30_000
-# Before what was refused for the moment is sent again.
-RETRY_DELAY_S = 0.02
+# Between two attempts after a retriable error. Short: requests wait for the acknowledgement.
+FIRST_DELAY_S, MAX_DELAY_S = 0.02, 0.2
 MAX_BATCH_BYTES = 256 << 10
 # To compress fewer costs more time, here and at the broker, than it saves.
 MIN_COMPRESSED = 8
@@ -151,12 +152,13 @@ class Producer:
         Raises:
             KafkaError: one never will be.
         """
+        delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             await self._ask_leaders(batches)
             batches = [batch for batch in batches if not batch.is_acknowledged]
             if not batches:
                 return
-            await asyncio.sleep(RETRY_DELAY_S)
+            await asyncio.sleep(next(delays))
             await self._client.force_metadata_update()
 
     async def _ask_leaders(self, batches: Sequence[_Batch]) -> None:
@@ -210,6 +212,7 @@ async def _introduce(client: AIOKafkaClient) -> tuple[int, int]:
         KafkaError: they do not give one.
     """
     request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=REQUEST_TIMEOUT_MS)
+    delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
     while True:
         answer = await client.send(client.get_random_node(), request)
         error_type = for_code(answer.error_code)
@@ -218,7 +221,7 @@ async def _introduce(client: AIOKafkaClient) -> tuple[int, int]:
         if not error_type.retriable:
             raise error_type
         # It has just started, for example.
-        await asyncio.sleep(RETRY_DELAY_S)
+        await asyncio.sleep(next(delays))
 
 
 async def _let_go(client: AIOKafkaClient) -> None:

@@ -20,13 +20,15 @@ from aiokafka.errors import KafkaError
 
 from tollgate_common.crash_points import CrashPoint, reach
 from tollgate_common.kafka.brokers import Brokers
+from tollgate_common.retries import backoff, retry
 from tollgate_common.topics import Topic
 from tollgate_edge.event_log.kafka_producer import Producer
 from tollgate_edge.event_log.spool import Entry, Spool, adopt_orphans
 
 log = logging.getLogger(__name__)
 
-RETRY_DELAY_S = 1.0
+# Bounds how long events still go to the spool after Kafka is available again.
+MAX_RETRY_DELAY_S = 1.0
 # How often the folder is searched for files that dead processes left behind.
 ADOPTION_PERIOD_S = 30.0
 REPLAY_BYTES = 1 << 20
@@ -34,6 +36,10 @@ REPLAY_BYTES = 1 << 20
 REPLAY_TIMEOUT_S = 30.0
 # A spool that is just being written to is looked at again after this.
 SETTLE_S = 0.01
+
+
+class _ReplayStoppedError(Exception):
+    pass
 
 
 class EventLog:
@@ -76,20 +82,20 @@ class EventLog:
 
     async def connect(self, topics: Sequence[Topic]) -> dict[Topic, int]:
         """The topics' partition counts, once Kafka has answered."""
-        while True:
+
+        async def attempt() -> dict[Topic, int]:
+            producer = await Producer.connect(self._brokers)
             try:
-                producer = await Producer.connect(self._brokers)
-                try:
-                    counts = {topic: await producer.partitions(topic.named(self._prefix)) for topic in topics}
-                except BaseException:
-                    await producer.close()
-                    raise
-            except (KafkaError, TimeoutError) as error:
-                log.warning("waiting for Kafka and its topics: %r", error)
-                await asyncio.sleep(RETRY_DELAY_S)
-            else:
-                self._producer = producer
-                return counts
+                counts = {topic: await producer.partitions(topic.named(self._prefix)) for topic in topics}
+            except BaseException:
+                await producer.close()
+                raise
+            self._producer = producer
+            return counts
+
+        return await retry(
+            attempt, "connecting to Kafka and its topics", KafkaError, TimeoutError, max_delay_s=MAX_RETRY_DELAY_S
+        )
 
     def refusal(self) -> str | None:
         """None while events are safe here, otherwise why no more should be made."""
@@ -105,7 +111,9 @@ class EventLog:
 
     async def store(self, entries: Sequence[Entry]) -> None:
         """Make the events durable, however long that takes. One call at a time: the next waits for this one."""
+        delays = backoff(max_s=MAX_RETRY_DELAY_S)
         while entries:
+            # Not `retry`: the next attempt goes to Kafka if a producer has recovered meanwhile.
             if self._producer is not None:
                 entries = await self._send(self._producer, entries)
                 continue
@@ -114,8 +122,9 @@ class EventLog:
             except OSError:
                 # They wait in memory, and so does whoever waits for them: nothing is answered that is not recorded.
                 self._cannot_spool = True
-                log.exception("the spool cannot be written; trying again in %s s", RETRY_DELAY_S)
-                await asyncio.sleep(RETRY_DELAY_S)
+                delay_s = next(delays)
+                log.exception("writing the spool failed and will be retried in %.1f s", delay_s)
+                await asyncio.sleep(delay_s)
             else:
                 self._cannot_spool = False
                 return
@@ -142,26 +151,26 @@ class EventLog:
             if self._given_up is not None:
                 await self._given_up.close()
                 self._given_up = None
-            if await self._recover():
-                self._needs_producer.clear()
-            else:
-                await asyncio.sleep(RETRY_DELAY_S)
+            await retry(
+                self._recover,
+                "the replay of the spool to Kafka",
+                KafkaError,
+                TimeoutError,
+                _ReplayStoppedError,
+                max_delay_s=MAX_RETRY_DELAY_S,
+            )
+            self._needs_producer.clear()
 
-    async def _recover(self) -> bool:
-        try:
-            producer = await Producer.connect(self._brokers)
-        except (KafkaError, TimeoutError) as error:
-            log.warning("Kafka does not answer yet, %d bytes in the spool: %r", self._spool.size_bytes, error)
-            return False
+    async def _recover(self) -> None:
+        producer = await Producer.connect(self._brokers)
         while await self._replay(producer, self._spool):
             if self._spool.clear_if_replayed():
                 self._producer = producer
                 log.warning("the spool is replayed; events go to Kafka again")
-                return True
+                return
             await asyncio.sleep(SETTLE_S)
-        log.warning("the replay of the spool stopped, %d bytes are left", self._spool.size_bytes)
         await producer.close()
-        return False
+        raise _ReplayStoppedError(f"Kafka stopped acknowledging; {self._spool.size_bytes} bytes remain in the spool")
 
     async def adopt_always(self) -> None:
         """Worker: replay what dead processes left behind."""

@@ -36,6 +36,8 @@ class RequestOutcome(NamedTuple):
     finish_reason: str = ""
     served_model: str = ""
     error_code: str = ""
+    is_usage_impossible: bool = False
+    """Whether the provider stated a usage that cannot be true."""
 
 
 class RequestMeter:

@@ -24,7 +24,17 @@ class AdmittedRequest:
     The exit is synchronous: a cancellation cannot interrupt it.
     """
 
-    __slots__ = ("attempts", "claim", "is_closed", "meter", "permit", "request", "reservation", "upstream")
+    __slots__ = (
+        "attempts",
+        "claim",
+        "is_closed",
+        "is_usage_impossible",
+        "meter",
+        "permit",
+        "request",
+        "reservation",
+        "upstream",
+    )
 
     request: ModelRequest
     """As the client meant it."""
@@ -38,6 +48,7 @@ class AdmittedRequest:
         self.claim: Claim | None = None
         self.reservation: OutputReservation | None = None
         self.is_closed = False
+        self.is_usage_impossible = False
 
     def start(self, request: ModelRequest, upstream: ProviderRequest, attempts: Attempts, meter: RequestMeter) -> None:
         """Everything is there to serve the request. From here on it must be closed."""
@@ -58,6 +69,7 @@ class AdmittedRequest:
             outcome = not_stored(outcome)
         assert not self.is_closed
         self.is_closed = True
+        self.is_usage_impossible = outcome.is_usage_impossible
         reservation = self.reservation.reservation if self.reservation is not None else None
         amount_nano, batch = self.meter.close(outcome, None if reservation is None else reservation.lease_id)
         if reservation is not None:

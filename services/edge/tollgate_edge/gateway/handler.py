@@ -123,7 +123,10 @@ class ModelCalls:
         try:
             await (relay_stream if admitted.request.stream else relay_whole)(context, admitted)
         finally:
-            self._counts.attempted(admitted.attempts.failed, admitted.attempts.served_by)
+            served_by = admitted.attempts.served_by
+            self._counts.attempted(admitted.attempts.failed, served_by)
+            if admitted.is_usage_impossible and served_by is not None:
+                self._counts.stated_impossible_usage(served_by.connection.provider_name)
 
     async def _start(self, context: RequestContext, key: KeyRecord, admitted: AdmittedRequest, body: bytes) -> None:
         """Check that the request may be served, and reserve what it may cost.
@@ -149,6 +152,7 @@ class ModelCalls:
         admitted.reservation = reservation
         attempts = Attempts(targets, self._router.routes.retries)
         upstream = request.to_provider(None if request.stream and grows else reservation.limit_tokens)
+        upstream = upstream._replace(max_output_tokens=model.max_output_tokens)
         admitted.start(
             request, upstream, attempts, RequestMeter(self._writer, context, tariff, dimensions, attempts=attempts)
         )

@@ -5,11 +5,14 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import NamedTuple
 
+import msgspec
+
 from tollgate_common.events import Outcome
-from tollgate_common.rating import TokenCounts
+from tollgate_common.rating import COMPLETION_CLASSES, TokenCounts
 from tollgate_edge.event_log.request_events import RequestOutcome
 from tollgate_edge.http.errors import ApiError
 from tollgate_edge.streaming.chat_stream import CUT_OFF_REASON
+from tollgate_edge.usage.merging import NOTHING_STATED, SettledUsage, StatedUsage, settle
 
 RESPONSE_NOT_STORED = "response_not_stored"
 
@@ -30,31 +33,48 @@ class Delivery(NamedTuple):
 
     has_started: bool
     """Whether the client has received any of it."""
-    stated: TokenCounts | None
-    """The provider's own usage."""
     count_output: Callable[[], int]
     """Counts the output tokens that were delivered."""
     estimate: Callable[[int], TokenCounts | None]
     """Estimates the usage of the prompt with so many output tokens; None is nothing to charge."""
+    stated: StatedUsage = NOTHING_STATED
+    """The provider's own usage, as far as it has stated it."""
+    is_final: bool = False
+    """Whether the provider stated its output after the last delivered text."""
+    settled: SettledUsage | None = None
+    """The usage if it is known already: of a complete response, or in other units such as images."""
     covered_tokens: int = 0
     """Output tokens that the reservation covers."""
     finish_reason: str = ""
     served_model: str = ""
 
+    def settle(self, *, is_prompt_charged: bool = True) -> SettledUsage:
+        if self.settled is not None:
+            return self.settled
+        return settle(
+            self.stated,
+            count_output=self.count_output,
+            estimate=self.estimate,
+            is_final=self.is_final,
+            is_prompt_charged=is_prompt_charged,
+        )
 
-NOTHING_DELIVERED = Delivery(has_started=False, stated=None, count_output=lambda: 0, estimate=lambda _: None)
+
+NOTHING_DELIVERED = Delivery(has_started=False, count_output=lambda: 0, estimate=lambda _: None)
 
 
 def outcome_of(ending: Ending, delivery: Delivery, error: ApiError | None = None) -> RequestOutcome:
     """Decide the outcome of a request.
 
-    | what ended it | outcome | charged |
+    What the provider has stated is charged in every row but the refusal. Only what it has not stated is counted:
+
+    | what ended it | outcome | counted, and flagged as estimated |
     |---|---|---|
-    | a complete response | `completed` | the stated usage, else prompt and delivered output, estimated |
+    | a complete response | `completed` | the prompt and the delivered output |
     | the client left | `cancelled` | the same |
-    | the credit ran out | `cut_off` | prompt and generated output, as far as it was covered, estimated |
-    | a failure before the first byte | `refused`, with the error's status | nothing |
-    | a failure after it | `broken` | the stated usage, else the delivered output without the prompt, estimated |
+    | the credit ran out | `cut_off` | the same, the output as far as the reservation covers it |
+    | a failure before the first byte | `refused`, with the error's status | nothing, and nothing is charged |
+    | a failure after it | `broken` | the delivered output without the prompt |
 
     `not_stored` and `unknown_usage` have the two rows that a later fact adds.
 
@@ -65,8 +85,8 @@ def outcome_of(ending: Ending, delivery: Delivery, error: ApiError | None = None
     """
     if ending is Ending.CUT_OFF:
         assert error is not None
-        generated = max(0 if delivery.stated is None else delivery.stated.completion, delivery.count_output())
-        tokens = delivery.estimate(min(generated, delivery.covered_tokens))
+        settled = delivery.settle()
+        tokens = None if settled.tokens is None else _limited(settled.tokens, delivery.covered_tokens)
         return RequestOutcome(
             Outcome.CUT_OFF,
             HTTPStatus.OK,
@@ -75,18 +95,16 @@ def outcome_of(ending: Ending, delivery: Delivery, error: ApiError | None = None
             finish_reason=CUT_OFF_REASON,
             served_model=delivery.served_model,
             error_code=error.code,
+            is_usage_impossible=settled.is_impossible,
         )
     if ending is not Ending.FAILED:
         outcome = Outcome.COMPLETED if ending is Ending.COMPLETED else Outcome.CANCELLED
-        return _charged(outcome, delivery, delivery.stated or delivery.estimate(delivery.count_output()))
+        return _charged(outcome, delivery, delivery.settle())
     assert error is not None
     if not delivery.has_started:
         return RequestOutcome(Outcome.REFUSED, error.status, error_code=error.code)
-    tokens_or_none = delivery.stated
-    if tokens_or_none is None and (output := delivery.count_output()):
-        # The client has not received what it asked for, so the prompt is free.
-        tokens_or_none = TokenCounts(output=output)
-    return _charged(Outcome.BROKEN, delivery, tokens_or_none, error.code)
+    # The client has not received what it asked for, so a prompt that the provider has not counted is free.
+    return _charged(Outcome.BROKEN, delivery, delivery.settle(is_prompt_charged=False), error.code)
 
 
 def not_stored(outcome: RequestOutcome) -> RequestOutcome:
@@ -99,13 +117,27 @@ def unknown_usage(error: ApiError) -> RequestOutcome:
     return RequestOutcome(Outcome.BROKEN, HTTPStatus.OK, error_code=error.code)
 
 
-def _charged(outcome: Outcome, delivery: Delivery, tokens: TokenCounts | None, error_code: str = "") -> RequestOutcome:
+def _charged(outcome: Outcome, delivery: Delivery, settled: SettledUsage, error_code: str = "") -> RequestOutcome:
     return RequestOutcome(
         outcome,
         HTTPStatus.OK,
-        tokens,
-        estimated=delivery.stated is None,
+        settled.tokens,
+        estimated=settled.is_estimated,
         finish_reason=delivery.finish_reason,
         served_model=delivery.served_model,
         error_code=error_code,
+        is_usage_impossible=settled.is_impossible,
     )
+
+
+def _limited(tokens: TokenCounts, most_output: int) -> TokenCounts:
+    """Limit the output, the plain one first, because the other classes are the provider's own count."""
+    excess = tokens.completion - most_output
+    if excess <= 0:
+        return tokens
+    limited = {}
+    for name in COMPLETION_CLASSES:
+        count = getattr(tokens, name)
+        limited[name] = max(0, count - excess)
+        excess -= count - limited[name]
+    return msgspec.structs.replace(tokens, **limited)

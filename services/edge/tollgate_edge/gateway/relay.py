@@ -13,9 +13,11 @@ from tollgate_edge.endpoints.base import ParsedResponse, ResponseStream
 from tollgate_edge.event_log.request_events import RequestOutcome
 from tollgate_edge.gateway.admitted_request import AdmittedRequest
 from tollgate_edge.gateway.outcomes import NOTHING_DELIVERED, Delivery, Ending, outcome_of, unknown_usage
-from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, internal_error
+from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, ProviderError, internal_error
 from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.providers.base import ResponseChunks
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.merging import SettledUsage, stated_output
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
     admitted.meter.open()
     client = context.watch_client()
     stream = admitted.request.open_stream()
+    upstream: ResponseChunks | None = None
     error: ApiError | None = None
     try:
         async with admitted.attempts.stream(admitted.upstream) as upstream:
@@ -64,12 +67,14 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
                 await _relay_events(context, upstream, stream, admitted)
             if stream.failure is not None:
                 raise stream.failure
-            outcome = outcome_of(Ending.COMPLETED, _delivered(context, admitted, stream))
+            outcome = outcome_of(Ending.COMPLETED, _delivered(context, admitted, stream, _usage(stream, upstream)))
             await (await admitted.close(outcome, stream.last_event)).durable()
             await context.end(stream.last_event)
             await upstream.read_to_end()
     except ClientGone:
-        await admitted.close(outcome_of(Ending.CLIENT_LEFT, _delivered(context, admitted, stream)), b"")
+        await admitted.close(
+            outcome_of(Ending.CLIENT_LEFT, _delivered(context, admitted, stream, _usage(stream, upstream))), b""
+        )
         raise
     except ApiError as known:
         error = known
@@ -78,7 +83,7 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
         client.stop()
         if not admitted.is_closed:
             cause = error or internal_error()
-            outcome = _failed(context, admitted, stream, cause)
+            outcome = _failed(context, admitted, stream, _usage(stream, upstream), cause)
             await (await admitted.close(outcome, context.error_event(cause))).durable()
 
 
@@ -95,56 +100,79 @@ async def _relay_events(
     """
     reservation = admitted.reservation
     assert reservation is not None
+    usage = _usage(stream, upstream)
+    has_ended = False
     while not stream.is_over:
-        # A usage ends a response, and no credit is needed after it; but some providers state one in each event.
-        was_told_nothing = stream.tokens is None
-        chunk = await upstream.read()
+        chunk = await _read(upstream, stream, usage)
+        # The first read may have turned to another provider.
+        usage = _usage(stream, upstream)
         events = stream.finish() if chunk is None else stream.feed(chunk)
+        # No credit is needed for what ends the response. It ends once: a provider may state usage in each event.
+        ends = not has_ended and usage.is_final and bool(stream.finish_reason)
+        has_ended = has_ended or ends
         if events or stream.done:
             if not context.started:
                 await admitted.meter.opened()
                 content_type = stream.content_type or upstream.content_type.encode("latin-1")
                 await context.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
-            if not reservation.take(events) and not (was_told_nothing and stream.tokens is not None):
-                await _extend(context, stream, reservation, events)
+            if not reservation.take(events) and not ends:
+                await _extend(context, stream, usage, reservation, events)
             await context.write(events)
 
 
+def _usage(stream: ResponseStream, upstream: ResponseChunks | None) -> StreamUsage:
+    """What the provider has stated: beside the stream if it is translated, else in the stream itself."""
+    return (upstream and upstream.usage) or stream.usage
+
+
+async def _read(upstream: ResponseChunks, stream: ResponseStream, usage: StreamUsage) -> bytes | None:
+    """Read on. A response with its finish and its usage is complete, whatever the connection does after them."""
+    try:
+        return await upstream.read()
+    except ProviderError:
+        if stream.finish_reason and usage.is_final:
+            return None
+        raise
+
+
 async def _extend(
-    context: RequestContext, stream: ResponseStream, reservation: OutputReservation, events: bytes
+    context: RequestContext, stream: ResponseStream, usage: StreamUsage, reservation: OutputReservation, events: bytes
 ) -> None:
     """Reserve credit for the events, or end the response with those that are covered."""
     try:
-        await reservation.extend(partial(_count, stream))
+        await reservation.extend(partial(_count, stream, usage))
     except ApiError as error:
         await context.write(reservation.covered_part(events) + stream.truncation_event(reservation.size.choices))
         raise CutOff(error) from error
 
 
-def _count(stream: ResponseStream) -> int:
+def _count(stream: ResponseStream, usage: StreamUsage) -> int:
     """Tokens generated so far: as many as were delivered, or more if the provider has stated so."""
-    stated = 0 if stream.tokens is None else stream.tokens.completion
-    return max(stated, stream.delivered_tokens())
+    return max(stated_output(usage.stated), stream.delivered_tokens())
 
 
 def _parsed(response: ParsedResponse) -> Delivery:
     return Delivery(
         has_started=True,
-        stated=None if response.estimated else response.tokens,
         count_output=lambda: 0,
         estimate=lambda _: response.tokens,
+        settled=SettledUsage(response.tokens, response.estimated, response.is_usage_impossible),
         finish_reason=response.finish_reason,
         served_model=response.served_model,
     )
 
 
-def _delivered(context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream) -> Delivery:
+def _delivered(
+    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, usage: StreamUsage
+) -> Delivery:
     assert admitted.reservation is not None
     return Delivery(
         has_started=context.started,
-        stated=stream.tokens,
         count_output=stream.delivered_tokens,
         estimate=admitted.request.estimate,
+        stated=usage.stated,
+        is_final=usage.is_final,
+        settled=None if stream.tokens is None else SettledUsage(stream.tokens),
         covered_tokens=admitted.reservation.covered_tokens,
         finish_reason=stream.finish_reason,
         served_model=stream.served_model,
@@ -152,12 +180,12 @@ def _delivered(context: RequestContext, admitted: AdmittedRequest, stream: Respo
 
 
 def _failed(
-    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, error: ApiError
+    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, usage: StreamUsage, error: ApiError
 ) -> RequestOutcome:
     """The outcome of a stream that ended with an error. Never raises: a request that was opened is closed."""
     ending = Ending.CUT_OFF if isinstance(error, CutOff) else Ending.FAILED
     try:
-        return outcome_of(ending, _delivered(context, admitted, stream), error)
+        return outcome_of(ending, _delivered(context, admitted, stream, usage), error)
     except Exception:
         log.exception("request %s: its usage cannot be determined", context.request_id)
         return unknown_usage(error)

@@ -13,11 +13,13 @@ import base64
 import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
 
+from tollgate_common.retries import backoff, retry
 from tollgate_edge.credit.leases.client import LeaseClient, LeaseError, NoAnswer
 from tollgate_edge.http.errors import SERVER_ERROR, ApiError, Header
 from tollgate_edge.http.forms import without_boundary
@@ -28,11 +30,10 @@ log = logging.getLogger(__name__)
 
 HEADER = b"idempotency-key"
 MAX_KEY_BYTES = 255
-# Between two looks at a claim that another request has.
-_FIRST_LOOK_S, _MAX_LOOK_S = 0.1, 1.0
+# Between two attempts of a call, and two looks at a claim that another request has.
+_FIRST_DELAY_S, _MAX_DELAY_S = 0.1, 1.0
 # How long to try to keep an answer before it is given away uncharged.
 KEEP_TIMEOUT_S = 5.0
-_RETRY_S = 0.2
 # How long after it was given up a claim may still come through.
 LATEST_CLAIM_S = 30.0
 _RETRY_AFTER = ((b"retry-after", b"5"),)
@@ -75,21 +76,20 @@ class Claim:
             body = None
         answer = StoredResponse(HTTPStatus.OK, context.content_type, context.request_id, body)
         content = {"token": context.request_id, "answer": base64.b64encode(self._seal.close(answer)).decode()}
-        deadline = time.monotonic() + KEEP_TIMEOUT_S
-        while True:
-            try:
-                found = await self._client.send("PUT", f"/idempotency/{self._seal.claim_id}/answer", content)
-            except NoAnswer as error:
-                if time.monotonic() > deadline:
-                    log.error("an answer could not be kept and is not charged: %s", error)  # noqa: TRY400 - it tells all
-                    return False
-                await asyncio.sleep(_RETRY_S)
-            except LeaseError as error:
-                log.error("an answer was not kept and is not charged: %s", error)  # noqa: TRY400 - it tells all
-                return False
-            else:
-                self._is_charged = _keep_decoder.decode(found).kept
-                return self._is_charged
+        try:
+            found = await retry(
+                partial(self._client.send, "PUT", f"/idempotency/{self._seal.claim_id}/answer", content),
+                "storing a response",
+                NoAnswer,
+                first_delay_s=_FIRST_DELAY_S,
+                max_delay_s=_MAX_DELAY_S,
+                timeout_s=KEEP_TIMEOUT_S,
+            )
+        except LeaseError as error:
+            log.error("an answer was not kept and is not charged: %s", error)  # noqa: TRY400 - it tells all
+            return False
+        self._is_charged = _keep_decoder.decode(found).kept
+        return self._is_charged
 
     def release(self) -> None:
         """If nothing was charged, the next request with this key is a first one."""
@@ -145,16 +145,16 @@ class SharedClaims:
         await self._release(claim_id, token)
 
     async def _release(self, claim_id: str, token: str) -> None:
-        while True:
-            try:
-                await self._client.send("POST", f"/idempotency/{claim_id}/release", {"token": token})
-            except NoAnswer:
-                await asyncio.sleep(_MAX_LOOK_S)
-            except LeaseError as error:
-                log.error("a claim is not released: %s", error)  # noqa: TRY400 - it tells all
-                return
-            else:
-                return
+        try:
+            await retry(
+                partial(self._client.send, "POST", f"/idempotency/{claim_id}/release", {"token": token}),
+                "releasing an idempotency key",
+                NoAnswer,
+                first_delay_s=_FIRST_DELAY_S,
+                max_delay_s=_MAX_DELAY_S,
+            )
+        except LeaseError as error:
+            log.error("a claim is not released: %s", error)  # noqa: TRY400 - it tells all
 
     async def take(
         self, context: RequestContext, account_id: str, api_key: bytes, body: bytes
@@ -191,7 +191,7 @@ class SharedClaims:
 
     async def _ask(self, seal: Seal, content: dict[str, str]) -> _ClaimAnswer:
         """Ask until this request is the one that serves, or the answer is there."""
-        deadline, pause_s = time.monotonic() + self._wait_s, _FIRST_LOOK_S
+        deadline, delays = time.monotonic() + self._wait_s, backoff(_FIRST_DELAY_S, _MAX_DELAY_S)
         while True:
             try:
                 found = _claim_decoder.decode(await self._client.send("PUT", f"/idempotency/{seal.claim_id}", content))
@@ -204,8 +204,7 @@ class SharedClaims:
                 return found
             if time.monotonic() > deadline:
                 raise _conflict("belongs to a request that is still under way", _RETRY_AFTER)
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _MAX_LOOK_S)
+            await asyncio.sleep(next(delays))
 
 
 class NoClaims:

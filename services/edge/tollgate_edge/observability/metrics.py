@@ -26,6 +26,7 @@ SERVED = "served"
 RUNNING = "running"
 ANSWERS = "answers"
 ATTEMPTS = "attempts"
+IMPOSSIBLE_USAGE = "impossible_usage"
 # A number for each bound, one for what took longer, and the sum of all in milliseconds.
 FIRST_BYTES = "first_bytes"
 _SUM = len(BOUNDS_MS) + 1
@@ -60,6 +61,7 @@ class EdgeCounts:
         self._answers = _Places[tuple[str, int]](lambda labels: sheet.place(ANSWERS, labels[0], str(labels[1])))
         self._first_bytes = _Places[str](lambda endpoint: sheet.place(FIRST_BYTES, endpoint, size=_SUM + 1))
         self._attempts = _Places[tuple[str, str, str]](lambda labels: sheet.place(ATTEMPTS, *labels))
+        self._impossible_usage = _Places[str](lambda provider: sheet.place(IMPOSSIBLE_USAGE, provider))
         self._avoided_until = _Places[str](lambda target: sheet.place(AVOIDED_UNTIL, target))
 
     def arrived(self) -> None:
@@ -84,6 +86,10 @@ class EdgeCounts:
             self._cells[self._attempts[attempt.provider, attempt.target, result]] += 1
         if served_by is not None:
             self._cells[self._attempts[served_by.connection.provider_name, served_by.name, SERVED]] += 1
+
+    def stated_impossible_usage(self, provider: str) -> None:
+        """Count a response whose usage cannot be true, such as more cached tokens than the prompt has."""
+        self._cells[self._impossible_usage[provider]] += 1
 
     def avoids(self, breakers: Iterable[tuple[str, CircuitBreaker]]) -> None:
         """Write down until when each target is avoided, by its name and its breakers."""
@@ -134,6 +140,12 @@ class EdgeCollector(Collector):
             "Attempts at a target; result is served, the provider's HTTP status, or why there was none.",
             ("provider", "target", "result"),
             _labelled(happened, ATTEMPTS),
+        )
+        yield _counter(
+            "tollgate_edge_impossible_usage",
+            "Responses whose stated usage cannot be true: negative, too large, or a detail above its total.",
+            ("provider",),
+            _labelled(happened, IMPOSSIBLE_USAGE),
         )
         yield self._avoided(running)
 

@@ -4,6 +4,7 @@ Requests to Messages are forwarded unchanged; chat completions are translated.
 """
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 
 from tollgate_edge.http.errors import ProviderError
 from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderResponse, ResponseChunks
@@ -42,7 +43,7 @@ class AnthropicProvider:
             return await self._transport.complete(
                 request.operation, request.body, request.content_type, request.headers
             )
-        body = translate_request_body(request.body, openai_to_anthropic.translate_request)
+        body = _translated(request)
         response = await self._transport.complete(_PATH, body, request.content_type)
         return ProviderResponse(
             translate_response_body(response.body, openai_to_anthropic.translate_response), response.content_type
@@ -51,11 +52,16 @@ class AnthropicProvider:
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         if request.operation is Operation.MESSAGES:
             return self._transport.stream(_PATH, request.body, request.content_type, request.headers)
-        body = translate_request_body(request.body, openai_to_anthropic.translate_request)
+        body = _translated(request)
         return translate_stream(
             self._transport.stream(_PATH, body, request.content_type),
             openai_to_anthropic.StreamTranslator(),
         )
+
+
+def _translated(request: ProviderRequest) -> bytes:
+    translate = partial(openai_to_anthropic.translate_request, max_output_tokens=request.max_output_tokens)
+    return translate_request_body(request.body, translate)
 
 
 def to_provider_error(response: ErrorResponse) -> ProviderError:

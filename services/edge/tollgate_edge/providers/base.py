@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tollgate_edge.http.forms import with_field
+from tollgate_edge.streaming.stream_usage import StreamUsage
 
 # Names and values of provider-specific headers.
 Headers = tuple[tuple[str, str], ...]
@@ -40,7 +41,8 @@ class ProviderRequest(NamedTuple):
     """A request to a provider.
 
     `body` has the format of the operation and contains the provider's name of `model`. `headers` belong to the
-    operation's protocol; a provider with another protocol drops them.
+    operation's protocol; a provider with another protocol drops them. `max_output_tokens` is the model's longest
+    response by the catalog, for protocols that require a limit; None if the catalog does not know it.
     """
 
     operation: Operation
@@ -49,6 +51,7 @@ class ProviderRequest(NamedTuple):
     content_type: str = JSON
     stream: bool = False
     headers: Headers = ()
+    max_output_tokens: int | None = None
 
     def with_model(self, model: str) -> "ProviderRequest":
         """Return the request for a provider that has another name for the model."""
@@ -71,6 +74,10 @@ class ResponseChunks(Protocol):
     """A streamed response with status 200 whose headers have arrived."""
 
     content_type: str
+
+    @property
+    def usage(self) -> StreamUsage | None:
+        """What the provider has stated so far, if its stream is translated. None: it stands in the stream itself."""
 
     async def read(self) -> bytes | None:
         """Return the next bytes, cut anywhere; None at the end.

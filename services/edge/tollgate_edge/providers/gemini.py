@@ -1,6 +1,7 @@
 """A provider with Gemini's generateContent API (ai.google.dev/api/generate-content). Every request is translated."""
 
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from urllib.parse import quote
 
 from tollgate_edge.http.errors import ProviderError
@@ -31,14 +32,19 @@ class GeminiProvider:
         await self._transport.aclose()
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
-        body = translate_request_body(request.body, openai_to_gemini.translate_request)
+        body = _translated(request)
         response = await self._transport.complete(_path(request.model, "generateContent"), body, JSON)
         return ProviderResponse(translate_response_body(response.body, openai_to_gemini.translate_response), JSON)
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
-        body = translate_request_body(request.body, openai_to_gemini.translate_request)
+        body = _translated(request)
         path = _path(request.model, "streamGenerateContent?alt=sse")
         return translate_stream(self._transport.stream(path, body, JSON), openai_to_gemini.StreamTranslator())
+
+
+def _translated(request: ProviderRequest) -> bytes:
+    translate = partial(openai_to_gemini.translate_request, max_output_tokens=request.max_output_tokens)
+    return translate_request_body(request.body, translate)
 
 
 def _path(model: str, method: str) -> str:

@@ -74,6 +74,7 @@ class ErrorResponse(NamedTuple):
 class HttpResponseChunks:
     """The `ResponseChunks` of an HTTP response with status 200."""
 
+    usage = None
     read: Callable[[], Coroutine[Any, Any, bytes | None]]
 
     def __init__(self, response: Response, to_error: Callable[[ErrorDetails, bytes], ProviderError]) -> None:

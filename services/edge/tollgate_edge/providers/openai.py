@@ -1,4 +1,7 @@
-"""A provider with OpenAI's API or a compatible one. Bodies are forwarded unchanged."""
+"""A provider with OpenAI's API or a compatible one. Bodies are forwarded unchanged.
+
+The one exception is the history of a conversation that began at Gemini: OpenAI accepts ids of at most 40 characters.
+"""
 
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
@@ -7,10 +10,12 @@ from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderErr
 from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderResponse, ResponseChunks
 from tollgate_edge.providers.error_body import OPERATOR_MESSAGE, OPERATOR_STATUSES, ErrorDetails, parse_error_body
 from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
+from tollgate_edge.providers.translators.thought_signatures import without_signatures
 
 
 class OpenAIProvider:
     operations = frozenset(Operation) - {Operation.MESSAGES, Operation.COUNT_TOKENS}
+    _limits_ids = True
 
     def __init__(self, base_url: str, api_key: str, timeouts: Timeouts, *, name: str = "openai") -> None:
         """Create the client. It connects when the first request needs a connection.
@@ -28,10 +33,15 @@ class OpenAIProvider:
         await self._transport.aclose()
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
-        return await self._transport.complete(request.operation, request.body, request.content_type)
+        return await self._transport.complete(request.operation, self._body(request), request.content_type)
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
-        return self._transport.stream(request.operation, request.body, request.content_type)
+        return self._transport.stream(request.operation, self._body(request), request.content_type)
+
+    def _body(self, request: ProviderRequest) -> bytes:
+        if not self._limits_ids or request.operation is not Operation.CHAT:
+            return request.body
+        return without_signatures(request.body)
 
 
 def to_provider_error(response: ErrorResponse) -> ProviderError:

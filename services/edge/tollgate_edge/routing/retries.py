@@ -19,6 +19,7 @@ from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderRes
 from tollgate_edge.routing.config import RetryConfig
 from tollgate_edge.routing.routes import Target, order_targets
 from tollgate_edge.streaming.sse import is_comment
+from tollgate_edge.streaming.stream_usage import StreamUsage
 
 # developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors
 _CLOUDFLARE = frozenset({520, 521, 522, 523, 524, 525, 526, 527, 530})
@@ -249,6 +250,10 @@ class FallbackChunks:
         self._send_again = send_again
         self.content_type = chunks.content_type
         self.read = self._read_first
+
+    @property
+    def usage(self) -> StreamUsage | None:
+        return self._chunks.usage
 
     async def read_to_end(self) -> None:
         await self._chunks.read_to_end()

@@ -5,6 +5,7 @@ depend on how the network split the stream.
 """
 
 import re
+from typing import Any
 
 import msgspec
 
@@ -20,30 +21,40 @@ from tollgate_edge.streaming.errors import (
     PROVIDER_STREAM_ERROR,
 )
 from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data, has_sse_field
-from tollgate_edge.usage.merging import merge_chat_usage
-from tollgate_edge.usage.parsers import is_present
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.parsers import is_present, parse_usage
 
 DONE_EVENT = b"data: [DONE]\n\n"
 CUT_OFF_REASON = "length"
 # An unescaped quote cannot occur inside a JSON string, so this never matches inside a text.
-_METERED = re.compile(rb'"(?:finish_reason": ?"|usage": ?\{|error")')
+_METERED = re.compile(rb'"(?:finish_reason": *"|usage": *\{|error")')
 _NO_USAGE = (b',"usage":null', b', "usage": null')
 
 
 class _Choice(msgspec.Struct):
-    finish_reason: str | None = None
+    finish_reason: Any = None
+    usage: msgspec.Raw = msgspec.Raw()
+    """Moonshot's place for it."""
 
 
 class _Chunk(msgspec.Struct):
-    id: str | None = None
-    created: int | None = None
-    model: str | None = None
+    id: Any = None
+    created: Any = None
+    model: Any = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = msgspec.Raw()
+    x_groq: msgspec.Raw = msgspec.Raw()
+    """Groq's place for the usage, if the request did not ask for it."""
     error: msgspec.Raw = msgspec.Raw()
 
 
+class _GroqMember(msgspec.Struct):
+    usage: msgspec.Raw = msgspec.Raw()
+
+
 _decoder = msgspec.json.Decoder(_Chunk)
+_groq_decoder = msgspec.json.Decoder(_GroqMember)
+_members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class ChatStream:
@@ -60,6 +71,7 @@ class ChatStream:
         """
         self.done = False
         self.failure: ProviderFailed | None = None
+        self.usage = StreamUsage()
         self.tokens: TokenCounts | None = None
         self.finish_reason = ""
         self.served_model = ""
@@ -81,6 +93,8 @@ class ChatStream:
         block = self._whole_events(chunk)
         if self._is_plain(block) and not self._is_first:
             forwarded = self._without_null_usage(block)
+            if forwarded:
+                self.usage.note_text()
         else:
             forwarded = b"".join(self._process(event) for event in block.split(BLANK_LINE)[:-1])
         self._is_first = self._is_first and not block
@@ -89,6 +103,10 @@ class ChatStream:
         return forwarded
 
     def finish(self) -> bytes:
+        if self.finish_reason and self.usage.is_final:
+            # Nothing that matters is missing, even if the connection broke within `[DONE]`.
+            self.done = True
+            return b""
         # Some providers omit the last blank line or [DONE]. A finish reason then marks the response as complete.
         forwarded = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over and self.finish_reason:
@@ -132,32 +150,39 @@ class ChatStream:
             self.done = True
             return b""
         try:
-            chunk = _decoder.decode(data or b"{}")
-        except msgspec.ValidationError:
-            # JSON of an unknown shape, which the client may know.
-            chunk = _Chunk()
+            chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._fail(NOT_JSON)
+        self._record(chunk)
         if is_present(chunk.error):
             return self._fail(PROVIDER_STREAM_ERROR)
-        self._record(chunk)
         return self._without_usage(event, data, chunk)
 
     def _record(self, chunk: _Chunk) -> None:
-        self.served_model = chunk.model or self.served_model
-        self._id = chunk.id or self._id
-        self._created = chunk.created or self._created
+        self.served_model = _text(chunk.model) or self.served_model
+        self._id = _text(chunk.id) or self._id
+        if isinstance(chunk.created, int | float):
+            self._created = int(chunk.created)
+        usages = [chunk.usage]
+        finish_reason = ""
         for choice in chunk.choices or ():
-            self.finish_reason = choice.finish_reason or self.finish_reason
-        if is_present(chunk.usage):
-            self.tokens = merge_chat_usage(self.tokens, chunk.usage)
+            finish_reason = _text(choice.finish_reason) or finish_reason
+            usages.append(choice.usage)
+        if chunk.x_groq:
+            usages.append(_groq_usage(chunk.x_groq))
+        self.finish_reason = finish_reason or self.finish_reason
+        if chunk.choices and not finish_reason and not is_present(chunk.error):
+            self.usage.note_text()
+        for usage in usages:
+            if is_present(usage):
+                self.usage.add(parse_usage(usage))
 
     def _without_usage(self, event: bytes, data: bytes, chunk: _Chunk) -> bytes:
         if not self._strips_usage or not is_present(chunk.usage):
             return self._without_null_usage(event) + BLANK_LINE
         if not chunk.choices:
             return b""
-        members = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        members = _members_decoder.decode(data)
         del members["usage"]
         return b"data: " + msgspec.json.encode(members) + BLANK_LINE
 
@@ -170,3 +195,31 @@ class ChatStream:
     def _fail(self, message: str) -> bytes:
         self.failure = ProviderFailed(502, message)
         return b""
+
+
+def _decode(data: bytes) -> _Chunk:
+    """Decode a chunk, or of a chunk with an unknown shape only its usage.
+
+    Raises:
+        msgspec.DecodeError: it is not JSON.
+    """
+    try:
+        return _decoder.decode(data or b"{}")
+    except msgspec.ValidationError:
+        pass
+    try:
+        members = _members_decoder.decode(data)
+    except msgspec.ValidationError:
+        return _Chunk()
+    return _Chunk(usage=members.get("usage", msgspec.Raw()), error=members.get("error", msgspec.Raw()))
+
+
+def _groq_usage(member: msgspec.Raw) -> msgspec.Raw:
+    try:
+        return _groq_decoder.decode(member).usage
+    except msgspec.DecodeError:
+        return msgspec.Raw()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

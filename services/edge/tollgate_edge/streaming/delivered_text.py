@@ -3,58 +3,43 @@
 It is kept only in memory, and only as long as the request lasts.
 """
 
+import json
+from collections.abc import Iterator
+from typing import Any
+
 import msgspec
 
 from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_text
 
 # Chunks are kept unparsed up to this size, because most are never counted. Beyond it, only their text is kept.
 _RAW_BYTES = 64 << 10
+# Members of a delta or a message that hold no generated text: names of the protocol, and media, which is not text.
+_NOT_TEXT = frozenset(
+    {
+        "audio",
+        "encrypted_content",
+        "finish_reason",
+        "format",
+        "id",
+        "image_url",
+        "images",
+        "index",
+        "logprobs",
+        "role",
+        "signature",
+        "thinking_blocks",
+        "thought_signature",
+        "type",
+    }
+)
+# A provider that states the same thoughts under several names means them once.
+_THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 
+# A message's `name` is its author's. That of a tool is generated.
+_NOT_THE_REPLY = _NOT_TEXT | frozenset({"name", "audio_content", *_THOUGHTS})
+_ARGUMENTS = ("arguments", "input")
 
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-
-
-class _Call(msgspec.Struct):
-    function: _Function | None = None
-
-
-class _Text(msgspec.Struct):
-    """The `delta` of a stream or the `message` of a complete response."""
-
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    tool_calls: list[_Call] | None = None
-
-    def parts(self) -> list[str]:
-        parts = [self.reasoning_content, self.content, self.refusal]
-        for call in self.tool_calls or ():
-            if call.function is not None:
-                parts += [call.function.name, call.function.arguments]
-        return [part for part in parts if part]
-
-
-class _Choice(msgspec.Struct):
-    index: int = 0
-    delta: _Text | None = None
-    message: _Text | None = None
-    text: str | None = None
-    """The text of a legacy completion."""
-
-    def parts(self) -> list[str]:
-        if self.text:
-            return [self.text]
-        text = self.delta or self.message
-        return text.parts() if text is not None else []
-
-
-class _ResponseBody(msgspec.Struct):
-    choices: list[_Choice] | None = None
-
-
-_decoder = msgspec.json.Decoder(_ResponseBody)
+_decoder = msgspec.json.Decoder()
 
 
 class DeliveredText:
@@ -76,24 +61,84 @@ class DeliveredText:
         return sum(count_text("".join(texts)) for texts in self._texts.values())
 
     def _extract(self) -> None:
-        for line in b"".join(self._raw).split(b"\n"):
-            if line.startswith(b"data:"):
-                self._take(line.removeprefix(b"data:"))
+        for event in b"".join(self._raw).split(b"\n\n"):
+            if event:
+                self._take(_data(event))
         self._raw, self._raw_bytes = [], 0
 
     def _take(self, data: bytes) -> None:
         for choice in _choices(data):
-            self._texts.setdefault(choice.index, []).extend(choice.parts())
+            texts = self._texts.setdefault(_index(choice), [])
+            if "delta" in choice or "text" in choice:
+                texts += _texts_of(choice)
+            elif not texts:
+                # After deltas, a whole message repeats them, as MiniMax's last event does.
+                texts += _texts_of(choice)
 
 
 def count_response(body: bytes) -> int:
     """Count the tokens of the texts of a complete response."""
-    return sum(count_text("".join(choice.parts())) for choice in _choices(body))
+    return sum(count_text("".join(_texts_of(choice))) for choice in _choices(body))
 
 
-def _choices(data: bytes) -> list[_Choice]:
+def decode_leniently(data: bytes) -> Any:
+    """Decode JSON that may hold half of a surrogate pair; None if it is not JSON."""
     try:
-        return _decoder.decode(data).choices or []
+        return _decoder.decode(data)
     except UNCOUNTABLE:
-        # Not a chunk with choices, for example a comment: it contains no text.
-        return []
+        pass
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _data(event: bytes) -> bytes:
+    lines = event.split(b"\n")
+    return b"\n".join(line.removeprefix(b"data:") for line in lines if line.startswith(b"data:"))
+
+
+def _choices(data: bytes) -> Iterator[dict[str, Any]]:
+    body = decode_leniently(data)
+    choices = body.get("choices") if isinstance(body, dict) else None
+    return (choice for choice in (choices if isinstance(choices, list) else ()) if isinstance(choice, dict))
+
+
+def _index(choice: dict[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def _texts_of(choice: dict[str, Any]) -> Iterator[str]:
+    """Yield the texts of a choice: of its delta or message, or the text of a legacy completion."""
+    message = choice.get("delta") or choice.get("message")
+    if not isinstance(message, dict):
+        yield from _texts(choice.get("text"))
+        return
+    for name in _THOUGHTS:
+        if message.get(name):
+            yield from _texts(message[name])
+            break
+    for name, value in message.items():
+        if name == "audio" and isinstance(value, dict):
+            yield from _texts(value.get("transcript"))
+        elif name not in _NOT_THE_REPLY:
+            yield from _texts(value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the generated texts in a value of any shape, in the order in which they stand."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, list):
+            waiting += reversed(part)
+        elif isinstance(part, dict):
+            waiting += [_generated(name, member) for name, member in reversed(part.items()) if name not in _NOT_TEXT]
+
+
+def _generated(name: str, member: Any) -> Any:
+    # Some servers give the arguments of a call as an object, which the model generated as text.
+    return msgspec.json.encode(member).decode() if name in _ARGUMENTS and isinstance(member, dict) else member

@@ -12,9 +12,11 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.http.errors import ProviderFailed
 from tollgate_edge.http.request_context import EVENT_STREAM
+from tollgate_edge.streaming.delivered_text import decode_leniently
 from tollgate_edge.streaming.errors import EVENT_TOO_LARGE, INCOMPLETE_RESPONSE, NOT_AN_EVENT_STREAM, NOT_JSON
 from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data, event_name, has_sse_field
-from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_text
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.token_counting import count_text
 
 
 class TypedEvent(msgspec.Struct):
@@ -22,7 +24,6 @@ class TypedEvent(msgspec.Struct):
 
 
 _type_decoder = msgspec.json.Decoder(TypedEvent)
-_object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class TypedEventStream(ABC):
@@ -35,6 +36,7 @@ class TypedEventStream(ABC):
     def __init__(self) -> None:
         self.done = False
         self.failure: ProviderFailed | None = None
+        self.usage = StreamUsage()
         self.tokens: TokenCounts | None = None
         self.finish_reason = ""
         self.served_model = ""
@@ -67,18 +69,20 @@ class TypedEventStream(ABC):
     def finish(self) -> bytes:
         forwarded = self.feed(BLANK_LINE) if self._buffer.has_partial_event else b""
         if not self.is_over:
-            self.fail(INCOMPLETE_RESPONSE)
+            self.handle_end()
         return forwarded
+
+    def handle_end(self) -> None:
+        """Handle the end of a body that no event has ended."""
+        self.fail(INCOMPLETE_RESPONSE)
 
     def delivered_tokens(self) -> int:
         return count_text("".join(map(self._text, self._texts)))
 
     def _text(self, data: bytes) -> str:
         # The event was forwarded unparsed.
-        try:
-            return self.delta_text(_object_decoder.decode(data))
-        except UNCOUNTABLE:
-            return ""
+        event = decode_leniently(data)
+        return self.delta_text(event) if isinstance(event, dict) else ""
 
     def fail(self, message: str) -> None:
         self.failure = ProviderFailed(502, message)
@@ -98,8 +102,13 @@ class TypedEventStream(ABC):
         elif not data.endswith(b"}"):
             self.fail(NOT_JSON)
             return b""
-        self._texts.append(data)
+        self.add_text(data)
         return event + BLANK_LINE
+
+    def add_text(self, data: bytes) -> None:
+        """Keep an event whose text is counted if the provider does not state its output."""
+        self._texts.append(data)
+        self.usage.note_text()
 
     def _handle_no_data(self, event: bytes) -> bytes:
         if has_sse_field(event):
@@ -131,6 +140,7 @@ class BinaryStream:
         """Start a response whose usage is known from the request."""
         self.done = False
         self.failure: ProviderFailed | None = None
+        self.usage = StreamUsage()
         self.tokens: TokenCounts | None = None
         self.finish_reason = ""
         self.served_model = ""

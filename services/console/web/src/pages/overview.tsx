@@ -5,7 +5,8 @@ import { StackedBars } from "../chart";
 import { Select } from "../fields";
 import { count, credit, formatClock, money, percent, roundMoney, shortCount, shortMoney } from "../format";
 import { namesOf } from "../key_names";
-import { type LiveRequest, type LiveState, useLive, useSoon } from "../live";
+import { type LiveState, useLive, useRefreshTimer } from "../live";
+import type { LiveRequest } from "../live_requests";
 import { useLoad } from "../load";
 import { Card, Code, type Column, Empty, Page, Show, Table, Tag } from "../parts";
 import {
@@ -61,7 +62,7 @@ export function Overview({ place, apiUrl }: { place: URL; apiUrl: string }) {
   const range = findRange(place.searchParams.get("range"));
   const granularity = findGranularity(range, place.searchParams.get("by"));
   const numbers = useLoad((signal) => loadNumbers(range, granularity, signal), [range.id, granularity]);
-  const live = useLive(useSoon(numbers.reload));
+  const live = useLive(useRefreshTimer(numbers.reload));
 
   const choices = (
     <div class="choices">
@@ -216,7 +217,7 @@ function Sums(props: { caption: string; head: string; rows: Sum[]; nameOf?: (nam
   return <Table caption={props.caption} columns={columns} rows={props.rows} id={(row) => row.name} />;
 }
 
-const STATES: Record<LiveState, string> = { connecting: "Connecting…", live: "Live", away: "Reconnecting…" };
+const STATES: Record<LiveState, string> = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
 
 function Feed(props: { requests: LiveRequest[]; state: LiveState; keyNames: ReadonlyMap<string, string> | undefined }) {
   const columns: Column<LiveRequest>[] = [

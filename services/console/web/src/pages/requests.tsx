@@ -1,6 +1,6 @@
 // Single requests, the newest first.
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { get, ofOrganization, withQuery } from "../api";
+import { get, organizationParameters, withQuery } from "../api";
 import { Field, Select } from "../fields";
 import { count, duration, formatDateTime, money } from "../format";
 import { namesOf } from "../key_names";
@@ -46,7 +46,7 @@ export function Requests({ place }: { place: URL }) {
     format: "csv",
     start: earliest,
     ...filters,
-    ...ofOrganization(),
+    ...organizationParameters(),
   });
 
   return (

@@ -14,10 +14,12 @@ import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 
 from tollgate_common.clock import boot_clock_s
 from tollgate_common.ids import new_id
 from tollgate_common.lease_protocol import LeaseOutcome
+from tollgate_common.retries import backoff, retry
 from tollgate_edge.credit.leases.client import BootFenced, LeaseClient, LeaseError, NoAnswer, NotAccepted, Renewal
 from tollgate_edge.credit.leases.state import (
     Call,
@@ -213,15 +215,14 @@ class LeaseManager:
 
     async def _make(self, wallet: PayerLease, call: Call) -> None:
         """Repeat a call until it is answered: only then is it known what the lease is."""
-        delay_s = FIRST_DELAY_S
+        delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             try:
                 answer = await self._client.ask(call)
             except NoAnswer as error:
                 log.warning("a lease call is repeated: %s", error)
                 self._note_repeated(call)
-                await asyncio.sleep(delay_s)
-                delay_s = min(delay_s * 2, MAX_DELAY_S)
+                await asyncio.sleep(next(delays))
             except BootFenced:
                 wallet.fail()
                 self._rise_again(call.boot_id)
@@ -229,7 +230,7 @@ class LeaseManager:
             except NotAccepted as error:
                 log.error("a lease is given up: %s", error)  # noqa: TRY400 - the text tells all
                 wallet.fail()
-                await asyncio.sleep(delay_s)
+                await asyncio.sleep(next(delays))
                 return
             else:
                 wallet.take(answer, boot_clock_s())
@@ -279,18 +280,22 @@ class LeaseManager:
         call = wallet.close()
         while call is not None:
             try:
-                answer = await self._client.ask(call)
-            except NoAnswer:
-                await asyncio.sleep(FIRST_DELAY_S)
+                # Until CLOSE_TIMEOUT_S ends it.
+                answer = await retry(
+                    partial(self._client.ask, call),
+                    f"closing lease {call.lease_id}",
+                    NoAnswer,
+                    first_delay_s=FIRST_DELAY_S,
+                    max_delay_s=MAX_DELAY_S,
+                )
             except LeaseError:
                 return
-            else:
-                # A call that was under way at the end may have moved the lease's rev.
-                wallet.take(answer, boot_clock_s())
-                call = wallet.close() if answer.outcome is LeaseOutcome.CONFLICT else None
+            # A call that was under way at the end may have moved the lease's rev.
+            wallet.take(answer, boot_clock_s())
+            call = wallet.close() if answer.outcome is LeaseOutcome.CONFLICT else None
 
     async def _renew_always(self) -> None:
-        named_at_s, delay_s = -NAME_LEASES_EVERY_S, FIRST_DELAY_S
+        named_at_s, delays = -NAME_LEASES_EVERY_S, backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             self._renew_now.clear()
             sent_at_s = boot_clock_s()
@@ -303,10 +308,10 @@ class LeaseManager:
                 pause_s = 0.0
             except LeaseError as error:
                 log.warning("leases are not renewed: %s", error)
-                pause_s, delay_s = delay_s, min(delay_s * 2, MAX_DELAY_S)
+                pause_s = next(delays)
             else:
                 named_at_s = sent_at_s if names_leases else named_at_s
-                delay_s = FIRST_DELAY_S
+                delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
                 self._note_renewal(renewal, sent_at_s)
                 pause_s = max(0.0, sent_at_s + renewal.lease_s / RENEWALS_A_LEASE - boot_clock_s())
             with suppress(TimeoutError):

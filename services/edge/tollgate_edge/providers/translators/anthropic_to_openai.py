@@ -18,7 +18,10 @@ from tollgate_edge.providers.translators.base import (
     untranslatable,
 )
 from tollgate_edge.streaming.errors import PROVIDER_STREAM_ERROR
-from tollgate_edge.usage.merging import merge_usage_objects
+from tollgate_edge.streaming.stream_usage import StreamUsage
+from tollgate_edge.usage.merging import NOTHING_STATED
+from tollgate_edge.usage.parsers import parse_completion_usage
+from tollgate_edge.usage.rendering import as_messages_usage
 
 _TEXTS = {"text", "tool_reference"}
 _STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -132,26 +135,6 @@ def _response_format(messages: Json) -> Json | None:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": output_format["schema"]}}
 
 
-def translate_usage(stated: Json) -> Json:
-    """Translate a usage. OpenAI's `prompt_tokens` includes cache reads and writes; `input_tokens` excludes them."""
-    details = stated.get("prompt_tokens_details") or {}
-    read, written = details.get("cached_tokens") or 0, details.get("cache_write_tokens") or 0
-    translated = {
-        "input_tokens": max(0, stated["prompt_tokens"] - read - written) if stated["prompt_tokens"] >= 0 else -1,
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": read,
-        "output_tokens": stated["completion_tokens"],
-    }
-    one_hour = details.get("cache_write_1h_tokens")
-    if one_hour:
-        translated["cache_creation"] = {
-            "ephemeral_5m_input_tokens": written - one_hour,
-            "ephemeral_1h_input_tokens": one_hour,
-        }
-    thinking = (stated.get("completion_tokens_details") or {}).get("reasoning_tokens")
-    return translated | ({"output_tokens_details": {"thinking_tokens": thinking}} if thinking else {})
-
-
 def stop_reason(finish_reason: str | None) -> str:
     return _STOP_REASONS.get(finish_reason or "", "end_turn")
 
@@ -170,7 +153,8 @@ def translate_response(completion: Json) -> Json:
         made = {"id": call["id"], "name": function["name"], "input": parse_arguments(function["arguments"])}
         content.append({"type": "tool_use", **made})
     reason = stop_reason(choice.get("finish_reason"))
-    stated = {"usage": translate_usage(completion["usage"])} if completion.get("usage") else {}
+    usage = parse_completion_usage(completion)
+    stated = {} if usage == NOTHING_STATED else {"usage": as_messages_usage(usage)}
     return _message(completion) | {"content": content, "stop_reason": reason, "stop_sequence": None} | stated
 
 
@@ -195,7 +179,7 @@ class StreamTranslator:
         self._blocks = 0
         self._open = ""
         self._finish_reason = ""
-        self._usage: Json | None = None
+        self.usage = StreamUsage()
         self._is_over = False
 
     def translate(self, event: Json) -> bytes:
@@ -211,8 +195,8 @@ class StreamTranslator:
             events = named_event({"type": "message_start", "message": message})
         for choice in (event.get("choices") or ())[:1]:
             events += self._choice(choice)
-        if event.get("usage"):
-            self._usage = merge_usage_objects(self._usage, translate_usage(event["usage"]))
+            self.usage.note_text()
+        self.usage.add(parse_completion_usage(event))
         return events
 
     def finish(self) -> bytes:
@@ -220,7 +204,7 @@ class StreamTranslator:
             # The provider broke the stream. Without a last event it does not count as complete.
             return b""
         delta = {"stop_reason": stop_reason(self._finish_reason), "stop_sequence": None}
-        stated = {"usage": self._usage} if self._usage is not None else {}
+        stated = {} if self.usage.stated == NOTHING_STATED else {"usage": as_messages_usage(self.usage.stated)}
         last = named_event({"type": "message_delta", "delta": delta} | stated)
         return self._close_block() + last + named_event({"type": "message_stop"})
 

@@ -7,22 +7,23 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tollgate_edge.http.errors import INVALID_REQUEST, ProviderFailed, ProviderRefused
+from tollgate_edge.http.errors import INVALID_REQUEST, ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.http.json_body import wrong_member
 from tollgate_edge.providers.base import ResponseChunks
 from tollgate_edge.providers.translators.shapes import ChatShape
 from tollgate_edge.streaming.sse import BLANK_LINE, EventBuffer, EventTooLarge, event_data
+from tollgate_edge.streaming.stream_usage import StreamUsage
 
 Json = dict[str, Any]
-
-# An invalid usage in OpenAI's format. It makes the edge count the tokens itself.
-INVALID_USAGE: Json = {"prompt_tokens": -1, "completion_tokens": -1, "total_tokens": -2}
 
 _object_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 class EventTranslator(Protocol):
     """Translates the events of one streamed response."""
+
+    usage: StreamUsage
+    """The provider's own statements, which a client that leaves early may never be sent."""
 
     def translate(self, event: Json) -> bytes:
         """Return the translated events, possibly none."""
@@ -42,9 +43,22 @@ class TranslatedChunks:
         self._buffer = EventBuffer()
         self._is_over = False
 
+    @property
+    def usage(self) -> StreamUsage:
+        # Of two translators, the first has read the provider's own events.
+        return self._upstream.usage or self._translator.usage
+
     async def read(self) -> bytes | None:
         while not self._is_over:
-            chunk = await self._upstream.read()
+            try:
+                chunk = await self._upstream.read()
+            except ProviderError:
+                # With its finish and its usage the response is complete, whatever the connection does after them.
+                events = self._translator.finish() if self.usage.is_final else b""
+                if not events:
+                    raise
+                self._is_over = True
+                return events
             if chunk is None:
                 self._is_over = True
                 return (
