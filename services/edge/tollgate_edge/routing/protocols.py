@@ -9,15 +9,16 @@ from tollgate_edge.providers.gemini import GeminiProvider
 from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.providers.messages_via_chat import MessagesViaChat
 from tollgate_edge.providers.openai import OpenAIProvider
+from tollgate_edge.providers.translators.messages_context import COMPATIBLE, OPENAI
 from tollgate_edge.routing.router import ProtocolSpec
 
 
 def _create_openai(base_url: str, api_key: str, timeouts: Timeouts) -> Provider:
-    return MessagesViaChat(OpenAIProvider(base_url, api_key, timeouts))
+    return MessagesViaChat(OpenAIProvider(base_url, api_key, timeouts), OPENAI)
 
 
 def _create_compatible(base_url: str, api_key: str, timeouts: Timeouts) -> Provider:
-    return MessagesViaChat(CompatibleProvider(base_url, api_key, timeouts))
+    return MessagesViaChat(CompatibleProvider(base_url, api_key, timeouts), COMPATIBLE)
 
 
 def _create_gemini(base_url: str, api_key: str, timeouts: Timeouts) -> Provider:
