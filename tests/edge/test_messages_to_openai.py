@@ -37,7 +37,8 @@ def completion(message: Json, finish_reason: str = "stop", **more: Any) -> Json:
 
 
 def call(arguments: Any, **more: Any) -> Json:
-    return {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": arguments}, **more}
+    made: Json = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": arguments}}
+    return made | more
 
 
 def answer(message: Json, finish_reason: str = "stop", **more: Any) -> Json:
