@@ -2,23 +2,15 @@
 
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from http import HTTPStatus
 from urllib.parse import quote
 
-import msgspec
-
-from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
+from tollgate_edge.http.errors import ProviderError
 from tollgate_edge.providers.base import JSON, Operation, ProviderRequest, ProviderResponse, ResponseChunks
-from tollgate_edge.providers.error_body import parse_error
+from tollgate_edge.providers.error_body import parse_error_body
 from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
-from tollgate_edge.providers.openai import OPERATOR_STATUSES, operator_error
+from tollgate_edge.providers.openai import is_operators, operator_error, refused_error
 from tollgate_edge.providers.translators import openai_to_gemini
 from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body, translate_stream
-
-
-class _Error(msgspec.Struct):
-    message: str | None = None
-    status: str | None = None
 
 
 class GeminiProvider:
@@ -62,18 +54,7 @@ def _path(model: str, method: str) -> str:
 
 def to_provider_error(response: ErrorResponse) -> ProviderError:
     """Convert an error response; `code` is Google's status name."""
-    status = response.status
-    error = parse_error(response.body, _Error)
-    # Google responds with 400 to an invalid key.
-    is_key = error.message is not None and "API key" in error.message
-    if status in OPERATOR_STATUSES or is_key or status < HTTPStatus.BAD_REQUEST:
+    error = parse_error_body(response.body)
+    if is_operators(response, error):
         return operator_error(response)
-    return ProviderRefused(
-        status,
-        error.message or f"The provider responded with status {status}.",
-        error_type=INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR,
-        param=None,
-        code=error.status.lower() if error.status else None,
-        headers=response.headers,
-        retry_after_s=response.retry_after_s,
-    )
+    return refused_error(response, error)
