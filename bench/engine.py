@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
-from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_local.ports import free_port
 
 
@@ -35,7 +35,7 @@ async def until_up(url: str, package: str) -> None:
     """Wait for the engine, then create a package's tables."""
     for _ in range(300):
         try:
-            await clickhouse.migrate(url, package)
+            await migrate_clickhouse(url, package)
         except (OSError, ClickHouseError):
             await asyncio.sleep(0.2)
         else:

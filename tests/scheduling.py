@@ -23,7 +23,7 @@ SYSTEMS = (
     *SHARED,
     "tests/chaos/test_crash_points.py",
     "tests/local/test_up.py",
-    "tests/chaos/test_hits.py",
+    "tests/chaos/test_fault_injection.py",
     "tests/edge/test_kafka_away.py",
     "tests/e2e/test_idempotency.py",
     "tests/e2e/test_access_lists.py",

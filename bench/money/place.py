@@ -13,6 +13,7 @@ from engines import stores
 from engines.run import find_engines
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.topics import create_topics
 
 
@@ -28,7 +29,7 @@ async def own_place(partitions: int) -> AsyncIterator[Place]:
     engines, prefix = find_engines(), stores.unique_name()
     brokers = Brokers(engines.kafka_bootstrap)
     with stores.postgres_database(engines.postgres_dsn) as dsn:
-        await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
+        await migrate_postgres(dsn, "tollgate_common", "tollgate_balance")
         await create_topics(brokers, prefix, partitions, 1)
         try:
             yield Place(brokers, prefix, dsn)
@@ -43,5 +44,5 @@ async def kept_database(name: str) -> str:
         with contextlib.suppress(psycopg.errors.DuplicateDatabase):
             await admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     dsn = urlsplit(admin_dsn)._replace(path=f"/{name}").geturl()
-    await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
+    await migrate_postgres(dsn, "tollgate_common", "tollgate_balance")
     return dsn

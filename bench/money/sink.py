@@ -29,6 +29,7 @@ from tollgate_common.kafka.clients import KafkaProducer
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.engines import EngineAddresses
 
@@ -58,7 +59,7 @@ async def created(engines: EngineAddresses) -> AsyncIterator[World]:
         url, engine = stack.enter_context(own_engine(Path(folder)))
         dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
         await until_up(url, "tollgate_billing")
-        await postgres.migrate(dsn, "tollgate_common", "tollgate_billing")
+        await migrate_postgres(dsn, "tollgate_common", "tollgate_billing")
         pool = await stack.enter_async_context(postgres.create_pool(dsn))
         await handlers.seed(pool, ["openai"], utc_now())
         client = await clickhouse.connect(url, timeout_s=600)

@@ -13,11 +13,12 @@ from tollgate_accounts.identity.passwords import Passwords
 from tollgate_accounts.main import PACKAGES
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 
 
 @pytest.fixture
 async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    await postgres.migrate(postgres_dsn, *PACKAGES)
+    await migrate_postgres(postgres_dsn, *PACKAGES)
     async with postgres.create_pool(postgres_dsn, max_size=8) as pool:
         # Some tests send a thousand requests at once; on a slow machine they wait for longer than the pool's 30 s.
         pool.timeout = 240

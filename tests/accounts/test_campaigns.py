@@ -24,6 +24,7 @@ from tollgate_accounts.promo.store import PromoCode
 from tollgate_common.clock import utc_now
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 
 pytestmark = pytest.mark.engines
 
@@ -292,7 +293,7 @@ async def test_codes_from_before_campaigns_become_campaigns(postgres_dsn: str) -
                 [OTHER[:-1] + str(number), OLD_CODE, OTHER, action, kind, target],
             )
 
-    assert "0005_campaigns" in await postgres.migrate(postgres_dsn, *PACKAGES)
+    assert "0005_campaigns" in await migrate_postgres(postgres_dsn, *PACKAGES)
 
     async with await postgres.connect(postgres_dsn) as connection:
         found = await store.find_promo_code(connection, "OLD")

@@ -14,7 +14,7 @@ import pytest
 from accounts.answers import PASSWORD
 from tollgate_accounts.main import PACKAGES
 from tollgate_common.kafka.brokers import Brokers
-from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.topics import create_topics
 from waiting import until
 
@@ -57,7 +57,7 @@ async def test_no_call_breaks_the_service_or_its_document(
     url: str, postgres_dsn: str, brokers: Brokers, topic_prefix: str, tmp_path: Path
 ) -> None:
     await create_topics(brokers, topic_prefix, partitions=1, replication=1)
-    await postgres.migrate(postgres_dsn, *PACKAGES)
+    await migrate_postgres(postgres_dsn, *PACKAGES)
     async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         await until_ready(client)
         credentials = {"email": "ada@example.com", "password": PASSWORD}

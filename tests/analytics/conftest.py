@@ -25,6 +25,7 @@ from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.callers import customers, operators
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_common.events import KeyRecord, encode
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaProducer
@@ -105,7 +106,7 @@ async def analytics(
     # A test must not fail because the machine is slow.
     monkeypatch.setattr("tollgate_analytics.query.store.LIMITS", {**LIMITS, "max_execution_time": 100})
     await create_topics(brokers, topic_prefix, PARTITIONS, 1)
-    await clickhouse.migrate(clickhouse_database.url, "tollgate_analytics")
+    await migrate_clickhouse(clickhouse_database.url, "tollgate_analytics")
     client = await clickhouse.connect(clickhouse_database.url)
     producer = create_producer(brokers)
     await producer.start()

@@ -34,6 +34,7 @@ from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.faststream import FastStreamConsumer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.rating import TokenCounts
 from tollgate_common.sequence import Stamp
 from tollgate_common.topics import Topic, partition_for
@@ -290,7 +291,7 @@ async def running(work: Awaitable[None]) -> AsyncIterator["asyncio.Future[None]"
 
 
 async def open_pool(dsn: str) -> Pool:
-    await postgres.migrate(dsn, "tollgate_common", "tollgate_balance")
+    await migrate_postgres(dsn, "tollgate_common", "tollgate_balance")
     pool = postgres.create_pool(dsn)
     await pool.open()
     return pool

@@ -19,6 +19,7 @@ from tollgate_billing.charges.store import Charges
 from tollgate_common.auth import api_key as apikey
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CatalogueRecord, KeyRecord, ModelRecord, decode_catalogue, encode
 from tollgate_common.kafka.brokers import Brokers
@@ -28,6 +29,7 @@ from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic, create_topics
 from waiting import until
@@ -93,7 +95,7 @@ class Billing:
 @pytest.fixture
 async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
     """A migrated, empty catalog."""
-    await postgres.migrate(postgres_dsn, "tollgate_common", "tollgate_billing")
+    await migrate_postgres(postgres_dsn, "tollgate_common", "tollgate_billing")
     async with postgres.create_pool(postgres_dsn) as opened:
         yield opened
 
@@ -103,7 +105,7 @@ async def billing(
     pool: Pool, postgres_dsn: str, brokers: Brokers, topic_prefix: str, clickhouse_database: ClickHouseDatabase
 ) -> AsyncIterator[Billing]:
     await create_topics(brokers, topic_prefix, PARTITIONS, 1)
-    await clickhouse.migrate(clickhouse_database.url, "tollgate_billing")
+    await migrate_clickhouse(clickhouse_database.url, "tollgate_billing")
     await handlers.seed(pool, ["openai"], utc_now())
     client = await clickhouse.connect(clickhouse_database.url)
     producer = create_producer(brokers)

@@ -22,8 +22,8 @@ import pytest_asyncio
 
 from chaos.aftermath import forget_first_calls, settled_report
 from chaos.callers import Callers
-from chaos.newcomers import Newcomers
 from chaos.recount import differences, read_books
+from chaos.signup_load import SignupLoad
 from e2e.running import Tollgate, running_tollgate
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint
@@ -93,7 +93,7 @@ SESSION_S = 6
 LEASE_S = 3
 CLIENTS = 6
 CHAINS_END_WITHIN_S = 600
-DIED_AT = re.compile(r"this process dies at the crash point ([\w.]+)")
+DIED_AT = re.compile(r"this process is killed at the crash point ([\w.]+)")
 
 
 class Chain:
@@ -153,17 +153,17 @@ async def callers(tollgate: Tollgate) -> Callers:
     """After all have died along their chains under load: what the clients got."""
     customer = await tollgate.sign_up(credit_usd="1000")
     callers = Callers([tollgate.system.url("edge")], customer.key, random.randrange(2**32), CLIENTS, customer.key_id)
-    newcomers = Newcomers(tollgate, await tollgate.create_promo_code("3"))
+    signups = SignupLoad(tollgate, await tollgate.create_promo_code("3"))
     async with asyncio.TaskGroup() as group:
         group.create_task(callers.run())
-        group.create_task(newcomers.run())
+        group.create_task(signups.run())
         group.create_task(let_credit_expire(tollgate))
         group.create_task(let_boots_die(tollgate, callers))
         for service in CHAINS:
             kill(tollgate, service)
         await until(partial(are_over, tollgate, callers), within_s=CHAINS_END_WITHIN_S)
-        callers.is_over = newcomers.is_over = True
-    await newcomers.check([tollgate.system.url("edge")])
+        callers.is_over = signups.is_over = True
+    await signups.check([tollgate.system.url("edge")])
     return callers
 
 

@@ -16,6 +16,7 @@ from tollgate_common.kafka.producer import create_producer
 from tollgate_common.kafka.records import Record
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres import outbox
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.postgres.outbox import Message, Publisher
 from tollgate_common.topics import Topic, create_topics
 from waiting import PATIENCE_S, until
@@ -91,7 +92,7 @@ def key(name: str, version: int, payload: bytes | None) -> Message:
 @pytest.fixture
 async def world(brokers: Brokers, topic_prefix: str, postgres_dsn: str) -> World:
     await create_topics(brokers, topic_prefix, 1, 1)
-    await postgres.migrate(postgres_dsn, "tollgate_common")
+    await migrate_postgres(postgres_dsn, "tollgate_common")
     return World(brokers, topic_prefix, postgres_dsn)
 
 

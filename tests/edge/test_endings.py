@@ -166,7 +166,7 @@ async def broken(row: Row) -> Result:
 
 
 async def cut_off(row: Row) -> Result:
-    events = row.script(5_000, True)
+    events = row.script(1_500, True)
     return await streamed(row.path, row.body, events, translators=row.translators(), credit_nano=CENT)
 
 

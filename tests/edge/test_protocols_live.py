@@ -286,18 +286,29 @@ async def test_several_choices_over_another_protocol(edge: RunningEdge, sdk: Asy
     assert (await used_by(edge, raw.headers["x-request-id"], "/v1/chat/completions")).tokens != TokenCounts()
 
 
-async def test_sdk_retries_are_separate_requests(edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic) -> None:
-    fails = "Hi [simulate:error:500]"
+@pytest.mark.parametrize(
+    ("fault", "requests"),
+    [
+        # The edge has retried it already.
+        ("error:500", (1, 1)),
+        # The edge must not: the provider may be at work.
+        ("close_before_answer", (3, 2)),
+    ],
+)
+async def test_sdk_retries_are_separate_requests(
+    edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic, fault: str, requests: tuple[int, int]
+) -> None:
+    fails = f"Hi [simulate:{fault}]"
     with pytest.raises(openai.InternalServerError):
         await sdk.with_options(max_retries=2).chat.completions.create(
-            model=CLAUDE, messages=[{"role": "user", "content": fails}], user="openai-tries"
+            model=CLAUDE, messages=[{"role": "user", "content": fails}], user=f"openai-{fault}"
         )
     with pytest.raises(anthropic.InternalServerError):
         await claude.with_options(max_retries=1).messages.create(
             model="gemini-2.5-flash",
             max_tokens=9,
             messages=[{"role": "user", "content": fails}],
-            metadata={"user_id": "anthropic-tries"},
+            metadata={"user_id": f"anthropic-{fault}"},
         )
-    assert len((await edge.events_of_user("openai-tries")).closed) == 3
-    assert len((await edge.events_of_user("anthropic-tries")).closed) == 2
+    assert len((await edge.events_of_user(f"openai-{fault}")).closed) == requests[0]
+    assert len((await edge.events_of_user(f"anthropic-{fault}")).closed) == requests[1]

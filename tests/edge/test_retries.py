@@ -1,5 +1,6 @@
 """Retries, fallback and circuit breakers, with providers that do as they are told and no real time."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -175,6 +176,54 @@ async def test_short_retry_after_is_honored() -> None:
     assert 1.1 <= time.slept[0] <= 1.2
 
 
+def should_retry(error: ProviderError) -> bytes | None:
+    return dict(error.headers).get(b"x-should-retry")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 524, 529])
+async def test_sdk_does_not_repeat_attempts_of_the_edge(status: int) -> None:
+    provider = ScriptedProvider("only", *(refused(status) for _ in range(3)))
+    with pytest.raises(ProviderRefused) as caught:
+        await attempts([target(provider)]).complete(REQUEST)
+    assert len(provider.asked) == 3
+    assert should_retry(caught.value) == b"false"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused(429, retry_after_s=20),
+        refused(400),
+        refused(409),
+        ProviderFailed(504, "silent", code="provider_timeout"),
+        ProviderFailed(502, "broke off"),
+    ],
+)
+async def test_sdk_decides_on_errors_that_the_edge_has_not_retried(error: ProviderError) -> None:
+    with pytest.raises(ProviderError) as caught:
+        await attempts([target(ScriptedProvider("only", error))]).complete(REQUEST)
+    assert should_retry(caught.value) is None
+
+
+async def test_sdk_waits_as_long_as_the_provider_asks() -> None:
+    errors = [refused(429, retry_after_s=1) for _ in range(3)]
+    with pytest.raises(ProviderRefused) as caught:
+        await attempts([target(ScriptedProvider("only", *errors))]).complete(REQUEST)
+    assert should_retry(caught.value) is None
+
+
+async def test_sdk_decides_if_the_edge_makes_one_attempt() -> None:
+    with pytest.raises(ProviderRefused) as caught:
+        await attempts([target(ScriptedProvider("only", refused(503)))], most=1).complete(REQUEST)
+    assert should_retry(caught.value) is None
+
+
+async def test_sdk_does_not_repeat_what_the_operators_key_may_not_do() -> None:
+    with pytest.raises(ProviderFailed) as caught:
+        await attempts([target(ScriptedProvider("only", operator_error(401)))]).complete(REQUEST)
+    assert should_retry(caught.value) == b"false"
+
+
 async def test_request_uses_target_model_name() -> None:
     provider = ScriptedProvider("other")
     renamed = Target(Connection("other", 1, provider), "gpt-4o-2024", 1, 0, CircuitBreaker(5, 10), "other/gpt-4o-2024")
@@ -195,6 +244,61 @@ async def test_stream_fallback_only_before_start() -> None:
             raise broken
     assert (made.count, made.failed) == (1, ())
     assert len(first.asked) == 1
+
+
+class SlowProvider(ScriptedProvider):
+    """Its headers take a while. It counts the streams that were closed."""
+
+    closed = 0
+
+    @asynccontextmanager
+    async def stream(self, request: ProviderRequest) -> AsyncIterator[ResponseChunks]:
+        self.asked.append(request.model)
+        await asyncio.sleep(0.05)
+        try:
+            yield Chunks()
+        finally:
+            self.closed += 1
+
+
+class FailingChunks(Chunks):
+    async def read(self) -> bytes | None:
+        raise refused(503)
+
+
+class LateFailure(ScriptedProvider):
+    @asynccontextmanager
+    async def stream(self, request: ProviderRequest) -> AsyncIterator[ResponseChunks]:
+        self.asked.append(request.model)
+        yield FailingChunks()
+
+
+async def test_client_that_leaves_during_a_fallback_stops_the_provider() -> None:
+    slow = SlowProvider("slow")
+    made = attempts([target(LateFailure("late")), target(slow, priority=1)])
+
+    async def read_first() -> None:
+        async with made.stream(REQUEST) as chunks:
+            await chunks.read()
+
+    reading = asyncio.create_task(read_first())
+    async with asyncio.timeout(1):
+        while not slow.asked:
+            await asyncio.sleep(0)
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    assert (slow.closed, made.count) == (1, 2)
+
+
+async def test_last_late_failure_is_recorded_once() -> None:
+    only = target(LateFailure("late"), failures=4)
+    made = attempts([only])
+    with pytest.raises(ProviderRefused):
+        async with made.stream(REQUEST) as chunks:
+            await chunks.read()
+    assert (made.count, len(made.failed), made.served_by) == (3, 3, None)
+    assert only.breaker.remaining_open_s(0) == 0
 
 
 async def test_breaker_opens_after_failures_and_closes() -> None:

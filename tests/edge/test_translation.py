@@ -467,14 +467,6 @@ def test_tool_without_type_is_client_tool(kind: dict[str, Any]) -> None:
     [
         ({"logprobs": True}, "logprobs"),
         ({"messages": [{"role": "user", "content": [{"type": "hologram"}]}]}, "messages"),
-        (
-            {
-                "messages": [
-                    {"role": "assistant", "tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{"}}]}
-                ]
-            },
-            "messages",
-        ),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools"),
         ({"functions": [{"name": "look", "parameters": {}}]}, "functions"),
         ({"function_call": {"name": "look"}}, "function_call"),

@@ -32,6 +32,7 @@ from tollgate_billing.reconciliation.remote_source import RemoteReconciliationSo
 from tollgate_billing.reconciliation.worker import ReconciliationWorker
 from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.events import CreditGranted
 from tollgate_common.http import create_app
@@ -41,6 +42,7 @@ from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic, create_topics
 from tollgate_local.engines import EngineAddresses
@@ -60,10 +62,10 @@ async def world(engines: EngineAddresses) -> AsyncIterator[World]:
         clickhouse_url = stack.enter_context(clickhouse_database(engines.clickhouse_url)).url
         ledger_dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
         catalogue_dsn = stack.enter_context(postgres_database(engines.postgres_dsn))
-        await clickhouse.migrate(clickhouse_url, "tollgate_billing")
-        await clickhouse.migrate(clickhouse_url, "tollgate_analytics")
-        await postgres.migrate(ledger_dsn, "tollgate_common", "tollgate_balance")
-        await postgres.migrate(catalogue_dsn, "tollgate_common", "tollgate_billing")
+        await migrate_clickhouse(clickhouse_url, "tollgate_billing")
+        await migrate_clickhouse(clickhouse_url, "tollgate_analytics")
+        await migrate_postgres(ledger_dsn, "tollgate_common", "tollgate_balance")
+        await migrate_postgres(catalogue_dsn, "tollgate_common", "tollgate_billing")
         ledger = await stack.enter_async_context(postgres.create_pool(ledger_dsn))
         catalog = await stack.enter_async_context(postgres.create_pool(catalogue_dsn))
         client = await clickhouse.connect(clickhouse_url)

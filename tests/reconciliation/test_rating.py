@@ -12,10 +12,12 @@ from tollgate_billing.catalog import handlers, store
 from tollgate_billing.catalog.store import NewPrice
 from tollgate_billing.reconciliation.charge_source import ChargeReconciliationSource
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, UNIT_CLASSES, Prices, Tier, TokenCounts, Unpriced, rate
 from tollgate_common.reconciliation.source import Range
 
@@ -27,7 +29,7 @@ TOPIC = "t.usage.v1"
 
 @pytest.fixture
 async def client(clickhouse_database: ClickHouseDatabase) -> AsyncIterator[AsyncClient]:
-    await clickhouse.migrate(clickhouse_database.url, "tollgate_billing")
+    await migrate_clickhouse(clickhouse_database.url, "tollgate_billing")
     connected = await clickhouse.connect(clickhouse_database.url)
     yield connected
     await connected.close()
@@ -35,7 +37,7 @@ async def client(clickhouse_database: ClickHouseDatabase) -> AsyncIterator[Async
 
 @pytest.fixture
 async def pool(postgres_dsn: str) -> AsyncIterator[Pool]:
-    await postgres.migrate(postgres_dsn, "tollgate_common", "tollgate_billing")
+    await migrate_postgres(postgres_dsn, "tollgate_common", "tollgate_billing")
     async with postgres.create_pool(postgres_dsn) as opened:
         yield opened
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from tollgate_common.rating import TokenCounts
@@ -10,8 +10,10 @@ from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.endpoints.chat import parse as parse_chat
 from tollgate_edge.endpoints.messages import MessagesRequest
 from tollgate_edge.http.errors import ProviderFailed
+from tollgate_edge.providers.base import ResponseChunks
 from tollgate_edge.providers.translators import anthropic_to_openai, openai_to_anthropic, openai_to_gemini
 from tollgate_edge.providers.translators.base import EventTranslator, TranslatedChunks, translate_response_body
+from tollgate_edge.usage.merging import stated_classes
 from tollgate_local.provider.profiles.profile import Profile, Protocol
 from tollgate_local.provider.profiles.truth import Truth
 from tollgate_local.provider.prose import passage
@@ -67,19 +69,31 @@ def metered_stream(
     profile: Profile, data: bytes, request: ModelRequest, *, chunk_bytes: int = CHUNK_BYTES, is_cut: bool = False
 ) -> Metered:
     """Meter a stream that arrives in pieces of `chunk_bytes`. A cut one has not ended when it is metered."""
+    translators: list[EventTranslator] = []
     wants_messages = isinstance(request, MessagesRequest)
     if not (wants_messages and profile.protocol is Protocol.MESSAGES):
         if profile.protocol is Protocol.MESSAGES:
-            data = _translated(data, openai_to_anthropic.StreamTranslator(), chunk_bytes)
+            translators.append(openai_to_anthropic.StreamTranslator())
         elif profile.protocol is Protocol.GEMINI:
-            data = _translated(data, openai_to_gemini.StreamTranslator(), chunk_bytes)
+            translators.append(openai_to_gemini.StreamTranslator())
         if wants_messages:
-            data = _translated(data, anthropic_to_openai.StreamTranslator(), chunk_bytes)
+            translators.append(anthropic_to_openai.StreamTranslator())
+    return asyncio.run(_metered(_Upstream(_chunks(data, chunk_bytes)), translators, request, is_cut=is_cut))
+
+
+async def _metered(
+    chunks: ResponseChunks, translators: Sequence[EventTranslator], request: ModelRequest, *, is_cut: bool
+) -> Metered:
+    for translator in translators:
+        chunks = TranslatedChunks(chunks, translator)
     stream = request.open_stream()
-    forwarded = b"".join(stream.feed(chunk) for chunk in _chunks(data, chunk_bytes))
+    forwarded = b""
+    while (part := await chunks.read()) is not None:
+        forwarded += stream.feed(part)
     if not is_cut:
         forwarded += stream.finish()
-    return Metered(stream.tokens, stream.delivered_tokens(), stream.finish_reason, stream.failure, forwarded)
+    tokens = stated_classes((chunks.usage or stream.usage).stated)
+    return Metered(tokens, stream.delivered_tokens(), stream.finish_reason, stream.failure, forwarded)
 
 
 def _chunks(data: bytes, chunk_bytes: int) -> Iterator[bytes]:
@@ -88,6 +102,7 @@ def _chunks(data: bytes, chunk_bytes: int) -> Iterator[bytes]:
 
 class _Upstream:
     content_type = "text/event-stream"
+    usage = None
 
     def __init__(self, chunks: Iterator[bytes]) -> None:
         self._chunks = chunks
@@ -97,14 +112,3 @@ class _Upstream:
 
     async def read_to_end(self) -> None:
         pass
-
-
-def _translated(data: bytes, translator: EventTranslator, chunk_bytes: int) -> bytes:
-    async def read_all() -> bytes:
-        chunks = TranslatedChunks(_Upstream(_chunks(data, chunk_bytes)), translator)
-        parts = []
-        while (part := await chunks.read()) is not None:
-            parts.append(part)
-        return b"".join(parts)
-
-    return asyncio.run(read_all())

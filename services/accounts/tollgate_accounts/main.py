@@ -22,6 +22,7 @@ from tollgate_accounts.tokens.seal import Seal
 from tollgate_common import cli
 from tollgate_common.http import run_service
 from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.postgres.outbox import Publisher
 
 PACKAGES = ("tollgate_common", "tollgate_accounts")
@@ -97,7 +98,7 @@ async def _after(readiness: Readiness, work: Callable[[], Awaitable[None]]) -> N
 
 
 async def migrate(settings: AccountsSettings) -> list[str]:
-    return await postgres.migrate(settings.postgres_dsn.get_secret_value(), *PACKAGES)
+    return await migrate_postgres(settings.postgres_dsn.get_secret_value(), *PACKAGES)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """Readiness: the database responds and all its migrations have run."""
 
 import asyncio
-from importlib.resources import files
 
 import psycopg
 from psycopg.errors import UndefinedTable
 
 from tollgate_accounts import rows
+from tollgate_common.migrations import find_migrations
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import FOLDER
 from tollgate_common.statements import Statements
 
 SQL = Statements("tollgate_accounts")
@@ -25,12 +26,7 @@ class Readiness:
             packages: the packages whose migrations must have run.
         """
         self._pool = pool
-        self._needed = {
-            file.name.removesuffix(".sql")
-            for package in packages
-            for file in (files(package) / "migrations").iterdir()
-            if file.name.endswith(".sql")
-        }
+        self._needed = {migration.name for migration in find_migrations(FOLDER, *packages)}
         self._waiting_for: str | None = "the database"
         self._was_ready = asyncio.Event()
 

@@ -18,6 +18,7 @@ from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.callers import customers, operators
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_common.http import run_service
 from tollgate_common.kafka.producer import create_producer
 
@@ -75,7 +76,7 @@ async def serve(settings: AnalyticsSettings) -> None:
 
 
 async def migrate(settings: AnalyticsSettings) -> list[str]:
-    return await clickhouse.migrate(settings.clickhouse_url.get_secret_value(), "tollgate_analytics")
+    return await migrate_clickhouse(settings.clickhouse_url.get_secret_value(), "tollgate_analytics")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tollgate_common.kafka.consumer import Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres import connection as postgres
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.postgres.outbox import Publisher
 from tollgate_common.topics import Topic
 
@@ -90,7 +91,7 @@ async def serve(settings: BalanceSettings) -> None:
 
 
 async def migrate(settings: BalanceSettings) -> list[str]:
-    return await postgres.migrate(settings.postgres_dsn.get_secret_value(), "tollgate_common", "tollgate_balance")
+    return await migrate_postgres(settings.postgres_dsn.get_secret_value(), "tollgate_common", "tollgate_balance")
 
 
 def first_of(*checks: Callable[[], str | None]) -> Callable[[], str | None]:

@@ -28,12 +28,14 @@ from tollgate_common.auth.access_tokens import Verifier
 from tollgate_common.auth.key_directory import KeyDirectory
 from tollgate_common.auth.service_auth import ServiceCredential
 from tollgate_common.clickhouse import client as clickhouse
+from tollgate_common.clickhouse.migrations import migrate_clickhouse
 from tollgate_common.clock import utc_now
 from tollgate_common.http import run_service
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.producer import create_producer
 from tollgate_common.postgres import connection as postgres
 from tollgate_common.postgres.connection import Pool
+from tollgate_common.postgres.migrations import migrate_postgres
 from tollgate_common.postgres.outbox import Publisher
 
 log = logging.getLogger(__name__)
@@ -126,8 +128,8 @@ def create_reconciler(
 
 
 async def migrate(settings: BillingSettings) -> list[str]:
-    ran = await postgres.migrate(settings.postgres_dsn.get_secret_value(), "tollgate_common", "tollgate_billing")
-    return ran + await clickhouse.migrate(settings.clickhouse_url.get_secret_value(), "tollgate_billing")
+    ran = await migrate_postgres(settings.postgres_dsn.get_secret_value(), "tollgate_common", "tollgate_billing")
+    return ran + await migrate_clickhouse(settings.clickhouse_url.get_secret_value(), "tollgate_billing")
 
 
 async def import_prices(settings: BillingSettings, _arguments: argparse.Namespace) -> str:

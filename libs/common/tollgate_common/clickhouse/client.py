@@ -1,34 +1,35 @@
-"""ClickHouse: a client, statements from `.sql` files, and migrations."""
+"""Connections to ClickHouse."""
 
-import hashlib
-import logging
-from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from clickhouse_connect.driver import create_async_client
+from clickhouse_connect.driver._backend.http_async import HttpAsyncBackend
 from clickhouse_connect.driver.asyncclient import AsyncClient
 
-from tollgate_common.errors import Damaged
+from tollgate_common.private_api import require, require_parameters
 
-log = logging.getLogger(__name__)
+require(AsyncClient, "_backend")
+require_parameters(HttpAsyncBackend.request, "retryable", "server_wait", "stream")
 
-# Above these an INSERT is cut into several blocks, and so into several parts, and would not be atomic.
+# An insert of more rows than this is split into several blocks and parts, and is then not atomic.
 MAX_BLOCK_ROWS = 500_000
 
 
 async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
-    """A client for `http://user:password@host:port/database`, safe to share between tasks.
+    """Return a client for `http://user:password@host:port/database`. Tasks may share it.
 
     Raises:
         ValueError: the URL lacks its host or database.
-        clickhouse_connect.driver.exceptions.OperationalError: the server does not answer.
+        clickhouse_connect.driver.exceptions.OperationalError: the server is unavailable.
     """
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if parts.scheme not in {"http", "https"} or not parts.hostname or not database:
-        raise ValueError("a ClickHouse URL looks like http://user:password@host:8123/database")
+        raise ValueError(
+            f"the ClickHouse URL has scheme {parts.scheme!r}, host {parts.hostname!r} and database {database!r}; "
+            "expected http://user:password@host:8123/database"
+        )
     client = await create_async_client(
         interface=parts.scheme,
         host=parts.hostname,
@@ -36,7 +37,7 @@ async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
         username=parts.username or "default",
         password=parts.password or "",
         database=database,
-        # A session runs one query at a time; a shared client must not have one.
+        # A session runs one query at a time, so a shared client must not have one.
         autogenerate_session_id=False,
         send_receive_timeout=timeout_s,
         compress="lz4",
@@ -46,68 +47,18 @@ async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
 
 
 def _send_inserts_once(client: AsyncClient) -> None:
-    """Make an insert whose connection breaks fail at once.
+    """Disable the library's retry of inserts whose connection breaks.
 
-    clickhouse-connect would send it again by itself. If the engine died between its dedup log and the part's rename,
-    the second is dropped and answered with OK, and whoever takes the OK to a first insert as proof has lost the rows.
+    If the engine dies between its dedup log and the part's rename, it drops the second insert and responds with OK. A
+    caller that takes an OK to its first insert as proof would then lose the rows.
     """
-    backend: Any = client._backend  # noqa: SLF001 - no setting of the client reaches it
+    backend: Any = client._backend  # noqa: SLF001 - no setting of the client disables the retry
     request = backend.request
 
     async def request_once(*args: Any, **options: Any) -> Any:
-        # Who neither waits for the query's end in a body nor streams one inserts.
+        # Only inserts neither wait for the end of the query nor stream a response.
         if options.get("server_wait") is False and not options.get("stream"):
             options["retryable"] = False
         return await request(*args, **options)
 
     backend.request = request_once
-
-
-async def migrate(url: str, package: str) -> list[str]:
-    """Run the package's `clickhouse_migrations/NNNN_name.sql` that have not run yet, in order.
-
-    ClickHouse has no transactional DDL, so each file is one statement and each statement can be repeated
-    (`IF NOT EXISTS`): a migration that was killed half-way is run again. Returns the names of those that ran.
-
-    Raises:
-        Damaged: a migration that ran has since been edited.
-    """
-    parts = urlsplit(url)
-    database = parts.path.strip("/")
-    server = await connect(parts._replace(path="/default").geturl())
-    try:
-        await server.command("CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": database})
-    finally:
-        await server.close()
-    client = await connect(url)
-    try:
-        return await _migrate(client, package)
-    finally:
-        await client.close()
-
-
-async def _migrate(client: AsyncClient, package: str) -> list[str]:
-    await client.command(
-        "CREATE TABLE IF NOT EXISTS migrations (package String, name String, digest String, "
-        "ran_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY (package, name)"
-    )
-    rows = await client.query(
-        "SELECT name, digest FROM migrations WHERE package = {package:String}", parameters={"package": package}
-    )
-    done: dict[str, str] = dict(cast("Sequence[tuple[str, str]]", rows.result_rows))
-    ran = []
-    folder = files(package) / "clickhouse_migrations"
-    for file in sorted(folder.iterdir(), key=lambda file: file.name):
-        if not file.name.endswith(".sql"):
-            continue
-        name, text = file.name.removesuffix(".sql"), file.read_text()
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if name in done:
-            if done[name] != digest:
-                raise Damaged(f"migration {name} of {package} was edited after it ran; add a new one instead")
-            continue
-        await client.command(text)
-        await client.insert("migrations", [[package, name, digest]], column_names=["package", "name", "digest"])
-        log.info("migration %s ran", name)
-        ran.append(name)
-    return ran

@@ -152,6 +152,7 @@ class ModelCalls:
         admitted.reservation = reservation
         attempts = Attempts(targets, self._router.routes.retries)
         upstream = request.to_provider(None if request.stream and grows else reservation.limit_tokens)
+        upstream = upstream._replace(max_output_tokens=model.max_output_tokens)
         admitted.start(
             request, upstream, attempts, RequestMeter(self._writer, context, tariff, dimensions, attempts=attempts)
         )

@@ -58,22 +58,21 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
     admitted.meter.open()
     client = context.watch_client()
     stream = admitted.request.open_stream()
-    usage = stream.usage
+    upstream: ResponseChunks | None = None
     error: ApiError | None = None
     try:
         async with admitted.attempts.stream(admitted.upstream) as upstream:
-            usage = upstream.usage or usage
             # Not sooner: a call that is canceled before the provider's headers leaves the provider at work.
             with client:
                 await _relay_events(context, upstream, stream, admitted)
             if stream.failure is not None:
                 raise stream.failure
-            outcome = outcome_of(Ending.COMPLETED, _delivered(context, admitted, stream, usage))
+            outcome = outcome_of(Ending.COMPLETED, _delivered(context, admitted, stream, upstream))
             await (await admitted.close(outcome, stream.last_event)).durable()
             await context.end(stream.last_event)
             await upstream.read_to_end()
     except ClientGone:
-        await admitted.close(outcome_of(Ending.CLIENT_LEFT, _delivered(context, admitted, stream, usage)), b"")
+        await admitted.close(outcome_of(Ending.CLIENT_LEFT, _delivered(context, admitted, stream, upstream)), b"")
         raise
     except ApiError as known:
         error = known
@@ -82,7 +81,7 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
         client.stop()
         if not admitted.is_closed:
             cause = error or internal_error()
-            outcome = _failed(context, admitted, stream, usage, cause)
+            outcome = _failed(context, admitted, stream, upstream, cause)
             await (await admitted.close(outcome, context.error_event(cause))).durable()
 
 
@@ -99,11 +98,11 @@ async def _relay_events(
     """
     reservation = admitted.reservation
     assert reservation is not None
-    usage = upstream.usage or stream.usage
     has_ended = False
     while not stream.is_over:
-        chunk = await _read(upstream, stream, usage)
+        chunk = await _read(upstream, stream)
         events = stream.finish() if chunk is None else stream.feed(chunk)
+        usage = _usage(upstream, stream)
         # No credit is needed for what ends the response. It ends once: a provider may state usage in each event.
         ends = not has_ended and usage.is_final and bool(stream.finish_reason)
         has_ended = has_ended or ends
@@ -117,12 +116,17 @@ async def _relay_events(
             await context.write(events)
 
 
-async def _read(upstream: ResponseChunks, stream: ResponseStream, usage: StreamUsage) -> bytes | None:
+def _usage(upstream: ResponseChunks | None, stream: ResponseStream) -> StreamUsage:
+    """Return what the provider has stated: to the translator of its stream if there is one, else in the stream."""
+    return (None if upstream is None else upstream.usage) or stream.usage
+
+
+async def _read(upstream: ResponseChunks, stream: ResponseStream) -> bytes | None:
     """Read on. A response with its finish and its usage is complete, whatever the connection does after them."""
     try:
         return await upstream.read()
     except ProviderError:
-        if stream.finish_reason and usage.is_final:
+        if stream.finish_reason and _usage(upstream, stream).is_final:
             return None
         raise
 
@@ -155,9 +159,10 @@ def _parsed(response: ParsedResponse) -> Delivery:
 
 
 def _delivered(
-    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, usage: StreamUsage
+    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, upstream: ResponseChunks | None
 ) -> Delivery:
     assert admitted.reservation is not None
+    usage = _usage(upstream, stream)
     return Delivery(
         has_started=context.started,
         count_output=stream.delivered_tokens,
@@ -172,12 +177,16 @@ def _delivered(
 
 
 def _failed(
-    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, usage: StreamUsage, error: ApiError
+    context: RequestContext,
+    admitted: AdmittedRequest,
+    stream: ResponseStream,
+    upstream: ResponseChunks | None,
+    error: ApiError,
 ) -> RequestOutcome:
     """The outcome of a stream that ended with an error. Never raises: a request that was opened is closed."""
     ending = Ending.CUT_OFF if isinstance(error, CutOff) else Ending.FAILED
     try:
-        return outcome_of(ending, _delivered(context, admitted, stream, usage), error)
+        return outcome_of(ending, _delivered(context, admitted, stream, upstream), error)
     except Exception:
         log.exception("request %s: its usage cannot be determined", context.request_id)
         return unknown_usage(error)

@@ -33,6 +33,8 @@ RETRY_AFTER_S = 5
 _RETRY_LATER = ((b"retry-after", b"%d" % RETRY_AFTER_S),)
 # An SDK's retry would only be rejected again.
 _NO_RETRY = ((b"x-should-retry", b"false"),)
+# Anthropic's status of an overload. OpenAI's clients do not know it.
+OVERLOADED = 529
 
 
 class ErrorFormat(NamedTuple):
@@ -73,6 +75,11 @@ class ApiError(TollgateError):
     def event(self) -> bytes:
         return b"data: %b\n\n" % self.body()
 
+    def forbid_retry(self) -> None:
+        """Tell the client's SDK not to repeat the request by itself."""
+        if _NO_RETRY[0] not in self.headers:
+            self.headers = (*self.headers, *_NO_RETRY)
+
 
 OPENAI_ERROR_FORMAT = ErrorFormat(ApiError.body, ApiError.event)
 
@@ -91,6 +98,8 @@ class ProviderError(ApiError):
 
 
 class ProviderRefused(ProviderError):
+    """The provider's error. Its status 529 is 503 here; `keep_overloaded` restores it for a client that knows it."""
+
     def __init__(
         self,
         status: int,
@@ -102,9 +111,14 @@ class ProviderRefused(ProviderError):
         headers: Sequence[Header] = (),
         retry_after_s: float | None = None,
     ) -> None:
-        super().__init__(status, message, error_type=error_type, param=param, code=code, headers=headers)
+        client_status = HTTPStatus.SERVICE_UNAVAILABLE if status == OVERLOADED else status
+        super().__init__(client_status, message, error_type=error_type, param=param, code=code, headers=headers)
         self.upstream_status = status
         self.retry_after_s = retry_after_s
+
+    def keep_overloaded(self) -> None:
+        if self.upstream_status == OVERLOADED:
+            self.status = OVERLOADED
 
 
 class ProviderFailed(ProviderError):

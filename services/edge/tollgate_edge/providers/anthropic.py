@@ -4,27 +4,19 @@ Requests to Messages are forwarded unchanged; chat completions are translated.
 """
 
 from contextlib import AbstractAsyncContextManager
-from http import HTTPStatus
+from functools import partial
 
-import msgspec
-
-from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
+from tollgate_edge.http.errors import ProviderError
 from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderResponse, ResponseChunks
-from tollgate_edge.providers.error_body import parse_error
+from tollgate_edge.providers.error_body import parse_error_body
 from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
-from tollgate_edge.providers.openai import OPERATOR_STATUSES, operator_error
+from tollgate_edge.providers.openai import is_operators, operator_error, refused_error
 from tollgate_edge.providers.translators import openai_to_anthropic
 from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body, translate_stream
 
 # For translated requests and those without a version: it is the last one that accepts `temperature`.
 _VERSION = "2023-06-01"
 _PATH = Operation.MESSAGES
-_OVERLOADED = 529
-
-
-class _Error(msgspec.Struct):
-    message: str | None = None
-    type: str | None = None
 
 
 class AnthropicProvider:
@@ -51,7 +43,7 @@ class AnthropicProvider:
             return await self._transport.complete(
                 request.operation, request.body, request.content_type, request.headers
             )
-        body = translate_request_body(request.body, openai_to_anthropic.translate_request)
+        body = _translated(request)
         response = await self._transport.complete(_PATH, body, request.content_type)
         return ProviderResponse(
             translate_response_body(response.body, openai_to_anthropic.translate_response), response.content_type
@@ -60,31 +52,22 @@ class AnthropicProvider:
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         if request.operation is Operation.MESSAGES:
             return self._transport.stream(_PATH, request.body, request.content_type, request.headers)
-        body = translate_request_body(request.body, openai_to_anthropic.translate_request)
+        body = _translated(request)
         return translate_stream(
             self._transport.stream(_PATH, body, request.content_type),
             openai_to_anthropic.StreamTranslator(),
         )
 
 
+def _translated(request: ProviderRequest) -> bytes:
+    translate = partial(openai_to_anthropic.translate_request, max_output_tokens=request.max_output_tokens)
+    return translate_request_body(request.body, translate)
+
+
 def to_provider_error(response: ErrorResponse) -> ProviderError:
-    """Convert an error response. The error keeps Anthropic's `type`, which is more specific than the status."""
-    status = response.status
-    error = parse_error(response.body, _Error)
+    """Convert an error response. The code is Anthropic's `type`, which is more specific than the status."""
+    error = parse_error_body(response.body)
     # Anthropic responds with 400 if the operator's credit is used up.
-    is_credit = error.message is not None and "credit balance is too low" in error.message
-    if status in OPERATOR_STATUSES or is_credit or status < HTTPStatus.BAD_REQUEST:
+    if is_operators(response, error) or "credit balance is too low" in error.message:
         return operator_error(response)
-    error_type = INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR
-    refused = ProviderRefused(
-        # OpenAI's clients do not know status 529.
-        HTTPStatus.SERVICE_UNAVAILABLE if status == _OVERLOADED else status,
-        error.message or f"The provider responded with status {status}.",
-        error_type=error.type or error_type,
-        param=None,
-        code=error.type,
-        headers=response.headers,
-        retry_after_s=response.retry_after_s,
-    )
-    refused.upstream_status = status
-    return refused
+    return refused_error(response, error, code=error.type)

@@ -41,7 +41,8 @@ class ProviderRequest(NamedTuple):
     """A request to a provider.
 
     `body` has the format of the operation and contains the provider's name of `model`. `headers` belong to the
-    operation's protocol; a provider with another protocol drops them.
+    operation's protocol; a provider with another protocol drops them. `max_output_tokens` is the model's longest
+    response by the catalog, for protocols that require a limit; None if the catalog does not know it.
     """
 
     operation: Operation
@@ -50,6 +51,7 @@ class ProviderRequest(NamedTuple):
     content_type: str = JSON
     stream: bool = False
     headers: Headers = ()
+    max_output_tokens: int | None = None
 
     def with_model(self, model: str) -> "ProviderRequest":
         """Return the request for a provider that has another name for the model."""

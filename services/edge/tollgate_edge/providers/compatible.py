@@ -16,6 +16,9 @@ _NEW_FIELD = "max_completion_tokens"
 
 
 class CompatibleProvider(OpenAIProvider):
+    # The server may be a gateway that put the signatures into the ids itself, such as LiteLLM.
+    _limits_ids = False
+
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
         return await super().complete(with_max_tokens(request))
 

@@ -1,23 +1,16 @@
 """A provider with Gemini's generateContent API (ai.google.dev/api/generate-content). Every request is translated."""
 
 from contextlib import AbstractAsyncContextManager
-from http import HTTPStatus
+from functools import partial
 from urllib.parse import quote
 
-import msgspec
-
-from tollgate_edge.http.errors import INVALID_REQUEST, SERVER_ERROR, ProviderError, ProviderRefused
+from tollgate_edge.http.errors import ProviderError
 from tollgate_edge.providers.base import JSON, Operation, ProviderRequest, ProviderResponse, ResponseChunks
-from tollgate_edge.providers.error_body import parse_error
+from tollgate_edge.providers.error_body import parse_error_body
 from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
-from tollgate_edge.providers.openai import OPERATOR_STATUSES, operator_error
+from tollgate_edge.providers.openai import is_operators, operator_error, refused_error
 from tollgate_edge.providers.translators import openai_to_gemini
 from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body, translate_stream
-
-
-class _Error(msgspec.Struct):
-    message: str | None = None
-    status: str | None = None
 
 
 class GeminiProvider:
@@ -39,14 +32,19 @@ class GeminiProvider:
         await self._transport.aclose()
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
-        body = translate_request_body(request.body, openai_to_gemini.translate_request)
+        body = _translated(request)
         response = await self._transport.complete(_path(request.model, "generateContent"), body, JSON)
         return ProviderResponse(translate_response_body(response.body, openai_to_gemini.translate_response), JSON)
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
-        body = translate_request_body(request.body, openai_to_gemini.translate_request)
+        body = _translated(request)
         path = _path(request.model, "streamGenerateContent?alt=sse")
         return translate_stream(self._transport.stream(path, body, JSON), openai_to_gemini.StreamTranslator())
+
+
+def _translated(request: ProviderRequest) -> bytes:
+    translate = partial(openai_to_gemini.translate_request, max_output_tokens=request.max_output_tokens)
+    return translate_request_body(request.body, translate)
 
 
 def _path(model: str, method: str) -> str:
@@ -56,18 +54,7 @@ def _path(model: str, method: str) -> str:
 
 def to_provider_error(response: ErrorResponse) -> ProviderError:
     """Convert an error response; `code` is Google's status name."""
-    status = response.status
-    error = parse_error(response.body, _Error)
-    # Google responds with 400 to an invalid key.
-    is_key = error.message is not None and "API key" in error.message
-    if status in OPERATOR_STATUSES or is_key or status < HTTPStatus.BAD_REQUEST:
+    error = parse_error_body(response.body)
+    if is_operators(response, error):
         return operator_error(response)
-    return ProviderRefused(
-        status,
-        error.message or f"The provider responded with status {status}.",
-        error_type=INVALID_REQUEST if status < HTTPStatus.INTERNAL_SERVER_ERROR else SERVER_ERROR,
-        param=None,
-        code=error.status.lower() if error.status else None,
-        headers=response.headers,
-        retry_after_s=response.retry_after_s,
-    )
+    return refused_error(response, error)

@@ -3,7 +3,11 @@
 The behavior of pyreqwest on failures, tested with version 0.15: only a `ConnectError` whose cause is `client error
 (Connect)` proves that nothing was sent. A timeout raises `ConnectTimeoutError` before the headers and
 `ReadTimeoutError` after them. Cancellation while waiting for headers does not stop the provider; cancellation while
-reading the body closes the connection at once.
+reading the body closes the connection at once. A body that it decompresses has no `content-encoding` any more, and its
+chunks are as current as those of the provider.
+
+A provider that reports an error with status 200 is treated as if it had used the error's own status: MiniMax and
+OpenRouter do so in a whole response, and many others in the first event of a stream.
 """
 
 import asyncio
@@ -24,12 +28,21 @@ from pyreqwest.response import Response
 from tollgate_common.clock import utc_now
 from tollgate_edge.http.errors import Header, ProviderError, ProviderFailed
 from tollgate_edge.providers.base import JSON, Headers, ProviderResponse
+from tollgate_edge.providers.error_body import ErrorDetails, find_error, find_event_error
+from tollgate_edge.streaming.sse import BLANK_LINE, event_data, first_data_event, is_comment, valid_unicode
 
 # Error bodies are read up to this size.
 _MAX_ERROR_BYTES = 64 << 10
 # The body normally ends right after the last event. If it does not, waiting longer costs more than a new connection.
 _LAST_BYTES_TIMEOUT_S = 1.0
 _NOTHING_SENT = "client error (Connect)"
+_NO_ENCODING = ("", "identity", "none")
+_JSON_TYPES = ("application/json", "text/json")
+_STREAM_TYPES = ("text/event-stream", "text/plain", "application/x-ndjson", *_JSON_TYPES)
+# Each shape of an error with status 200 has one of these members.
+_ERROR_MEMBERS = (b'"error"', b'"errors"', b'"base_resp"', b'"msg"', b'"success"', b'"code"')
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key", "api-key")
+_MIN_SECRET_CHARS = 8
 
 
 class Timeouts(NamedTuple):
@@ -63,11 +76,42 @@ class HttpResponseChunks:
 
     usage = None
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, to_error: Callable[[ErrorDetails, bytes], ProviderError]) -> None:
+        """Wrap a response whose headers have arrived.
+
+        Args:
+            response: the response.
+            to_error: converts an error that the body reports, given its parsed and its raw form.
+        """
         self.content_type = _content_type(response)
         self._reader = response.body_reader
+        self._to_error = to_error
+        # Audio is not looked at.
+        self._is_first = self.content_type.lower().startswith(_STREAM_TYPES)
 
     async def read(self) -> bytes | None:
+        return await (self._read_first() if self._is_first else self._read_next())
+
+    async def _read_first(self) -> bytes | None:
+        """Read until the first event with data is complete.
+
+        Raises:
+            ProviderRefused, ProviderFailed: the event is an error.
+        """
+        data = await self._read_next()
+        while data is not None and _is_undecided(data):
+            more = await self._read_next()
+            if more is None:
+                break
+            data += more
+        if data is None or not is_comment(data):
+            self._is_first = False
+        found = _first_error(data or b"")
+        if found is not None:
+            raise self._to_error(*found)
+        return data
+
+    async def _read_next(self) -> bytes | None:
         try:
             chunk = await self._reader.read_chunk()
         except (PyreqwestError, TimeoutError, OSError) as error:
@@ -101,6 +145,7 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._client = _build_client(headers, timeouts)
         self._to_provider_error = to_provider_error
+        self._secrets = _secrets(headers)
         self._url = lru_cache(maxsize=256)(self._build_url)
 
     async def aclose(self) -> None:
@@ -117,8 +162,15 @@ class Transport:
         except (PyreqwestError, TimeoutError, OSError) as error:
             raise _failure(error, response.status) from error
         if response.status != HTTPStatus.OK:
-            raise self._to_provider_error(ErrorResponse(response.status, content, response.get_header("retry-after")))
-        return ProviderResponse(content, _content_type(response))
+            raise self._error(response, response.status, content)
+        _check_encoding(response)
+        content_type = _content_type(response)
+        if content_type.lower().startswith(_JSON_TYPES):
+            content = valid_unicode(content)
+            found = find_error(content) if _may_be_error(content) else None
+            if found is not None:
+                raise self._error(response, found.implied_status, content)
+        return ProviderResponse(content, content_type)
 
     @asynccontextmanager
     async def stream(
@@ -133,11 +185,11 @@ class Transport:
             raise _failure(error, None) from error
         try:
             if response.status != HTTPStatus.OK:
-                error_body = await _read_error(response)
-                raise self._to_provider_error(
-                    ErrorResponse(response.status, error_body, response.get_header("retry-after"))
-                )
-            yield HttpResponseChunks(response)
+                raise self._error(response, response.status, await _read_error(response))
+            _check_encoding(response)
+            yield HttpResponseChunks(
+                response, lambda error, content: self._error(response, error.implied_status, content)
+            )
         finally:
             await request.__aexit__(None, None, None)
 
@@ -147,6 +199,14 @@ class Transport:
             request = request.header(name, value)
         return request
 
+    def _error(self, response: Response, status: int, content: bytes) -> ProviderError:
+        """Convert an error. Some providers repeat the API key in their message."""
+        for secret in self._secrets:
+            content = content.replace(secret, b"***")
+        if _encoding(response):
+            content = b""
+        return self._to_provider_error(ErrorResponse(status, content, response.get_header("retry-after")))
+
     def _build_url(self, path: str) -> Url:
         return Url(f"{self._base_url}/{path}")
 
@@ -154,15 +214,15 @@ class Transport:
 def _build_client(headers: Mapping[str, str], timeouts: Timeouts) -> Client:
     return (
         ClientBuilder()
-        .default_headers(dict(headers))
+        .default_headers({"accept-encoding": "identity", **headers})
         .user_agent("tollgate")
         .connect_timeout(timedelta(seconds=timeouts.connect_s))
         .read_timeout(timedelta(seconds=timeouts.read_s))
-        # The response is forwarded as it arrives. Compression is left to a proxy in front of the edge.
-        .gzip(enable=False)
-        .brotli(enable=False)
-        .zstd(enable=False)
-        .deflate(enable=False)
+        # Compression is left to a proxy in front of the edge. A provider that compresses all the same is understood.
+        .gzip(enable=True)
+        .brotli(enable=True)
+        .zstd(enable=True)
+        .deflate(enable=True)
         .follow_redirects(enable=False)
         .no_proxy()
         .build()
@@ -171,6 +231,54 @@ def _build_client(headers: Mapping[str, str], timeouts: Timeouts) -> Client:
 
 def _content_type(response: Response) -> str:
     return response.get_header("content-type") or JSON
+
+
+def _encoding(response: Response) -> str:
+    """Return the encoding of a body that could not be decoded; empty if there is none."""
+    encoding = (response.get_header("content-encoding") or "").strip().lower()
+    return "" if encoding in _NO_ENCODING else encoding
+
+
+def _check_encoding(response: Response) -> None:
+    encoding = _encoding(response)
+    if encoding:
+        message = f"The provider compressed its response with {encoding[:32]!r}, which this gateway cannot decode."
+        raise ProviderFailed(HTTPStatus.BAD_GATEWAY, message, upstream_status=response.status)
+
+
+def _may_be_error(content: bytes) -> bool:
+    """Whether to parse a whole body as an error. A quote within a text is escaped, so no text matches by chance."""
+    return len(content) <= _MAX_ERROR_BYTES and any(name in content for name in _ERROR_MEMBERS)
+
+
+def _is_undecided(data: bytes) -> bool:
+    """Whether more of a stream is needed to know if it begins with an error."""
+    if len(data) > _MAX_ERROR_BYTES:
+        return False
+    if data.lstrip().startswith((b"{", b"[")):
+        # A whole body instead of a stream.
+        return True
+    if data.endswith(BLANK_LINE):
+        return False
+    return first_data_event(data) is None and not is_comment(data)
+
+
+def _first_error(data: bytes) -> tuple[ErrorDetails, bytes] | None:
+    """Return the error with which a stream begins, parsed and raw; None if it begins with something else."""
+    if b"error" not in data and not any(name in data for name in _ERROR_MEMBERS):
+        return None
+    if data.lstrip().startswith((b"{", b"[")):
+        body, found = data, find_error(data)
+    else:
+        event = first_data_event(data) or first_data_event(data + BLANK_LINE) or b""
+        body, found = event_data(event), find_event_error(event)
+    return None if found is None else (found, body)
+
+
+def _secrets(headers: Mapping[str, str]) -> tuple[bytes, ...]:
+    """Return the API keys in the headers of every request."""
+    keys = [value.split()[-1] for name, value in headers.items() if name.lower() in _KEY_HEADERS and value.strip()]
+    return tuple(key.encode() for key in keys if len(key) >= _MIN_SECRET_CHARS)
 
 
 async def _read_error(response: Response) -> bytes:

@@ -153,9 +153,9 @@ class ChatStream:
             chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._fail(NOT_JSON)
+        self._record(chunk)
         if is_present(chunk.error):
             return self._fail(PROVIDER_STREAM_ERROR)
-        self._record(chunk)
         return self._without_usage(event, data, chunk)
 
     def _record(self, chunk: _Chunk) -> None:
@@ -171,7 +171,7 @@ class ChatStream:
         if chunk.x_groq:
             usages.append(_groq_usage(chunk.x_groq))
         self.finish_reason = finish_reason or self.finish_reason
-        if chunk.choices and not finish_reason:
+        if chunk.choices and not finish_reason and not is_present(chunk.error):
             self.usage.note_text()
         for usage in usages:
             if is_present(usage):

@@ -35,6 +35,8 @@ _NOT_TEXT = frozenset(
 # A provider that states the same thoughts under several names means them once.
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_details")
 
+# A message's `name` is its author's. That of a tool is generated.
+_NOT_THE_REPLY = _NOT_TEXT | frozenset({"name", "audio_content", *_THOUGHTS})
 _ARGUMENTS = ("arguments", "input")
 
 _decoder = msgspec.json.Decoder()
@@ -65,13 +67,18 @@ class DeliveredText:
         self._raw, self._raw_bytes = [], 0
 
     def _take(self, data: bytes) -> None:
-        for index, texts in _choice_texts(data):
-            self._texts.setdefault(index, []).extend(texts)
+        for choice in _choices(data):
+            texts = self._texts.setdefault(_index(choice), [])
+            if "delta" in choice or "text" in choice:
+                texts += _texts_of(choice)
+            elif not texts:
+                # After deltas, a whole message repeats them, as MiniMax's last event does.
+                texts += _texts_of(choice)
 
 
 def count_response(body: bytes) -> int:
     """Count the tokens of the texts of a complete response."""
-    return sum(count_text("".join(texts)) for _, texts in _choice_texts(body))
+    return sum(count_text("".join(_texts_of(choice))) for choice in _choices(body))
 
 
 def decode_leniently(data: bytes) -> Any:
@@ -91,30 +98,32 @@ def _data(event: bytes) -> bytes:
     return b"\n".join(line.removeprefix(b"data:") for line in lines if line.startswith(b"data:"))
 
 
-def _choice_texts(data: bytes) -> Iterator[tuple[int, list[str]]]:
+def _choices(data: bytes) -> Iterator[dict[str, Any]]:
     body = decode_leniently(data)
     choices = body.get("choices") if isinstance(body, dict) else None
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, dict):
-            index = choice.get("index")
-            yield index if isinstance(index, int) else 0, list(_texts_of(choice))
+    return (choice for choice in (choices if isinstance(choices, list) else ()) if isinstance(choice, dict))
+
+
+def _index(choice: dict[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
 
 
 def _texts_of(choice: dict[str, Any]) -> Iterator[str]:
     """Yield the texts of a choice: of its delta or message, or the text of a legacy completion."""
-    yield from _texts(choice.get("text"))
     message = choice.get("delta") or choice.get("message")
     if not isinstance(message, dict):
+        yield from _texts(choice.get("text"))
         return
     for name in _THOUGHTS:
         if message.get(name):
             yield from _texts(message[name])
             break
     for name, value in message.items():
-        if name not in _THOUGHTS and name not in _NOT_TEXT:
-            yield from _texts(value)
-        elif name == "audio" and isinstance(value, dict):
+        if name == "audio" and isinstance(value, dict):
             yield from _texts(value.get("transcript"))
+        elif name not in _NOT_THE_REPLY:
+            yield from _texts(value)
 
 
 def _texts(value: Any) -> Iterator[str]:

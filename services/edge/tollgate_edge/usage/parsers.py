@@ -5,12 +5,13 @@ where. A member with an unexpected type is not stated, and never hides the other
 """
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 import msgspec
 
 from tollgate_common.rating import TokenCounts
-from tollgate_edge.usage.merging import NOTHING_STATED, StatedUsage, with_totals
+from tollgate_edge.usage.merging import NOTHING_STATED, StatedUsage, merge, with_totals
 
 # The most that a request can use: 128 choices of the longest outputs. Larger values are invalid.
 MAX_TOKENS = 100_000_000
@@ -89,6 +90,17 @@ def parse_usage(raw: bytes | Mapping[str, Any]) -> StatedUsage:
         total=_largest(("total_tokens",), top),
         is_impossible=_has_impossible(top, prompt, outputs, cached, written),
     )
+
+
+def parse_completion_usage(completion: Mapping[str, Any]) -> StatedUsage:
+    """Read the usage of a decoded chat completion or chunk, wherever it stands.
+
+    Moonshot puts it into a choice, and Groq into `x_groq` if the request did not ask for it.
+    """
+    choices = completion.get("choices")
+    places = [completion, completion.get("x_groq"), *(choices if isinstance(choices, list) else ())]
+    usages = [place["usage"] for place in places if isinstance(place, dict) and isinstance(place.get("usage"), dict)]
+    return reduce(merge, map(parse_usage, usages), NOTHING_STATED)
 
 
 def _parse_plain(raw: bytes | msgspec.Raw) -> StatedUsage | None:

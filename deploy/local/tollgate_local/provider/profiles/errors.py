@@ -5,7 +5,7 @@ constant (`Constant`). A provider's own types and codes are tables by HTTP statu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from tollgate_local.provider.errors import ApiError
@@ -30,17 +30,19 @@ class Errors:
     """The type of a status without a type in `types`; None keeps OpenAI's."""
     is_list: bool = False
     """Whether the body is a list of one error."""
-    status: int | None = None
-    """The HTTP status of every error; None for the status of the error."""
+    statuses: Mapping[int, int] = field(default_factory=dict)
+    """The provider's HTTP status of an error that has another status elsewhere."""
+    every_status: int | None = None
+    """The HTTP status of every error."""
 
     def __call__(self, error: ApiError) -> tuple[int, Any]:
+        status = self.every_status or self.statuses.get(error.status, error.status)
         values: dict[str, Any] = {
             "message": str(error),
             "type": self.types.get(error.status, self.other_type or error.error_type),
             "param": error.param,
             "code": self.codes.get(error.status, error.code),
-            "status": error.status,
-            "status_text": str(error.status),
+            "status": status,
         }
         body: dict[str, Any] = {}
         for path, source in self.members.items():
@@ -49,7 +51,7 @@ class Errors:
             for parent in parents:
                 inner = inner.setdefault(parent, {})
             inner[name] = source.value if isinstance(source, Constant) else values[source]
-        return self.status or error.status, [body] if self.is_list else body
+        return status, [body] if self.is_list else body
 
 
 def wrapped(*names: str, **members: str | Constant) -> Members:
@@ -68,12 +70,14 @@ AZURE: Final = Errors(
     members=wrapped("code", "message"),
     codes={400: "400", 401: "401", 403: "403", 404: "DeploymentNotFound", 429: "429", 500: "InternalServerError"},
 )
-# xai/src/xai-error.ts of vercel/ai: `error` is a text.
+# packages/xai/src/xai-error.ts of vercel/ai, github.com/chatboxai/chatbox/issues/1622: `error` is a text.
+# github.com/continuedev/continue/issues/11412: an invalid key has status 400.
 XAI: Final = Errors(
     members={"code": "code", "error": "message"},
+    statuses={401: 400},
     codes={
         400: "Client specified an invalid argument",
-        401: "Unauthenticated",
+        401: "Client specified an invalid argument",
         403: "The caller does not have permission to execute the specified operation",
         404: "Some requested entity was not found",
         429: "Some resource has been exhausted",
@@ -125,9 +129,9 @@ MINIMAX: Final = Errors(
         "base_resp.status_msg": "message",
     },
     codes={400: 2013, 401: 1004, 402: 1008, 403: 2044, 429: 1002, 500: 1000, 503: 1001},
-    status=200,
+    every_status=200,
 )
-# mistral/src/mistral-error.ts of vercel/ai: no `error` object.
+# packages/mistral/src/mistral-error.ts of vercel/ai: no `error` object.
 MISTRAL: Final = Errors(
     members={
         "object": Constant("error"),
@@ -189,7 +193,7 @@ OLLAMA: Final = Errors(
 )
 _GOOGLE_STATUSES: Final = {
     400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
+    401: "INVALID_ARGUMENT",
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     429: "RESOURCE_EXHAUSTED",
@@ -197,12 +201,12 @@ _GOOGLE_STATUSES: Final = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-# google/src/__fixtures__/google-429-retry-info.json of vercel/ai
-GEMINI: Final = Errors(members=wrapped("message", code="status", status="code"), codes=_GOOGLE_STATUSES)
-# The same in a list: Gemini's OpenAI-compatible endpoint.
-GEMINI_COMPATIBLE: Final = Errors(
-    members=wrapped("message", code="status", status="code"), codes=_GOOGLE_STATUSES, is_list=True
+# packages/google/src/__fixtures__/google-429-retry-info.json of vercel/ai. An invalid key has status 400.
+GEMINI: Final = Errors(
+    members=wrapped("message", code="status", status="code"), codes=_GOOGLE_STATUSES, statuses={401: 400}
 )
+# Gemini's OpenAI-compatible endpoint returns the same in a list.
+GEMINI_COMPATIBLE: Final = replace(GEMINI, is_list=True)
 # docs.anthropic.com/en/api/errors
 ANTHROPIC: Final = Errors(
     members={"type": Constant("error")} | wrapped("type", "message") | {"request_id": Constant("req_simulated")},

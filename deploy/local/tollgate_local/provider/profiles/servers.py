@@ -67,7 +67,7 @@ def _llama_timings(counts: Counts) -> Json:
 
 LLAMA_CPP: Final = Profile(
     name="llama.cpp",
-    source="github.com/ggml-org/llama.cpp tools/server/server-task.cpp@17f5f8a (usage_json_oaicompat, result_timings), "
+    source="github.com/ggml-org/llama.cpp tools/server/server-task.cpp (usage_json_oaicompat, result_timings), "
     "tools/server/server-common.cpp",
     usage={"completion_tokens": "generated", "prompt_tokens": "prompt", "total_tokens": "total"} | CACHED,
     states=frozenset({Stated.CACHED}),

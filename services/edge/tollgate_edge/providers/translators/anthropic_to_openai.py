@@ -20,7 +20,7 @@ from tollgate_edge.providers.translators.base import (
 from tollgate_edge.streaming.errors import PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.stream_usage import StreamUsage
 from tollgate_edge.usage.merging import NOTHING_STATED
-from tollgate_edge.usage.parsers import parse_usage
+from tollgate_edge.usage.parsers import parse_completion_usage
 from tollgate_edge.usage.rendering import as_messages_usage
 
 _TEXTS = {"text", "tool_reference"}
@@ -153,7 +153,8 @@ def translate_response(completion: Json) -> Json:
         made = {"id": call["id"], "name": function["name"], "input": parse_arguments(function["arguments"])}
         content.append({"type": "tool_use", **made})
     reason = stop_reason(choice.get("finish_reason"))
-    stated = {"usage": as_messages_usage(parse_usage(completion["usage"]))} if completion.get("usage") else {}
+    usage = parse_completion_usage(completion)
+    stated = {} if usage == NOTHING_STATED else {"usage": as_messages_usage(usage)}
     return _message(completion) | {"content": content, "stop_reason": reason, "stop_sequence": None} | stated
 
 
@@ -195,8 +196,7 @@ class StreamTranslator:
         for choice in (event.get("choices") or ())[:1]:
             events += self._choice(choice)
             self.usage.note_text()
-            self.usage.add(parse_usage(choice.get("usage") or {}))
-        self.usage.add(parse_usage(event.get("usage") or {}))
+        self.usage.add(parse_completion_usage(event))
         return events
 
     def finish(self) -> bytes:

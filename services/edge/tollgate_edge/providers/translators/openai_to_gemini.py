@@ -1,7 +1,11 @@
 """Translation of OpenAI's chat completions to Gemini's generateContent.
 
-Sources: platform.openai.com/docs/api-reference/chat and ai.google.dev/api/generate-content. Features that Gemini lacks
-are rejected if they change the response (`logprobs`, custom tools) and dropped if they are hints (`logit_bias`).
+Images that a model generates are in `message.images` and `delta.images`, as at OpenRouter and LiteLLM. Features that
+Gemini lacks are rejected if they change the response (`logprobs`, custom tools) and dropped if they are hints
+(`logit_bias`).
+
+Sources: platform.openai.com/docs/api-reference/chat, ai.google.dev/api/generate-content and
+openrouter.ai/docs/guides/overview/multimodal/image-generation.
 """
 
 import time
@@ -16,26 +20,58 @@ from tollgate_edge.providers.translators.base import (
     content_parts,
     content_text,
     data_event,
-    parse_arguments,
     reject_legacy_functions,
     split_data_url,
     untranslatable,
 )
+from tollgate_edge.providers.translators.gemini_models import GeminiModel, gemini_model
+from tollgate_edge.providers.translators.thought_signatures import (
+    id_with_signature,
+    id_without_signature,
+    signature_extra,
+    signature_of,
+)
+from tollgate_edge.providers.translators.tool_history import readable_arguments, repair_calls
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
 from tollgate_edge.streaming.stream_usage import StreamUsage
 from tollgate_edge.usage.merging import NOTHING_STATED
 from tollgate_edge.usage.parsers import parse_gemini_usage
 from tollgate_edge.usage.rendering import as_chat_usage
 
-_FILTERED = {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "LANGUAGE"}
+_FILTERED = {
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "LANGUAGE",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+}
+# OpenAI has no finish reason for a response that failed, and its strict clients accept no other value. The `refusal`
+# explains it, which clients show and agents act on.
+_FAILED = {
+    "MALFORMED_FUNCTION_CALL": "The model's tool call was malformed.",
+    "UNEXPECTED_TOOL_CALL": "The model called a tool although no tool could be called.",
+    "TOO_MANY_TOOL_CALLS": "The model called too many tools in a row.",
+    "MALFORMED_RESPONSE": "The model's response was malformed.",
+    "MISSING_THOUGHT_SIGNATURE": "The history lacks a thought signature.",
+    "NO_IMAGE": "The model generated no image.",
+    "IMAGE_OTHER": "The model generated no image.",
+    "OTHER": "The model stopped without a known reason.",
+}
 # Gemini does not fetch these URLs as images: they are videos, or files stored in the operator's account.
 _GOOGLE_HOSTS = (".googleapis.com", ".google.com", ".youtube.com", ".youtu.be")
 _AUDIO_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg"}
-# The thinking budget for each of OpenAI's efforts, as in Google's OpenAI-compatible API.
-_THINKING = {"none": 0, "minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 24_576, "max": 24_576}
-# Gemini's signature of the thinking behind a tool call, which the client must return with the call. The name is that
-# of Google's OpenAI-compatible API.
-_SIGNATURE = "thought_signature"
+# The types that a tool's result may contain: ai.google.dev/gemini-api/docs/function-calling, "Multimodal responses".
+_RESULT_TYPES = {"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"}
+# Makes Gemini accept a tool call that another model made: ai.google.dev/gemini-api/docs/thought-signatures, "FAQs".
+_NO_SIGNATURE = "skip_thought_signature_validator"
+# Parts of other providers' responses that clients send back.
+_THOUGHTS = {"reasoning", "redacted_thinking", "thinking"}
+_IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
 _CONFIG = {
     "temperature": "temperature",
     "top_p": "topP",
@@ -46,23 +82,32 @@ _CONFIG = {
 }
 
 
-def translate_request(chat: Json) -> Json:
-    """Translate a request. Gemini takes the model's name and the streaming mode from the path."""
+def translate_request(chat: Json, max_output_tokens: int | None = None) -> Json:
+    """Translate a request. Gemini takes the model's name and the streaming mode from the path.
+
+    Args:
+        chat: the request, with Google's name of the model.
+        max_output_tokens: the model's longest response, if known. Gemini rejects a higher limit.
+    """
     if chat.get("logprobs"):
         raise untranslatable("logprobs", "it returns them in another format")
     reject_legacy_functions(chat)
-    system, contents = _contents(chat["messages"])
+    model = gemini_model(chat.get("model") or "")
+    system, contents = _contents(repair_calls(chat["messages"]), model)
+    if not contents:
+        # Gemini requires at least one turn.
+        system, contents = [], [{"role": "user", "parts": system}]
     translated = {
         "contents": contents,
         "systemInstruction": {"parts": system} if system else None,
         "tools": _tools(chat.get("tools") or []),
         "toolConfig": _tool_config(chat.get("tool_choice")) if chat.get("tools") else None,
-        "generationConfig": _config(chat),
+        "generationConfig": _config(chat, model, max_output_tokens),
     }
     return {name: value for name, value in translated.items() if value}
 
 
-def _contents(messages: list[Json]) -> tuple[list[Json], list[Json]]:
+def _contents(messages: list[Json], model: GeminiModel) -> tuple[list[Json], list[Json]]:
     """Return the system's parts and the turns. Consecutive messages of one role become one turn."""
     system: list[Json] = []
     contents: list[Json] = []
@@ -75,31 +120,76 @@ def _contents(messages: list[Json]) -> tuple[list[Json], list[Json]]:
             continue
         names |= {call["id"]: call["function"]["name"] for call in message.get("tool_calls") or ()}
         role = "model" if message["role"] == "assistant" else "user"
-        parts = _parts(message, names)
+        parts = _parts(message, names, model)
         if contents and contents[-1]["role"] == role:
             contents[-1]["parts"] += parts
         elif parts:
             contents.append({"role": role, "parts": parts})
+    for content in contents:
+        if content["role"] == "user":
+            # The results of parallel calls stand together.
+            content["parts"].sort(key=lambda part: "functionResponse" not in part)
+        elif model.checks_signatures:
+            _complete_signatures(content["parts"])
     return system, contents
 
 
-def _parts(message: Json, names: dict[str, str]) -> list[Json]:
+def _complete_signatures(parts: list[Json]) -> None:
+    """Add a signature to the first call of a turn if it has none. Gemini signs only the first of parallel calls."""
+    first = next((part for part in parts if "functionCall" in part), None)
+    if first is not None:
+        first.setdefault("thoughtSignature", _NO_SIGNATURE)
+
+
+def _parts(message: Json, names: dict[str, str], model: GeminiModel) -> list[Json]:
     if message["role"] == "tool":
-        call_id = message["tool_call_id"]
-        if call_id not in names:
-            raise untranslatable("messages", f"no message before it has the tool call '{call_id}'")
-        response = {"result": content_text(message.get("content"))}
-        return [{"functionResponse": {"id": call_id, "name": names[call_id], "response": response}}]
-    parts = [_part(part) for part in content_parts(message.get("content")) if part.get("text") != ""]
+        return _result_parts(message, names, model)
+    parts = [
+        _part(part)
+        for part in content_parts(message.get("content"))
+        if part.get("text") != "" and part.get("type") not in _THOUGHTS
+    ]
+    if message["role"] != "assistant":
+        return parts
+    signature = signature_of({"extra_content": message.get("extra_content")})
+    if signature:
+        if not parts:
+            parts.append({"text": ""})
+        parts[-1]["thoughtSignature"] = signature
+    parts += [_generated_image(image) for image in message.get("images") or ()]
     return parts + [_call_part(call) for call in message.get("tool_calls") or ()]
+
+
+def _result_parts(message: Json, names: dict[str, str], model: GeminiModel) -> list[Json]:
+    """Translate a tool's result. Media that cannot be in it follow as parts of the user."""
+    content = content_parts(message.get("content"))
+    media = [_part(part) for part in content if part["type"] not in {"text", "refusal"}]
+    inside = [part for part in media if model.takes_media_in_results and _fits_in_result(part)]
+    call_id = message["tool_call_id"]
+    result = {
+        "id": id_without_signature(call_id),
+        "name": names[call_id],
+        "response": {"result": content_text(content)},
+    }
+    outside = [part for part in media if part not in inside]
+    return [{"functionResponse": result | ({"parts": inside} if inside else {})}, *outside]
+
+
+def _fits_in_result(part: Json) -> bool:
+    return (part.get("inlineData") or {}).get("mimeType") in _RESULT_TYPES
+
+
+def _generated_image(image: Json) -> Json:
+    signature = signature_of(image)
+    return _image(image["image_url"]["url"]) | ({"thoughtSignature": signature} if signature else {})
 
 
 def _call_part(call: Json) -> Json:
     function = call["function"]
-    arguments = parse_arguments(function.get("arguments") or "")
-    part: Json = {"functionCall": {"id": call["id"], "name": function["name"], "args": arguments}}
-    signature = ((call.get("extra_content") or {}).get("google") or {}).get(_SIGNATURE)
-    return part | ({"thoughtSignature": signature} if signature else {})
+    arguments = readable_arguments(function.get("arguments"))
+    made = {"id": id_without_signature(call["id"]), "name": function["name"], "args": arguments}
+    signature = signature_of(call)
+    return {"functionCall": made} | ({"thoughtSignature": signature} if signature else {})
 
 
 def _part(part: Json) -> Json:
@@ -160,23 +250,35 @@ def _tool_config(choice: Any) -> Json | None:
     return {"functionCallingConfig": calling}
 
 
-def _config(chat: Json) -> Json:
+def _config(chat: Json, model: GeminiModel, max_output_tokens: int | None) -> Json:
     config = {name: chat[field] for field, name in _CONFIG.items() if chat.get(field) is not None}
     limit = chat.get("max_completion_tokens") or chat.get("max_tokens")
     if limit:
-        config["maxOutputTokens"] = limit
-    stop = chat.get("stop")
-    if stop:
-        config["stopSequences"] = [stop] if isinstance(stop, str) else stop
+        config["maxOutputTokens"] = min(limit, max_output_tokens or limit)
+    stop = chat.get("stop") or []
+    # An empty sequence would stop nothing, and Gemini rejects it.
+    sequences = [text for text in ([stop] if isinstance(stop, str) else stop) if text]
+    if sequences:
+        config["stopSequences"] = sequences
     response_format = chat.get("response_format") or {}
     if response_format.get("type") in {"json_object", "json_schema"}:
         config["responseMimeType"] = "application/json"
     if response_format.get("type") == "json_schema":
         config["responseJsonSchema"] = response_format["json_schema"]["schema"]
-    effort = chat.get("reasoning_effort")
-    if effort in _THINKING:
-        config["thinkingConfig"] = {"thinkingBudget": _THINKING[effort]}
-    return config
+    thinking = model.thinking(chat.get("reasoning_effort") or "")
+    if thinking is not None:
+        config["thinkingConfig"] = thinking
+    return config | _image_config(chat)
+
+
+def _image_config(chat: Json) -> Json:
+    config: Json = {}
+    modalities = chat.get("modalities") or []
+    if "image" in modalities:
+        config["responseModalities"] = [modality.upper() for modality in modalities]
+    given = chat.get("image_config") or {}
+    options = {name: given[field] for field, name in _IMAGE_CONFIG.items() if given.get(field) is not None}
+    return config | ({"imageConfig": options} if options else {})
 
 
 def translate_response(generated: Json) -> Json:
@@ -187,25 +289,40 @@ def translate_response(generated: Json) -> Json:
     choices = [_choice(candidate, index) for index, candidate in enumerate(candidates)]
     usage = parse_gemini_usage(generated.get("usageMetadata") or {})
     stated = {} if usage == NOTHING_STATED else {"usage": as_chat_usage(usage)}
-    return _envelope(generated, "chat.completion") | {"choices": choices or [_blocked()]} | stated
+    return _envelope(generated, "chat.completion") | {"choices": choices or [_blocked(generated)]} | stated
 
 
 def _choice(candidate: Json, index: int) -> Json:
-    reply: Json = {"role": "assistant", "content": None, "refusal": None}
-    parts = _candidate_content(candidate)
-    if parts.text:
-        reply["content"] = parts.text
-    if parts.thoughts:
-        reply["reasoning_content"] = parts.thoughts
-    if parts.calls:
-        reply["tool_calls"] = parts.calls
-    reason = _finish_reason(candidate.get("finishReason"), has_calls=bool(parts.calls))
-    return {"index": candidate.get("index", index), "message": reply, "logprobs": None, "finish_reason": reason}
+    content = _candidate_content(candidate)
+    reason = candidate.get("finishReason")
+    reply: Json = {
+        "role": "assistant",
+        "content": content.text or None,
+        "refusal": _refusal(candidate, has_calls=bool(content.calls)),
+    }
+    if content.thoughts:
+        reply["reasoning_content"] = content.thoughts
+    if content.images:
+        reply["images"] = [image | {"index": position} for position, image in enumerate(content.images)]
+    if content.calls:
+        reply["tool_calls"] = content.calls
+    if content.signature:
+        reply |= signature_extra(content.signature)
+    return {
+        "index": candidate.get("index", index),
+        "message": reply,
+        "logprobs": None,
+        "finish_reason": _finish_reason(reason, has_calls=bool(content.calls)),
+    }
 
 
-def _blocked() -> Json:
-    reply = {"role": "assistant", "content": None, "refusal": None}
+def _blocked(generated: Json) -> Json:
+    reply = {"role": "assistant", "content": None, "refusal": _block_message(generated)}
     return {"index": 0, "message": reply, "logprobs": None, "finish_reason": "content_filter"}
+
+
+def _block_message(generated: Json) -> str | None:
+    return generated["promptFeedback"].get("blockReasonMessage") or None
 
 
 def _finish_reason(reason: str | None, *, has_calls: bool) -> str:
@@ -216,36 +333,64 @@ def _finish_reason(reason: str | None, *, has_calls: bool) -> str:
     return "tool_calls" if has_calls else "stop"
 
 
+def _refusal(candidate: Json, *, has_calls: bool) -> str | None:
+    """Return why the response is not what the client asked for; None if it is."""
+    reason, stated = candidate.get("finishReason") or "", candidate.get("finishMessage")
+    if reason in _FILTERED:
+        return stated or None
+    if has_calls or reason not in _FAILED:
+        return None
+    return f"{_FAILED[reason]} {stated}" if stated else _FAILED[reason]
+
+
 class _CandidateContent(msgspec.Struct):
     """The content of a candidate, or of one event of its stream."""
 
     text: str = ""
     thoughts: str = ""
+    signature: str = ""
+    """The signature of a part that is not a tool call."""
     calls: list[Json] = []
+    images: list[Json] = []
 
 
 def _candidate_content(candidate: Json) -> _CandidateContent:
+    """Collect the parts of a candidate. Parts of other types are left out."""
     content = _CandidateContent()
     for part in (candidate.get("content") or {}).get("parts") or ():
         if "functionCall" in part:
             content.calls.append(_call(part))
-        elif part.get("thought"):
+            continue
+        image = None if part.get("thought") else _inline_image(part)
+        if image is not None:
+            content.images.append(image)
+            continue
+        content.signature = part.get("thoughtSignature") or content.signature
+        if part.get("thought"):
             content.thoughts += part.get("text") or ""
         else:
             content.text += part.get("text") or ""
     return content
 
 
+def _inline_image(part: Json) -> Json | None:
+    data = part.get("inlineData") or {}
+    if not (data.get("mimeType") or "").startswith("image/"):
+        return None
+    image = {"type": "image_url", "image_url": {"url": f"data:{data['mimeType']};base64,{data['data']}"}}
+    signature = part.get("thoughtSignature")
+    return image | (signature_extra(signature) if signature else {})
+
+
 def _call(part: Json) -> Json:
-    call = part["functionCall"]
+    call, signature = part["functionCall"], part.get("thoughtSignature")
     arguments = msgspec.json.encode(call.get("args") or {}).decode()
     made: Json = {
-        "id": call.get("id") or f"call_{uuid4().hex[:24]}",
+        "id": id_with_signature(call.get("id") or f"call_{uuid4().hex[:24]}", signature),
         "type": "function",
         "function": {"name": call["name"], "arguments": arguments},
     }
-    signature = part.get("thoughtSignature")
-    return made | ({"extra_content": {"google": {_SIGNATURE: signature}}} if signature else {})
+    return made | (signature_extra(signature) if signature else {})
 
 
 def _envelope(generated: Json, kind: str) -> Json:
@@ -264,23 +409,25 @@ class StreamTranslator:
         self._chunk: Json = {}
         self.usage = StreamUsage()
         self._calls: dict[int, int] = {}
+        self._images: dict[int, int] = {}
         self._finished: set[int] = set()
 
     def translate(self, event: Json) -> bytes:
         if event.get("error"):
             return data_event({"error": event["error"]})
-        candidates = event.get("candidates") or []
-        events = b""
+        chunks: list[Json] = []
         if not self._chunk:
             self._chunk = _envelope(event, "chat.completion.chunk")
-            events = self._delta(0, {"role": "assistant", "content": ""})
+            chunks.append(self._delta(0, {"role": "assistant", "content": ""}))
+        candidates = event.get("candidates") or []
+        for position, candidate in enumerate(candidates):
+            chunks += self._candidate(candidate, candidate.get("index", position))
         if candidates:
             self.usage.note_text()
+        elif event.get("promptFeedback"):
+            chunks += self._end(0, _block_message(event), "content_filter")
         self.usage.add(parse_gemini_usage(event.get("usageMetadata") or {}))
-        if not candidates and event.get("promptFeedback"):
-            self._finished.add(0)
-            return events + self._delta(0, {}, "content_filter")
-        return events + b"".join(self._candidate(candidate, index) for index, candidate in enumerate(candidates))
+        return b"".join(data_event(chunk) for chunk in chunks)
 
     def finish(self) -> bytes:
         if not self._finished:
@@ -291,24 +438,36 @@ class StreamTranslator:
             stated = data_event(self._chunk | {"choices": [], "usage": as_chat_usage(self.usage.stated)})
         return stated + DONE_EVENT
 
-    def _candidate(self, candidate: Json, position: int) -> bytes:
-        index = candidate.get("index", position)
+    def _candidate(self, candidate: Json, index: int) -> list[Json]:
         content = _candidate_content(candidate)
-        events = b""
+        deltas: list[Json] = []
         if content.thoughts:
-            events += self._delta(index, {"reasoning_content": content.thoughts})
+            deltas.append({"reasoning_content": content.thoughts})
         if content.text:
-            events += self._delta(index, {"content": content.text})
-        for call in content.calls:
-            number = self._calls.get(index, 0)
-            self._calls[index] = number + 1
-            events += self._delta(index, {"tool_calls": [{"index": number, **call}]})
+            deltas.append({"content": content.text})
+        deltas += [{"images": [image | {"index": _next(self._images, index)}]} for image in content.images]
+        deltas += [{"tool_calls": [{"index": _next(self._calls, index), **call}]} for call in content.calls]
+        if content.signature:
+            deltas.append(signature_extra(content.signature))
+        chunks = [self._delta(index, delta) for delta in deltas]
         reason = candidate.get("finishReason")
         if reason:
-            self._finished.add(index)
-            events += self._delta(index, {}, _finish_reason(reason, has_calls=index in self._calls))
-        return events
+            has_calls = index in self._calls
+            refusal = _refusal(candidate, has_calls=has_calls)
+            chunks += self._end(index, refusal, _finish_reason(reason, has_calls=has_calls))
+        return chunks
 
-    def _delta(self, index: int, delta: Json, finish_reason: str | None = None) -> bytes:
+    def _end(self, index: int, refusal: str | None, finish_reason: str) -> list[Json]:
+        self._finished.add(index)
+        explained = [self._delta(index, {"refusal": refusal})] if refusal else []
+        return [*explained, self._delta(index, {}, finish_reason)]
+
+    def _delta(self, index: int, delta: Json, finish_reason: str | None = None) -> Json:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return data_event(self._chunk | {"choices": [choice], "usage": None})
+        return self._chunk | {"choices": [choice], "usage": None}
+
+
+def _next(counts: dict[int, int], index: int) -> int:
+    """Return the number of the choice's next item, from zero."""
+    counts[index] = counts.get(index, -1) + 1
+    return counts[index]

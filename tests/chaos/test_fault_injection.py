@@ -14,10 +14,10 @@ import pytest_asyncio
 
 from chaos.aftermath import forget_first_calls, settled_report
 from chaos.callers import Callers
-from chaos.hits import Hitman, draw
-from chaos.newcomers import Newcomers
+from chaos.fault_injection import FaultInjector, draw
 from chaos.oracle import cost_nano
 from chaos.recount import differences, read_books
+from chaos.signup_load import SignupLoad
 from e2e.running import Tollgate, running_tollgate
 from tollgate_local.engines import EngineAddresses
 from tollgate_local.supervisor import Patience
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.asyncio(loop_scope="module"), pytes
 
 # The long form is `make chaos`.
 IS_LONG = os.environ.get("TOLLGATE_CHAOS") == "long"
-HITS = 200 if IS_LONG else 20
+FAULTS = 200 if IS_LONG else 20
 EVERY_S = 1.5
 CLIENTS = 12
 SESSION_S = 6
@@ -55,19 +55,19 @@ async def tollgate(engines: EngineAddresses, tmp_path_factory: pytest.TempPathFa
         yield tollgate
 
 
-async def test_whatever_is_hit_every_request_is_accounted_for_once(tollgate: Tollgate) -> None:
+async def test_whatever_fails_every_request_is_accounted_for_once(tollgate: Tollgate) -> None:
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     customer = await tollgate.sign_up(credit_usd="1000")
     callers = Callers([tollgate.system.url(edge) for edge in EDGES], customer.key, seed, CLIENTS, customer.key_id)
-    newcomers = Newcomers(tollgate, await tollgate.create_promo_code("3"))
-    hitman = Hitman(tollgate.supervisor, chance, zombie_after_s=SESSION_S)
+    signups = SignupLoad(tollgate, await tollgate.create_promo_code("3"))
+    injector = FaultInjector(tollgate.supervisor, chance, zombie_after_s=SESSION_S)
     async with asyncio.TaskGroup() as group:
         group.create_task(callers.run())
-        group.create_task(newcomers.run())
-        await hitman.hit_all(draw(PARTS, HITS, chance), every_s=EVERY_S)
-        callers.is_over = newcomers.is_over = True
-    print(f"seed {seed}: {callers.outcomes()}, {len(newcomers.known)} newcomers\n" + "\n".join(hitman.done))
+        group.create_task(signups.run())
+        await injector.inject_all(draw(PARTS, FAULTS, chance), every_s=EVERY_S)
+        callers.is_over = signups.is_over = True
+    print(f"seed {seed}: {callers.outcomes()}, {len(signups.known)} signups\n" + "\n".join(injector.done))
 
     report = await settled_report(tollgate)
     assert report["is_clean"], report
@@ -79,9 +79,9 @@ async def test_whatever_is_hit_every_request_is_accounted_for_once(tollgate: Tol
     assert differences(callers.calls, books) == []
     never_closed = {held.opened[0] for held in books.values() if held.opened and not held.closed}
     assert report["totals"]["unclosed_requests"] == len(never_closed)
-    assert callers.answered > HITS
+    assert callers.answered > FAULTS
     # What the customer is told adds up to the same.
     charged_nano = sum(charge.amount_nano for held in books.values() for charge in held.charges)
     told_nano = (await tollgate.usage(customer))["total"]["cost_nano"]
     assert told_nano - charged_nano == sum(cost_nano("gpt-4o-mini", usage) for usage in customer.received)
-    await newcomers.check([tollgate.system.url(edge) for edge in EDGES])
+    await signups.check([tollgate.system.url(edge) for edge in EDGES])

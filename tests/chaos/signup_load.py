@@ -1,4 +1,4 @@
-"""People who sign up while processes die: each gets their credit once, and a key that they revoke stays revoked."""
+"""Sign-ups while processes die: each gets its credit once, and a key that is revoked stays revoked."""
 
 import asyncio
 import uuid
@@ -19,16 +19,16 @@ WITHIN_S = 300.0
 
 
 @dataclass(frozen=True)
-class Newcomer:
+class SignedUp:
     key: str
     revoked_key: str
 
 
 @dataclass
-class Newcomers:
+class SignupLoad:
     tollgate: Tollgate
     promo_code: str
-    known: list[Newcomer] = field(default_factory=list)
+    known: list[SignedUp] = field(default_factory=list)
     is_over: bool = False
 
     async def run(self) -> None:
@@ -36,7 +36,7 @@ class Newcomers:
             self.known.append(await self._sign_up())
             await asyncio.sleep(EVERY_S)
 
-    async def _sign_up(self) -> Newcomer:
+    async def _sign_up(self) -> SignedUp:
         email, password = f"{uuid.uuid4().hex}@example.com", uuid.uuid4().hex
         # Whether a first try that got no answer had an effect is not known; the second one's conflict tells.
         signed_up = await self._insist(
@@ -51,7 +51,7 @@ class Newcomers:
         ]
         answer = await self._insist("DELETE", f"/v1/keys/{revoked['id']}", None, session)
         assert answer.status_code in (HTTPStatus.OK, HTTPStatus.NO_CONTENT), answer.text
-        return Newcomer(kept["key"], revoked["key"])
+        return SignedUp(kept["key"], revoked["key"])
 
     async def _insist(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str] | None = None
