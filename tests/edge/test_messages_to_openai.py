@@ -52,7 +52,9 @@ def events_of(data: bytes) -> list[Json]:
 def streamed(*deltas: Json, finish_reason: str = "stop", usage: Json | None = None) -> list[Json]:
     """The events of a chat completion with these deltas."""
     translator = anthropic_to_openai.StreamTranslator()
-    chunks = [{"id": "c-1", "model": "served", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
+    chunks: list[Json] = [
+        {"id": "c-1", "model": "served", "choices": [{"index": 0, "delta": delta}]} for delta in deltas
+    ]
     chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": finish_reason}]})
     if usage is not None:
         chunks.append({"choices": [], "usage": usage})
