@@ -214,5 +214,5 @@ def test_a_spool_folder_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) 
     file.touch()
     ended = run_main(**{**GOOD, "spool_dir": str(file / "spool")})
     assert ended.returncode == 1
-    assert ended.stderr.startswith("edge: TOLLGATE_SPOOL_DIR:  ")
+    assert ended.stderr.startswith(f"edge: TOLLGATE_SPOOL_DIR: {tmp_path}")
     assert ended.stderr.count("\n") == 1
