@@ -6,6 +6,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 import msgspec
 
 from tollgate_edge.http.errors import ApiError, invalid_parameter, missing_parameter, not_json, unsupported_value
+from tollgate_edge.http.json_members import check_members
 
 # Long enough for any id, short enough that an event stays small: both come from the client.
 MAX_END_USER_CHARS = 256
@@ -21,20 +22,26 @@ ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
 
 
 def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
-    """A body as far as the edge reads it. All of it is text, also what is not read here and may be later.
+    """Decode a body, or a part of one, as far as the edge reads it.
+
+    The whole body must be UTF-8, because parts that are not read here may be read later. If the result is a struct, its
+    members must be the same for every reader: see `json_members`.
 
     Raises:
-        ApiError: 400, with the parameter that is wrong.
+        ApiError: 400, with the name of the invalid parameter.
     """
     try:
-        # Of a part, the whole has been here before.
+        # A part has been checked with its body.
         if isinstance(body, bytes) and not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        decoded = decoder.decode(body)
+        if isinstance(decoded, msgspec.Struct):
+            check_members(body, type(decoded))
     except msgspec.ValidationError as error:
         raise _explain(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json() from error
+    return decoded
 
 
 def required(value: ValueT | None, param: str) -> ValueT:
