@@ -5,6 +5,7 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
+from tollgate_edge.http.costly_members import CostlyMembers
 from tollgate_edge.http.errors import ApiError, invalid_parameter, missing_parameter, not_json, unsupported_value
 from tollgate_edge.http.json_members import check_members
 
@@ -95,7 +96,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class ChatRequest(msgspec.Struct):
+class ChatRequest(CostlyMembers):
     model: ModelName | None = None
     messages: list[msgspec.Raw] | None = None
     stream: bool | None = None
@@ -104,9 +105,9 @@ class ChatRequest(msgspec.Struct):
     n: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    web_search_options: Any = None
     service_tier: str | None = None
     store: Any = None
+    tools: msgspec.Raw = msgspec.Raw()
 
     @property
     def choices(self) -> int:
@@ -143,8 +144,7 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
         raise missing_parameter("messages")
     if not chat.messages:
         raise invalid_parameter("messages", "expected at least one message, but got none")
-    if chat.web_search_options is not None:
-        raise unsupported_value("web_search_options", "the fees of a search could not be metered here")
+    chat.check_costly_members()
     check_service_tier(chat.service_tier)
     check_limit(chat.max_tokens, "max_tokens")
     check_limit(chat.max_completion_tokens, "max_completion_tokens")
