@@ -550,7 +550,7 @@ def test_form_is_sent_with_target_model(name: bytes, kind: str) -> None:
         return body.replace(head + b'name="model"', b"Content-Type: text/plain\r\n" + head + name)
 
     body = written(form(9, model="fast", prompt='name="model"'))
-    assert parse_form(body, f"{kind}; boundary=xyz".encode()).field("model") == "fast"
+    assert parse_form(body, f"{kind}; boundary=xyz".encode(), frozenset({"model"})).field("model") == "fast"
     request = ProviderRequest(Operation.TRANSCRIPTIONS, "fast", body, f"{kind}; boundary=xyz")
     assert request.with_model("whisper-1").body == written(form(9, model="whisper-1", prompt='name="model"'))
 

@@ -5,8 +5,11 @@ Images and documents are the exceptions: a few bytes may hold the largest image,
 and is bounded by the model's context alone. Every token is priced at the highest price of its kind.
 """
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
+
+import msgspec
 
 from tollgate_common.rating import (
     BASIS_POINTS,
@@ -18,6 +21,7 @@ from tollgate_common.rating import (
     TokenCounts,
 )
 from tollgate_edge.http.json_body import ChatRequest, unescaped
+from tollgate_edge.http.json_members import folded
 from tollgate_edge.pricing.catalog import Tariff
 
 # The most that a known model counts for the largest image: gpt-4o-mini, 2,833 and 5,667 for each of eight tiles.
@@ -27,6 +31,17 @@ CONTEXT_TOKENS = 128_000
 # A token of English text has about 4.5 bytes.
 BYTES_PER_TOKEN = 4
 NO_UNITS = TokenCounts()
+# Kinds of content parts, as JSON: texts, whose bytes bound them, and images, which are counted.
+_TEXT_PARTS = frozenset(
+    {b'"text"', b'"refusal"', b'"thinking"', b'"redacted_thinking"', b'"reasoning"', b'"input_text"'}
+)
+_IMAGE_PARTS = frozenset({b'"image_url"'})
+# Some servers read a part by its member, whatever its type is.
+_MEDIA_MEMBERS = frozenset(
+    {"audio_url", "document_url", "file", "image", "image_url", "input_audio", "video", "video_url"}
+)
+_object_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_parts_decoder = msgspec.json.Decoder(list[dict[str, msgspec.Raw] | str])
 
 
 class MaxUnitPrices(NamedTuple):
@@ -143,9 +158,40 @@ def prompt_bound(body: bytes, context_tokens: int | None, *, images: int, has_do
     return context_tokens if has_document else min(prompt, context_tokens)
 
 
+def _has_unbounded_part(messages: Iterable[msgspec.Raw]) -> bool:
+    """Whether any message has a part whose tokens its bytes do not bound, such as a video or an unknown kind."""
+    for raw in messages:
+        try:
+            message = _object_decoder.decode(raw)
+        except msgspec.DecodeError:
+            return True
+        for name, value in message.items():
+            if folded(name) == "content" and bytes(value).startswith(b"["):
+                try:
+                    parts = _parts_decoder.decode(value)
+                except msgspec.DecodeError:
+                    return True
+                if not all(map(_is_bounded, parts)):
+                    return True
+    return False
+
+
+def _is_bounded(part: dict[str, msgspec.Raw] | str) -> bool:
+    if isinstance(part, str):
+        return True
+    kind = bytes(part.get("type", b""))
+    if kind in _IMAGE_PARTS:
+        return True
+    if kind == b'"input_audio"':
+        # DashScope accepts an address as `data`.
+        return b"://" not in unescaped(bytes(part.get("input_audio", b""))).replace(b"\\/", b"/")
+    return kind in _TEXT_PARTS and not any(folded(name) in _MEDIA_MEMBERS for name in part)
+
+
 def size_of(body: bytes, chat: ChatRequest, context_tokens: int | None) -> Size:
-    names = unescaped(body)
+    names = unescaped(body).lower()
     # It appears twice in a part, as its type and as its member; a quote inside a text would be escaped.
     images = (names.count(b'"image_url"') + 1) // 2
-    prompt = prompt_bound(body, context_tokens, images=images, has_document=b'"file_data"' in names)
+    is_unbounded = b'"file_data"' in names or _has_unbounded_part(chat.messages or ())
+    prompt = prompt_bound(body, context_tokens, images=images, has_document=is_unbounded)
     return Size(prompt, chat.choices, chat.limit_tokens, context_tokens or CONTEXT_TOKENS)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tollgate_edge.credit.cost_bounds import Size, size_of
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.endpoints.choices_response import parse_choices_response
+from tollgate_edge.endpoints.validation.metered_features import check_chat_tools
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.validation.references import check_messages
 from tollgate_edge.http.json_body import ChatRequest, limited_body, parse_chat, replaced, upstream_body
@@ -21,6 +22,7 @@ class ChatCompletionRequest(ModelRequest):
     def __init__(self, body: bytes, model: str, chat: ChatRequest) -> None:
         check_messages(body, chat.messages or [])
         check_prompt_cache(body)
+        check_chat_tools(chat.tools)
         self.model = model
         self.stream = bool(chat.stream)
         self.end_user = chat.end_user

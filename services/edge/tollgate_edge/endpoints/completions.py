@@ -7,6 +7,7 @@ import msgspec
 from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream
 from tollgate_edge.endpoints.choices_response import parse_choices_response
+from tollgate_edge.http.costly_members import CostlyMembers
 from tollgate_edge.http.json_body import (
     ModelName,
     StreamOptions,
@@ -23,7 +24,7 @@ from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.usage.token_counting import count_input
 
 
-class _Request(msgspec.Struct):
+class _Request(CostlyMembers):
     model: ModelName | None = None
     prompt: msgspec.Raw = msgspec.Raw()
     suffix: str | None = None
@@ -48,6 +49,7 @@ class CompletionRequest(ModelRequest):
     def __init__(self, body: bytes) -> None:
         request = decode(_request_decoder, body)
         self.model = required(request.model, "model")
+        request.check_costly_members()
         check_limit(request.max_tokens, "max_tokens")
         self.stream = bool(request.stream)
         self.end_user = clean_user(request.user)

@@ -13,6 +13,7 @@ from tollgate_edge.credit.cost_bounds import CONTEXT_TOKENS, Size, prompt_bound
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.validation.references import check_input, unsupported_reference
+from tollgate_edge.http.costly_members import CostlyMembers
 from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ApiError, ErrorFormat, unsupported_value
 from tollgate_edge.http.json_body import (
     ModelName,
@@ -67,11 +68,14 @@ class _Tool(msgspec.Struct):
     type: str = ""
     environment: _Environment | None = None
     execution: str | None = None
+    tools: list["_Tool"] | None = None
 
     @property
     def is_client_side(self) -> bool:
         if self.type == "tool_search":
             return self.execution == "client"
+        if not all(tool.is_client_side for tool in self.tools or ()):
+            return False
         where = self.environment.type if self.environment else "local"
         return self.type in _CLIENT_TOOLS and where == "local"
 
@@ -97,7 +101,7 @@ class _Items(msgspec.Struct):
     input: str | list[_Item] | None = None
 
 
-class _Request(msgspec.Struct):
+class _Request(CostlyMembers):
     model: ModelName | None = None
     input: msgspec.Raw = msgspec.Raw()
     instructions: str | None = None
@@ -153,6 +157,7 @@ class ResponsesRequest(ModelRequest):
         for tool in request.tools or ():
             if not tool.is_client_side:
                 raise unsupported_value("tools", f"the cost of {tool.type} cannot be metered here")
+        request.check_costly_members()
         check_service_tier(request.service_tier)
         check_limit(request.max_output_tokens, "max_output_tokens")
         check_prompt_cache(body)

@@ -30,6 +30,7 @@ _TOKENS_PER_SECOND = 10
 _MAX_TEXT_TOKENS = 4_096
 _LAST_CUE = re.compile(rb"--> (?:(\d{1,9}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 _TEXT_FORMATS = {"text", "srt", "vtt"}
+_FORM_NAMES = frozenset({"file", "model", "prompt", "response_format", "stream"})
 
 
 class _ResponseBody(msgspec.Struct):
@@ -46,7 +47,7 @@ class TranscriptionRequest(ModelRequest):
 
     def __init__(self, operation: Operation, body: bytes, headers: Mapping[bytes, bytes]) -> None:
         content_type = headers.get(b"content-type", b"")
-        form = parse_form(body, content_type)
+        form = parse_form(body, content_type, _FORM_NAMES)
         self.operation = operation
         self.model = required(form.field("model"), "model")
         if len(self.model) > MAX_MODEL_CHARS:

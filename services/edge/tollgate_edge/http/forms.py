@@ -7,6 +7,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import parse_options_header
 
 from tollgate_edge.http.errors import ApiError, invalid_parameter
+from tollgate_edge.http.json_members import folded
 
 # Maximum size of a field. Fields are short texts.
 _MAX_FIELD_BYTES = 64 << 10
@@ -35,8 +36,10 @@ class Form:
 class _Reader:
     """The callbacks of the parser: for the header lines of a part, then for its bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, single: frozenset[str]) -> None:
         self.form = Form()
+        self._single = single
+        self._names: set[str] = set()
         self._header = b""
         self._value = b""
         self._name = ""
@@ -53,12 +56,21 @@ class _Reader:
 
     def on_header_end(self) -> None:
         if self._header.lower() == b"content-disposition":
+            if self._name or self._is_file:
+                raise invalid_parameter(self._name or None, "expected one Content-Disposition header in its part")
             _, options = parse_options_header(self._value)
             self._name = options.get(b"name", b"").decode(errors="replace")
             self._is_file = b"filename" in options
         self._header = self._value = b""
 
     def on_headers_finished(self) -> None:
+        name = folded(self._name)
+        if name in self._single:
+            if name != self._name:
+                raise invalid_parameter(self._name, f"expected the name in lower case, `{name}`")
+            if name in self._names:
+                raise invalid_parameter(name, "expected it once, but the form has it more than once")
+            self._names.add(name)
         self.form.add(self._name, b"", is_file=self._is_file)
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
@@ -68,17 +80,23 @@ class _Reader:
         return {name: getattr(self, name) for name in dir(self) if name.startswith("on_")}
 
 
-def parse_form(body: bytes, content_type: bytes) -> Form:
-    """Parse a form.
+def parse_form(body: bytes, content_type: bytes, single: frozenset[str]) -> Form:
+    """Parse the form in a body.
+
+    Args:
+        body: the whole form.
+        content_type: the header with the boundary.
+        single: the names that the edge reads. Each may occur once and only in lower case, because servers differ in
+            which of two parts they use.
 
     Raises:
-        ApiError: 400 if the body is not a form.
+        ApiError: 400; it is not a form, or one of its names is ambiguous.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
         raise _not_a_form()
-    reader = _Reader()
+    reader = _Reader(single)
     parser = MultipartParser(boundary, reader.callbacks())
     try:
         parser.write(body)

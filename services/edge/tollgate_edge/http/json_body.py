@@ -5,7 +5,9 @@ from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 
+from tollgate_edge.http.costly_members import CostlyMembers
 from tollgate_edge.http.errors import ApiError, invalid_parameter, missing_parameter, not_json, unsupported_value
+from tollgate_edge.http.json_members import check_members
 
 # Maximum lengths of texts from the client, so that events stay small.
 MAX_END_USER_CHARS = 256
@@ -21,20 +23,26 @@ ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
 
 
 def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
-    """Decode the members of a body that the edge needs. Check that the whole body is UTF-8.
+    """Decode a body, or a part of one, as far as the edge reads it.
+
+    The whole body must be UTF-8, because parts that are not read here may be read later. If the result is a struct, its
+    members must be the same for every reader: see `json_members`.
 
     Raises:
-        ApiError: 400 with the invalid parameter.
+        ApiError: 400, with the name of the invalid parameter.
     """
     try:
-        # A `Raw` part belongs to a body that was checked before.
+        # A part has been checked with its body.
         if isinstance(body, bytes) and not body.isascii():
             body.decode()
-        return decoder.decode(body)
+        decoded = decoder.decode(body)
+        if isinstance(decoded, msgspec.Struct):
+            check_members(body, type(decoded))
     except msgspec.ValidationError as error:
         raise _explain(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise not_json() from error
+    return decoded
 
 
 def required(value: ValueT | None, param: str) -> ValueT:
@@ -88,7 +96,7 @@ class StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
-class ChatRequest(msgspec.Struct):
+class ChatRequest(CostlyMembers):
     model: ModelName | None = None
     messages: list[msgspec.Raw] | None = None
     stream: bool | None = None
@@ -97,9 +105,9 @@ class ChatRequest(msgspec.Struct):
     n: int | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    web_search_options: Any = None
     service_tier: str | None = None
     store: Any = None
+    tools: msgspec.Raw = msgspec.Raw()
 
     @property
     def choices(self) -> int:
@@ -139,8 +147,7 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
         raise missing_parameter("messages")
     if not chat.messages:
         raise invalid_parameter("messages", "expected at least one message, but got none")
-    if chat.web_search_options is not None:
-        raise unsupported_value("web_search_options", "the fees of a search could not be metered here")
+    chat.check_costly_members()
     check_service_tier(chat.service_tier)
     check_limit(chat.max_tokens, "max_tokens")
     check_limit(chat.max_completion_tokens, "max_completion_tokens")

@@ -11,7 +11,9 @@ from typing import Any
 
 import msgspec
 
-from tollgate_edge.http.errors import unsupported_value
+from tollgate_edge.http.costly_members import CostlyMembers
+from tollgate_edge.http.errors import invalid_parameter, unsupported_value
+from tollgate_edge.http.json_body import decode
 from tollgate_edge.providers.base import Headers
 
 # Both versions report usage in the same format: docs.anthropic.com/en/api/versioning.
@@ -47,7 +49,20 @@ _RESTRICTED: Mapping[str, tuple[tuple[Any, ...], str]] = {
 _SERVER_TOOLS = ("advisor", "code_execution", "mcp_toolset", "tool_search", "web_fetch", "web_search")
 
 
-class RestrictedFields(msgspec.Struct):
+# Tools that the client runs.
+_CHAT_TOOLS = frozenset({"custom", "function"})
+
+
+class _ChatTool(msgspec.Struct):
+    type: str | None = None
+    function: msgspec.Raw = msgspec.Raw()
+
+
+_tools_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_tool_decoder = msgspec.json.Decoder(_ChatTool)
+
+
+class RestrictedFields(CostlyMembers):
     """Fields of a request that accept only certain values."""
 
     fallbacks: Any = None
@@ -64,6 +79,27 @@ class RestrictedFields(msgspec.Struct):
         for name, (allowed, problem) in _RESTRICTED.items():
             if getattr(self, name) not in allowed:
                 raise unsupported_value(name, problem)
+        self.check_costly_members()
+
+
+def check_chat_tools(tools: msgspec.Raw) -> None:
+    """Reject tools of Chat Completions that the client does not run itself, such as searches.
+
+    The list is closed, because every other type is some provider's own: xAI's `live_search`, Groq's `browser_search`,
+    Moonshot's `builtin_function`, Zhipu's `web_search`, `openrouter:web_search`.
+
+    Raises:
+        ApiError: 400.
+    """
+    if not tools or not bytes(tools).startswith(b"["):
+        return
+    for raw in _tools_decoder.decode(tools):
+        if not bytes(raw).startswith(b"{"):
+            raise invalid_parameter("tools", "expected a list of objects")
+        tool = decode(_tool_decoder, bytes(raw))
+        if (tool.type or ("function" if tool.function else "")) not in _CHAT_TOOLS:
+            kind = tool.type or "a tool without a type"
+            raise unsupported_value("tools", f"expected function or custom; the cost of {kind} cannot be metered here")
 
 
 def check_tool(kind: str) -> None:
