@@ -64,3 +64,49 @@ async def test_response_whose_text_is_covered_is_not_cut_off_by_its_last_usage()
     assert not result.outcome.estimated
     assert result.outcome.tokens is not None
     assert result.outcome.tokens.output == 2_000
+
+
+@pytest.mark.parametrize("reason", [None, "stop"])
+async def test_text_after_the_last_usage_is_counted(reason: str | None) -> None:
+    """A finish reason may stand in each chunk, and the last text beside it."""
+    events = [chunk(" word", reason, usage=usage(1)), *[chunk(" word", reason)] * 49, chunk(" word" * 50, "stop"), DONE]
+    result = await streamed(CHAT, asked(), events)
+    assert result.outcome.tokens is not None
+    assert (result.outcome.tokens.output, result.outcome.estimated) == (100, True)
+
+
+async def test_last_usage_before_a_finish_without_text_is_final() -> None:
+    result = await streamed(CHAT, asked(), [chunk(" word", usage=usage(70)), chunk("", "stop"), DONE])
+    assert result.outcome.tokens is not None
+    assert (result.outcome.tokens.output, result.outcome.estimated) == (70, False)
+
+
+@pytest.mark.parametrize("leaves_after", [200, None])
+async def test_usage_of_one_choice_is_not_that_of_all(leaves_after: int | None) -> None:
+    body = asked(n=2, stream_options={"include_usage": True, "continuous_usage_stats": True})
+    events = [chunk(" word", index=index, usage=usage(number)) for number in range(1, 101) for index in (0, 1)]
+    result = await streamed(CHAT, body, events, leaves_after=leaves_after)
+    assert result.outcome.tokens is not None
+    assert result.outcome.tokens.output > 190
+    assert result.outcome.estimated
+
+
+DELTA = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":" word"}\n\n'
+BLOCK = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"text_delta","text":" word"}}\n\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "event"),
+    [
+        (RESPONSES, {"model": "m", "input": "hi", "stream": True, "text": "plain"}, DELTA),
+        (MESSAGES, json.loads(asked(max_tokens=500)) | {"output_config": "plain"}, BLOCK),
+    ],
+)
+async def test_request_with_an_unexpected_member_is_charged(path: str, body: dict[str, Any], event: bytes) -> None:
+    result = await streamed(path, json.dumps(body).encode(), [event] * 50, leaves_after=20)
+    assert result.outcome.outcome is Outcome.CANCELLED
+    assert result.outcome.tokens is not None
+    assert result.outcome.tokens.input > 0
+    assert result.outcome.tokens.output > 0
