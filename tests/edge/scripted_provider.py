@@ -39,13 +39,10 @@ class ScriptedServer:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                self.bodies.append(await reader.readexactly(_content_length(head)))
-                self.requests.append(head)
-                await self._respond(writer, self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0])
-        except asyncio.IncompleteReadError:
-            pass
+            head = await reader.readuntil(b"\r\n\r\n")
+            self.bodies.append(await reader.readexactly(_content_length(head)))
+            self.requests.append(head)
+            await self._respond(writer, self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0])
         except ConnectionError:
             self.closed_early += 1
         finally:
@@ -54,7 +51,13 @@ class ScriptedServer:
                 await writer.wait_closed()
 
     async def _respond(self, writer: asyncio.StreamWriter, script: Script) -> None:
-        headers = [("content-type", script.content_type), ("transfer-encoding", "chunked"), *script.headers]
+        # A connection that stays in an edge's pool would outlive the server.
+        headers = [
+            ("content-type", script.content_type),
+            ("connection", "close"),
+            ("transfer-encoding", "chunked"),
+            *script.headers,
+        ]
         lines = [f"HTTP/1.1 {script.status} Scripted", *(f"{name}: {value}" for name, value in headers), "", ""]
         writer.write("\r\n".join(lines).encode())
         for piece in script.pieces:
@@ -71,7 +74,8 @@ def _content_length(head: bytes) -> int:
 
 
 @asynccontextmanager
-async def scripted_provider(*scripts: Script) -> AsyncIterator[ScriptedServer]:
+async def scripted_provider(*scripts: Script, port: int = 0) -> AsyncIterator[ScriptedServer]:
+    """Serve the scripts on a port; 0 is any free one."""
     provider = ScriptedServer("", list(scripts))
     tasks: set[asyncio.Task[None]] = set()
 
@@ -82,7 +86,7 @@ async def scripted_provider(*scripts: Script) -> AsyncIterator[ScriptedServer]:
         with suppress(asyncio.CancelledError):
             await provider.serve(reader, writer)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
     provider.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     try:
         yield provider

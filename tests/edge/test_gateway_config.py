@@ -55,7 +55,7 @@ def problems(text: str) -> list[str]:
 
 def test_valid_file() -> None:
     config = read_config(GOOD, PROTOCOLS)
-    assert [key.read().get_secret_value() for key in config.providers["openai"].keys] == ["sk-first", "sk-second"]
+    assert [key.read().get_secret_value() for key in config.providers["openai"].keys or ()] == ["sk-first", "sk-second"]
     assert [(target.provider, target.model, target.weight) for target in config.models["gpt-4o"].targets] == [
         ("openai", None, 3),
         ("spare", "gpt-4o-spare", 1),

@@ -287,16 +287,16 @@ async def test_several_choices_over_another_protocol(edge: RunningEdge, sdk: Asy
 
 
 @pytest.mark.parametrize(
-    ("fault", "openais", "anthropics"),
+    ("fault", "requests"),
     [
         # The edge has retried it already.
-        ("error:500", 1, 1),
+        ("error:500", (1, 1)),
         # The edge must not: the provider may be at work.
-        ("close_before_answer", 3, 2),
+        ("close_before_answer", (3, 2)),
     ],
 )
 async def test_sdk_retries_are_separate_requests(
-    *, edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic, fault: str, openais: int, anthropics: int
+    edge: RunningEdge, sdk: AsyncOpenAI, claude: AsyncAnthropic, fault: str, requests: tuple[int, int]
 ) -> None:
     fails = f"Hi [simulate:{fault}]"
     with pytest.raises(openai.InternalServerError):
@@ -310,5 +310,5 @@ async def test_sdk_retries_are_separate_requests(
             messages=[{"role": "user", "content": fails}],
             metadata={"user_id": f"anthropic-{fault}"},
         )
-    assert len((await edge.events_of_user(f"openai-{fault}")).closed) == openais
-    assert len((await edge.events_of_user(f"anthropic-{fault}")).closed) == anthropics
+    assert len((await edge.events_of_user(f"openai-{fault}")).closed) == requests[0]
+    assert len((await edge.events_of_user(f"anthropic-{fault}")).closed) == requests[1]

@@ -1,6 +1,6 @@
-"""The reconciler's view of a table that a `Sink` fills: read from its rows alone, by the columns that each has.
+"""The reconciliation source of a table that a `Sink` writes. It reads only the table's rows, by the sink's columns.
 
-A table that is reconciled also has `request_id`, `account_id`, `amount_nano` and the tokens by class.
+A reconciled table also has `request_id`, `account_id`, `amount_nano` and the tokens by class.
 """
 
 from collections import defaultdict
@@ -34,7 +34,7 @@ PartitionBoot = tuple[int, str]
 
 
 class SinkReconciliationSource:
-    """The part of `source.ReconciliationSource` that all sinks' tables share."""
+    """The part of `source.ReconciliationSource` that the tables of all sinks share."""
 
     def __init__(self, clickhouse: AsyncClient, table: str, brokers: Brokers, prefix: str, group: str) -> None:
         self._clickhouse = clickhouse
@@ -44,7 +44,7 @@ class SinkReconciliationSource:
         self._group = group
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
-        """From the group's commits, which a sink makes after its inserts: every replica knows all partitions."""
+        """Return the committed offsets, which every instance can read. A sink commits after its inserts."""
         admin = KafkaAdmin(**self._brokers.options)
         await admin.start()
         try:
@@ -109,7 +109,7 @@ class SinkReconciliationSource:
 
 
 def _is_dense(high: int, rows: int, seqs: int, squares: int) -> bool:
-    """Whether these sums are those of the seqs from 0 to `high - 1`, each once."""
+    """Whether these are the sums of the seqs from 0 to `high - 1`, each once."""
     expected_seqs = high * (high - 1) // 2
     expected_squares = (high - 1) * high * (2 * high - 1) // 6
     return rows == high and seqs == expected_seqs % WORD and squares == expected_squares % WORD
@@ -130,7 +130,7 @@ def _boot(partition: int, boot_id: str, high: int, gaps: list[tuple[int, int]], 
 async def projection_drifts(
     sums: Callable[[Mapping[str, int]], Awaitable[Sequence[Sequence[Any]]]], what: str, names: Sequence[str]
 ) -> Sequence[Drift]:
-    """Where a projection does not say what the rows say; `sums` asks both, under some settings of the engine."""
+    """Return where the sums of a projection differ from its rows. `sums` reads them with the given engine settings."""
 
     def ask(uses_projections: int) -> Awaitable[Sequence[Sequence[Any]]]:
         return sums({"optimize_use_projections": uses_projections})
@@ -144,16 +144,16 @@ async def drifts_between(
     what: str,
     names: Sequence[str],
 ) -> Sequence[Drift]:
-    """Where stored sums do not say what their rows say.
+    """Return where stored sums differ from their rows.
 
-    The two cannot be read in one snapshot, so the stored sums are asked for before and after the rows: a group that has
-    moved meanwhile is left to the next reconciliation.
+    The two cannot be read in one snapshot, so the stored sums are read before and after the rows. The next
+    reconciliation checks a group that changed meanwhile.
 
     Args:
-        stored: the sums that are stored: a group and its sums in each row.
-        rows: the same, added up from the rows.
-        what: is stored.
-        names: of the sums.
+        stored: reads the stored sums: a group and its sums in each row.
+        rows: reads the same, computed from the rows.
+        what: name of the stored object.
+        names: names of the sums.
     """
     before = {group: values for group, *values in await stored()}
     counted = {group: values for group, *values in await rows()}

@@ -29,7 +29,7 @@ WATCH_PERIOD_S = 1.0
 class ProviderFactory(Protocol):
     """Creates a provider client for a protocol."""
 
-    def __call__(self, base_url: str, api_key: str, timeouts: Timeouts, options: ProviderOptions) -> Provider: ...
+    def __call__(self, base_url: str, api_key: str, timeouts: Timeouts, options: ProviderOptions, /) -> Provider: ...
 
 
 class ProtocolSpec(NamedTuple):
