@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,7 @@ from tollgate_edge.providers.base import Operation, ProviderRequest
 from tollgate_edge.providers.bedrock import BedrockProvider
 from tollgate_edge.providers.http_transport import Timeouts
 from tollgate_edge.providers.options import ProviderOptions
+from tollgate_edge.providers.translators.openai_to_bedrock import parse_converse_usage
 
 OPTIONS = ProviderOptions(region="us-east-1")
 ACCESS_KEY = "AKIDEXAMPLE:wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY:session-token"
@@ -222,6 +224,23 @@ async def test_untranslatable_requests_are_not_sent(members: dict[str, Any], par
     assert (caught.value.status, caught.value.param, caught.value.sent) == (400, param, False)
 
 
+@pytest.mark.parametrize("call_id", ["call_1__thought__abc", "call 1", "c" * 70])
+async def test_ids_of_calls_fit_the_pattern_of_converse(call_id: str) -> None:
+    call = {"id": call_id, "type": "function", "function": {"name": "add", "arguments": "{}"}}
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call_id, "content": "2", "cache_control": {"type": "ephemeral"}},
+    ]
+    server, _ = await exchange(request(NOVA, messages=messages), answer(CONVERSED))
+    body = msgspec.json.decode(server.bodies[0])
+    used, (result, point) = body["messages"][1]["content"][0], body["messages"][2]["content"]
+    assert used["toolUse"]["toolUseId"] == result["toolResult"]["toolUseId"]
+    assert re.fullmatch(r"[a-zA-Z0-9_.:-]{1,64}", used["toolUse"]["toolUseId"])
+    assert point == {"cachePoint": {"type": "default"}}
+    assert body["toolConfig"]["tools"][0]["toolSpec"]["name"] == "add"
+
+
 async def test_messages_pass_through_to_claude() -> None:
     sent = request(CLAUDE, Operation.MESSAGES, max_tokens=10, stream=False, unknown=1)
     server, message = await exchange(sent, answer(MESSAGE))
@@ -287,10 +306,9 @@ async def test_stream_without_stop_reason_is_not_complete() -> None:
 
 def test_streams_of_openai_models_include_cached_tokens_in_their_input() -> None:
     stated = {"inputTokens": 4995, "outputTokens": 19, "totalTokens": 10007, "cacheWriteInputTokens": 4993}
-    parse = bedrock.openai_to_bedrock.parse_converse_usage
-    assert parse(stated, "openai.gpt-5.6", is_stream=True).prompt == 4995
-    assert parse(stated | {"inputTokens": 2}, "openai.gpt-5.6", is_stream=False).prompt == 4995
-    assert parse(stated, CLAUDE, is_stream=True).prompt == 4995 + 4993
+    assert parse_converse_usage(stated, "openai.gpt-5.6", is_stream=True).prompt == 4995
+    assert parse_converse_usage(stated | {"inputTokens": 2}, "openai.gpt-5.6", is_stream=False).prompt == 4995
+    assert parse_converse_usage(stated, CLAUDE, is_stream=True).prompt == 4995 + 4993
 
 
 async def test_messages_stream_of_claude() -> None:

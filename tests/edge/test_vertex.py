@@ -155,8 +155,8 @@ async def test_streams(model: str, operation: Operation, method: str) -> None:
     generated = b"data: %b\n\n" % msgspec.json.encode(GENERATED)
     start = {"type": "message_start", "message": MESSAGE | {"content": [], "stop_reason": None}}
     delta = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}
-    events = [start, delta, {"type": "message_stop"}]
-    message = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), msgspec.json.encode(e)) for e in events)  # type: ignore[attr-defined]
+    events: list[dict[str, Any]] = [start, delta, {"type": "message_stop"}]
+    message = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), msgspec.json.encode(e)) for e in events)
     script = Script([generated if model.startswith("gemini") else message])
     async with scripted_provider(answer(TOKEN)) as login, scripted_provider(script) as server:
         provider = VertexProvider(server.url, service_account(login.url), Timeouts(2, 2), OPTIONS)

@@ -9,6 +9,7 @@ if they are hints (`seed`, penalties, `logit_bias`, `parallel_tool_calls`, and `
 import re
 import time
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
@@ -18,13 +19,13 @@ from tollgate_edge.providers.translators.base import (
     Json,
     content_parts,
     data_event,
-    parse_arguments,
     reject_legacy_functions,
     split_data_url,
     untranslatable,
 )
 from tollgate_edge.providers.translators.claude_models import claude_model
-from tollgate_edge.providers.translators.tool_history import repair_calls
+from tollgate_edge.providers.translators.thought_signatures import id_without_signature
+from tollgate_edge.providers.translators.tool_history import readable_arguments, repair_calls
 from tollgate_edge.streaming.chat_stream import DONE_EVENT
 from tollgate_edge.streaming.stream_usage import StreamUsage
 from tollgate_edge.usage.merging import NOTHING_STATED, StatedUsage
@@ -54,6 +55,9 @@ _DOCUMENT_FORMATS = {
 }
 # Converse accepts only these characters in a document's name, and no two spaces in a row.
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9()\[\]-]+")
+_UNSAFE_ID = re.compile(r"[^a-zA-Z0-9_.:-]")
+_MAX_ID_CHARS = 64
+_MAX_READABLE_ID = 40
 _JSON_ONLY = "Respond with one JSON object and nothing else."
 _OPENAI_MODEL = "openai."
 _CLAUDE = "anthropic.claude"
@@ -115,12 +119,21 @@ def _blocks(message: Json) -> list[Json]:
         # A cache point stands after the result, not in it.
         points = [block for block in content if "cachePoint" in block]
         result = [block for block in content if "cachePoint" not in block]
-        return [{"toolResult": {"toolUseId": message["tool_call_id"], "content": result}}, *points]
+        return [{"toolResult": {"toolUseId": _safe_id(message["tool_call_id"]), "content": result}}, *points]
     for call in message.get("tool_calls") or ():
         function = call["function"]
-        arguments = parse_arguments(function.get("arguments") or "")
-        content.append({"toolUse": {"toolUseId": call["id"], "name": function["name"], "input": arguments}})
+        arguments = readable_arguments(function.get("arguments"))
+        content.append({"toolUse": {"toolUseId": _safe_id(call["id"]), "name": function["name"], "input": arguments}})
     return content
+
+
+def _safe_id(call_id: str) -> str:
+    """Return an id that Converse accepts. Different ids stay different."""
+    call_id = id_without_signature(call_id)
+    safe = _UNSAFE_ID.sub("_", call_id)
+    if safe == call_id and 0 < len(call_id) <= _MAX_ID_CHARS:
+        return call_id
+    return f"{safe[:_MAX_READABLE_ID]}_{sha256(call_id.encode()).hexdigest()[:12]}"
 
 
 def _content(message: Json) -> list[Json]:
@@ -132,6 +145,9 @@ def _content(message: Json) -> list[Json]:
             continue
         blocks.append(block)
         blocks += _cache_point(part)
+    if blocks and "cachePoint" not in blocks[-1]:
+        # A mark on the message covers all of it.
+        blocks += _cache_point(message)
     return blocks
 
 
@@ -235,7 +251,7 @@ def _tool(tool: Json) -> list[Json]:
     spec = {"name": function["name"], "inputSchema": {"json": function.get("parameters") or {"type": "object"}}}
     if (function.get("description") or "").strip():
         spec["description"] = function["description"]
-    return [{"toolSpec": spec}, *_cache_point(tool)]
+    return [{"toolSpec": spec}, *(_cache_point(tool) or _cache_point(function))]
 
 
 def parse_converse_usage(usage: Json, model: str, *, is_stream: bool) -> StatedUsage:
