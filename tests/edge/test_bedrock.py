@@ -4,6 +4,8 @@ import base64
 import binascii
 import re
 import struct
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -242,7 +244,7 @@ async def test_ids_of_calls_fit_the_pattern_of_converse(call_id: str) -> None:
 
 
 async def test_messages_pass_through_to_claude() -> None:
-    sent = request(CLAUDE, Operation.MESSAGES, max_tokens=10, stream=False, unknown=1)
+    sent = request(CLAUDE, Operation.MESSAGES, max_tokens=10, stream=False, unknown=1, anthropic_beta=["unchecked"])
     server, message = await exchange(sent, answer(MESSAGE))
     assert message == MESSAGE
     assert server.paths[0].endswith("/invoke")
@@ -297,6 +299,20 @@ async def test_converse_stream(pieces: Sequence[bytes]) -> None:
     assert events[-2]["choices"][0]["finish_reason"] == "tool_calls"
     assert events[-1]["usage"]["prompt_tokens"] == 130
     assert events[-1]["usage"]["completion_tokens"] == 5
+
+
+async def test_messages_stream_of_other_models_is_translated() -> None:
+    _, got = await streamed(request(NOVA, Operation.MESSAGES, stream=True, max_tokens=10), binary(*STREAM))
+    kinds = [event["type"] for event in sse_data(got)]
+    assert (kinds[0], kinds[-1]) == ("message_start", "message_stop")
+    (usage,) = (event["usage"] for event in sse_data(got) if event["type"] == "message_delta")
+    assert (usage["cache_read_input_tokens"], usage["output_tokens"]) == (100, 5)
+
+
+def test_libraries_of_clouds_are_not_imported_for_other_protocols() -> None:
+    code = "import sys, tollgate_edge.main; print({'botocore', 'google.auth'} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
 
 
 async def test_stream_without_stop_reason_is_not_complete() -> None:

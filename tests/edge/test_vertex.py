@@ -113,7 +113,9 @@ async def test_messages_at_gemini_are_translated() -> None:
     "model", ["claude-sonnet-4-5@20250929", "publishers/anthropic/models/claude-sonnet-4-5@20250929"]
 )
 async def test_messages_at_claude_pass_through(model: str) -> None:
-    server, message = await exchange(request(model, Operation.MESSAGES, max_tokens=10, unknown=1), MESSAGE)
+    server, message = await exchange(
+        request(model, Operation.MESSAGES, max_tokens=10, unknown=1, anthropic_beta=["unchecked"]), MESSAGE
+    )
     assert message == MESSAGE
     assert server.paths == [f"{PLACE}/publishers/anthropic/models/claude-sonnet-4-5@20250929:rawPredict"]
     assert msgspec.json.decode(server.bodies[0]) == {

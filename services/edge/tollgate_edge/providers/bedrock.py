@@ -341,6 +341,8 @@ def _to_claude(request: ProviderRequest) -> bytes:
     betas = [
         beta.strip() for name, value in request.headers if name.lower() == "anthropic-beta" for beta in value.split(",")
     ]
-    if betas and "anthropic_beta" not in members:
+    # A client's own member would bypass the edge's check of the header.
+    members.pop("anthropic_beta", None)
+    if betas:
         members["anthropic_beta"] = [beta for beta in betas if beta]
     return msgspec.json.encode(members)

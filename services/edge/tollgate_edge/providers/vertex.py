@@ -172,6 +172,8 @@ def _to_claude(body: bytes, model: str | None = None) -> bytes:
     """Return a request to Messages in Vertex's form."""
     members: dict[str, Any] = dict(_object_decoder.decode(body))
     members.pop("model", None)
+    # The beta features are in the header, which the edge has checked.
+    members.pop("anthropic_beta", None)
     members["anthropic_version"] = _ANTHROPIC_VERSION
     return msgspec.json.encode(members if model is None else {"model": model} | members)
 
