@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from edge.test_vertex import service_account
 from tollgate_edge.providers.options import ProviderOptions
-from tollgate_edge.routing.config import GatewayConfig, read_config
+from tollgate_edge.routing.config import GatewayConfig, ProviderConfig, read_config
 from tollgate_edge.routing.document import InvalidDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 
 EXAMPLE_KEYS = {
     **dict.fromkeys(("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"), "sk-example"),
     **dict.fromkeys(("SPARE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_CLIENT_SECRET"), "sk-example"),
+    "BEDROCK_API_KEY": "ABSKexample",
+    "VERTEX_SERVICE_ACCOUNT": service_account("https://oauth2.googleapis.com/token"),
 }
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "gateway.yaml"
 GOOD = """\
@@ -130,6 +133,36 @@ def test_wrong_options(change: str, told: str) -> None:
     assert any(told in problem for problem in problems(AZURE.replace(old, new))), problems(AZURE.replace(old, new))
 
 
+CLOUDS = """\
+providers:
+  google:
+    protocol: vertex
+    region: global
+    project: my-project
+  amazon:
+    protocol: bedrock
+    region: us-east-1
+    keys: [{env: FIRST_KEY}]
+"""
+
+
+def test_credentials_of_the_machine_replace_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST_KEY", "ABSKexample")
+    config = read_config(CLOUDS, PROTOCOLS)
+    assert config.providers["google"].keys is None
+    assert PROTOCOLS["bedrock"].default_url(config.providers["amazon"].options) == (
+        "https://bedrock-runtime.us-east-1.amazonaws.com"
+    )
+
+
+def test_wrong_key_and_missing_option_of_a_cloud() -> None:
+    project, key = problems(CLOUDS.replace("    project: my-project\n", ""))
+    assert project == "line 2: providers.google.project: is missing; protocol vertex requires it"
+    assert key.startswith(
+        "line 8: providers.amazon.keys[0]: the key is neither an API key of Bedrock nor ACCESS_KEY_ID:"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "providers: {}", "models: {}"])
 def test_file_without_providers(text: str) -> None:
     assert problems(text) == ["line 1: providers: is empty; at least one provider is required"]
@@ -151,6 +184,6 @@ def test_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, key)
     config = read_config(EXAMPLE.read_text(), PROTOCOLS)
     assert {provider.protocol for provider in config.providers.values()} == set(PROTOCOLS)
-    for part in (GatewayConfig, *(type(value) for value in (config.retries, config.breaker))):
+    for part in (GatewayConfig, ProviderConfig, *(type(value) for value in (config.retries, config.breaker))):
         for field in part.model_fields:
             assert f"{field}:" in EXAMPLE.read_text(), field

@@ -27,6 +27,7 @@ from tollgate_edge.providers.http_transport import Timeouts, Transport
 from tollgate_edge.providers.openai import to_provider_error
 from tollgate_edge.providers.options import ProviderOptions
 from tollgate_edge.providers.renewal import Issued, RenewedCredential
+from tollgate_edge.providers.translators.thought_signatures import without_signatures
 
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 _AUTHORITY = "https://login.microsoftonline.com"
@@ -76,7 +77,7 @@ class AzureProvider:
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
         return await self._transport.complete(
-            self._path(request), request.body, request.content_type, await self._authorization()
+            self._path(request), _body(request), request.content_type, await self._authorization()
         )
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
@@ -86,7 +87,7 @@ class AzureProvider:
     async def _stream(self, request: ProviderRequest) -> AsyncIterator[ResponseChunks]:
         authorization = await self._authorization()
         async with self._transport.stream(
-            self._path(request), request.body, request.content_type, authorization
+            self._path(request), _body(request), request.content_type, authorization
         ) as chunks:
             yield chunks
 
@@ -100,6 +101,11 @@ class AzureProvider:
         if request.operation not in _DEPLOYMENT_OPERATIONS:
             return f"{request.operation}?{query}"
         return f"deployments/{quote(request.model, safe='')}/{request.operation}?{query}"
+
+
+def _body(request: ProviderRequest) -> bytes:
+    # Azure limits the length of ids, as OpenAI does.
+    return without_signatures(request.body) if request.operation is Operation.CHAT else request.body
 
 
 class _Token(msgspec.Struct):
