@@ -89,6 +89,7 @@ check: $(READY) ## Lint, types, import rules, generated files, and the tests of 
 	$(BIN)/ruff check .
 	$(BIN)/mypy libs services deploy/local tests bench
 	$(BIN)/lint-imports
+	$(BIN)/python $(WEB)/api-types/documents.py --check
 	$(WEB)/build packages
 	cd $(WEB) && npm run --silent check
 	cd $(WEB) && npm test --silent
@@ -104,10 +105,14 @@ fix: $(READY) ## Format the code and mend what ruff can mend
 contracts: $(READY) ## Write the events' JSON Schemas; refuses a breaking change
 	$(BIN)/python -m tollgate_common.contracts contracts
 
+.PHONY: api-types
+api-types: $(READY) ## Generate the console's types from the services' OpenAPI documents
+	$(WEB)/api-types/generate $(CURDIR)/$(BIN)/python
+
 .PHONY: lock
 lock: $(READY) ## Pin the newest allowed versions in requirements/, with their hashes
 	deploy/local/lock
 
 .PHONY: clean
 clean: ## Delete the environment and every cache, not the data
-	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(WEB)/node_modules services/console/tollgate_console/static
+	rm -rf .venv .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache $(WEB)/node_modules $(WEB)/api-types/node_modules services/console/tollgate_console/static

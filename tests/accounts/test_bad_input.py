@@ -104,7 +104,7 @@ def test_readiness_begins_with_waiting() -> None:
     [
         (["a b", "--amount-usd", "10"], "'a b' is not a promo code"),
         (["WELCOME"], "--amount-usd"),
-        (["WELCOME", "--amount-usd", "ten"], "'ten' is no amount of money"),
+        (["WELCOME", "--amount-usd", "ten"], "'ten' is not an amount of money"),
         (["WELCOME", "--amount-usd", "0"], "$0 is not an allowed credit"),
         (["WELCOME", "--amount-usd", "1000001"], "at most $1000000.00"),
         (["WELCOME", "--amount-usd", "10", "--max-redemptions", "0"], "'0' is not a whole number from 1"),

@@ -227,7 +227,7 @@ async def starts(service: Service, client: httpx.AsyncClient) -> None:
     waiting = {"status": "waiting", "for": f"migrations: {', '.join(names)}"}
     await until_answer(waiting, lambda: service.readiness(client))
     migrated = await asyncio.to_thread(service.command, "migrate")
-    assert migrated.stdout == f"accounts: {len(names)} migrations ran, {', '.join(names)}\n", migrated.stderr
+    assert migrated.stdout == f"accounts: {len(names)} migrations applied, {', '.join(names)}\n", migrated.stderr
     await until_answer({"status": "ready"}, lambda: service.readiness(client))
     made = await asyncio.to_thread(service.command, "create-promo-code", "WELCOME", "--amount-usd", "10")
     assert (made.returncode, made.stdout) == (0, "accounts: promo code WELCOME grants $10.00\n"), made.stderr
@@ -245,4 +245,4 @@ async def test_a_command_that_cannot_be_done_says_why(service: Service, pool: Po
 @pytest.mark.parametrize("arguments", [("--check-config", "migrate"), ("migrate", "--check-config")])
 async def test_checking_the_settings_does_nothing_else(service: Service, arguments: tuple[str, ...]) -> None:
     answered = await asyncio.to_thread(service.command, *arguments)
-    assert (answered.returncode, answered.stdout) == (0, "accounts: the settings are right\n")
+    assert (answered.returncode, answered.stdout) == (0, "accounts: the settings are valid\n")

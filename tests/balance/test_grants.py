@@ -19,7 +19,7 @@ from tollgate_balance.credits.portfolio import (
     take,
 )
 from tollgate_balance.ledger.accounts import Account, charge
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -115,7 +115,7 @@ def test_a_reduction_burns_what_has_expired_before_that_is_taken() -> None:
 
 
 def test_more_taken_than_was_granted_is_damage() -> None:
-    with pytest.raises(Damaged, match="2 nano-units more than was granted"):
+    with pytest.raises(InconsistentState, match="2 nano-units more than was granted"):
         burn(portfolio(grant("a", 5), unburned_nano=5)._replace(account=Account("a", 0, 0, unburned_nano=7)))
 
 

@@ -12,7 +12,7 @@ from tollgate_balance.usage import store as positions
 from tollgate_balance.usage.handlers import UsageBatch, Used, post_usage
 from tollgate_balance.usage.store import Position
 from tollgate_common.clock import utc_now
-from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.errors import Fenced, InconsistentState
 from tollgate_common.events import LeaseClosed, Void, encode
 from tollgate_common.ids import id_floor, new_id
 from tollgate_common.sequence import BootSequence, Stamp
@@ -235,7 +235,7 @@ async def test_fenced_by_one_that_does_not_hold_the_partition_the_consumer_ends(
             await until(world.has_ended)
 
     await world.send([boot.used("a", 1)])
-    with pytest.raises(Damaged, match="does not hold it"):
+    with pytest.raises(InconsistentState, match="does not hold it"):
         await consume_and_be_fenced()
     async with world.consuming():
         await until(world.has_consumed_all)

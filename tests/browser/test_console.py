@@ -48,13 +48,13 @@ async def test_from_sign_up_to_a_revoked_key(browser: Browser, tollgate: Tollgat
         await page.get_by_role("link", name="Create an API key").click()
         await page.get_by_label("Name").fill("laptop")
         await page.get_by_text("Limits and budgets").click()
-        await page.get_by_label("USD a day").fill("2.50")
+        await page.get_by_label("USD per day").fill("2.50")
         await page.get_by_role("button", name="Create the key").click()
         made = page.get_by_role("dialog", name=re.compile("laptop"))
         key = await key_of(made)
         await expect(made).to_contain_text(f"curl {tollgate.base_url}/chat/completions")
-        await made.get_by_role("button", name="I have kept it").click()
-        await expect(row(page, "API keys", "laptop")).to_contain_text("$2.50 a day")
+        await made.get_by_role("button", name="I have saved it").click()
+        await expect(row(page, "API keys", "laptop")).to_contain_text("$2.50 per day")
         assert key not in await page.content()
 
         await page.get_by_role("link", name="Overview").click()
@@ -64,7 +64,7 @@ async def test_from_sign_up_to_a_revoked_key(browser: Browser, tollgate: Tollgat
         answered_at = time.monotonic()
         cost = f"${cost_nano / 1e9:.9f}".rstrip("0")
         # Nothing was loaded anew: the stream tells of the request, and then the sums are asked for.
-        await expect(row(page, "Requests as they happen", "laptop")).to_contain_text(f"{tokens}")
+        await expect(row(page, "Live requests", "laptop")).to_contain_text(f"{tokens}")
         shown_after_s = time.monotonic() - answered_at
         await expect(row(page, "By model", "gpt-4o")).to_contain_text(cost)
         await expect(row(page, "By API key", "laptop")).to_contain_text(cost)
@@ -95,7 +95,7 @@ async def test_a_request_is_found_explained_and_exported(browser: Browser, tollg
         await page.get_by_role("link", name="Requests").click()
         await expect(row(page, "Requests", "gpt-4o")).to_contain_text("server")
         await page.get_by_label("Status").select_option("5xx")
-        await expect(page.get_by_text("No requests in 7 days that match.")).to_be_visible()
+        await expect(page.get_by_text("No matching requests in 7 days.")).to_be_visible()
         await page.get_by_label("Status").select_option("2xx")
         async with page.expect_download() as download:
             await page.get_by_role("link", name="Export as CSV").click()
@@ -125,15 +125,15 @@ async def test_mails_lead_back_into_the_console(browser: Browser, tollgate: Toll
 
         await page.goto("/confirm-again")
         await page.get_by_label("E-mail").fill("cyd@example.com")
-        await page.get_by_role("button", name="Send me a mail").click()
-        await expect(page.get_by_role("status")).to_contain_text("If cyd@example.com waits to be confirmed")
+        await page.get_by_role("button", name="Send me an e-mail").click()
+        await expect(page.get_by_role("status")).to_contain_text("If cyd@example.com is not confirmed yet")
         await page.goto("/forgotten-password")
         await page.get_by_label("E-mail").fill("cyd@example.com")
-        await page.get_by_role("button", name="Send me a mail").click()
+        await page.get_by_role("button", name="Send me an e-mail").click()
         await page.goto(await link_in_mail(tollgate, "cyd@example.com", "Choose a new password"))
         await page.get_by_label("New password").fill("another long password")
         await page.get_by_role("button", name="Change the password").click()
-        await expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+        await expect(page.get_by_role("status")).to_contain_text("Your password was changed")
 
         await sign_in(page, "cyd@example.com", PASSWORD)
         await expect(page.get_by_role("alert")).to_contain_text("Wrong e-mail address or password")
@@ -150,7 +150,7 @@ async def test_a_strangers_sign_up_is_taken_from_them(browser: Browser, tollgate
         await page.get_by_role("button", name="I do not know the password").click()
         await page.get_by_label("New password").fill(PASSWORD)
         await page.get_by_role("button", name="Change the password").click()
-        await expect(page.get_by_role("status")).to_contain_text("Your password is changed")
+        await expect(page.get_by_role("status")).to_contain_text("Your password was changed")
         await sign_in(page, "dot@example.com", PASSWORD)
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
@@ -204,7 +204,7 @@ async def test_every_page_fits_and_is_reached_by_keyboard(
             assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
         await page.goto("/keys")
         await page.get_by_role("link", name=re.compile("a name as long")).click()
-        await expect(page.get_by_label("Requests a minute")).to_be_visible()
+        await expect(page.get_by_label("Requests per minute")).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
         await page.goto("/")
         await expect(page.get_by_role("slider", name=re.compile("Spend by model"))).to_be_visible()
@@ -217,7 +217,7 @@ async def test_every_page_fits_and_is_reached_by_keyboard(
         await page.get_by_role("slider").focus()
         # The last bar is today's.
         await page.keyboard.press("ArrowLeft")
-        await expect(page.locator(".chart .told")).to_contain_text("gpt-4o $0.00")
+        await expect(page.locator(".chart .values")).to_contain_text("gpt-4o $0.00")
 
 
 async def test_every_call_that_is_passed_on_exists(tollgate: Tollgate) -> None:

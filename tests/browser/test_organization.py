@@ -38,14 +38,14 @@ async def test_a_tab_goes_on_in_the_organization_that_it_shows(browser: Browser,
         other = await page.context.new_page()
         await other.goto("/account")
         await other.get_by_label("Name of a new organization").fill("Second")
-        await other.get_by_role("button", name="Found it").click()
+        await other.get_by_role("button", name="Create organization").click()
         await expect(other.get_by_label("Organization", exact=True)).to_have_text(re.compile("Second"))
 
         await page.get_by_role("link", name="Models").click()
         await page.get_by_role("link", name="API keys").click()
         await expect(row(page, "API keys", "of the first")).to_be_visible()
         await page.reload()
-        await expect(page.get_by_text("You have no API key yet.")).to_be_visible()
+        await expect(page.get_by_text("You have no API keys yet.")).to_be_visible()
 
 
 async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollgate: Tollgate) -> None:
@@ -68,7 +68,7 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
         await invited.get_by_role("button", name="Accept the invitation").click()
         await expect(invited.get_by_label("Organization", exact=True)).to_be_visible()
         await invited.get_by_role("link", name="API keys").click()
-        await expect(invited.get_by_text("Your role here is viewer")).to_be_visible()
+        await expect(invited.get_by_text("Your role is viewer")).to_be_visible()
         await expect(invited.get_by_role("link", name="Create an API key")).to_have_count(0)
         await invited.get_by_role("link", name="Organization").click()
         await expect(row(invited, "Members", "ivy@example.com")).to_contain_text("owner")
@@ -95,8 +95,8 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
             "Removed a member",
             "Changed a member's role",
             "Joined",
-            "Invited somebody",
-            "Founded the organization",
+            "Sent an invitation",
+            "Created the organization",
         )
         await expect(row(owner, "Audit log", "Removed a member")).to_contain_text("joe@example.com")
 
@@ -118,7 +118,7 @@ async def test_who_has_left_everywhere_founds_an_organization(browser: Browser, 
         await page.get_by_role("button", name="Leave", exact=True).click()
         await expect(page.get_by_role("heading", name="No organization")).to_be_visible()
         await page.get_by_label("Name of a new organization").fill("Ned alone")
-        await page.get_by_role("button", name="Found it").click()
+        await page.get_by_role("button", name="Create organization").click()
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
         await page.get_by_role("link", name="Organization").click()
         await expect(page.get_by_label("Name of the organization")).to_have_value("Ned alone")
@@ -143,7 +143,7 @@ async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Brow
         await page.get_by_label("Name").fill("nightly")
         await page.get_by_role("button", name="Create the key").click()
         key = await key_of(page.get_by_role("dialog"))
-        await page.get_by_role("button", name="I have kept it").click()
+        await page.get_by_role("button", name="I have saved it").click()
         await expect(row(page, "API keys", "nightly")).to_contain_text("batch")
         await tollgate.until_known(key)
         _, _, cost_nano = await call(tollgate, key)
@@ -161,7 +161,7 @@ async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Brow
         await expect(page.get_by_role("alert")).to_contain_text("This project has active API keys")
         await page.get_by_role("button", name="Keep it").click()
         await expect_acts(
-            page, "Created an API key", "Created a project", "Redeemed a promo code", "Founded the organization"
+            page, "Created an API key", "Created a project", "Redeemed a promo code", "Created the organization"
         )
         await expect(row(page, "Audit log", "Created a project")).to_contain_text("batch")
 
@@ -172,43 +172,43 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, tollgate:
         first = await create_key(page, "server")
         await tollgate.until_known(first)
         await page.get_by_role("link", name="server").click()
-        await page.get_by_label("Requests a minute").fill("many")
+        await page.get_by_label("Requests per minute").fill("many")
         await page.get_by_role("button", name="Save").click()
-        await expect(page.get_by_label("Requests a minute")).to_have_attribute("aria-invalid", "true")
-        await page.get_by_label("Requests a minute").fill("500")
-        await page.get_by_label("USD a month").fill("20")
+        await expect(page.get_by_label("Requests per minute")).to_have_attribute("aria-invalid", "true")
+        await page.get_by_label("Requests per minute").fill("500")
+        await page.get_by_label("USD per month").fill("20")
         # What was typed counts, whether it was added to the list or not.
-        await page.get_by_label("Networks that it may be used from", exact=True).fill("127.0.0.0/8")
+        await page.get_by_label("Allowed networks", exact=True).fill("127.0.0.0/8")
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
-        await expect(page.get_by_role("button", name="Take 127.0.0.0/8 away")).to_be_visible()
+        await expect(page.get_by_role("button", name="Remove 127.0.0.0/8")).to_be_visible()
 
         await page.get_by_role("button", name="Rotate").click()
         await page.get_by_role("button", name="Rotate the key").click()
         made = page.get_by_role("dialog", name=re.compile("Your key"))
         second = await key_of(made)
         await expect(made).to_contain_text(re.compile(r"The old key tg_\S+ works until"))
-        await made.get_by_role("button", name="I have kept it").click()
+        await made.get_by_role("button", name="I have saved it").click()
         await expect(page.get_by_role("link", name="another key")).to_be_visible()
-        await expect(page.get_by_label("Requests a minute")).to_have_value("500")
-        await expect(page.get_by_label("USD a month")).to_have_value("20")
+        await expect(page.get_by_label("Requests per minute")).to_have_value("500")
+        await expect(page.get_by_label("USD per month")).to_have_value("20")
         assert second not in await page.content()
         await tollgate.until_known(second)
         assert not await is_refused(tollgate, first)
 
         await page.get_by_role("button", name="Rotate").click()
-        await page.get_by_label("The old key ends").select_option("at once")
+        await page.get_by_label("Old key expires").select_option("immediately")
         await page.get_by_role("button", name="Rotate the key").click()
-        await expect(made).to_contain_text("has ended.")
+        await expect(made).to_contain_text("no longer works.")
         third = await key_of(made)
-        await made.get_by_role("button", name="I have kept it").click()
+        await made.get_by_role("button", name="I have saved it").click()
         await until(lambda: is_refused(tollgate, second))
 
         await tollgate.until_known(third)
         await page.goto("/leaked-key")
         await page.get_by_label("The key").fill(third)
-        await page.get_by_role("button", name="Report it").click()
-        await expect(page.get_by_role("status")).to_contain_text("If this is a key that worked")
+        await page.get_by_role("button", name="Report and revoke the key").click()
+        await expect(page.get_by_role("status")).to_contain_text("If this was an active key")
         await until(lambda: is_refused(tollgate, third))
         await expect_acts(
             page,
@@ -219,9 +219,9 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, tollgate:
             "Created an API key",
             "Changed an API key",
             "Created an API key",
-            "Founded the organization",
+            "Created the organization",
         )
-        await expect(row(page, "Audit log", "Rotated")).to_contain_text("works on for 1 day")
+        await expect(row(page, "Audit log", "Rotated")).to_contain_text("old key works for 1 day more")
 
 
 async def test_another_session_is_ended_and_the_password_changed(browser: Browser, tollgate: Tollgate) -> None:
@@ -236,7 +236,7 @@ async def test_another_session_is_ended_and_the_password_changed(browser: Browse
         await expect(row(here, "Sessions", "Chrome on Linux")).to_have_count(2)
         await here.get_by_role("button", name=re.compile("End the session of Chrome on Linux")).click()
         await expect(row(here, "Sessions", "Chrome on Linux")).to_have_count(1)
-        await expect(row(here, "Sessions", "this one")).to_be_visible()
+        await expect(row(here, "Sessions", "current")).to_be_visible()
         await there.get_by_role("link", name="API keys").click()
         await expect(there.get_by_text("Your session has ended.")).to_be_visible()
 
@@ -247,7 +247,7 @@ async def test_another_session_is_ended_and_the_password_changed(browser: Browse
         await expect(here.get_by_text("This is not your current password.")).to_be_visible()
         await here.get_by_label("Current password").fill(PASSWORD)
         await here.get_by_role("button", name="Change the password").click()
-        await expect(here.get_by_role("status")).to_contain_text("Your password is changed")
+        await expect(here.get_by_role("status")).to_contain_text("Your password was changed")
         await sign_in(there, "max@example.com", "another long password")
         await expect(there.get_by_role("heading", name="Overview")).to_be_visible()
 

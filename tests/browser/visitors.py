@@ -75,7 +75,7 @@ async def create_key(page: Page, name: str) -> str:
     await page.get_by_label("Name").fill(name)
     await page.get_by_role("button", name="Create the key").click()
     key = await key_of(page.get_by_role("dialog"))
-    await page.get_by_role("button", name="I have kept it").click()
+    await page.get_by_role("button", name="I have saved it").click()
     return key
 
 

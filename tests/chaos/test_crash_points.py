@@ -93,7 +93,7 @@ SESSION_S = 6
 LEASE_S = 3
 CLIENTS = 6
 CHAINS_END_WITHIN_S = 600
-DIED_AT = re.compile(r"this process dies at the crash point ([\w.]+)")
+DIED_AT = re.compile(r"this process is killed at the crash point ([\w.]+)")
 
 
 class Chain:

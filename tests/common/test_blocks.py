@@ -65,7 +65,7 @@ def records_of(sent: list[Sent]) -> list[Record]:
 def said(block: Block) -> tuple[object, ...]:
     rows_ = None if block.rows is None else block.rows.to_pylist()
     poison = [(record.offset, str(reason)) for record, reason in block.poison]
-    return (block.offsets, block.boot_ids, block.seqs, rows_, poison, block.duplicates, block.draft.changed)
+    return (block.offsets, block.boot_ids, block.seqs, rows_, poison, block.duplicates, block.update.changed)
 
 
 def state() -> SequenceState:
@@ -121,7 +121,7 @@ def test_what_boots_send_in_their_order_is_taken_as_a_whole() -> None:
     events: list[UsageEvent | Poison] = decode_all(records, TABLE)
     block = as_a_whole(Declaration(0, len(records), 202611), records, events, state(), TABLE)
     assert block is not None
-    assert block.draft.changed == {
+    assert block.update.changed == {
         BOOTS["young"]: BootSequence(2),
         BOOTS["other"]: BootSequence(9, ((1, 3), (5, 7))),
     }

@@ -68,7 +68,7 @@ async def test_the_end_of_a_worker_is_the_end_of_the_service(unused_tcp_port: in
         await asyncio.sleep(0.05)
 
     app = create_app("test", ready=lambda: None)
-    with pytest.raises(RuntimeError, match="ended although the service still ran"):
+    with pytest.raises(RuntimeError, match="returned while the service was running"):
         await run_service(app, "127.0.0.1", unused_tcp_port, worker())
 
 

@@ -74,7 +74,7 @@ def test_a_login_is_whole(monkeypatch: pytest.MonkeyPatch, missing: str) -> None
 def test_what_would_not_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     told = refusal(monkeypatch, **{name: LOGIN.get(name, "file")})
     assert told == (
-        f"settings: TOLLGATE_KAFKA_{name} is set, and would not be used: TOLLGATE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"
+        f"settings: TOLLGATE_KAFKA_{name} is set but not used: TOLLGATE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"
     )
 
 
@@ -90,7 +90,9 @@ def test_a_wrong_value_is_shown_with_what_it_may_be(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("bootstrap", ["kafka:port", "one:9092,", "a b:9092", "kafka:9092/path", "::1"])
 def test_what_names_no_broker_is_refused(monkeypatch: pytest.MonkeyPatch, bootstrap: str) -> None:
-    assert "expected host:port, several separated by commas" in refusal(monkeypatch, BOOTSTRAP=bootstrap)
+    assert "expected host:port without a protocol, several separated by commas" in refusal(
+        monkeypatch, BOOTSTRAP=bootstrap
+    )
 
 
 def test_a_file_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -105,12 +107,14 @@ def test_a_file_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, tm
 
     missing = tmp_path / "missing.pem"
     assert told(CA_FILE=missing) == f"settings: TOLLGATE_KAFKA_CA_FILE: {missing}: No such file or directory"
-    assert told(CA_FILE=empty) == f"settings: TOLLGATE_KAFKA_CA_FILE: {empty} holds no certificate in PEM"
+    assert told(CA_FILE=empty) == f"settings: TOLLGATE_KAFKA_CA_FILE: {empty} contains no certificate in PEM format"
     assert told(CA_FILE=tmp_path).startswith(f"settings: TOLLGATE_KAFKA_CA_FILE: {tmp_path}")
-    assert "are set both or not at all" in told(CA_FILE=authority.ca_file, CERTIFICATE_FILE=own.file)
-    assert "they do not belong together" in told(KEY_FILE=other.key_file)
-    assert "not both are in PEM" in told(KEY_FILE=empty)
+    assert "set both TOLLGATE_KAFKA_CERTIFICATE_FILE and TOLLGATE_KAFKA_KEY_FILE, or neither" in told(
+        CA_FILE=authority.ca_file, CERTIFICATE_FILE=own.file
+    )
+    assert "they do not match" in told(KEY_FILE=other.key_file)
+    assert "expected both in PEM format" in told(KEY_FILE=empty)
     assert f"{missing}: No such file" in told(KEY_FILE=missing)
     assert told(CERTIFICATE_FILE=locked.file, KEY_FILE=locked.key_file) == (
-        f"settings: TOLLGATE_KAFKA_KEY_FILE: {locked.key_file} is encrypted, and may not be"
+        f"settings: TOLLGATE_KAFKA_KEY_FILE: {locked.key_file} is encrypted; expected a key without a password"
     )

@@ -15,7 +15,7 @@ from tollgate_common.clickhouse import lock as clickhouse_lock
 from tollgate_common.clickhouse.client import connect as connect_clickhouse
 from tollgate_common.clickhouse.lock import Lock, acquire
 from tollgate_common.clickhouse.migrations import migrate_clickhouse
-from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.errors import Fenced, InconsistentState
 from tollgate_common.migrations import Migration, apply_pending, find_migrations
 from tollgate_common.postgres.connection import connect as connect_postgres
 from tollgate_common.postgres.migrations import migrate_postgres
@@ -68,7 +68,7 @@ async def test_pending_migrations_run_in_the_order_of_their_names(make_package: 
 
 async def test_an_edited_migration_is_an_error() -> None:
     target = MemoryTarget({"0000_a": Migration("0000_a", "A").digest})
-    with pytest.raises(Damaged, match="migration 0000_a was edited after it ran"):
+    with pytest.raises(InconsistentState, match="migration 0000_a was edited after it ran"):
         await apply_pending(target, [Migration("0000_a", "A2"), Migration("0001_b", "B")])
     assert target.ran == []
 

@@ -14,10 +14,10 @@ BOOT = id_floor(NOW - timedelta(hours=1))
 
 @given(st.lists(st.integers(0, 60), max_size=150))
 def test_any_order_and_any_duplicates_admit_each_seq_once(seqs: list[int]) -> None:
-    draft = SequenceState().draft()
-    admitted = [seq for seq in seqs if draft.admit(Stamp(BOOT, 0, seq), NOW)]
+    update = SequenceState().begin_update()
+    admitted = [seq for seq in seqs if update.admit(Stamp(BOOT, 0, seq), NOW)]
     assert sorted(admitted) == sorted(set(seqs))
-    boot = draft.changed.get(BOOT, BootSequence())
+    boot = update.changed.get(BOOT, BootSequence())
     missing = {seq for start, end in boot.gaps for seq in range(start, end)}
     assert missing == set(range(max(seqs, default=-1) + 1)) - set(seqs)
     assert boot.missing == len(missing)
@@ -25,9 +25,9 @@ def test_any_order_and_any_duplicates_admit_each_seq_once(seqs: list[int]) -> No
 
 
 def test_a_dense_sequence_leaves_no_gap() -> None:
-    draft = SequenceState().draft()
-    assert all(draft.admit(Stamp(BOOT, 0, seq), NOW) for seq in range(1_000))
-    assert draft.changed[BOOT] == BootSequence(1_000)
+    update = SequenceState().begin_update()
+    assert all(update.admit(Stamp(BOOT, 0, seq), NOW) for seq in range(1_000))
+    assert update.changed[BOOT] == BootSequence(1_000)
 
 
 def test_a_jump_costs_one_gap_however_far() -> None:
@@ -36,18 +36,18 @@ def test_a_jump_costs_one_gap_however_far() -> None:
 
 def test_a_draft_that_is_dropped_changes_nothing() -> None:
     state = SequenceState()
-    assert state.draft().admit(Stamp(BOOT, 0, 0), NOW)
-    assert state.draft().admit(Stamp(BOOT, 0, 0), NOW)
-    kept = state.draft()
+    assert state.begin_update().admit(Stamp(BOOT, 0, 0), NOW)
+    assert state.begin_update().admit(Stamp(BOOT, 0, 0), NOW)
+    kept = state.begin_update()
     kept.admit(Stamp(BOOT, 0, 0), NOW)
     kept.apply()
-    assert not state.draft().admit(Stamp(BOOT, 0, 0), NOW)
+    assert not state.begin_update().admit(Stamp(BOOT, 0, 0), NOW)
 
 
 def test_an_unknown_boot_beyond_the_horizon_cannot_be_judged() -> None:
     old = id_floor(NOW - BOOT_HORIZON - timedelta(seconds=1))
     with pytest.raises(Poison, match="older than 8 days"):
-        SequenceState().draft().admit(Stamp(old, 0, 0), NOW)
+        SequenceState().begin_update().admit(Stamp(old, 0, 0), NOW)
 
 
 @pytest.mark.parametrize(
@@ -55,14 +55,14 @@ def test_an_unknown_boot_beyond_the_horizon_cannot_be_judged() -> None:
 )
 def test_a_stamp_that_is_none_is_refused(stamp: Stamp) -> None:
     with pytest.raises(Poison, match=r"seq is|boot_id"):
-        SequenceState().draft().admit(stamp, NOW)
+        SequenceState().begin_update().admit(stamp, NOW)
 
 
 def test_a_known_boot_is_judged_however_old() -> None:
     old = id_floor(NOW - BOOT_HORIZON - timedelta(seconds=1))
-    draft = SequenceState({old: BootSequence(5)}).draft()
-    assert not draft.admit(Stamp(old, 0, 4), NOW)
-    assert draft.admit(Stamp(old, 0, 5), NOW)
+    update = SequenceState({old: BootSequence(5)}).begin_update()
+    assert not update.admit(Stamp(old, 0, 4), NOW)
+    assert update.admit(Stamp(old, 0, 5), NOW)
 
 
 def test_state_stays_bounded() -> None:

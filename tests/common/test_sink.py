@@ -18,7 +18,7 @@ from tollgate_common.clickhouse.blocks import Block, Table
 from tollgate_common.clickhouse.columns import moments, texts
 from tollgate_common.clickhouse.sink import INSERT_WITHIN, SINK_COLUMNS, Sink
 from tollgate_common.clock import utc_now
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 from tollgate_common.events import UsageEvent, Void, encode, usage_decoder
 from tollgate_common.ids import id_floor, made_at, new_id
 from tollgate_common.kafka.brokers import Brokers
@@ -247,7 +247,7 @@ async def test_part_of_a_block_is_an_alarm(world: World) -> None:
     await world.runs_until_it_dies(die_after="insert")
     await world.client.command("ALTER TABLE events DELETE WHERE seq > 3 SETTINGS mutations_sync = 1")
     async with world.sink() as task:
-        with pytest.raises(Damaged, match="has 4 of 10 rows"):
+        with pytest.raises(InconsistentState, match="has 4 of 10 rows"):
             await asyncio.wait_for(task, PATIENCE_S)
 
 
@@ -257,7 +257,7 @@ async def test_rows_without_a_committed_offset_are_an_alarm(world: World) -> Non
     columns: list[list[Any]] = [[world.topic], [0], [0], [world.boot], [0], [202611], [deadline], [now], ["r0"]]
     await world.client.insert("events", columns, [*SINK_COLUMNS, "at", "reason"], column_oriented=True)
     async with world.sink() as task:
-        with pytest.raises(Damaged, match=r"committed offset of group .* is gone"):
+        with pytest.raises(InconsistentState, match=r"committed offset of group .* is missing"):
             await asyncio.wait_for(task, PATIENCE_S)
 
 
@@ -270,7 +270,9 @@ async def test_a_committed_offset_that_was_set_back_is_an_alarm(world: World) ->
         reset.assign([partition])
         await reset.commit({partition: 3})
     async with world.sink() as task:
-        with pytest.raises(Damaged, match=r"7 rows .* from offset 3 on, but the committed offset .* is 3"):
+        with pytest.raises(
+            InconsistentState, match=r"7 rows .* at or after offset 3, but the committed offset .* is 3"
+        ):
             await asyncio.wait_for(task, PATIENCE_S)
 
 

@@ -72,8 +72,9 @@ def test_a_wrong_setting_is_named() -> None:
     assert "not set" in done.stderr
 
 
-def test_the_lock_file_names_no_registry() -> None:
-    assert "resolved" not in (WEB / "package-lock.json").read_text()
+@pytest.mark.parametrize("folder", [WEB, WEB / "api-types"])
+def test_the_lock_file_names_no_registry(folder: Path) -> None:
+    assert "resolved" not in (folder / "package-lock.json").read_text()
 
 
 def test_the_page_has_no_script_and_no_style_of_its_own() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from console.conftest import ACCESS_TOKEN, OWN_PAGE, SESSION, Clock, PlayedServices
 from tollgate_console import proxy
-from tollgate_console.services import TOKEN_KEPT_S
+from tollgate_console.services import TOKEN_CACHED_S
 
 BALANCE = "http://balance.test/v1/balance"
 HERS, HIS = "019dafc2-0000-7000-8000-000000000001", "019dafc2-0000-7000-8000-000000000002"
@@ -110,7 +110,7 @@ async def test_a_page_that_asks_for_much_at_once_needs_one_token_a_minute(
     played.answers["GET", BALANCE] = httpx.Response(200, json={})
     await asyncio.gather(*(browser.get("/api/balance/v1/balance") for _ in range(5)))
     assert played.paths().count("/v1/tokens") == 1
-    clock.now_s += TOKEN_KEPT_S
+    clock.now_s += TOKEN_CACHED_S
     await browser.get("/api/balance/v1/balance")
     assert played.paths().count("/v1/tokens") == 2
 

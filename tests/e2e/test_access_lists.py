@@ -130,7 +130,7 @@ async def test_nobody_may_more_and_is_told_what(tollgate: Tollgate, secured: Sec
     await reader.stop()
 
     stranger = users(secured)["accounts"]
-    with pytest.raises(Retryable, match=f"Kafka gives no right to topic {topic}; docs/operations.md lists"):
+    with pytest.raises(Retryable, match=f"Kafka denies access to topic {topic}; docs/operations.md lists"):
         await find_partitions(stranger, topic)
     producer = await Producer.connect(stranger)
     with pytest.raises(TopicAuthorizationFailedError, match=topic):

@@ -138,34 +138,34 @@ def at(port: str, **security: Any) -> Callable[[SecuredKafka], Brokers]:
 REFUSED: Mapping[str, tuple[Callable[[SecuredKafka], Brokers], str]] = {
     "a wrong password": (
         lambda secured: secured.brokers(password="guessed"),
-        "refuses the user 'admin': TOLLGATE_KAFKA_USERNAME or TOLLGATE_KAFKA_PASSWORD is wrong",
+        "rejects the user 'admin': TOLLGATE_KAFKA_USERNAME or TOLLGATE_KAFKA_PASSWORD is wrong",
     ),
     "a wrong password in plain": (
         lambda secured: secured.brokers(mechanism="PLAIN", password="guessed"),
-        "refuses the user 'admin': TOLLGATE_KAFKA_USERNAME or TOLLGATE_KAFKA_PASSWORD is wrong",
+        "rejects the user 'admin': TOLLGATE_KAFKA_USERNAME or TOLLGATE_KAFKA_PASSWORD is wrong",
     ),
     "an unknown authority": (
         lambda secured: Brokers(f"{HOST}:{secured.sasl_port}", Tls(secured.strangers.ca_file), secured.brokers().login),
-        "is not believed: .*; TOLLGATE_KAFKA_CA_FILE is .*/strangers/ca.pem",
+        "is not trusted: .*; TOLLGATE_KAFKA_CA_FILE is .*/strangers/ca.pem",
     ),
     "the system's authorities": (
         lambda secured: Brokers(f"{HOST}:{secured.sasl_port}", Tls(), secured.brokers().login),
-        "is not believed: .*; TOLLGATE_KAFKA_CA_FILE is not set",
+        "is not trusted: .*; TOLLGATE_KAFKA_CA_FILE is not set",
     ),
     "another name": (
         lambda secured: Brokers(f"localhost:{secured.sasl_port}", secured.brokers().tls, secured.brokers().login),
-        "is not valid for 'localhost'. The names are those of TOLLGATE_KAFKA_BOOTSTRAP",
+        "is not valid for 'localhost'. It must be valid for the names in TOLLGATE_KAFKA_BOOTSTRAP",
     ),
     "no certificate": (at("mutual_port", tls=True), "TOLLGATE_KAFKA_CERTIFICATE_FILE is not set"),
     "a stranger's certificate": (by_a_strangers_certificate, "TOLLGATE_KAFKA_CERTIFICATE_FILE is .*/strangers/admin"),
     "a login where none is asked for": (
         at("plain_port", login=True),
-        "takes no login: TOLLGATE_KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT is wrong",
+        "does not support SASL: TOLLGATE_KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT is wrong",
     ),
-    "plain where TLS is spoken": (at("sasl_port"), "speaks TLS: TOLLGATE_KAFKA_SECURITY_PROTOCOL PLAINTEXT is wrong"),
+    "plain where TLS is spoken": (at("sasl_port"), "uses TLS: TOLLGATE_KAFKA_SECURITY_PROTOCOL PLAINTEXT is wrong"),
     "a login without TLS": (
         at("sasl_port", login=True),
-        "speaks TLS: TOLLGATE_KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT is wrong",
+        "uses TLS: TOLLGATE_KAFKA_SECURITY_PROTOCOL SASL_PLAINTEXT is wrong",
     ),
 }
 
@@ -188,7 +188,7 @@ async def test_what_a_dying_broker_would_do_too_is_only_a_suspicion(
 ) -> None:
     brokers = make(secured)
     await check_access(brokers)
-    assert f"perhaps TOLLGATE_KAFKA_SECURITY_PROTOCOL {brokers.security_protocol} is wrong" in caplog.text
+    assert f"TOLLGATE_KAFKA_SECURITY_PROTOCOL {brokers.security_protocol} may be wrong" in caplog.text
 
 
 async def test_a_kafka_that_is_away_is_waited_for_by_others() -> None:

@@ -183,7 +183,7 @@ GOOD = {
 
 
 def test_the_settings_can_be_checked() -> None:
-    assert run_main("--check-config", **GOOD).stdout == "edge: the settings are right\n"
+    assert run_main("--check-config", **GOOD).stdout == "edge: the settings are valid\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.untimed import untimed
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 from tollgate_common.topics import Topic
 from tollgate_edge.event_log.spool import BYTES, Entry, Spool, SpoolLocked, adopt_orphans
 
@@ -184,7 +184,7 @@ async def test_ones_own_file_that_changed_is_damage(folder: Path) -> None:
     spool = Spool.create(folder, "boot")
     await spool.append([entry(0)])
     (folder / "boot.spool").write_bytes(b"\1" * spool.size_bytes)
-    with pytest.raises(Damaged):
+    with pytest.raises(InconsistentState):
         await spool.read(ALL)
     spool.replayed(spool.size_bytes)
     spool.close()

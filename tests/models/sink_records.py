@@ -62,7 +62,7 @@ def build(name: str, seen: Seen, declared: Declaration, drop_duplicates: bool) -
     # Nothing has to be learnt, so nothing is waited for.
     block = asyncio.run(build_block(declared, records, SequenceState(dict(seen)), TABLE))
     rows = block.offsets if drop_duplicates else [message.offset for message in records]
-    return Rows(tuple(rows), tuple(sorted((dict(seen) | block.draft.changed).items(), key=str)))
+    return Rows(tuple(rows), tuple(sorted((dict(seen) | block.update.changed).items(), key=str)))
 
 
 @cache

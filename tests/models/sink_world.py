@@ -13,7 +13,7 @@ from models.explorer import Exploration, explore
 from models.sink_records import STAMPS, Seen, build, recover
 from models.sink_rules import Bounds, SinkRules
 from tollgate_common.clickhouse.insert_state import Declaration, InsertState, Step
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 
 
 class Insert(NamedTuple):
@@ -271,7 +271,7 @@ class SinkWorld:
         landing, name = sink.landing, f"sink {index}"
         try:
             step = landing.next_step(late=sink.left < 1)
-        except Damaged as error:
+        except InconsistentState as error:
             yield f"{name} stops: {error}", world.with_sink(index, STOPPED)
             return
         match step:
@@ -279,12 +279,12 @@ class SinkWorld:
                 yield f"{name} sends {landing.declared.text()}", world.with_sink(index, sink._replace(about_to="hear"))
             case Step.READ_BACK:
                 found = self._count(world, landing.declared)
-                looked = landing.looked(found, is_final=sink.left < -self._bounds.runs)
+                looked = landing.after_count(found, is_final=sink.left < -self._bounds.runs)
                 yield f"{name} finds {found} rows", self._lands(world, index, sink, looked)
             case Step.WAIT if self._rules.wait_before_fresh_token:
                 # To look again before the last moment tells nothing new.
                 if sink.left < -self._bounds.runs:
-                    yield f"{name} has waited", self._lands(world, index, sink, landing.waited())
+                    yield f"{name} has waited", self._lands(world, index, sink, landing.after_wait())
             case Step.DONE:
                 yield f"{name} is done", world.with_sink(index, sink._replace(about_to="finish", rows=(), left=0))
             case _:
@@ -298,7 +298,7 @@ class SinkWorld:
         landing = sink.landing
         if landing.acknowledged:
             landing = landing._replace(is_final=True)
-        again = sink._replace(about_to="declare", landing=landing.declared_again(), left=self._bounds.deadline)
+        again = sink._replace(about_to="declare", landing=landing.redeclared(), left=self._bounds.deadline)
         return f"sink {index} wants to declare anew", world.with_sink(index, again)
 
     def _hear(self, world: World, index: int, sink: Sink) -> Steps:
@@ -323,21 +323,21 @@ class SinkWorld:
 
     def _answered(self, sink: Sink) -> Sink:
         assert sink.landing
-        landing = sink.landing.answered()
+        landing = sink.landing.after_response()
         if not self._rules.read_back:
-            landing = landing.looked(landing.size, is_final=True)
+            landing = landing.after_count(landing.size, is_final=True)
         return sink._replace(about_to="land", landing=landing)
 
     def _failed(self, sink: Sink) -> Sink:
         assert sink.landing
         if not self._rules.commit_when_durable:
             return sink._replace(about_to="finish")
-        landing, rows = sink.landing.failed(), sink.rows
+        landing, rows = sink.landing.after_error(), sink.rows
         if not self._rules.advance_when_durable:
             # Built anew from a state that already holds this block's stamps.
             landing, rows = landing._replace(size=0), ()
         if not self._rules.read_back:
-            landing = landing.looked(0, is_final=False)
+            landing = landing.after_count(0, is_final=False)
         return sink._replace(about_to="land", landing=landing, rows=rows)
 
     def _finish(self, world: World, index: int, sink: Sink) -> Steps:

@@ -11,10 +11,11 @@ from tollgate_edge.http.errors import ProviderError, ProviderFailed, ProviderRef
 from tollgate_edge.providers import anthropic, gemini, openai
 from tollgate_edge.providers.http_transport import ErrorResponse
 from tollgate_local.provider.errors import ApiError, simulated_error
+from tollgate_local.provider.generation import Call
 from tollgate_local.provider.profiles.catalog import PROFILES, respond
 from tollgate_local.provider.profiles.charges import expected, shown_tokens
 from tollgate_local.provider.profiles.profile import Place, Profile, Protocol, Stated
-from tollgate_local.provider.profiles.truth import Counts, Truth
+from tollgate_local.provider.profiles.truth import Counts, Finish, Truth
 from zoo.metering import chat_request, messages_request, metered_stream, metered_whole, truth
 
 TRUTHS = {
@@ -177,6 +178,48 @@ def test_error_keeps_its_message(profile: Profile, status: int) -> None:
     assert isinstance(converted, ProviderRefused)
     assert converted.status == status
     assert str(error) in str(converted)
+
+
+@every_profile
+def test_call_without_usage_is_counted(profile: Profile) -> None:
+    arguments = ('{"', "city", '":"', "Rome", '"}')
+    used = replace(truth(thought=0), text=arguments, call=Call("call_1", "look", 1), finish=Finish.TOOL_CALLS)
+    response = respond(profile, used, states_usage=False)
+    whole = metered_whole(profile, response.whole(), chat_request())
+    streamed = metered_stream(profile, response.stream(), chat_request())
+    assert streamed.failure is None
+    # The name and the arguments are counted as one text.
+    assert abs(whole.estimate - used.counts.visible) <= SEAM_TOKENS
+    assert abs(streamed.estimate - used.counts.visible) <= SEAM_TOKENS
+    assert streamed.finish_reason == whole.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    ("name", "usage", "tokens"),
+    [
+        # More reasoning than output, and the total shows that it is part of the output. Recorded: OpenRouter, 2025-11.
+        ("openrouter", (43, 10, 53, 11), TokenCounts(input=43, reasoning=10)),
+        # More reasoning than output, and the total shows that it is not. Recorded: xAI, 2026-02.
+        ("xai", (12, 1, 303, 290), TokenCounts(input=12, output=1, reasoning=290)),
+        # Less reasoning than output, and not part of it.
+        ("xai", (12, 40, 55, 3), TokenCounts(input=12, output=40, reasoning=3)),
+        # The total alone shows the reasoning. Recorded: Gemini's OpenAI protocol, 2025.
+        ("gemini-openai", (11, 24, 561, None), TokenCounts(input=11, output=24, reasoning=526)),
+        # A total that is too small says nothing.
+        ("openai", (12, 40, 0, 3), TokenCounts(input=12, output=37, reasoning=3)),
+    ],
+)
+def test_total_decides_whether_the_output_includes_the_reasoning(
+    name: str, usage: tuple[int, int, int, int | None], tokens: TokenCounts
+) -> None:
+    prompt, completion, total, reasoning = usage
+    shape: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total}
+    if reasoning is not None:
+        shape["completion_tokens_details.reasoning_tokens"] = reasoning
+    profile = replace(PROFILES[name], usage=shape)
+    whole = metered_whole(profile, respond(profile, truth()).whole(), chat_request())
+    streamed = metered_stream(profile, respond(profile, truth()).stream(), chat_request())
+    assert whole.tokens == streamed.tokens == tokens
 
 
 def test_usage_in_a_choice_alone_is_charged() -> None:

@@ -12,7 +12,6 @@ import uvloop
 from tollgate_common import crash_points
 from tollgate_common.errors import CommandError
 from tollgate_common.json_logs import configure_logging
-from tollgate_common.kafka.access import check_access
 from tollgate_common.settings import ServerSettings, ServiceSettings, load
 
 SettingsT = TypeVar("SettingsT", bound=ServerSettings)
@@ -20,7 +19,7 @@ SettingsT = TypeVar("SettingsT", bound=ServerSettings)
 
 @dataclass(frozen=True)
 class Command(Generic[SettingsT]):
-    """What a service's command line can do besides `serve` and `migrate`.
+    """A command of a service's command line besides `serve` and `migrate`.
 
     `run` returns the line to print, or raises CommandError.
     """
@@ -39,9 +38,9 @@ def run(
     *commands: Command[SettingsT],
     check: Callable[[SettingsT], None] | None = None,
 ) -> None:
-    """Parse the command line, read the settings, and do what was asked for.
+    """Parse the command line, read the settings, and run the command.
 
-    `check` looks at what the settings only name, such as a file; it raises CommandError.
+    `check` validates what the settings refer to, such as a file; it raises CommandError.
     """
     if migrate is not None:
         commands = (_migration(migrate), *commands)
@@ -53,7 +52,7 @@ def run(
         except CommandError as error:
             sys.exit(f"{service}: {error}")
     if getattr(arguments, "check_config", False):
-        sys.stdout.write(f"{service}: the settings are right\n")
+        sys.stdout.write(f"{service}: the settings are valid\n")
         return
     configure_logging(service, settings.log_level)
     crash_points.arm(settings.crash_at)
@@ -69,14 +68,17 @@ def run(
 
 async def _serve(serve: Callable[[SettingsT], Coroutine[Any, Any, None]], settings: SettingsT) -> None:
     if isinstance(settings, ServiceSettings):
+        # Imported here, because a service without Kafka does not install aiokafka.
+        from tollgate_common.kafka.access import check_access
+
         await check_access(settings.brokers)
     await serve(settings)
 
 
 def _parser(service: str, commands: tuple[Command[SettingsT], ...]) -> argparse.ArgumentParser:
-    # The option may stand before the command and after it; a default would let the one overwrite the other.
+    # The option is allowed before and after the command. With a default, one parser would overwrite the other's value.
     options = argparse.ArgumentParser(add_help=False)
-    about = "only say whether the settings are right"
+    about = "check the settings and exit"
     options.add_argument("--check-config", action="store_true", default=argparse.SUPPRESS, help=about)
     parser = argparse.ArgumentParser(prog=f"python -m tollgate_{service}.main", parents=[options])
     subparsers = parser.add_subparsers(dest="command", metavar="command")
@@ -89,6 +91,6 @@ def _parser(service: str, commands: tuple[Command[SettingsT], ...]) -> argparse.
 def _migration(migrate: Callable[[SettingsT], Coroutine[Any, Any, list[str]]]) -> Command[SettingsT]:
     async def run_migrations(settings: SettingsT, _: argparse.Namespace) -> str:
         ran = await migrate(settings)
-        return f"{len(ran)} migrations ran{''.join(f', {name}' for name in ran)}"
+        return f"{len(ran)} migrations applied{''.join(f', {name}' for name in ran)}"
 
-    return Command("migrate", "run the database's migrations that have not run yet", lambda _: None, run_migrations)
+    return Command("migrate", "apply the pending migrations of the database", lambda _: None, run_migrations)

@@ -1,5 +1,4 @@
-"""Times are UTC and whole milliseconds, so that they survive every store unchanged. Lengths of time are by another
-clock, which nobody sets."""
+"""Clocks. Times are UTC in whole milliseconds, so every store keeps them unchanged. Durations use a monotonic clock."""
 
 import time
 from datetime import UTC, datetime
@@ -10,10 +9,10 @@ def utc_now() -> datetime:
 
 
 def boot_clock_s() -> float:
-    """Seconds on a clock that runs through suspend."""
+    """Return the seconds of a monotonic clock that also advances during suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def rfc3339(at: datetime) -> str:
-    """A UTC time as JSON has it: `2026-12-01T00:00:00Z`."""
+    """Format a time for JSON: `2026-12-01T00:00:00Z`."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

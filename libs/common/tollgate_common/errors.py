@@ -1,12 +1,12 @@
-"""The errors that cross a module's border.
+"""The errors that modules raise for each other.
 
 TollgateError
-├── Retryable       may succeed later: the partition waits and the message is tried again
-├── Poison          can never succeed: the message goes to the dead-letter topic with this reason
-├── Fenced          another instance has taken over: this one must let go of what it holds
-├── CommandError    a command cannot be done as it was typed; the message is for who typed it
-├── Damaged         stored state contradicts itself: stop and tell someone; never repair by guessing
-└── Problem         an HTTP answer: carries its status and the field that was wrong (RFC 9457)
+├── Retryable           may succeed later: the partition waits and the message is retried
+├── Poison              can never succeed: the message goes to the dead-letter topic with this reason
+├── Fenced              another instance has taken over: this one must release what it holds
+├── CommandError        a command fails because of its input; the message is for the person who typed it
+├── InconsistentState   stored state contradicts itself: the process stops, and never repairs it by guessing
+└── Problem             an HTTP error response: carries its status and the invalid field (RFC 9457)
 """
 
 from collections.abc import Mapping
@@ -32,19 +32,19 @@ class Fenced(TollgateError):
     pass
 
 
-class Damaged(TollgateError):
+class InconsistentState(TollgateError):
     pass
 
 
 class Problem(TollgateError):
-    """An error that an HTTP client caused or must know about.
+    """An error response to an HTTP client.
 
     Args:
         status: HTTP status code.
         code: stable, machine-readable name of the error, such as `promo_code_expired`.
-        detail: a sentence for a person: what was wrong and what would be right.
-        field: the name of the input that was wrong, if one was.
-        headers: further headers of the answer, such as `Retry-After`.
+        detail: a sentence for a person: what is wrong, and what would be right.
+        field: the name of the invalid input, if there is one.
+        headers: additional response headers, such as `Retry-After`.
     """
 
     def __init__(

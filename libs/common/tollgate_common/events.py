@@ -1,6 +1,7 @@
-"""The facts that services tell each other. Frozen, and additive only: a field is never removed, renamed or retyped, and
-a new one has a default. `contracts/` holds their JSON Schemas and golden examples; a breaking difference fails the
-tests.
+"""The events that services send each other.
+
+Events are frozen and only grow: no field is removed, renamed or retyped, and a new field has a default. `contracts/`
+holds their JSON Schemas and golden examples; a breaking difference fails the tests.
 """
 
 from datetime import datetime
@@ -16,49 +17,49 @@ from tollgate_common.sequence import Stamp
 
 
 class Outcome(StrEnum):
-    """How a request ended, as the client saw it."""
+    """How a request ended for its client."""
 
     COMPLETED = "completed"
     REFUSED = "refused"
-    """The provider or the edge answered with an error before any token."""
+    """The provider or the edge responded with an error before any token."""
     BROKEN = "broken"
-    """The answer began and the provider failed before its end."""
+    """The response began, and the provider failed before its end."""
     CANCELLED = "cancelled"
-    """The client went away."""
+    """The client closed the connection."""
     CUT_OFF = "cut_off"
-    """The credit ran out while the answer streamed."""
+    """The credit ran out while the response streamed."""
 
 
-# No event, nor anything in it, can be part of a cycle (`gc=False`): the garbage collector would spend more time on a
-# batch of them, again and again, than decoding takes.
+# `gc=False`: no event is part of a reference cycle. Otherwise, the garbage collector spends more time on a batch of
+# events than decoding takes.
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     pass
 
 
 class StampedEvent(Event, frozen=True, kw_only=True):
-    """An event of an edge process: `at` is the moment it happened there."""
+    """An event of an edge process. `at` is the time at which it happened there."""
 
     stamp: Stamp
     at: datetime
 
 
 class RequestDimensions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a request is counted by. Opened, closed and used events of one request carry the same values."""
+    """The dimensions that a request is counted by. All events of one request carry the same values."""
 
     request_id: str
     account_id: str
     key_id: str
     endpoint: str
-    """The path that was called, such as `/v1/chat/completions`."""
+    """Path of the request, such as `/v1/chat/completions`."""
     model: str
-    """As the client named it."""
+    """The model that the client named."""
     served_model: str = ""
-    """As the provider named the one that answered; empty until known."""
+    """The model that the provider named in its response; empty until known."""
     provider: str = ""
     stream: bool = False
     project_id: str = ""
     end_user: str = ""
-    """The client's own id of its user (OpenAI's `user`), if it gave one."""
+    """The client's own id of its user (OpenAI's `user`), if it sent one."""
     client: str = ""
     """The client library, from its User-Agent: `openai-python/3.54.0`."""
 
@@ -67,19 +68,19 @@ class RequestDimensions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
 
 
 class RequestOpened(StampedEvent, frozen=True, kw_only=True, tag="request_opened"):
-    """Acknowledged by Kafka before the first byte of an answer leaves: a request cannot vanish without a trace."""
+    """Durable before the first byte of the response leaves, so no request vanishes without a trace."""
 
     request: RequestDimensions
 
 
 class FailedAttempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A target that did not serve a request, before another was tried or the client was told."""
+    """An attempt at a target that did not serve the request."""
 
     target: str
     provider: str
     latency_ms: int
     status: int | None = None
-    """Of the provider's answer; None if there was none."""
+    """HTTP status of the provider's response; None without a response."""
     error_code: str = ""
 
 
@@ -87,24 +88,26 @@ class RequestClosed(StampedEvent, frozen=True, kw_only=True, tag="request_closed
     request: RequestDimensions
     outcome: Outcome
     status: int
-    """HTTP status of the answer."""
+    """HTTP status of the response."""
     opened_at: datetime
     latency_ms: int
-    """From the request's arrival to the answer's last byte."""
+    """From the request's arrival to the last byte of the response."""
     first_token_ms: int | None = None
-    """From the request's arrival to the answer's first byte; None if there was none."""
+    """From the request's arrival to the first byte of the response; None without a response."""
     error_code: str = ""
     finish_reason: str = ""
     attempts: int = 1
     target: str = ""
-    """The route's target that served, or that was tried last."""
+    """The target of the route that served the request, or the last one that was tried."""
     failed_attempts: tuple[FailedAttempt, ...] = ()
-    """In order; the attempt that served is none of them."""
+    """In order, without the attempt that served."""
 
 
 class EdgeHeartbeat(StampedEvent, frozen=True, kw_only=True, tag="edge_heartbeat"):
-    """What an edge has sent: per topic (without prefix) and partition the next seq after the last one acknowledged or
-    spooled. A tail that got lost shows as a difference to what arrived."""
+    """Progress of an edge: for each topic (without prefix) and partition, the seq after the last durable event.
+
+    Reconciliation compares it with the events that arrived, and so finds events missing at the end of a boot.
+    """
 
     edge: str
     sent: dict[str, tuple[int, ...]]
@@ -116,8 +119,11 @@ RequestEvent = RequestOpened | RequestClosed | EdgeHeartbeat
 
 
 class TokensUsed(StampedEvent, frozen=True, kw_only=True, tag="tokens_used"):
-    """What a request used and what it costs. The edge rates it once; the ledger, the charges and the usage reports all
-    take `amount_nano` as it stands here, and the reconciler rates it again from `price_version` and `plan_version`."""
+    """The usage of a request and its charge.
+
+    The edge rates it once. The ledger, the charges and the usage reports all use this `amount_nano`; reconciliation
+    rates it again from `price_version` and `plan_version`.
+    """
 
     request: RequestDimensions
     tokens: TokenCounts
@@ -125,14 +131,14 @@ class TokensUsed(StampedEvent, frozen=True, kw_only=True, tag="tokens_used"):
     price_version: str
     plan_version: str
     estimated: bool = False
-    """The provider sent no usage: counted by tokenizer."""
+    """The provider sent no usage, so the edge counted the tokens with a tokenizer."""
     outcome: Outcome = Outcome.COMPLETED
     finish_reason: str = ""
     lease_id: str | None = None
     provider_cost_nano: int | None = None
-    """What the provider asks for it, by the price version's `cost`; None where the catalogue knows none."""
+    """Cost at the provider, by the price version's `cost`; None if the catalog has no cost."""
     status: int = 200
-    """HTTP status of the answer, and `error_code`: as on its `RequestClosed`, so that both are counted alike."""
+    """HTTP status of the response. It and `error_code` equal those of the `RequestClosed`."""
     error_code: str = ""
 
 
@@ -143,7 +149,7 @@ class LeaseClosed(StampedEvent, frozen=True, kw_only=True, tag="lease_closed"):
 
 
 class Void(StampedEvent, frozen=True, kw_only=True, tag="void"):
-    """Takes the seq of an event that could not be sent, so that its absence is no gap."""
+    """Takes the seq of an event that could not be sent, so that its absence is not a gap."""
 
     account_id: str
     reason: str
@@ -155,24 +161,24 @@ UsageEvent = TokensUsed | LeaseClosed | Void
 
 
 class CreditGranted(Event, frozen=True, kw_only=True, tag="credit_granted"):
-    """Credit for an account. `grant_id` is unique: however often it arrives, it counts once."""
+    """Credit for an account. `grant_id` is unique: duplicates count once."""
 
     grant_id: str
     account_id: str
     at: datetime
     amount_nano: int
     source: str
-    """`promo`, `payment` or `manual`: the ledger account that the credit comes from."""
+    """The ledger account that the credit comes from: `promo`, `payment` or `manual`."""
     reason: str = ""
     expires_at: datetime | None = None
     priority: int = 100
-    """Lower burns first; then the earlier expiry, then the older grant."""
+    """Lower priorities burn first, then earlier expiries, then older grants."""
     currency: str = CURRENCY
-    """Of the amount. The ledger is kept in one, and takes no other."""
+    """Currency of the amount. The ledger accepts one currency."""
 
 
 class CreditAdjusted(Event, frozen=True, kw_only=True, tag="credit_adjusted"):
-    """A correction by an operator, up or down. `adjustment_id` is unique."""
+    """A correction by an operator, positive or negative. `adjustment_id` is unique."""
 
     adjustment_id: str
     account_id: str
@@ -184,11 +190,11 @@ class CreditAdjusted(Event, frozen=True, kw_only=True, tag="credit_adjusted"):
 
 CreditEvent = CreditGranted | CreditAdjusted
 
-# --- compacted topics: the last record of a key is its state ----------------------------------------------------------
+# --- compacted topics: the newest record of a key is its state -------------------------------------------------------
 
 
 class BudgetPeriod(StrEnum):
-    """What a budget is for; days and months are those of UTC."""
+    """The period of a budget. Days and months are in UTC."""
 
     DAY = "day"
     MONTH = "month"
@@ -196,7 +202,7 @@ class BudgetPeriod(StrEnum):
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """The most that may be spent under `budget_id` in a period. Keys that name the same one share it."""
+    """Maximum spend under `budget_id` in a period. Keys with the same budget share it."""
 
     budget_id: str
     """`key:<key_id>` or `project:<project_id>`."""
@@ -205,7 +211,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one key may do at the edge; None is no limit but the deployment's."""
+    """Limits of a key at the edge. None applies the deployment's limit."""
 
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
@@ -214,7 +220,7 @@ class KeyLimits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class UsageScope(StrEnum):
-    """Whose usage a key may read."""
+    """The usage that a key may read."""
 
     KEY = "key"
     PROJECT = "project"
@@ -222,7 +228,7 @@ class UsageScope(StrEnum):
 
 
 class KeyRecord(Event, frozen=True, kw_only=True, tag="key"):
-    """keys.v1, by the key's SHA-256 in hexadecimal. A revoked key's record is a tombstone."""
+    """A record of keys.v1, by the key's SHA-256 in hexadecimal. A revoked key has a tombstone."""
 
     key_id: str
     account_id: str
@@ -231,14 +237,14 @@ class KeyRecord(Event, frozen=True, kw_only=True, tag="key"):
     project_id: str = ""
     expires_at: datetime | None = None
     models: tuple[str, ...] | None = None
-    """The models that the key may call; None is all."""
+    """Models that the key may call; None allows all."""
     allowed_ips: tuple[str, ...] | None = None
-    """Networks in CIDR notation from which the key may be used; None is all."""
+    """Networks in CIDR notation from which the key may be used; None allows all."""
     limits: KeyLimits = KeyLimits()
     budgets: tuple[Budget, ...] = ()
     usage_scope: UsageScope = UsageScope.ACCOUNT
     suspended: bool = False
-    """Its account is suspended: the key is known and may call nothing."""
+    """The account is suspended, so requests with the key are rejected."""
 
 
 class PriceVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -246,26 +252,26 @@ class PriceVersion(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     valid_from: datetime
     prices: Prices
     cost: Prices | None = None
-    """What the provider asks of the operator; None if that is not known."""
+    """Prices that the operator pays to the provider; None if unknown."""
 
 
-# A model's capability by which its streams may cost what they do not show.
+# Capability of a model that bills reasoning tokens, which its stream may not show.
 REASONING = "reasoning"
 
 
 class ModelRecord(Event, frozen=True, kw_only=True, tag="model"):
-    """catalogue.v1, by `model:<name>`: the current price and those to come, oldest first."""
+    """A record of catalogue.v1, by `model:<name>`: the current price version and future ones, oldest first."""
 
     model: str
     provider: str
     versions: tuple[PriceVersion, ...]
     context_tokens: int | None = None
     quarantined: str = ""
-    """Why nobody may call it now: usage of it could not be rated. Empty if everybody may."""
+    """Reason why requests for the model are rejected, such as usage that could not be rated. Empty if they are not."""
     max_output_tokens: int | None = None
-    """The most that one answer can have; None if nobody knows."""
+    """Maximum of one response; None if unknown."""
     capabilities: tuple[str, ...] = ()
-    """What it can beside what its prices show: `tools`, `vision`, `reasoning`."""
+    """Capabilities that its prices do not show: `tools`, `vision`, `reasoning`."""
 
 
 class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -275,19 +281,19 @@ class PlanVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanRecord(Event, frozen=True, kw_only=True, tag="plan"):
-    """catalogue.v1, by `plan:<name>`."""
+    """A record of catalogue.v1, by `plan:<name>`."""
 
     plan: str
     versions: tuple[PlanVersion, ...]
     retired_at: datetime | None = None
-    """From then on the plan sells nothing."""
+    """From then on, requests on this plan are rejected."""
 
 
 CatalogueRecord = ModelRecord | PlanRecord
 
 
 class BalanceRecord(Event, frozen=True, kw_only=True, tag="balance"):
-    """balances.v1, by account_id. `available_nano` is what is posted and not held."""
+    """A record of balances.v1, by account_id. `available_nano` is the posted amount without holds."""
 
     account_id: str
     posted_nano: int
@@ -312,7 +318,7 @@ _balance_decoder: msgspec.json.Decoder[BalanceRecord] = msgspec.json.Decoder(Bal
 
 encode = _encoder.encode
 
-# What a decoder raises for bytes that are no such event.
+# Raised by a decoder for bytes that are not such an event.
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 EventT = TypeVar("EventT")
@@ -346,7 +352,7 @@ def decode(decoder: msgspec.json.Decoder[EventT], value: bytes) -> EventT:
     """Decode one message.
 
     Raises:
-        Poison: the bytes are no such event. They never will be, so waiting does not help.
+        Poison: the bytes are not such an event. A retry cannot succeed.
     """
     try:
         return decoder.decode(value)

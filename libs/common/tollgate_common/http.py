@@ -1,4 +1,4 @@
-"""What a service's HTTP side has: health, readiness, metrics, problem details; a server that ends with its tasks."""
+"""HTTP basics of a service: health, readiness, metrics, problem details, and a server that stops with its workers."""
 
 import asyncio
 import contextlib
@@ -24,8 +24,8 @@ from tollgate_common.private_api import require
 require(uvicorn.Server, "capture_signals")
 
 PROBLEM_TYPE = "application/problem+json"
-# Longer than clients and load balancers keep an idle connection (5 s in httpx, 60 s in most balancers): a server that
-# closes first breaks the request that a client is just sending on it.
+# Longer than clients and load balancers keep an idle connection (5 s in httpx, 60 s in most balancers). If the server
+# closed it first, a request that a client is just sending would fail.
 KEEP_ALIVE_S = 75
 READY_POLL_S = 0.05
 
@@ -39,13 +39,13 @@ def create_app(
     is_public: bool = False,
     metrics: CollectorRegistry = REGISTRY,
 ) -> FastAPI:
-    """A FastAPI application with the routes that Kubernetes and operators expect.
+    """Return a FastAPI application with the routes that Kubernetes and operators use.
 
     Args:
         title: the service's name in its OpenAPI document.
-        ready: None when the service can work, otherwise what it waits for.
-        is_public: every path can be reached by strangers, so that there are no metrics and no document.
-        metrics: what `/metrics` tells.
+        ready: returns None if the service is ready, otherwise what it waits for.
+        is_public: anybody can reach every path, so the application has no metrics and no OpenAPI document.
+        metrics: the metrics at `/metrics`.
     """
     documents = None if is_public else "/docs"
     openapi = None if is_public else "/openapi.json"
@@ -68,14 +68,14 @@ def create_app(
     if not is_public:
 
         @app.get("/metrics", include_in_schema=False)
-        async def tell_metrics() -> Response:
+        async def read_metrics() -> Response:
             return Response(generate_latest(metrics), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
 
 def problem_response(problem: Problem, instance: str) -> JSONResponse:
-    """RFC 9457 problem details; `field` and `code` are extension members."""
+    """Render RFC 9457 problem details. `field` and `code` are extension members."""
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,
@@ -90,24 +90,24 @@ def problem_response(problem: Problem, instance: str) -> JSONResponse:
 
 
 def store_unavailable() -> Problem:
-    """503: the service's own store does not answer."""
-    detail = "the service's store does not answer; try again in a moment"
+    """Return a 503: the service's own store is unavailable."""
+    detail = "the service's store is unavailable; try again in a moment"
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unavailable", detail, headers={"Retry-After": "1"})
 
 
 def expect_stores_away(app: FastAPI, *errors: type[Exception]) -> None:
-    """Answer 503 wherever a route raises one of `errors`, which tell that a store does not answer; it is logged."""
+    """Log `errors` of an unavailable store that a route raises, and respond with 503."""
     for error in errors:
         app.add_exception_handler(error, _render_store_away)
 
 
 async def _render_store_away(request: Request, error: Exception) -> JSONResponse:
-    log.error("a store did not answer: %s", error)
+    log.error("a store is unavailable: %s", error)
     return problem_response(store_unavailable(), request.url.path)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """How the OpenAPI document tells of the answers that are RFC 9457 problems."""
+    """Return the OpenAPI documentation of responses that are RFC 9457 problems."""
     return {status: {"description": HTTPStatus(status).phrase, "content": {PROBLEM_TYPE: {}}} for status in statuses}
 
 
@@ -124,11 +124,11 @@ async def _render_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 def first_invalid(error: RequestValidationError) -> tuple[str, str]:
-    """The name of the first input that is wrong, and what would be right."""
+    """Return the name of the first invalid input, and what is expected."""
     first = error.errors()[0]
     where, *names = first["loc"]
-    # The first part of a location is where it was looked for: body, query, path or header. What is no JSON at all has
-    # no names in it, only the offset at which it breaks.
+    # A location begins with body, query, path or header. The location of invalid JSON has no names, only the offset of
+    # the error.
     field = where if first["type"] == "json_invalid" else ".".join(map(str, names)) or where
     return field, first["msg"]
 
@@ -183,14 +183,15 @@ async def run_service(
     listening: socket.socket | None = None,
     waiting_for: Callable[[], str | None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let requests finish for at most `drain_s` and cancel the workers.
+    """Serve until SIGTERM or SIGINT. Then let requests finish for at most `drain_s` seconds, and cancel the workers.
 
-    With a bound socket in `listening`, serve on that; and only once there is nothing to wait for, because it shares its
-    port with others that can serve already.
+    If `listening` is a bound socket, serve on it once `waiting_for` returns None. The socket shares its port with other
+    processes, which may be ready earlier.
 
     Raises:
-        whatever a worker raises, or RuntimeError if one just ends. The end of any worker is the end of the process: a
-        consumer that died must not hide behind a health check that still answers.
+        Exception: any error of a worker.
+        RuntimeError: a worker returned. The end of a worker ends the process, so that a dead consumer does not go
+            unnoticed behind a health check that still responds.
     """
     server = _Server(
         uvicorn.Config(
@@ -223,19 +224,21 @@ async def run_service(
         await asyncio.gather(*working, return_exceptions=True)
     for task in ended:
         task.result()
-        raise RuntimeError(f"{task.get_coro()} ended although the service still ran")
+        raise RuntimeError(f"the worker {task.get_coro()} returned while the service was running")
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's own handling raises the signal again when it has stopped, and so kills the process before its workers
-    could finish; here a signal only asks the server to stop."""
+    """A server that a signal only stops.
+
+    uvicorn raises the signal again after it has stopped, which would kill the process before its workers finish.
+    """
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
     async def serve_when_ready(self, listening: socket.socket | None, waiting_for: Callable[[], str | None]) -> None:
-        while waiting_for() is not None and not self.should_exit:  # noqa: ASYNC110 - it waits for things of many kinds
+        while waiting_for() is not None and not self.should_exit:  # noqa: ASYNC110 - there is no single event to wait for
             await asyncio.sleep(READY_POLL_S)
         if not self.should_exit:
             await self.serve(None if listening is None else [listening])

@@ -1,4 +1,4 @@
-"""Logs as one JSON object a line on standard error. Keys, prompts and answers never go into a log message."""
+"""Logging: one JSON object per line on standard error. Keys, prompts and responses are never logged."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ def configure_logging(service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These tell of every request, rebalance or connection at INFO; what matters of it is in the metrics. At DEBUG
-    # `aiokafka.conn` would log what it sends, the password at Kafka too.
+    # These log every request, rebalance or connection at INFO; metrics cover those. At DEBUG, `aiokafka.conn` logs
+    # everything that it sends, including the password for Kafka.
     for noisy in ("httpx", "httpcore", "aiokafka.conn", "aiokafka.consumer.group_coordinator", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import NamedTuple, Protocol
 
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ async def apply_pending(target: Target, migrations: Sequence[Migration]) -> list
     """Run the migrations that have not run yet, in order. Return their names.
 
     Raises:
-        Damaged: a migration was edited after it ran, so databases would differ from each other.
+        InconsistentState: a migration was edited after it ran, so databases would differ from each other.
     """
     digests = await target.read_digests()
     ran = []
@@ -65,7 +65,7 @@ async def apply_pending(target: Target, migrations: Sequence[Migration]) -> list
             log.info("migration %s ran", migration.name)
             ran.append(migration.name)
         elif digest != migration.digest:
-            raise Damaged(
+            raise InconsistentState(
                 f"migration {migration.name} was edited after it ran: its SHA-256 is {migration.digest}, expected "
                 f"{digest}; restore the file and add a new migration instead"
             )

@@ -1,4 +1,4 @@
-"""What usage costs: one pure function, so that every service that asks gets the same amount to the last nano-unit."""
+"""Rating: one pure function, so that every service computes the same amount, exact to the nano-unit."""
 
 from collections.abc import Iterable
 from itertools import compress
@@ -13,14 +13,14 @@ BASIS_POINTS = 10_000
 
 
 class Unpriced(ValueError):
-    """Something was used that the price version has no price for. It is never free by accident."""
+    """Usage of a class that the price version has no price for. Such usage is an error, never free."""
 
 
 class TokenCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """What one request used, each token in exactly one class: `input` leaves out cached, written, audio and image
-    tokens, `output` leaves out reasoning, audio and image ones.
+    """Usage of one request by class. Each token counts in exactly one class.
 
-    The last four are units that are no tokens: images generated, seconds of audio, characters spoken, searches made.
+    `input` excludes cached, cache-write, audio and image tokens; `output` excludes reasoning, audio and image tokens.
+    The last four classes are units: images generated, seconds of audio, characters of speech, searches.
     """
 
     input: int = 0
@@ -32,7 +32,7 @@ class TokenCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     reasoning: int = 0
     audio_output: int = 0
     cache_write_1h: int = 0
-    """Written to a cache that keeps them for an hour instead of minutes."""
+    """Tokens written to a cache that lasts an hour instead of minutes."""
     cached_audio_input: int = 0
     cached_image_input: int = 0
     image_output: int = 0
@@ -43,7 +43,7 @@ class TokenCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def prompt(self) -> int:
-        """OpenAI's `prompt_tokens`: everything sent, cached or not."""
+        """OpenAI's `prompt_tokens`: all input tokens, cached or not."""
         return (
             self.input
             + self.cached_input
@@ -57,7 +57,7 @@ class TokenCounts(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     @property
     def completion(self) -> int:
-        """OpenAI's `completion_tokens`: everything generated, shown or not."""
+        """OpenAI's `completion_tokens`: all generated tokens, visible or not."""
         return self.output + self.reasoning + self.audio_output + self.image_output
 
     @property
@@ -79,7 +79,7 @@ PARENT_CLASS = {
     "cached_image_input": "cached_input",
     "image_output": "output",
 }
-"""Token class → the one whose price it has if it has none of its own."""
+"""Token class → the class whose price applies if it has no price of its own."""
 TOKEN_CLASSES = tuple(PARENT_CLASS)
 COMPLETION_CLASSES = ("output", "reasoning", "audio_output", "image_output")
 PROMPT_CLASSES = tuple(name for name in TOKEN_CLASSES if name not in COMPLETION_CLASSES)
@@ -91,10 +91,10 @@ QUANTITY_COLUMNS = {name: f"{name}_tokens" for name in TOKEN_CLASSES} | {name: n
 
 
 class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """Nano-units per million tokens of each class, per million of each unit, and nano-units per request.
+    """Prices in nano-units: per million tokens of each class, per million of each unit, and per request.
 
-    A token class without a price of its own (None) costs what its parent costs, up to `input` for everything sent and
-    `output` for everything generated. A unit has no parent: without a price it cannot be charged, and `rate` refuses.
+    A token class without a price (None) has the price of its parent class, up to `input` for input tokens and `output`
+    for generated tokens. A unit has no parent class: usage of a unit without a price is rejected.
     """
 
     input: int
@@ -115,35 +115,37 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     characters: int | None = None
     searches: int | None = None
     tiers: tuple["Tier", ...] = ()
-    """What a longer prompt costs instead, lowest bound first."""
+    """Prices for longer prompts, lowest bound first."""
 
     def __post_init__(self) -> None:
         for name in PRICED:
             price = getattr(self, name)
             if price is not None and price < 0:
-                raise ValueError(f"the price of {name} is {price}; a price is zero or more")
+                raise ValueError(f"the price of {name} is {price}; expected 0 or more")
         above_tokens = 0
         for tier in self.tiers:
             if tier.above_tokens <= above_tokens:
-                raise ValueError(f"a tier above {tier.above_tokens} tokens follows {above_tokens}; bounds rise from 1")
+                raise ValueError(
+                    f"a tier above {tier.above_tokens} tokens follows {above_tokens}; expected ascending bounds from 1"
+                )
             above_tokens = tier.above_tokens
             if tier.prices.tiers:
-                raise ValueError(f"the tier above {above_tokens} tokens has tiers itself")
+                raise ValueError(f"the tier above {above_tokens} tokens has tiers of its own; expected none")
             if [name for name in UNIT_CLASSES if tier.prices.sells([name]) != self.sells([name])]:
-                raise ValueError(f"the tier above {above_tokens} tokens prices other units than its version")
+                raise ValueError(f"the tier above {above_tokens} tokens has prices for other units than its version")
 
     def at(self, prompt_tokens: int) -> tuple[int, "Prices"]:
-        """What a prompt of so many tokens costs, all of it, and above how many tokens that begins."""
+        """Return the bound and the prices of the tier for a prompt of this length. Bound 0 is the version itself."""
         for tier in reversed(self.tiers):
             if prompt_tokens > tier.above_tokens:
                 return tier.above_tokens, tier.prices
         return 0, self
 
     def of(self, name: str) -> int:
-        """Nano-units per million of a class.
+        """Return the price of a class in nano-units per million.
 
         Raises:
-            Unpriced: it is a unit without a price.
+            Unpriced: the class is a unit without a price.
         """
         own: int | None = getattr(self, name)
         if own is not None:
@@ -154,8 +156,10 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return self.of(parent)
 
     def sells(self, names: Iterable[str]) -> bool:
-        """Whether each of some classes has a price. Where only units have one, tokens have none: they would be free by
-        accident."""
+        """Whether each of these classes has a price.
+
+        If only units have prices, token classes have none: their zero prices would make tokens free by accident.
+        """
         sold = {name for name in UNIT_CLASSES if getattr(self, name) is not None}
         if not sold or any(getattr(self, name) for name in TOKEN_CLASSES):
             sold.update(TOKEN_CLASSES)
@@ -163,7 +167,7 @@ class Prices(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Tier(msgspec.Struct, frozen=True, gc=False):
-    """The prices of a request whose prompt has more than `above_tokens`: of all its tokens, not of those beyond."""
+    """Prices of a request whose prompt has more than `above_tokens` tokens. They apply to all its tokens."""
 
     above_tokens: int
     prices: Prices
@@ -174,7 +178,7 @@ PRICED = (*CLASSES, "request_nano")
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
-    """One priced part of a charge: `quantity` tokens or units at `price` nano-units per million of them."""
+    """One part of a charge: `quantity` tokens or units at `price` nano-units per million."""
 
     token_class: str
     quantity: int
@@ -186,35 +190,35 @@ class Rated(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     request_nano: int = 0
     tier_above_tokens: int = 0
-    """The bound of the tier whose prices these are; 0 is the version's own."""
+    """Bound of the tier that applied; 0 is the version itself."""
 
 
 def rate(tokens: TokenCounts, prices: Prices, multiplier_bps: int = BASIS_POINTS) -> Rated:
-    """The charge of one request.
+    """Compute the charge of one request.
 
-    The prices are those of the tier that the prompt's tokens reach.
+    The number of prompt tokens selects the tier.
     `amount = (Σ quantity × price / 10^6 + price of the request) × multiplier / 10^4`, computed in integers and rounded
     half up once, at the end.
 
     Args:
         tokens: tokens and units by class, none negative.
-        prices: nano-units per million of them, and per request.
-        multiplier_bps: the plan's factor in basis points; 10_000 leaves prices as they are.
+        prices: nano-units per million tokens or units, and per request.
+        multiplier_bps: the plan's factor in basis points; 10_000 is 1.
 
     Raises:
-        Unpriced: a unit was used that has no price.
+        Unpriced: a used unit has no price.
         ValueError: a count or the multiplier is negative.
     """
     if multiplier_bps < 0:
-        raise ValueError(f"a plan's multiplier is {multiplier_bps} basis points; it is zero or more")
+        raise ValueError(f"the plan's multiplier is {multiplier_bps} basis points; expected 0 or more")
     tier_above_tokens, prices = prices.at(tokens.prompt) if prices.tiers else (0, prices)
-    # As one tuple: sixteen look-ups by name would be most of the time that a charge takes.
+    # One tuple, because sixteen attribute lookups would take most of the time of a rating.
     quantities = astuple(tokens)
     lines = []
     total = prices.request_nano * TOKENS_PER_PRICE
     for name, quantity in compress(zip(CLASSES, quantities, strict=True), quantities):
         if quantity < 0:
-            raise ValueError(f"{quantity} of {name}; a count is zero or more")
+            raise ValueError(f"the count of {name} is {quantity}; expected 0 or more")
         price = prices.of(name)
         total += quantity * price
         lines.append(Line(name, quantity, price))

@@ -1,7 +1,7 @@
-"""How completeness is proven: every event carries `(boot_id, topic, partition, seq)`, dense and increasing.
+"""Sequence numbers: every event carries `(boot_id, topic, partition, seq)`, dense and increasing.
 
-What a consumer knows of a boot on a partition is one high-water mark and the gaps below it. That alone drops any
-duplicate, however old, and shows any loss: a gap that stays.
+For each boot and partition, a consumer keeps a high-water mark and the gaps below it. This state is enough to drop
+every duplicate, and to find every lost event: its gap remains.
 """
 
 from collections import defaultdict
@@ -13,16 +13,16 @@ import msgspec
 from tollgate_common.errors import Poison
 from tollgate_common.ids import id_floor, made_at
 
-# Boots rotate daily and a spool is replayed within days; an event of an older boot can no longer be told from a
-# duplicate, because the rows that prove it was seen may have expired.
+# Boots rotate daily, and a spool is replayed within days. The rows that prove that an event of an older boot was seen
+# may have expired, so such an event cannot be distinguished from a duplicate.
 BOOT_HORIZON = timedelta(days=8)
 
-# What every store can hold, with room to count on.
+# Every store can hold larger numbers.
 MAX_SEQ = 2**62
 
 
 class Stamp(msgspec.Struct, frozen=True, gc=False):
-    """An event's place in its edge process's count for one partition of one topic. A resend keeps it."""
+    """The number of an event in the sequence of its boot and partition. A resent event keeps it."""
 
     boot_id: str
     partition: int
@@ -30,7 +30,7 @@ class Stamp(msgspec.Struct, frozen=True, gc=False):
 
 
 class BootSequence(msgspec.Struct, frozen=True):
-    """What has been seen of one boot: every seq below `high` except those in `gaps` (half-open, ascending)."""
+    """The seqs of one boot that were seen: all below `high` except those in `gaps` (half-open, ascending)."""
 
     high: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
@@ -43,7 +43,7 @@ class BootSequence(msgspec.Struct, frozen=True):
         return seq < self.high and not any(start <= seq < end for start, end in self.gaps)
 
     def with_seq(self, seq: int) -> "BootSequence":
-        """The state after `seq`, which must not have been seen before."""
+        """Return the state after `seq`, which must be new."""
         if seq >= self.high:
             return self.with_run(seq, seq + 1)
         gaps: list[tuple[int, int]] = []
@@ -55,46 +55,46 @@ class BootSequence(msgspec.Struct, frozen=True):
         return BootSequence(self.high, tuple(gaps))
 
     def with_run(self, start: int, end: int) -> "BootSequence":
-        """The state after every seq of `[start, end)`, none of which may lie below `high`."""
+        """Return the state after all seqs of `[start, end)`. `start` must be at least `high`."""
         gap = ((self.high, start),) if start > self.high else ()
         return BootSequence(end, self.gaps + gap)
 
 
 class SequenceState:
-    """All boots that a consumer has seen on one partition. It advances only when the effect is durable: see `Draft`."""
+    """All boots that a consumer has seen on one partition. Changes go through a `SequenceUpdate`."""
 
     def __init__(self, boots: Mapping[str, BootSequence] | None = None) -> None:
         self.boots = dict(boots or {})
 
-    def draft(self) -> "Draft":
-        return Draft(self)
+    def begin_update(self) -> "SequenceUpdate":
+        return SequenceUpdate(self)
 
     def forget_older_than(self, now: datetime) -> None:
-        """Drop the boots whose events are refused anyway, so that the state stays bounded."""
+        """Forget the boots whose events are rejected because of their age, so that the state stays bounded."""
         floor = remembered_from(now)
         self.boots = {boot_id: boot for boot_id, boot in self.boots.items() if boot_id >= floor}
 
 
 def remembered_from(now: datetime) -> str:
-    """The smallest boot id that a state keeps: a day beyond those that are refused, for clocks that differ."""
+    """Return the smallest boot id that a state keeps: one day past the horizon, as a margin for clock skew."""
     return id_floor(now - BOOT_HORIZON - timedelta(days=1))
 
 
-class Draft:
-    """A state that is tried on: admit one block's events, then `apply` once their effect is durable, or drop it."""
+class SequenceUpdate:
+    """A pending change of a state: admit the events of one block, then `apply` it once their effect is durable."""
 
     def __init__(self, base: SequenceState) -> None:
         self._base = base
         self.changed: dict[str, BootSequence] = {}
 
     def admit(self, stamp: Stamp, now: datetime) -> bool:
-        """True if the event is new, False if it is a duplicate.
+        """Return True if the event is new, False if it is a duplicate.
 
         Raises:
-            Poison: the boot is older than the horizon, so nobody can know; or the stamp is none.
+            Poison: the boot is older than the horizon, or the stamp is invalid.
         """
         if not 0 <= stamp.seq < MAX_SEQ:
-            raise Poison(f"seq is {stamp.seq}; expected 0 to 2^62")
+            raise Poison(f"seq is {stamp.seq}; expected 0 to 2^62 - 1")
         boot = self._boot(stamp.boot_id, now)
         if boot.has(stamp.seq):
             return False
@@ -102,15 +102,15 @@ class Draft:
         return True
 
     def admit_runs(self, boot_ids: Sequence[str], seqs: Sequence[int], latest: datetime) -> bool:
-        """Admit all of a block if what each boot sent is one run that goes on from where it was, or from further on.
+        """Admit a whole block if the events of each boot are one ascending run at or above its high-water mark.
 
-        Then nothing is a duplicate, and the state is the one that `admit` would come to, event by event. If False,
-        nothing has been admitted, and that is how to go on.
+        Such a block has no duplicate, and the new state equals that of `admit` for each event. Otherwise return False
+        and admit nothing; the caller then calls `admit` for each event.
 
         Args:
-            boot_ids: of each event, in their order.
-            seqs: of each event.
-            latest: the latest time of any of them. A boot that is young enough for it is for the others.
+            boot_ids: boot of each event, in order.
+            seqs: seq of each event.
+            latest: the latest time of any event. A boot within the horizon at that time is within it for all events.
         """
         changed = {}
         for boot_id, run in _by_boot(boot_ids, seqs).items():
@@ -152,4 +152,6 @@ def _check_boot(boot_id: str, now: datetime) -> None:
     except ValueError as error:
         raise Poison(f"boot_id: {error}") from error
     if started_at < now - BOOT_HORIZON:
-        raise Poison(f"boot {boot_id} is older than {BOOT_HORIZON.days} days: no one can know it was seen")
+        raise Poison(
+            f"boot {boot_id} is older than {BOOT_HORIZON.days} days: its events cannot be distinguished from duplicates"
+        )

@@ -1,4 +1,4 @@
-"""A service's settings: one frozen class, read once from the environment in `main.py`."""
+"""Settings of a service: one frozen class, read once from the environment in `main.py`."""
 
 import re
 import sys
@@ -13,7 +13,7 @@ from tollgate_common.crash_points import CrashPoint
 from tollgate_common.kafka.brokers import Brokers, Login, SaslMechanism, SecurityProtocol, Tls
 
 ENV_PREFIX = "TOLLGATE_"
-# A name, an IPv4 address, or an IPv6 address in brackets; with a port or without.
+# A host name, an IPv4 address, or an IPv6 address in brackets, with or without a port.
 BROKER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
 
 LOGIN = ("kafka_sasl_mechanism", "kafka_username", "kafka_password")
@@ -23,25 +23,28 @@ FILES = ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
 class Environment(BaseSettings):
     """`kafka_bootstrap` is read from `TOLLGATE_KAFKA_BOOTSTRAP`, and so on."""
 
-    # A variable that is set but empty, as compose files make them, is one that is not set.
+    # An empty variable counts as unset, because compose files set such variables.
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
 
 class Settings(Environment):
-    """What everything that uses the log needs."""
+    """Settings of every process that uses Kafka."""
 
     kafka_bootstrap: str = Field(min_length=3, description="brokers, host:port, separated by commas")
-    kafka_security_protocol: SecurityProtocol = Field("PLAINTEXT", description="what the brokers speak at these ports")
-    kafka_sasl_mechanism: SaslMechanism | None = Field(None, description="how a user logs in, with SASL")
-    kafka_username: str | None = Field(None, description="the user, with SASL")
-    kafka_password: SecretStr | None = Field(None, description="the user's password, with SASL")
+    kafka_security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="security protocol of the brokers at these ports"
+    )
+    kafka_sasl_mechanism: SaslMechanism | None = Field(None, description="SASL mechanism")
+    kafka_username: str | None = Field(None, description="SASL user name")
+    kafka_password: SecretStr | None = Field(None, description="SASL password")
     kafka_ca_file: Path | None = Field(
-        None, description="authorities in PEM that sign the brokers' certificates, with TLS; unset are the system's"
+        None,
+        description="PEM file of the authorities of the brokers' certificates, for TLS; unset uses those of the system",
     )
     kafka_certificate_file: Path | None = Field(
-        None, description="a certificate of our own in PEM, where brokers ask for one"
+        None, description="PEM file of the client certificate, if the brokers require one"
     )
-    kafka_key_file: Path | None = Field(None, description="its private key in PEM, not encrypted")
+    kafka_key_file: Path | None = Field(None, description="PEM file of its private key, not encrypted")
     topic_prefix: str = Field("tollgate", pattern=r"^[a-z0-9-]+$", description="first part of each topic's name")
 
     @field_validator("kafka_bootstrap")
@@ -49,7 +52,7 @@ class Settings(Environment):
     def _names_brokers(cls, text: str) -> str:
         brokers = [part.strip() for part in text.split(",")]
         if not all(BROKER.fullmatch(broker) for broker in brokers):
-            raise ValueError("expected host:port, several separated by commas, and no protocol before it")
+            raise ValueError("expected host:port without a protocol, several separated by commas")
         return ",".join(brokers)
 
     @model_validator(mode="after")
@@ -57,14 +60,14 @@ class Settings(Environment):
         protocol = f"TOLLGATE_KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}"
         for name in (() if self._has_login else LOGIN) + (() if self._has_tls else FILES):
             if getattr(self, name) is not None:
-                raise ValueError(f"{ENV_PREFIX}{name.upper()} is set, and would not be used: {protocol}")
+                raise ValueError(f"{ENV_PREFIX}{name.upper()} is set but not used: {protocol}")
         for name in LOGIN if self._has_login else ():
             if getattr(self, name) is None:
                 raise ValueError(f"{ENV_PREFIX}{name.upper()} is not set: {protocol}")
         if (self.kafka_certificate_file is None) != (self.kafka_key_file is None):
-            raise ValueError("TOLLGATE_KAFKA_CERTIFICATE_FILE and TOLLGATE_KAFKA_KEY_FILE are set both or not at all")
+            raise ValueError("set both TOLLGATE_KAFKA_CERTIFICATE_FILE and TOLLGATE_KAFKA_KEY_FILE, or neither")
         if self.brokers.tls is not None:
-            # Read now: a file that cannot be used is a wrong setting.
+            # Read the files now, because an invalid file is an invalid setting.
             assert self.brokers.tls.context
         return self
 
@@ -88,24 +91,29 @@ class Settings(Environment):
 
 
 class ServerSettings(Environment):
-    """What everything that answers over HTTP needs."""
+    """Settings of every process that serves HTTP."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(ge=1, le=65535, description="port to listen on")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-    crash_at: CrashPoint | None = Field(None, description="for tests alone: the point at which the process dies")
+    crash_at: CrashPoint | None = Field(
+        None, description="only for tests: the crash point at which the process is killed"
+    )
 
 
 class ServiceSettings(Settings, ServerSettings):
     accounts_url: str | None = Field(
-        None, pattern="^https?://", description="the accounts service, whose access tokens are then taken"
+        None, pattern="^https?://", description="the accounts service; if set, its access tokens are accepted"
     )
 
 
 class ConsumerSettings(ServiceSettings):
-    # Kafka's brokers allow no less than 6 s and no more than 30 min, unless they are set otherwise.
+    # By default, Kafka's brokers allow 6 s to 30 min.
     session_timeout_s: float = Field(
-        10, ge=6, le=1800, description="how long a consumer may be silent before its partitions go to another"
+        10,
+        ge=6,
+        le=1800,
+        description="how long a consumer may send no heartbeat before its partitions go to another one",
     )
 
     @property
@@ -117,7 +125,7 @@ SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 def load(cls: type[SettingsT]) -> SettingsT:
-    """Read the settings, or exit with a line for each wrong value: the variable, what it was, what it may be."""
+    """Read the settings. Exit with a line for each invalid value: the variable, its value, and what it may be."""
     try:
         return cls()
     except ValidationError as error:
@@ -129,12 +137,12 @@ def _explain(cls: type[BaseSettings], location: tuple[int | str, ...], message: 
     name = str(location[0]) if location else ""
     field = cls.model_fields.get(name)
     if not name:
-        # Of all together: the value would be all of them, secrets too.
+        # An error of all settings together. Its value contains all of them, including secrets.
         return f"settings: {message.removeprefix('Value error, ')}"
     variable = (str(cls.model_config.get("env_prefix")) + name).upper()
     about = f" ({field.description})" if field is not None and field.description else ""
     if field is not None and message == "Field required":
         return f"settings: {variable}{about} is not set"
-    # A secret is a SecretStr; any other value may be shown.
+    # Secrets have the type SecretStr. Any other value may be shown.
     shown = "its value" if field is not None and "Secret" in str(field.annotation) else repr(value)
     return f"settings: {variable}{about} is wrong: {shown}: {message}"

@@ -1,11 +1,11 @@
-"""SQL lives in `.sql` files, one statement each."""
+"""SQL statements from `.sql` files, one statement each."""
 
 from importlib.resources import files
 from typing import Any
 
 
 class Statements:
-    """The statements of a package's `sql/` folder by their file's name, read once.
+    """The statements of a package's `sql/` folder by file name, read once.
 
     `Statements("tollgate_balance")["post_charges"]` is the text of `tollgate_balance/sql/post_charges.sql`.
     """
@@ -18,5 +18,5 @@ class Statements:
         }
 
     def __getitem__(self, name: str) -> Any:
-        # Any: psycopg wants a LiteralString, to keep data out of statements; these are files of the package.
+        # Any: psycopg requires a LiteralString, to keep data out of statements. These are files of the package.
         return self._texts[name]

@@ -1,4 +1,4 @@
-"""The topics: their names, keys and settings, in one place. `python -m tollgate_common.topics create` makes them."""
+"""The topics: their names and settings. `python -m tollgate_common.topics create` creates them."""
 
 import argparse
 import asyncio
@@ -33,21 +33,21 @@ class Topic(StrEnum):
     BALANCES = "balances.v1"
 
     def named(self, prefix: str) -> str:
-        """The name on the broker: `tollgate.usage.v1`."""
+        """Return the name at the broker: `tollgate.usage.v1`."""
         return f"{prefix}.{self.value}"
 
     def dead_letters(self, prefix: str) -> str:
-        """Where a message of this topic goes that can never be handled: `tollgate.usage.dlq.v1`."""
+        """Return the name of the dead-letter topic: `tollgate.usage.dlq.v1`."""
         name, version = self.value.split(".")
         return f"{prefix}.{name}.dlq.{version}"
 
 
 class Spec(NamedTuple):
-    """How a topic is made. `partitioned` topics get the deployment's count, others one: their order is total."""
+    """Settings of a topic. `partitioned` topics get the deployment's partition count; others have one partition."""
 
     partitioned: bool
     retention_ms: int | None
-    """None for a compacted topic, which keeps the last value of each key."""
+    """None for a compacted topic, which keeps the newest value of each key."""
 
 
 SPECS = {
@@ -63,25 +63,25 @@ WITH_DEAD_LETTERS = (Topic.REQUESTS, Topic.USAGE, Topic.CREDITS)
 
 @functools.lru_cache(maxsize=100_000)
 def partition_for(key: str, partitions: int) -> int:
-    """The partition of a key, as Kafka's own default partitioner would choose it.
+    """Return the partition of a key, as Kafka's default partitioner chooses it.
 
-    Cached, because the hash is computed in Python and the same accounts come again and again.
+    Cached, because the hash is computed in Python and the same accounts repeat.
     """
     return int(murmur2(key.encode()) & 0x7FFFFFFF) % partitions
 
 
 class TopicSettings(Settings):
-    """Partition counts never change: a resend goes to the stamped partition. Growth is a new version of the topic."""
+    """Partition counts never change: a resent event goes to its stamped partition. To grow, add a topic version."""
 
     topic_partitions: int = Field(12, ge=1, le=1000, description="partitions of the topics keyed by account")
     topic_replication: int = Field(3, ge=1, le=7, description="replicas of each partition")
 
 
 async def create_topics(brokers: Brokers, prefix: str, partitions: int, replication: int) -> list[str]:
-    """Create what is missing. Existing topics stay as they are. Returns the names of those created.
+    """Create the missing topics and return their names. Existing topics do not change.
 
     Raises:
-        KafkaError: the broker refused a topic, for another reason than that it exists.
+        KafkaError: the broker rejects a topic, for another reason than that it exists.
     """
     admin = KafkaAdmin(**brokers.options)
     await admin.start()
@@ -99,10 +99,10 @@ async def create_topics(brokers: Brokers, prefix: str, partitions: int, replicat
 
 
 async def find_partitions(brokers: Brokers, *topics: str) -> dict[str, list[TopicPartition]]:
-    """The partitions of each topic, by its full name, in their order.
+    """Return the partitions of each topic in order, by its full name.
 
     Raises:
-        Retryable: a topic does not exist, or may not be seen.
+        Retryable: a topic does not exist, or this client has no right to it.
     """
     admin = KafkaAdmin(**brokers.options)
     await admin.start()
@@ -112,7 +112,9 @@ async def find_partitions(brokers: Brokers, *topics: str) -> dict[str, list[Topi
         await admin.close()
     for topic in described:
         if topic["error_code"] == TopicAuthorizationFailedError.errno:
-            raise Retryable(f"Kafka gives no right to topic {topic['topic']}; docs/operations.md lists who needs which")
+            raise Retryable(
+                f"Kafka denies access to topic {topic['topic']}; docs/operations.md lists the rights to grant"
+            )
         if not topic["partitions"]:
             command = "python -m tollgate_common.topics create"
             raise Retryable(f"topic {topic['topic']} does not exist; create it: {command}")
@@ -129,8 +131,8 @@ def _new_topics(prefix: str, partitions: int, replication: int) -> list[NewTopic
     common = {
         "min.insync.replicas": str(min(2, replication)),
         "unclean.leader.election.enable": "false",
-        # Of a producer whose clock is wrong, records would be deleted too early or refused, and its copies be taken for
-        # those of a boot that was forgotten.
+        # With a producer's own times, a wrong clock would let Kafka delete records too early, and let consumers reject
+        # events as those of an old boot.
         "message.timestamp.type": "LogAppendTime",
     }
 
@@ -164,7 +166,7 @@ def main() -> None:
     except CommandError as error:
         sys.exit(f"topics: {error}")
     except KafkaError as error:
-        sys.exit(f"topics: Kafka at {settings.kafka_bootstrap} refused: {error}")
+        sys.exit(f"topics: Kafka at {settings.kafka_bootstrap} rejected the request: {error}")
     sys.stdout.write(f"topics: {len(created)} created{''.join(f', {name}' for name in created)}\n")
 
 

@@ -1,4 +1,4 @@
-"""What keeps other sites from using a visitor's session: which calls are taken, the cookie, the answers' headers."""
+"""Protection against other sites that would use a visitor's session: origin check, cookie, response headers."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tollgate_console import problems
 
 SAFE_METHODS = ("GET", "HEAD")
-# A form of another site cannot send a header of its own, and its scripts may not without our leave.
+# A form of another site cannot send a custom header, and its scripts may not do so without permission (CORS).
 OWN_HEADER = "Tollgate-Console"
-# Scripts and styles from files of our own alone, no frames, no plug-ins, and no text that becomes markup by mistake.
+# Scripts and styles only from the console's files; no frames and no plug-ins; no text can become markup by mistake.
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
@@ -25,19 +25,19 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-A_YEAR_S = 31_536_000
+ONE_YEAR_S = 31_536_000
 
 
 @dataclass(frozen=True)
 class SessionCookie:
-    """Holds the session's token where no script can read it."""
+    """The cookie with the session's token, which no script can read."""
 
     is_https: bool
 
     @property
     def name(self) -> str:
-        # Browsers take a cookie of the first name only from this very host and over TLS. Without TLS, on a developer's
-        # own machine, they would not keep it.
+        # Browsers accept a `__Host-` cookie only from this exact host and over TLS. Without TLS, on a developer's
+        # machine, they would drop it.
         return "__Host-tollgate_console" if self.is_https else "tollgate_console"
 
     def read(self, request: Request) -> str | None:
@@ -53,9 +53,10 @@ class SessionCookie:
 
 
 def require_own_page(request: Request, origin: str) -> None:
-    """Refuse what changes something and does not come from a page of the console.
+    """Reject a request that changes something, unless it comes from a page of the console.
 
-    Browsers say where a call comes from: in `Sec-Fetch-Site` towards hosts that they trust, and in `Origin`.
+    Browsers report the source of a request in `Sec-Fetch-Site`, for hosts that they consider trustworthy, and in
+    `Origin`.
 
     Raises:
         Problem: 403.
@@ -65,17 +66,17 @@ def require_own_page(request: Request, origin: str) -> None:
     site = request.headers.get("Sec-Fetch-Site")
     is_ours = site == "same-origin" if site is not None else request.headers.get("Origin") == origin
     if not is_ours or OWN_HEADER not in request.headers:
-        raise problems.origin_refused()
+        raise problems.origin_not_allowed()
 
 
 class SecurityHeaders:
-    """The application with `HEADERS` on every answer."""
+    """Middleware that adds `HEADERS` to every response."""
 
     def __init__(self, app: ASGIApp, *, is_https: bool) -> None:
         self._app = app
         self._headers = dict(HEADERS)
         if is_https:
-            self._headers["Strict-Transport-Security"] = f"max-age={A_YEAR_S}"
+            self._headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR_S}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

@@ -1,4 +1,4 @@
-"""Builds and starts the console."""
+"""The entry point: builds the console and starts it."""
 
 from tollgate_common import cli
 from tollgate_common.http import run_service

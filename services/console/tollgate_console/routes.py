@@ -1,7 +1,7 @@
-"""Which calls of which service the pages may make, and with what; no other is passed on.
+"""The requests that pages may make, each with its credential. No other request is forwarded.
 
-A page's path is `/api/<service>/v1/...`. The list is short on purpose: what operators and services do, and what shows a
-session's token, can not be reached through a browser's cookie.
+The path of a page's request is `/api/<service>/v1/...`. The list is short on purpose: a browser's cookie reaches no API
+of operators or services, and none that returns a session's token.
 """
 
 import re
@@ -13,11 +13,11 @@ ID = r"[0-9A-Za-z-]{1,64}"
 
 class Credential(Enum):
     NONE = auto()
-    """Anybody may call it."""
+    """Public: no credential is sent."""
     SESSION = auto()
-    """Accounts itself: it knows its sessions."""
+    """The session's token, for accounts only."""
     ACCESS_TOKEN = auto()
-    """Any other service: it takes a token that accounts signs for a session."""
+    """An access token that accounts signs for the session, for every other service."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The session of a browser: who has it, how it begins and ends. Accounts keeps it; the browser has a cookie of it."""
+"""Sign-in, sign-out and the description of a session. Accounts stores the session; the browser has its cookie."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from tollgate_common.clock import utc_now
 from tollgate_console import problems
 from tollgate_console.guard import SessionCookie
-from tollgate_console.proxy import passed_back, passed_headers, read_body
+from tollgate_console.proxy import forwarded_headers, read_body, returned_headers
 from tollgate_console.services import Services, read
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -35,7 +35,7 @@ class Sessions:
         self._now = now
 
     async def describe(self, request: Request, api_url: str) -> Response:
-        """Who is signed in and in which organization, each null if there is none, and what every page needs."""
+        """Return the signed-in person and their organization, each null if there is none, and the API's base URL."""
         session = self._cookie.read(request)
         account = person = None
         if session is not None:
@@ -48,7 +48,7 @@ class Sessions:
         return response
 
     async def _account(self, request: Request, session: str) -> Any:
-        """The session's organization; another one of the person's where they are no member of it any more."""
+        """Return the session's organization. If the person left it, switch to another one of theirs first."""
         account = await self._find(request, session, "/v1/account")
         if account is not None:
             return account
@@ -57,61 +57,61 @@ class Sessions:
             return None
         body = msgspec.json.encode({"account_id": found["organizations"][0]["account_id"]})
         self._services.forget(session)
-        await self._ask(request, "PUT", "/v1/sessions/current/organization", session, body)
+        await self._request(request, "PUT", "/v1/sessions/current/organization", session, body)
         return await self._find(request, session, "/v1/account")
 
     async def _find(self, request: Request, session: str, path: str) -> Any:
-        status, content = await self._ask(request, "GET", path, session)
+        status, content = await self._request(request, "GET", path, session)
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND):
             return None
         if status != HTTPStatus.OK:
-            raise problems.service_away("accounts")
+            raise problems.service_unavailable("accounts")
         return msgspec.json.decode(content)
 
     async def begin(self, request: Request) -> Response:
         """Sign in.
 
         Raises:
-            Problem: 422, the body is no e-mail and password; 503, accounts does not answer.
+            Problem: 422 if the body is not an e-mail and a password; 503 if accounts is unavailable.
         """
         try:
             given = msgspec.json.decode(await read_body(request), type=_Credentials)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # Without the cause, which could quote the password.
+            # The cause is dropped because it could quote the password.
             raise problems.invalid_credentials() from None
-        headers = passed_headers(request) | {"Content-Type": "application/json"}
+        headers = forwarded_headers(request) | {"Content-Type": "application/json"}
         body = msgspec.json.encode(given)
-        answer = await self._services.call("accounts", "POST", "/v1/sessions", headers=headers, body=body)
-        content = await read(answer, "accounts")
-        if not answer.is_success:
-            return Response(content, answer.status_code, passed_back(answer.headers))
+        response = await self._services.call("accounts", "POST", "/v1/sessions", headers=headers, body=body)
+        content = await read(response, "accounts")
+        if not response.is_success:
+            return Response(content, response.status_code, returned_headers(response.headers))
         session = msgspec.json.decode(content, type=_Session)
-        response = JSONResponse({"expires_at": session.expires_at.isoformat()}, HTTPStatus.CREATED, headers=NO_STORE)
-        lasts_s = int((session.expires_at.astimezone(UTC) - self._now()).total_seconds())
-        self._cookie.write(response, session.token, lasts_s)
-        return response
+        created = JSONResponse({"expires_at": session.expires_at.isoformat()}, HTTPStatus.CREATED, headers=NO_STORE)
+        max_age_s = int((session.expires_at.astimezone(UTC) - self._now()).total_seconds())
+        self._cookie.write(created, session.token, max_age_s)
+        return created
 
     async def end(self, request: Request) -> Response:
-        """Sign out. The session ends at accounts first: one that lives on must not look as if it had ended.
+        """Sign out. Accounts ends the session before the cookie is cleared, so an active session never looks ended.
 
         Raises:
-            Problem: 503, accounts does not answer.
+            Problem: 503 if accounts is unavailable.
         """
         session = self._cookie.read(request)
         if session is not None:
             self._services.forget(session)
-            status, _ = await self._ask(request, "DELETE", "/v1/sessions/current", session)
+            status, _ = await self._request(request, "DELETE", "/v1/sessions/current", session)
             if status not in (HTTPStatus.NO_CONTENT, HTTPStatus.UNAUTHORIZED):
-                raise problems.service_away("accounts")
+                raise problems.service_unavailable("accounts")
         response = Response(status_code=HTTPStatus.NO_CONTENT, headers=NO_STORE)
         self._cookie.clear(response)
         return response
 
-    async def _ask(
+    async def _request(
         self, request: Request, method: str, path: str, session: str, body: bytes = b""
     ) -> tuple[int, bytes]:
-        headers = passed_headers(request) | {"Authorization": f"Bearer {session}"}
+        headers = forwarded_headers(request) | {"Authorization": f"Bearer {session}"}
         if body:
             headers["Content-Type"] = "application/json"
-        answer = await self._services.call("accounts", method, path, headers=headers, body=body)
-        return answer.status_code, await read(answer, "accounts")
+        response = await self._services.call("accounts", method, path, headers=headers, body=body)
+        return response.status_code, await read(response, "accounts")

@@ -1,4 +1,4 @@
-"""What the console reads from its environment."""
+"""The settings of the console, read from its environment."""
 
 from urllib.parse import urlsplit
 
@@ -10,12 +10,16 @@ URL = r"^https?://[^/\s]+[^\s]*$"
 
 
 class ConsoleSettings(ServerSettings):
-    console_url: str = Field(pattern=URL, description="where browsers find this console, as in mails of accounts")
-    public_api_url: str = Field(pattern=URL, description="what customers give their SDKs: the edge's URL with /v1")
-    accounts_url: str = Field(pattern=URL, description="the accounts service")
-    analytics_url: str = Field(pattern=URL, description="the analytics service")
-    balance_url: str = Field(pattern=URL, description="the balance service")
-    billing_url: str = Field(pattern=URL, description="the billing service")
+    console_url: str = Field(
+        pattern=URL, description="the public URL of this console; accounts uses the same URL in its mails"
+    )
+    public_api_url: str = Field(
+        pattern=URL, description="the base URL that customers give their SDKs: the edge's URL with /v1"
+    )
+    accounts_url: str = Field(pattern=URL, description="the URL of the accounts service")
+    analytics_url: str = Field(pattern=URL, description="the URL of the analytics service")
+    balance_url: str = Field(pattern=URL, description="the URL of the balance service")
+    billing_url: str = Field(pattern=URL, description="the URL of the billing service")
 
     @property
     def origin(self) -> str:

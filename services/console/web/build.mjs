@@ -1,4 +1,4 @@
-// Builds the web application into the folder that is named: one page, and assets whose names hold their contents' hash.
+// Builds the web application into the given folder: one page, and assets whose names contain their hash.
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { build } from "esbuild";
@@ -33,6 +33,6 @@ for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
   }
 }
 if (page.includes("{{")) {
-  throw new Error("index.html names a file that was not built");
+  throw new Error("index.html names a file that was not built; add it to entryPoints");
 }
 await writeFile(join(folder, "index.html"), page);

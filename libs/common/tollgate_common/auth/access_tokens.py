@@ -1,9 +1,9 @@
 """Tokens between services: short-lived JWTs (RFC 7519) that the accounts service signs with EdDSA (RFC 8037).
 
-Each service verifies them by itself, with the public keys that accounts publishes as a JWK set (RFC 7517). A `Verifier`
-keeps the set in memory: it goes on with what it has while accounts does not answer, and asks anew for a key that it
-does not know, at most once in `ASK_AGAIN_S` however many tokens name unknown keys. Until it has read keys once it asks
-again and again, and tokens that come meanwhile wait a little: services start together, and accounts may be the last.
+Each service verifies tokens itself, with the public keys that accounts publishes as a JWK set (RFC 7517). A `Verifier`
+caches the set. While accounts is unavailable, it uses the cached keys. For an unknown key it fetches the set again, at
+most once per `ASK_AGAIN_S`, however many tokens name unknown keys. Until the first fetch succeeds it retries, and
+tokens wait a little, because services start together and accounts may be the last.
 
 Claims: `iss`, `aud`, `sub` (a person's id, or `service:<name>`), `account_id` ("" for operators and services), `role`,
 `iat`, `exp`, `jti`; the header names the key, `kid`.
@@ -35,15 +35,15 @@ ALGORITHM = "EdDSA"
 JWKS_PATH = "/.well-known/jwks.json"
 SERVICE_SUBJECT = "service:"
 
-# How often the keys are read in quiet times; a key is published much longer than this before it signs.
+# Interval of fetches. A key is published for much longer than this before it signs.
 REFRESH_S = 60.0
-# How soon after a reading an unknown key or a failure may cause the next: strangers choose what `kid` a token names.
+# Minimum time between two fetches. Anybody can send tokens with an unknown `kid`.
 ASK_AGAIN_S = 5.0
-# The same while no key has ever been read, and how long a token waits for that.
+# The same before the first successful fetch, and how long a token waits for it.
 ASK_FIRST_S = 0.25
 FIRST_KEYS_WITHIN_S = 2.0
 ANSWER_WITHIN_S = 2.0
-# The clocks of two machines may differ by this much.
+# Maximum clock skew between two machines.
 LEEWAY = timedelta(seconds=5)
 MAX_TOKEN_LENGTH = 4_096
 MAX_JWKS_BYTES = 64 << 10
@@ -52,7 +52,7 @@ _REQUIRED = ["iss", "aud", "sub", "account_id", "role", "iat", "exp", "jti"]
 
 
 class Role(StrEnum):
-    """What the subject is to the organization `account_id`; operators and services belong to none."""
+    """Role of the subject in the organization `account_id`. Operators and services belong to none."""
 
     OWNER = "owner"
     ADMIN = "admin"
@@ -68,7 +68,7 @@ class Role(StrEnum):
 
 
 class AccessToken(NamedTuple):
-    """What a verified token says."""
+    """The claims of a verified token."""
 
     token_id: str
     subject: str
@@ -78,13 +78,13 @@ class AccessToken(NamedTuple):
 
 
 class Signer(NamedTuple):
-    """A private key and the name under which its public half is published."""
+    """A private key, and the id under which its public key is published."""
 
     kid: str
     key: Ed25519PrivateKey
 
     def sign(self, *, subject: str, account_id: str, role: Role, lifetime: timedelta) -> tuple[str, AccessToken]:
-        """A token as text, and what it says."""
+        """Return a signed token and its claims."""
         now = utc_now().replace(microsecond=0)
         token = AccessToken(new_id(), subject, account_id, role, now + lifetime)
         claims = {
@@ -101,7 +101,7 @@ class Signer(NamedTuple):
 
 
 def jwk_set(keys: Mapping[str, Ed25519PublicKey]) -> dict[str, list[dict[str, str]]]:
-    """The JWK set that publishes these keys, by their `kid`."""
+    """Return the JWK set of these keys, by `kid`."""
     to_jwk = jwt.algorithms.OKPAlgorithm.to_jwk
     return {
         "keys": [{**to_jwk(key, as_dict=True), "kid": kid, "use": "sig", "alg": ALGORITHM} for kid, key in keys.items()]
@@ -109,18 +109,18 @@ def jwk_set(keys: Mapping[str, Ed25519PublicKey]) -> dict[str, list[dict[str, st
 
 
 def looks_like_token(text: str) -> bool:
-    """Whether it has a JWT's three parts, which no API key and no session's token has."""
+    """Whether the text has the three parts of a JWT. API keys and session tokens do not."""
     return text.count(".") == 2  # noqa: PLR2004 - header, claims, signature
 
 
 class Verifier:
-    """Verifies tokens with the keys that accounts publishes; `run` keeps them fresh."""
+    """Verifies tokens with the keys that accounts publishes. `run` refreshes them."""
 
     def __init__(self, accounts_url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """Build it; nothing is asked before `run` or the first token.
+        """Build the verifier. It fetches nothing before `run` or the first token.
 
         Args:
-            accounts_url: of the accounts service.
+            accounts_url: URL of the accounts service.
             transport: replaces the network.
         """
         self._url = accounts_url.rstrip("/") + JWKS_PATH
@@ -132,7 +132,7 @@ class Verifier:
         self._told_at = float("-inf")
 
     async def run(self) -> None:
-        """Read the keys again and again, until cancelled."""
+        """Fetch the keys periodically, until canceled."""
         delays = backoff(ASK_FIRST_S)
         try:
             while True:
@@ -145,11 +145,11 @@ class Verifier:
         await self._http.aclose()
 
     async def verify(self, text: str) -> AccessToken:
-        """What the token says.
+        """Verify a token and return its claims.
 
         Raises:
-            Problem: 401 for a token that is none, is not ours or has ended; 503 while no key has ever been read, after
-                `FIRST_KEYS_WITHIN_S`.
+            Problem: 401 if the token is invalid or has expired; 503 after `FIRST_KEYS_WITHIN_S` if no keys were fetched
+                yet.
         """
         if len(text) > MAX_TOKEN_LENGTH:
             raise token_invalid()
@@ -177,7 +177,7 @@ class Verifier:
             await self._refresh(unless_known=None)
 
     async def _refresh(self, unless_known: str | None) -> None:
-        """Read the keys, unless another call has done so meanwhile."""
+        """Fetch the keys, unless another call has done so meanwhile."""
         async with self._asking:
             pause_s = ASK_AGAIN_S if self._has_keys else ASK_FIRST_S
             if unless_known in self._keys or time.monotonic() - self._asked_at < pause_s:
@@ -191,7 +191,7 @@ class Verifier:
                 if self._asked_at - self._told_at >= ASK_AGAIN_S:
                     self._told_at = self._asked_at
                     log.warning(
-                        "%s cannot be read, going on with the %d keys before: %r", self._url, len(self._keys), error
+                        "fetching %s failed; the %d cached keys remain in use: %r", self._url, len(self._keys), error
                     )
             else:
                 self._has_keys = True
@@ -199,7 +199,7 @@ class Verifier:
 
 def _parse(content: bytes) -> dict[str, Ed25519PublicKey]:
     if len(content) > MAX_JWKS_BYTES:
-        raise ValueError(f"{len(content)} bytes are no set of a few keys")
+        raise ValueError(f"the JWK set has {len(content)} bytes; expected at most {MAX_JWKS_BYTES}")
     keys = {}
     for jwk in jwt.PyJWKSet.from_json(content.decode()).keys:
         if jwk.key_id is not None and isinstance(jwk.key, Ed25519PublicKey):
@@ -228,7 +228,7 @@ def token_invalid() -> Problem:
     return Problem(
         HTTPStatus.UNAUTHORIZED,
         "invalid_token",
-        "this access token is not valid or has expired; POST /v1/tokens at the accounts service gives a new one",
+        "this access token is invalid or has expired; get a new one with POST /v1/tokens at the accounts service",
         headers={"WWW-Authenticate": "Bearer"},
     )
 
@@ -237,6 +237,6 @@ def _keys_unknown() -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "token_keys_unavailable",
-        "access tokens cannot be verified before the accounts service has been reached once; try again in a moment",
+        "access tokens cannot be verified, because the accounts service was not available yet; try again in a moment",
         headers={"Retry-After": "5"},
     )

@@ -1,8 +1,8 @@
-"""The text of an API key: `tg_` + 40 random letters and digits + 6 of checksum.
+"""The text of an API key: `tg_`, 40 random letters and digits, and a checksum of 6.
 
-The checksum tells a typo from a key that does not exist without asking anyone, and lets a secret scanner report no
-false alarms. 40 characters of base 62 are 238 bits: a plain SHA-256 of the key is as hard to reverse as the key is to
-guess, so no salt and no slow hash stands in the hot path.
+The checksum detects a typo without a lookup, and lets secret scanners avoid false alarms. 40 characters of base 62 have
+238 bits, so a plain SHA-256 of the key is as hard to reverse as the key is to guess. The hot path therefore needs no
+salt and no slow hash.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _SHAPE = re.compile(rf"{PREFIX}[0-9A-Za-z]{{{_RANDOM_LENGTH + _CHECKSUM_LENGTH}}
 
 
 class NewKey(NamedTuple):
-    """A key as its owner sees it once, and what is kept of it."""
+    """A new key, which its owner sees once, and the parts of it that are stored."""
 
     text: str
     hash: str
@@ -33,17 +33,17 @@ def generate() -> NewKey:
 
 
 def is_well_formed(text: str) -> bool:
-    """Whether shape and checksum fit: False is a typo or another product's key, and no store need be asked."""
+    """Whether format and checksum are valid. False is a typo or another product's key, and needs no lookup."""
     return _SHAPE.fullmatch(text) is not None and _checksum(text[:-_CHECKSUM_LENGTH]) == text[-_CHECKSUM_LENGTH:]
 
 
 def hash_key(text: str) -> str:
-    """The key's SHA-256 as 64 hexadecimal digits: the only form of it that is stored or sent."""
+    """Return the key's SHA-256 as 64 hexadecimal digits, the only form that is stored or sent."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hint(text: str) -> str:
-    """What an owner may see later to tell keys apart: `tg_Ab12…x9Yz`."""
+    """Return the part of a key that its owner sees later, to identify it: `tg_Ab12…x9Yz`."""
     return f"{text[:7]}…{text[-4:]}"
 
 

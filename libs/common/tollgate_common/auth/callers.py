@@ -1,7 +1,7 @@
-"""Who calls: a customer with an API key or an access token; an operator with the operators' secret or a token.
+"""Authentication of callers: customers by API key or access token, operators by the operators' secret or a token.
 
 A customer's route takes `Annotated[Caller, Depends(customers(keys, tokens))]` and binds every query by
-`caller.account_id`; what is narrower than the account it binds by `caller.usage_scope` too.
+`caller.account_id`, and by `caller.usage_scope` if the scope is narrower than the account.
 """
 
 import secrets
@@ -19,26 +19,26 @@ from tollgate_common.events import KeyRecord, UsageScope
 
 
 class Caller(NamedTuple):
-    """A customer: either `key` is there, or `person_id` and `role` are."""
+    """A customer. Either `key` is set, or `person_id` and `role` are."""
 
     account_id: str
     usage_scope: UsageScope
-    """Whose usage the caller may read; a member of the organization reads all of it."""
+    """The usage that the caller may read. A member of the organization may read all of it."""
     key: KeyRecord | None = None
     person_id: str | None = None
     role: Role | None = None
 
 
 def customers(keys: KeyDirectory, tokens: Verifier | None = None) -> Callable[[Request], Coroutine[None, None, Caller]]:
-    """The dependency that finds who calls.
+    """Return the dependency that authenticates a customer.
 
     Args:
-        keys: the API keys that are valid now.
-        tokens: verifies access tokens; without it only API keys are taken.
+        keys: the valid API keys.
+        tokens: verifies access tokens. Without it, only API keys are accepted.
 
     Raises:
         Problem: 401 without a valid key or token, 403 for the token of an operator or a service, 503 while the keys
-            are not all known yet.
+            are still being read.
     """
 
     async def customer(request: Request) -> Caller:
@@ -51,9 +51,9 @@ def customers(keys: KeyDirectory, tokens: Verifier | None = None) -> Callable[[R
         if record is not None:
             return Caller(record.account_id, record.usage_scope, key=record)
         if (waiting_for := keys.topic.waiting_for()) is not None:
-            detail = f"starting, still reading {waiting_for}; try again in a moment"
+            detail = f"the service is starting and still reads {waiting_for}; try again in a moment"
             raise Problem(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", detail, headers={"Retry-After": "1"})
-        raise unauthorized("invalid_api_key", "this API key is not valid: mistyped, revoked or expired")
+        raise unauthorized("invalid_api_key", "this API key is invalid: it is mistyped, revoked or expired")
 
     return customer
 
@@ -61,7 +61,7 @@ def customers(keys: KeyDirectory, tokens: Verifier | None = None) -> Callable[[R
 async def _member(tokens: Verifier, text: str) -> Caller:
     token = await tokens.verify(text)
     if not token.role.of_member:
-        detail = f"a token of role {token.role} belongs to no organization; this needs a member's token or an API key"
+        detail = f"a token of role {token.role} belongs to no organization; send a member's token or an API key"
         raise Problem(HTTPStatus.FORBIDDEN, "members_only", detail)
     return Caller(token.account_id, UsageScope.ACCOUNT, person_id=token.subject, role=token.role)
 
@@ -69,26 +69,27 @@ async def _member(tokens: Verifier, text: str) -> Caller:
 def operators(
     secret: SecretStr | None, tokens: Verifier | None = None
 ) -> Callable[[Request], Coroutine[None, None, None]]:
-    """The dependency that lets operators in: who knows the operators' secret, or shows a token of their role.
+    """Return the dependency that authenticates an operator, by the operators' secret or a token of their role.
 
     Raises:
-        Problem: 403 if this deployment has no way to know an operator, or the token is somebody else's; 401 if the
-            caller shows neither.
+        Problem: 403 if this deployment has neither, or the token has another role; 401 without a valid secret or token.
     """
 
     async def operator(request: Request) -> None:
         given = bearer(request) or ""
         if tokens is not None and looks_like_token(given):
             if (await tokens.verify(given)).role is not Role.OPERATOR:
-                raise Problem(HTTPStatus.FORBIDDEN, "operators_only", "this is for operators; the token is not one's")
+                raise Problem(
+                    HTTPStatus.FORBIDDEN, "operators_only", "this route is for operators; the token has another role"
+                )
             return
         if secret is None:
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 "operator_api_disabled",
-                "no operator can be let in: this service was started without TOLLGATE_OPERATOR_TOKEN",
+                "operators cannot be authenticated: TOLLGATE_OPERATOR_TOKEN is not set",
             )
-        # As bytes: compare_digest refuses text with other characters than ASCII.
+        # As bytes, because compare_digest rejects text that is not ASCII.
         if not secrets.compare_digest(given.encode(), secret.get_secret_value().encode()):
             raise unauthorized("invalid_operator_token", "send the operators' secret as 'Authorization: Bearer ...'")
 
@@ -96,7 +97,7 @@ def operators(
 
 
 def bearer(request: Request) -> str | None:
-    """What the `Authorization` header bears, if it is of that kind."""
+    """Return the bearer token of the `Authorization` header, if it has one."""
     scheme, _, text = request.headers.get("Authorization", "").partition(" ")
     return text.strip() or None if scheme.lower() == "bearer" else None
 

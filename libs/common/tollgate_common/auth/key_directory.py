@@ -1,4 +1,4 @@
-"""Every API key that is valid now, in memory: what a service needs to know who calls."""
+"""All API keys in memory, by which a service authenticates customers."""
 
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ class KeyDirectory:
         self.topic = CompactedTopic(brokers, Topic.KEYS.named(prefix), self._apply)
 
     def find(self, text: str, now: datetime | None = None) -> KeyRecord | None:
-        """The record of a key that is valid now, by the key's text; None for any other."""
+        """Return the record of a valid key by its text, or None."""
         key_hash = _hash_of(text)
         record = None if key_hash is None else self._keys.get(key_hash)
         if record is None or (record.expires_at is not None and record.expires_at <= (now or utc_now())):
@@ -26,7 +26,7 @@ class KeyDirectory:
         return record
 
     def find_id(self, key_id: str) -> KeyRecord | None:
-        """The record of a key that has not been revoked, by its id: for its name, not to let anyone in."""
+        """Return the record of a key by its id, or None if it is revoked. For its name, not for authentication."""
         return self._by_id.get(key_id)
 
     def _apply(self, key_hash: str, value: bytes | None) -> None:
@@ -40,6 +40,8 @@ class KeyDirectory:
 
 @lru_cache(maxsize=10_000)
 def _hash_of(text: str) -> str | None:
-    """The hash of a key, None for what is none. Cached, because checksum and hash are much of what a caller costs, and
-    the same keys come again; whether a key is valid is asked each time."""
+    """Return the hash of a key, or None for a malformed key.
+
+    Cached, because checksum and hash take much of the time of a request and keys repeat. Validity is not cached.
+    """
     return apikey.hash_key(text) if apikey.is_well_formed(text) else None

@@ -1,8 +1,7 @@
-"""Who may call `/internal/v1/...`: the deployment's own processes.
+"""Authentication between services, for `/internal/v1/...`.
 
-A process shows a service's token, which accounts signs, or the secret that all of them share. The secret is what gets a
-process its first token; it is accepted here too, because leases and reconciliation must work while accounts is
-away.
+A service sends a token that accounts signs, or the secret that all services share. It gets its first token with the
+secret. The secret is accepted everywhere, because leases and reconciliation must work while accounts is unavailable.
 """
 
 import asyncio
@@ -23,23 +22,23 @@ log = logging.getLogger(__name__)
 
 TOKENS_PATH = "/internal/v1/tokens"
 ANSWER_WITHIN_S = 2.0
-# How soon a process asks again for a token that it did not get.
+# Delay after a failed request for a token.
 ASK_AGAIN_S = 30.0
 
 
 def internal_callers(
     token: str | None, code: str, consequence: str, tokens: Verifier | None = None
 ) -> Callable[..., Coroutine[None, None, None]]:
-    """The dependency that lets in who shows a service's token or the shared secret as a bearer.
+    """Return the dependency that accepts a service's token or the shared secret as a bearer token.
 
     Args:
-        token: `TOLLGATE_INTERNAL_TOKEN`; without one nobody is let in.
-        code: of the 503 then.
+        token: `TOLLGATE_INTERNAL_TOKEN`. Without it, every request is rejected.
+        code: error code of that 503.
         consequence: what does not work then, as the end of a sentence.
-        tokens: verifies services' tokens; without it only the secret is taken.
+        tokens: verifies services' tokens. Without it, only the secret is accepted.
 
     Raises:
-        Problem: 503 if there is no secret, 401 if the caller shows neither, 403 if the token is no service's.
+        Problem: 503 without a secret, 401 without a valid token or secret, 403 if the token is not a service's.
     """
 
     async def check(authorization: Annotated[str, Header()] = "") -> None:
@@ -50,12 +49,12 @@ def internal_callers(
         shown = authorization.removeprefix("Bearer ")
         if tokens is not None and looks_like_token(shown):
             if (await tokens.verify(shown)).role is not Role.SERVICE:
-                raise Problem(403, "services_only", "this is for services; the token is a person's")
+                raise Problem(403, "services_only", "this route is for services; the token is a person's")
             return
         raise Problem(
             401,
             "invalid_token",
-            "expected the header Authorization: Bearer and a service's token or TOLLGATE_INTERNAL_TOKEN",
+            "send a service's token or TOLLGATE_INTERNAL_TOKEN as 'Authorization: Bearer ...'",
             headers={"WWW-Authenticate": "Bearer"},
         )
 
@@ -68,17 +67,17 @@ class _Issued(msgspec.Struct):
 
 
 class ServiceCredential:
-    """What a service shows to others: its own token, kept fresh; the shared secret while accounts gives it none."""
+    """The credential that a service sends: its own token, or the shared secret while it has no token."""
 
     def __init__(
         self, service: str, secret: str, accounts_url: str | None, transport: httpx.AsyncBaseTransport | None = None
     ) -> None:
-        """Build it; the first call asks for a token.
+        """Build the credential. The first call requests a token.
 
         Args:
-            service: the name that the token carries, `service:<name>`.
+            service: the name in the token's subject, `service:<name>`.
             secret: `TOLLGATE_INTERNAL_TOKEN`.
-            accounts_url: where tokens come from; without it the secret is shown.
+            accounts_url: the service that issues tokens. Without it, the secret is sent.
             transport: replaces the network.
         """
         self._service = service
@@ -94,7 +93,7 @@ class ServiceCredential:
         await self._http.aclose()
 
     async def headers(self) -> dict[str, str]:
-        """The `Authorization` header of the next call."""
+        """Return the `Authorization` header of the next call."""
         if self._url is not None and time.monotonic() >= self._ask_at:
             async with self._asking:
                 if time.monotonic() >= self._ask_at:
@@ -112,9 +111,14 @@ class ServiceCredential:
             answer.raise_for_status()
             issued = msgspec.json.decode(answer.content, type=_Issued)
         except (httpx.HTTPError, msgspec.DecodeError, UnicodeDecodeError) as error:
-            log.warning("no token for service:%s from %s: %r", self._service, url, error)
+            log.warning(
+                "requesting a token for service:%s from %s failed; the shared secret is used: %r",
+                self._service,
+                url,
+                error,
+            )
             return
         self._token = issued.token
-        # Half of its life is left when it is renewed: accounts may be away for that long.
+        # Renewed at half of its lifetime, so accounts may be unavailable for the other half.
         self._ends_at = asked_at + issued.expires_in * 0.9
         self._ask_at = asked_at + issued.expires_in / 2

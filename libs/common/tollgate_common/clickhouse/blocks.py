@@ -1,8 +1,8 @@
-"""What a sink stores of a range of records: the new events as rows, and the records that can never be handled.
+"""Blocks: a sink turns a range of records into the rows of its new events, and the records that are poison.
 
-A block in which nothing is unusual is taken as a whole, column by column. One that has anything else in it, a record
-that cannot be decoded, a duplicate, a value that no column can hold, is taken event by event, which is slower and says
-which one it is and why. Both ways give the same rows.
+A regular block is built as a whole, column by column. A block with an undecodable record, a duplicate, or a value that
+no column can hold is built event by event, which is slower but identifies the record and the reason. Both ways give the
+same rows.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,10 +13,10 @@ from aiokafka import TopicPartition
 from msgspec.json import Decoder
 
 from tollgate_common.clickhouse.insert_state import Declaration
-from tollgate_common.errors import Damaged, Poison
+from tollgate_common.errors import InconsistentState, Poison
 from tollgate_common.events import UNDECODABLE, decode
 from tollgate_common.kafka.records import Record, moment, sent_at
-from tollgate_common.sequence import Draft, SequenceState, Stamp
+from tollgate_common.sequence import SequenceState, SequenceUpdate, Stamp
 
 
 class Stamped(Protocol):
@@ -32,15 +32,15 @@ async def _nothing(_events: Sequence[Stamped]) -> None:
 
 
 class Table(NamedTuple, Generic[EventT]):
-    """A table and how an event becomes a row of it.
+    """A table, and the conversion of events to its rows.
 
     Args:
-        name: of the table.
-        decoder: topic → what makes an event of a message's value.
-        check: raises `Poison` for an event that cannot be stored, and says why.
-        rows: the table's own columns of some events, in their order; raises `Poison` if `check` refuses any of them. A
-            column that it leaves out has its default in each row.
-        learn: reads what these events name and `check` and `rows` do not know yet.
+        name: name of the table.
+        decoder: returns the decoder for a topic's messages.
+        check: raises `Poison` with a reason for an event that cannot be stored.
+        rows: returns the table's own columns for events, in order; raises `Poison` if `check` rejects any of them. A
+            column that it omits has its default in each row.
+        learn: loads what these events refer to and `check` and `rows` do not know yet.
     """
 
     name: str
@@ -51,9 +51,9 @@ class Table(NamedTuple, Generic[EventT]):
 
 
 class Block(NamedTuple):
-    """The new events of a declared range as rows, the records that can never be handled, the sequence state after them.
+    """The rows of a declared range, its poison records, and the update of the sequence state.
 
-    `rows` is None if there is no new event; `offsets`, `boot_ids` and `seqs` have one entry for each row.
+    `rows` is None if no event is new. `offsets`, `boot_ids` and `seqs` have one entry for each row.
     """
 
     partition: TopicPartition
@@ -64,19 +64,19 @@ class Block(NamedTuple):
     rows: pa.RecordBatch | None
     poison: list[tuple[Record, Poison]]
     duplicates: int
-    draft: Draft
+    update: SequenceUpdate
 
 
 async def build_block(
     declared: Declaration, records: Sequence[Record], state: SequenceState, table: Table[EventT]
 ) -> Block:
-    """A function of the records and of the state before them alone, so that a replay carries the same rows.
+    """Build a block from the records and the state before them alone, so that a replay gives the same rows.
 
     Args:
         declared: the range of the records.
-        records: all of a range of one partition.
-        state: what has been seen before them.
-        table: where the rows go.
+        records: all records of that range.
+        state: the sequence state before them.
+        table: the table of the rows.
     """
     events = decode_all(records, table)
     block = as_a_whole(declared, records, events, state, table)
@@ -87,7 +87,7 @@ async def build_block(
 
 
 def decode_all(records: Sequence[Record], table: Table[EventT]) -> list[EventT | Poison]:
-    """What each record of a partition says, or why it says nothing."""
+    """Decode the records of a partition. A record that cannot be decoded gives the reason as `Poison`."""
     decoder = table.decoder(records[0].topic)
     values = [record.value or b"" for record in records]
     try:
@@ -110,7 +110,7 @@ def as_a_whole(
     state: SequenceState,
     table: Table[EventT],
 ) -> Block | None:
-    """None if something about the block is unusual."""
+    """Build a block column by column. Return None if it must be built event by event."""
     if Poison in set(map(type, events)):
         return None
     decoded = cast("Sequence[EventT]", events)
@@ -118,17 +118,17 @@ def as_a_whole(
     boot_ids = [stamp.boot_id for stamp in stamps]
     seqs = [stamp.seq for stamp in stamps]
     latest = moment(max([record.timestamp for record in records]))
-    draft = state.draft()
+    update = state.begin_update()
     if {stamp.partition for stamp in stamps} != {records[0].partition}:
         return None
-    if not draft.admit_runs(boot_ids, seqs, latest):
+    if not update.admit_runs(boot_ids, seqs, latest):
         return None
     try:
         rows = table.rows(decoded)
     except Poison:
         return None
     offsets = [record.offset for record in records]
-    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, [], 0, draft)
+    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, [], 0, update)
 
 
 def one_by_one(
@@ -138,7 +138,7 @@ def one_by_one(
     state: SequenceState,
     table: Table[EventT],
 ) -> Block:
-    draft = state.draft()
+    update = state.begin_update()
     offsets: list[int] = []
     admitted: list[EventT] = []
     poisoned: list[tuple[Record, Poison]] = []
@@ -149,7 +149,7 @@ def one_by_one(
                 raise event
             table.check(event)
             check_partition(event.stamp, record)
-            if draft.admit(event.stamp, sent_at(record)):
+            if update.admit(event.stamp, sent_at(record)):
                 offsets.append(record.offset)
                 admitted.append(event)
             else:
@@ -159,14 +159,16 @@ def one_by_one(
     boot_ids = [event.stamp.boot_id for event in admitted]
     seqs = [event.stamp.seq for event in admitted]
     rows = _rows(admitted, table) if admitted else None
-    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, poisoned, duplicates, draft)
+    return Block(_partition(records), declared, offsets, boot_ids, seqs, rows, poisoned, duplicates, update)
 
 
 def _rows(events: Sequence[EventT], table: Table[EventT]) -> pa.RecordBatch:
     try:
         return table.rows(events)
     except Poison as poison:
-        raise Damaged(f"{table.name} takes each of {len(events)} events and not all of them: {poison}") from poison
+        raise InconsistentState(
+            f"{table.name} accepts each of {len(events)} events, but rejects them as a block: {poison}"
+        ) from poison
 
 
 def _partition(records: Sequence[Record]) -> TopicPartition:
@@ -174,10 +176,10 @@ def _partition(records: Sequence[Record]) -> TopicPartition:
 
 
 def check_partition(stamp: Stamp, record: Record) -> None:
-    """Refuse an event that was sent to the wrong partition.
+    """Check that an event is in the partition of its stamp.
 
     Raises:
-        Poison: the event stands in another partition than it was numbered for.
+        Poison: it is in another partition.
     """
     if stamp.partition != record.partition:
         raise Poison(f"stamped for partition {stamp.partition}, found in {record.partition}")

@@ -12,21 +12,24 @@ from tollgate_common.private_api import require, require_parameters
 require(AsyncClient, "_backend")
 require_parameters(HttpAsyncBackend.request, "retryable", "server_wait", "stream")
 
-# Above these an INSERT is cut into several blocks, and so into several parts, and would not be atomic.
+# An insert of more rows than this is split into several blocks and parts, and is then not atomic.
 MAX_BLOCK_ROWS = 500_000
 
 
 async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
-    """A client for `http://user:password@host:port/database`, safe to share between tasks.
+    """Return a client for `http://user:password@host:port/database`. Tasks may share it.
 
     Raises:
         ValueError: the URL lacks its host or database.
-        clickhouse_connect.driver.exceptions.OperationalError: the server does not answer.
+        clickhouse_connect.driver.exceptions.OperationalError: the server is unavailable.
     """
     parts = urlsplit(url)
     database = parts.path.strip("/")
     if parts.scheme not in {"http", "https"} or not parts.hostname or not database:
-        raise ValueError("a ClickHouse URL looks like http://user:password@host:8123/database")
+        raise ValueError(
+            f"the ClickHouse URL has scheme {parts.scheme!r}, host {parts.hostname!r} and database {database!r}; "
+            "expected http://user:password@host:8123/database"
+        )
     client = await create_async_client(
         interface=parts.scheme,
         host=parts.hostname,
@@ -34,7 +37,7 @@ async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
         username=parts.username or "default",
         password=parts.password or "",
         database=database,
-        # A session runs one query at a time; a shared client must not have one.
+        # A session runs one query at a time, so a shared client must not have one.
         autogenerate_session_id=False,
         send_receive_timeout=timeout_s,
         compress="lz4",
@@ -44,16 +47,16 @@ async def connect(url: str, *, timeout_s: int = 30) -> AsyncClient:
 
 
 def _send_inserts_once(client: AsyncClient) -> None:
-    """Make an insert whose connection breaks fail at once.
+    """Disable the library's retry of inserts whose connection breaks.
 
-    clickhouse-connect would send it again by itself. If the engine died between its dedup log and the part's rename,
-    the second is dropped and answered with OK, and whoever takes the OK to a first insert as proof has lost the rows.
+    If the engine dies between its dedup log and the part's rename, it drops the second insert and responds with OK. A
+    caller that takes an OK to its first insert as proof would then lose the rows.
     """
-    backend: Any = client._backend  # noqa: SLF001 - no setting of the client reaches it
+    backend: Any = client._backend  # noqa: SLF001 - no setting of the client disables the retry
     request = backend.request
 
     async def request_once(*args: Any, **options: Any) -> Any:
-        # Who neither waits for the query's end in a body nor streams one inserts.
+        # Only inserts neither wait for the end of the query nor stream a response.
         if options.get("server_wait") is False and not options.get("stream"):
             options["retryable"] = False
         return await request(*args, **options)

@@ -1,7 +1,7 @@
-"""Events → Arrow arrays: how a block of them reaches ClickHouse without a Python object for each value of each row.
+"""Conversion of events to Arrow arrays, so that a block needs no Python object for each value of each row.
 
-Each function takes one field of many events and refuses what its column could not hold with `Poison`, for all of them:
-who wants to know which event it was must look at each.
+Each function takes one field of many events. It raises `Poison` if the column cannot hold one of the values, without
+saying which; the caller checks each event to find it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,46 +22,46 @@ from tollgate_common.rating import CLASSES, QUANTITY_COLUMNS, TokenCounts
 EventT = TypeVar("EventT")
 Ints = npt.NDArray[np.int64]
 
-# Arrow's own allocator gives back what a block took and has it zeroed anew for the next one. Where Arrow gets what it
-# compresses into is the environment's word, ARROW_DEFAULT_MEMORY_POOL: the image says the same.
+# Arrow's own allocator returns a block's memory to the system, which zeroes it again for the next block. The pool for
+# compression is set by the environment variable ARROW_DEFAULT_MEMORY_POOL; the image sets the same pool.
 pa.set_memory_pool(pa.system_memory_pool())
 
 TEXT = pa.string()
-# A LowCardinality column: each value once, and an index for each row.
+# For LowCardinality columns: each value once, and an index for each row.
 NAME = pa.dictionary(pa.int32(), pa.string())
 # DateTime64(3).
 INSTANT = pa.timestamp("ms", "UTC")
 
 INT64_MAX = (1 << 63) - 1
 UINT32_MAX = (1 << 32) - 1
-# What DateTime64(3) can hold, with room; nothing happens earlier or later.
+# Within the range of DateTime64(3). No event is earlier or later.
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
 _LATEST_MS = (LATEST - EARLIEST) // _MS
 
 
 def check_moment(name: str, moment: datetime) -> None:
-    """Refuse a moment that no column can hold, or that would be another in another time zone.
+    """Check that a column can hold a time.
 
     Raises:
-        Poison: it has no offset from UTC, or lies far away.
+        Poison: the time has no offset from UTC, or is out of range.
     """
     if moment.tzinfo is None or not EARLIEST <= moment < LATEST:
         raise Poison(f"{name} is {moment.isoformat()}; expected a time with its offset from UTC, between 1970 and 2200")
 
 
 def check_range(name: str, value: int, highest: int) -> None:
-    """Refuse a number that no column can hold.
+    """Check that a column can hold a number.
 
     Raises:
-        Poison: it is negative or too large.
+        Poison: the number is negative or too large.
     """
     if not 0 <= value <= highest:
         raise Poison(f"{name} is {value}; expected 0 to {highest}")
 
 
 def names(values: list[str]) -> pa.Array:
-    # Many of them say the same in a whole block, which is seen in less time than it takes to index it.
+    # Often all values of a block are equal. To detect that takes less time than to index them.
     if values and values.count(values[0]) == len(values):
         return name(values[0], len(values))
     return pa.array(values, type=NAME)
@@ -76,20 +76,20 @@ def flags(values: Sequence[bool]) -> pa.Array:
 
 
 def name(value: str, size: int) -> pa.Array:
-    """The same in each row."""
+    """Return a column with the same value in each row."""
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(size, np.int32)), pa.array([value], type=TEXT))
 
 
 def number(value: int, size: int, dtype: type[np.number]) -> pa.Array:
-    """The same in each row."""
+    """Return a column with the same value in each row."""
     return pa.array(np.full(size, value, dtype))
 
 
 def moments(values: Sequence[datetime]) -> pa.Array:
-    """Rounded down to milliseconds, as a row's own time has always been.
+    """Return a column of times, rounded down to milliseconds.
 
     Raises:
-        Poison: `check_moment` refuses one of them.
+        Poison: `check_moment` rejects one of them.
     """
     try:
         since = pa.array([value - EARLIEST for value in values], type=pa.duration("us"))
@@ -101,12 +101,12 @@ def moments(values: Sequence[datetime]) -> pa.Array:
 
 
 def moment(value: datetime, size: int) -> pa.Array:
-    """The same in each row."""
+    """Return a column with the same value in each row."""
     return number((value - EARLIEST) // _MS, size, np.int64).view(INSTANT)
 
 
 def numbers(values: Sequence[int], highest: int) -> Ints:
-    """Numbers that no row may lack.
+    """Return a column of numbers without NULL.
 
     Raises:
         Poison: one is negative or above `highest`, which int64 must hold.
@@ -120,7 +120,7 @@ def numbers(values: Sequence[int], highest: int) -> Ints:
 
 
 def optional_numbers(values: Sequence[int | None], highest: int) -> pa.Array:
-    """None is NULL.
+    """Return a column of numbers; None becomes NULL.
 
     Raises:
         Poison: one is negative or above `highest`, which int64 must hold.
@@ -137,7 +137,7 @@ def optional_numbers(values: Sequence[int | None], highest: int) -> pa.Array:
 
 
 def quantities(tokens: Sequence[TokenCounts], highest: int) -> Ints:
-    """What was used, one row an event and one column of each of `CLASSES`.
+    """Return the quantities of usage: one row for each event, one column for each of `CLASSES`.
 
     Raises:
         Poison: a count is negative or above `highest`, which int64 must hold.
@@ -152,14 +152,14 @@ def quantities(tokens: Sequence[TokenCounts], highest: int) -> Ints:
 
 
 def quantity_columns(counts: Ints) -> dict[str, pa.Array]:
-    """The columns of what was used; a class that no event has used is left out."""
+    """Return the columns of quantities, without the classes that no event uses."""
     return {
         QUANTITY_COLUMNS[CLASSES[number]]: unsigned(counts[:, number]) for number in np.flatnonzero(counts.any(axis=0))
     }
 
 
 def unsigned(array: Ints) -> pa.Array:
-    """Numbers that are known not to be negative, for a column of UInt64."""
+    """Return a column of UInt64. The numbers must not be negative."""
     return pa.array(np.ascontiguousarray(array)).view(pa.uint64())
 
 
@@ -169,7 +169,7 @@ def _check_numbers(array: Ints, highest: int) -> None:
 
 
 def request_columns(requests: Sequence[RequestDimensions]) -> dict[str, pa.Array]:
-    """The columns of what a request is counted by."""
+    """Return the columns of the request dimensions."""
     return {
         "request_id": texts([request.request_id for request in requests]),
         "account_id": texts([request.account_id for request in requests]),
@@ -186,7 +186,7 @@ def request_columns(requests: Sequence[RequestDimensions]) -> dict[str, pa.Array
 
 
 def by_kind(events: Sequence[EventT]) -> dict[type[EventT], tuple[Sequence[int], Sequence[EventT]]]:
-    """The events of each class, and their places among all."""
+    """Group events by class. Return the indexes and the events of each class."""
     kinds = list(map(type, events))
     if len(set(kinds)) == 1:
         return {kinds[0]: (range(len(events)), events)}
@@ -199,11 +199,11 @@ def by_kind(events: Sequence[EventT]) -> dict[type[EventT], tuple[Sequence[int],
 
 
 def stacked(parts: Sequence[tuple[Sequence[int], Mapping[str, pa.Array]]]) -> pa.RecordBatch:
-    """Rows of several kinds as one batch.
+    """Merge the rows of several event classes into one batch.
 
     Args:
-        parts: of each kind, the places of its rows, and its columns. A column that one kind lacks and another has is
-            NULL there, of which the engine makes the column's default if it cannot be NULL.
+        parts: for each class, the indexes of its rows, and its columns. A column that a class lacks is NULL in its
+            rows; the engine replaces NULL with the column's default if the column is not nullable.
     """
     if len(parts) == 1:
         return pa.RecordBatch.from_pydict(dict(parts[0][1]))

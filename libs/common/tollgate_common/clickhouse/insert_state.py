@@ -1,20 +1,20 @@
-"""How a declared block of rows gets into a table once: what is known of it, and what to do next.
+"""The state of a declared block on its way into a table, and the next step. Each block is inserted exactly once.
 
-Pure: `tollgate_common.clickhouse.sink` does the steps, and the model tests explore them with every interleaving of
-crashes, pauses and late inserts. Which rule prevents what stands in docs/exactly-once.md.
+Pure: `tollgate_common.clickhouse.sink` executes the steps, and the model tests explore all interleavings of crashes,
+pauses and late inserts. docs/exactly-once.md describes what each rule prevents.
 """
 
 from enum import Enum, auto
 from typing import NamedTuple
 
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 
-# Tokens tried for one block. Each costs an engine that was killed at the very same point.
+# Tokens to try for one block. A token is spent only if the engine is killed between its dedup log and the rename.
 MAX_TOKENS = 5
 
 
 class Declaration(NamedTuple):
-    """The block `[start, end)` of a partition, the month that its rows are stored under, the number of its token."""
+    """A block `[start, end)` of a partition, the month that its rows are stored under, and the number of its token."""
 
     start: int
     end: int
@@ -41,23 +41,23 @@ class Declaration(NamedTuple):
 class Step(Enum):
     INSERT = auto()
     READ_BACK = auto()
-    # A little, then look again: what was sent before the deadline may still land.
+    # Pause, then read back again: an insert that was sent before the deadline may still be executed.
     WAIT = auto()
-    DECLARE_AGAIN = auto()
+    REDECLARE = auto()
     DONE = auto()
 
 
 class InsertState(NamedTuple):
-    """What is known of a block that has been declared.
+    """The knowledge about a declared block.
 
     Args:
-        declared: what the last commit said of it.
-        size: its rows.
-        in_doubt: an insert under this token, of this process or a predecessor, may have landed or may land yet.
-        acknowledged: an insert in doubt was answered with OK: its rows have come, or the engine had died between its
-            dedup log and the part's rename, and will drop every insert under this token.
-        found: how many rows were there at the last look; None if there was none since a commit or an answer.
-        is_final: nothing that was sent before that look can have landed after it.
+        declared: the declaration in the last commit.
+        size: number of its rows.
+        in_doubt: an insert under this token, by this process or a predecessor, may have been executed, or still may.
+        acknowledged: an insert in doubt got OK. Either its rows are in the table, or the engine died between its dedup
+            log and the part's rename, and drops every insert under this token.
+        found: number of rows at the last count; None if no count followed the last commit or response.
+        is_final: no insert that was sent before that count can have been executed after it.
     """
 
     declared: Declaration
@@ -68,50 +68,55 @@ class InsertState(NamedTuple):
     is_final: bool = False
 
     def next_step(self, *, late: bool) -> Step:
-        """What to do now.
+        """Return the next step.
 
         Args:
-            late: too little time is left for an insert before the deadline that came with the declaration.
+            late: too little time is left for an insert before the deadline of the declaration.
 
         Raises:
-            Damaged: part of the block is there, which one atomic insert cannot have done.
+            InconsistentState: the table has a part of the block, although an insert is atomic.
         """
         if self.size in {0, self.found}:
             return Step.DONE
         if self.found:
-            raise Damaged(f"{self.declared.text()} has {self.found} of {self.size} rows")
+            raise InconsistentState(f"the table has {self.found} of {self.size} rows of block {self.declared.text()}")
         if self.in_doubt and self.found is None:
             return Step.READ_BACK
         if self.acknowledged:
-            return Step.DECLARE_AGAIN if self.is_final else Step.WAIT
-        return Step.DECLARE_AGAIN if late else Step.INSERT
+            return Step.REDECLARE if self.is_final else Step.WAIT
+        return Step.REDECLARE if late else Step.INSERT
 
-    def answered(self) -> "InsertState":
-        """After an OK. To the first insert under a token it is proof; later ones may have been dropped."""
+    def after_response(self) -> "InsertState":
+        """Return the state after an OK, which proves only the first insert under a token: later ones may be dropped."""
         if self.in_doubt:
             return self._replace(acknowledged=True, found=None)
         return self._replace(found=self.size)
 
-    def failed(self) -> "InsertState":
-        """After an error, or no answer, which say nothing."""
+    def after_error(self) -> "InsertState":
+        """Return the state after an error or a timeout, which leave the outcome unknown."""
         return self._replace(in_doubt=True, found=None)
 
-    def looked(self, found: int, *, is_final: bool) -> "InsertState":
-        """After a look at the table; it is final if it began when the deadline was over."""
+    def after_count(self, found: int, *, is_final: bool) -> "InsertState":
+        """Return the state after a count of the rows. The count is final if it began after the deadline."""
         return self._replace(found=found, is_final=is_final)
 
-    def waited(self) -> "InsertState":
+    def after_wait(self) -> "InsertState":
         return self._replace(found=None)
 
-    def declared_again(self) -> "InsertState":
-        """With a new deadline; under a fresh token if this one is spent. Commit its declaration before anything else.
+    def redeclared(self) -> "InsertState":
+        """Return the state with a new deadline, and with a new token if this one is spent.
+
+        Its declaration must be committed before any other step.
 
         Raises:
-            Damaged: so many tokens were spent that the engine's death cannot be the reason.
+            InconsistentState: more tokens are spent than deaths of the engine can explain.
         """
         if not (self.acknowledged and self.is_final):
             return self._replace(found=None)
         fresh = self.declared._replace(token=self.declared.token + 1)
         if fresh.token >= MAX_TOKENS:
-            raise Damaged(f"{self.declared.text()} was acknowledged under {MAX_TOKENS} tokens and is not there")
+            raise InconsistentState(
+                f"block {self.declared.text()} was acknowledged under {MAX_TOKENS} tokens, but the table has "
+                "no row of it"
+            )
         return InsertState(fresh, self.size, in_doubt=False)

@@ -60,7 +60,7 @@ class Lock:
             Fenced: the lock expired and another process has taken it over.
         """
         async with self._renaming:
-            now = int((await self._client.query("SELECT toUnixTimestamp(now())")).result_rows[0][0])
+            now = int((await self._client.query(SQL["lock_clock"])).result_rows[0][0])
             await self._change(now + LIFETIME_S)
 
     async def release(self) -> None:
@@ -101,9 +101,7 @@ async def _wait_for(client: AsyncClient, name: str) -> Lock:
     for delay_s in backoff(max_s=MAX_POLL_S):
         state = max(await _read(client, name), default=None)
         if state is None:
-            await client.command(
-                f"CREATE TABLE IF NOT EXISTS {_table(name, _State(0, 0, 0))} (unused UInt8) ENGINE = Null"
-            )
+            await client.command(SQL["lock_create"], parameters={"table": _table(name, _State(0, 0, 0))})
             continue
         if state.expires_at <= state.now:
             if state.expires_at:
@@ -126,7 +124,7 @@ async def _take(client: AsyncClient, name: str, state: _State) -> Lock | None:
     # The first table can exist twice, if a process creates it when another one has already renamed it.
     others = (other for other in await _read(client, name) if other[:2] != taken[:2])
     if any(other.generation >= taken.generation for other in others):
-        await client.command(f"DROP TABLE {_table(name, taken)}")
+        await client.command(SQL["lock_drop"], parameters={"table": _table(name, taken)})
         return None
     return Lock(client, name, taken)
 
@@ -155,7 +153,7 @@ async def _rename(client: AsyncClient, name: str, state: _State, expires_at: int
     """Give the lock its next state. Return None if another process has changed it since `state` was read."""
     new = _State(state.generation + 1, expires_at, state.now)
     try:
-        await client.command(f"RENAME TABLE {_table(name, state)} TO {_table(name, new)}")
+        await client.command(SQL["lock_rename"], parameters={"old": _table(name, state), "new": _table(name, new)})
     except DatabaseError as error:
         if error.code not in {_TABLE_ALREADY_EXISTS, _UNKNOWN_TABLE}:
             raise

@@ -13,7 +13,9 @@ from clickhouse_connect.driver.asyncclient import AsyncClient
 from tollgate_common.clickhouse.client import connect
 from tollgate_common.clickhouse.lock import Lock, acquire
 from tollgate_common.migrations import Migration, apply_pending, find_migrations
+from tollgate_common.statements import Statements
 
+SQL = Statements("tollgate_common")
 FOLDER = "clickhouse_migrations"
 LOCK_NAME = "migration_lock"
 
@@ -24,17 +26,14 @@ async def migrate_clickhouse(url: str, package: str) -> list[str]:
     Several processes may call it at once; they take turns. Returns the names of the migrations that ran.
 
     Raises:
-        Damaged: a migration was edited after it ran.
+        InconsistentState: a migration was edited after it ran.
         Fenced: this process was paused for so long that another one took over the lock.
     """
     await _create_database(url)
     client = await connect(url)
     try:
         async with acquire(client, LOCK_NAME) as lock:
-            await client.command(
-                "CREATE TABLE IF NOT EXISTS migrations (package String, name String, digest String, "
-                "ran_at DateTime DEFAULT now()) ENGINE = MergeTree ORDER BY (package, name)"
-            )
+            await client.command(SQL["clickhouse_migrations_create"])
             return await apply_pending(_Database(client, lock, package), find_migrations(FOLDER, package))
     finally:
         await client.close()
@@ -44,9 +43,7 @@ async def _create_database(url: str) -> None:
     parts = urlsplit(url)
     server = await connect(parts._replace(path="/default").geturl())
     try:
-        await server.command(
-            "CREATE DATABASE IF NOT EXISTS {database:Identifier}", parameters={"database": parts.path.strip("/")}
-        )
+        await server.command(SQL["clickhouse_database_create"], parameters={"database": parts.path.strip("/")})
     finally:
         await server.close()
 
@@ -58,10 +55,7 @@ class _Database:
         self._package = package
 
     async def read_digests(self) -> Mapping[str, str]:
-        rows = await self._client.query(
-            "SELECT name, digest FROM migrations WHERE package = {package:String}",
-            parameters={"package": self._package},
-        )
+        rows = await self._client.query(SQL["clickhouse_migrations_read"], parameters={"package": self._package})
         return dict(cast("Sequence[tuple[str, str]]", rows.result_rows))
 
     async def apply(self, migration: Migration) -> None:

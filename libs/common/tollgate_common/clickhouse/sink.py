@@ -1,15 +1,16 @@
-"""Topics → one ClickHouse table, each event exactly once.
+"""A sink: consumes topics into one ClickHouse table, each event exactly once.
 
-Guarantee: at-least-once delivery, exactly-once effect, whatever is killed. Crash windows, in the order of a cycle:
+Guarantee: at-least-once delivery, exactly-once effect, whichever process is killed. Crash windows, in the order of a
+cycle:
 
-* after *declare* (one commit: "done up to s, next is [s, e)"), before the insert: the successor reads the declaration,
-  builds the same block from the same offsets and the same state, and inserts it under the same token;
-* after the insert, before the next commit: the successor finds the rows of [s, e) in the table and goes on;
-* a paused instance wakes up: its commit carries an old generation and is refused, its insert carries a token that is
-  known or a deadline that has passed.
+* After *declare* (one commit: "done up to s, next is [s, e)"), before the insert: the successor reads the declaration,
+  builds the same block from the same offsets and the same state, and inserts it under the same token.
+* After the insert, before the next commit: the successor finds the rows of [s, e) in the table and continues.
+* A paused instance resumes: its commit has an old generation and is rejected; its insert has a known token or an
+  expired deadline.
 
-What a block needs next is decided by `tollgate_common.clickhouse.insert_state`; the rules, and the traces that each
-closes, stand in docs/exactly-once.md.
+`tollgate_common.clickhouse.insert_state` decides the next step of a block. docs/exactly-once.md describes the rules,
+and what each of them prevents.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from tollgate_common.clickhouse.columns import moment, name, names, number
 from tollgate_common.clickhouse.insert_state import Declaration, InsertState, Step
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.errors import Fenced, InconsistentState
 from tollgate_common.ids import new_id
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaAdmin
@@ -46,26 +47,26 @@ from tollgate_common.statements import Statements
 
 log = logging.getLogger(__name__)
 
-# An insert may land this long after its declaration and no later: the table refuses it (`CONSTRAINT fresh`).
+# The table rejects an insert that is executed later than this after its declaration (`CONSTRAINT fresh`).
 INSERT_WITHIN = timedelta(seconds=120)
-# Below the above, so that the outcome of the last attempt is known before the deadline.
+# Shorter than `INSERT_WITHIN`, so that the outcome of the last attempt is known before the deadline.
 INSERT_TIMEOUT_S = 30
-# An insert that began in time may run for its time-out, and the engine's clock may be slow.
+# An insert that began in time may run until its timeout, and the engine's clock may be slow.
 OVER_AFTER = timedelta(seconds=INSERT_TIMEOUT_S + 10)
-# Between two looks for rows that may still appear.
+# Interval between two counts of rows that may still appear.
 POLL_S = 0.5
 
-ROWS = Counter("tollgate_sink_rows", "Rows that a sink has made durable.", ["table"])
-DUPLICATES = Counter("tollgate_sink_duplicates", "Events that a sink dropped because it had seen them.", ["table"])
+ROWS = Counter("tollgate_sink_rows", "Rows that a sink has inserted.", ["table"])
+DUPLICATES = Counter("tollgate_sink_duplicates", "Events that a sink dropped as duplicates.", ["table"])
 
 SQL = Statements("tollgate_common")
 
-# What the sink adds to each row, so that its own state can be read back from the table.
+# Columns that the sink adds to each row, so that it can recover its state from the table.
 SINK_COLUMNS = ("topic", "partition", "offset", "boot_id", "seq", "block_month", "insert_by")
 
 
 class Sink(Generic[EventT]):
-    """Handler of a `Consumer`: declares, inserts, and recovers what a predecessor declared."""
+    """Handler of a `Consumer`: declares and inserts blocks, and recovers the declared block of a predecessor."""
 
     def __init__(
         self,
@@ -93,7 +94,7 @@ class Sink(Generic[EventT]):
         for partition in partitions:
             self._states.pop(partition, None)
 
-    # --- a batch in the normal course ---------------------------------------------------------------------------------
+    # --- normal operation --------------------------------------------------------------------------------
 
     async def handle(self, batches: Batches) -> None:
         month = month_of(self._now())
@@ -102,7 +103,9 @@ class Sink(Generic[EventT]):
             declared = Declaration(records[0].offset, records[-1].offset + 1, month)
             blocks.append(await self._build(declared, records))
         await self._declare(blocks)
-        results = await asyncio.gather(*(self._land(block, in_doubt=False) for block in blocks), return_exceptions=True)
+        results = await asyncio.gather(
+            *(self._store(block, in_doubt=False) for block in blocks), return_exceptions=True
+        )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
@@ -113,7 +116,7 @@ class Sink(Generic[EventT]):
         return await build_block(declared, records, state, self._table)
 
     async def _declare(self, blocks: Sequence[Block]) -> None:
-        # From before the commit: a process that sleeps right after it must not wake up with time that has passed.
+        # Measured from before the commit, so that a process that pauses right after it does not get a later deadline.
         deadline = self._now() + INSERT_WITHIN
         reach(CrashPoint.BEFORE_DECLARE)
         await self._consumer.commit(
@@ -128,47 +131,47 @@ class Sink(Generic[EventT]):
         await self._consumer.commit({block.partition: OffsetAndMetadata(block.declared.end, "") for block in blocks})
         reach(CrashPoint.AFTER_COMMIT)
         for block in blocks:
-            block.draft.apply()
+            block.update.apply()
             DUPLICATES.labels(self._table.name).inc(block.duplicates)
             ROWS.labels(self._table.name).inc(len(block.offsets))
 
-    async def _land(self, block: Block, *, in_doubt: bool) -> None:
-        """Insert until the rows are there; `in_doubt` if a predecessor may have tried.
+    async def _store(self, block: Block, *, in_doubt: bool) -> None:
+        """Insert a block until the table has its rows. `in_doubt` if a predecessor may have inserted it.
 
         Raises:
-            Fenced: the group has moved on.
-            Damaged: part of a block is there, which one atomic insert cannot have done.
+            Fenced: another member has taken over the partition.
+            InconsistentState: the table has a part of the block, although an insert is atomic.
         """
         for record, poison in block.poison:
             await self._dead_letters.send(record, poison)
-        landing = InsertState(block.declared, len(block.offsets), in_doubt)
+        state = InsertState(block.declared, len(block.offsets), in_doubt)
         delays = backoff()
-        while (step := landing.next_step(late=self._is_late(block.partition))) is not Step.DONE:
-            block = block._replace(declared=landing.declared)
+        while (step := state.next_step(late=self._is_late(block.partition))) is not Step.DONE:
+            block = block._replace(declared=state.declared)
             try:
-                landing = await self._do(step, landing, block)
+                state = await self._do(step, state, block)
             except (ClickHouseError, OSError) as error:
                 if isinstance(error, ClickHouseUsage):
                     raise
                 log.warning("%s of %s %s failed: %s", step.name, block.partition, block.declared.text(), error)
-                landing = landing.failed()
+                state = state.after_error()
                 await asyncio.sleep(next(delays))
 
-    async def _do(self, step: Step, landing: InsertState, block: Block) -> InsertState:
+    async def _do(self, step: Step, state: InsertState, block: Block) -> InsertState:
         match step:
             case Step.INSERT:
                 reach(CrashPoint.BEFORE_INSERT)
                 await self._insert(block)
                 reach(CrashPoint.AFTER_INSERT)
-                return landing.answered()
+                return state.after_response()
             case Step.READ_BACK:
                 is_final = self._now() > self._deadlines[block.partition] + OVER_AFTER
-                return landing.looked(await self._count(block), is_final=is_final)
+                return state.after_count(await self._count(block), is_final=is_final)
             case Step.WAIT:
                 await asyncio.sleep(POLL_S)
-                return landing.waited()
+                return state.after_wait()
             case _:
-                again = landing.declared_again()
+                again = state.redeclared()
                 await self._declare([block._replace(declared=again.declared)])
                 return again
 
@@ -186,13 +189,13 @@ class Sink(Generic[EventT]):
                 "max_execution_time": INSERT_TIMEOUT_S,
                 "min_insert_block_size_rows": MAX_BLOCK_ROWS * 2,
                 "min_insert_block_size_bytes": 4 << 30,
-                # What an event's kind does not have is NULL in the batch, and the column's default in the table.
+                # A field that an event's type lacks is NULL in the batch, and the column's default in the table.
                 "input_format_null_as_default": 1,
             },
         )
 
     def _arrow(self, block: Block) -> pa.Table:
-        """A block's rows with the sink's own columns."""
+        """Return a block's rows with the sink's own columns."""
         assert block.rows is not None
         size = len(block.offsets)
         columns = (
@@ -226,37 +229,39 @@ class Sink(Generic[EventT]):
             return await self._consumer.beginning(partition)
         if declared is None:
             return int(committed.offset)
-        log.info("%s: finishing the declared block %s", partition, declared.text())
+        log.info("%s: recovering the declared block %s", partition, declared.text())
         records = await self._consumer.read_range(partition, declared.start, declared.end)
         block = await self._build(declared, records)
         await self._declare([block])
-        await self._land(block, in_doubt=True)
+        await self._store(block, in_doubt=True)
         await self._finish([block])
         return declared.end
 
     async def _refuse_rows_beyond(
         self, partition: TopicPartition, committed: OffsetAndMetadata | None, declared: Declaration | None
     ) -> None:
-        """No row stands beyond what is declared, unless the group's offset was lost or set back.
+        """Check that the table has no rows at or after the end of the declared range.
 
         Raises:
-            Damaged: it was; to go on would store those events again, in blocks of other bounds.
-            Fenced: they are a successor's.
+            InconsistentState: it has some, because the group's offset was lost or reset. To continue would store their
+                events again, in blocks with other bounds.
+            Fenced: a successor has inserted them.
         """
         end = declared.end if declared else committed.offset if committed else 0
         found = await self._query("sink_count_block", partition, start=end, end=1 << 62)
         if not found[0][0]:
             return
-        # A successor commits before it inserts.
+        # A successor commits its declaration before it inserts.
         if await self._committed(partition) != committed:
             raise Fenced(f"{partition} has been taken over")
-        raise Damaged(
-            f"{self._table.name} has {found[0][0]} rows of {partition} from offset {end} on, but the committed offset "
-            f"of group {self._consumer.group} is {committed.offset if committed else 'gone'}: it was lost or set back"
+        raise InconsistentState(
+            f"{self._table.name} has {found[0][0]} rows of {partition} at or after offset {end}, but the committed "
+            f"offset of group {self._consumer.group} is {committed.offset if committed else 'missing'}: "
+            "it was lost or reset"
         )
 
     async def _committed(self, partition: TopicPartition) -> OffsetAndMetadata | None:
-        # The consumer's own committed() hides the metadata, where the declaration stands.
+        # The consumer's committed() does not return the metadata, which holds the declaration.
         admin = KafkaAdmin(**self._brokers.options)
         await admin.start()
         try:
@@ -267,10 +272,10 @@ class Sink(Generic[EventT]):
         return None if found is None or found.offset < 0 else found
 
     async def _state_before(self, partition: TopicPartition, records: Sequence[Record]) -> SequenceState:
-        """What has been seen below these records, of the boots that their own time does not rule out.
+        """Return the sequence state before these records.
 
-        Not by the clock: records that have waited for days would meet a state that has forgotten their boots, and a
-        replay could find another state than the first attempt.
+        Old boots are forgotten by the time of the records, not by the clock. With the clock, records that waited for
+        days would meet a state without their boots, and a replay could find another state than the first attempt.
         """
         if partition in self._states:
             self._states[partition].forget_older_than(sent_at(records[0]))
@@ -279,7 +284,7 @@ class Sink(Generic[EventT]):
         return self._states[partition]
 
     async def _recover_state(self, partition: TopicPartition, first: Record) -> SequenceState:
-        """What the table's own rows below a record say of each boot: its high-water mark and its gaps."""
+        """Recover the high-water mark and the gaps of each boot from the table's rows before a record."""
         before, floor = first.offset, remembered_from(sent_at(first))
         boots = await self._query("sink_boots", partition, before=before, floor=floor)
         gaps: dict[str, list[tuple[int, int]]] = {}
@@ -289,7 +294,10 @@ class Sink(Generic[EventT]):
         states = {boot_id: BootSequence(high, tuple(gaps.get(boot_id, ()))) for boot_id, high, _ in boots}
         for boot_id, high, count in boots:
             if high - states[boot_id].missing != count:
-                raise Damaged(f"{self._table.name}: boot {boot_id} on {partition} has {count} rows for {high} seqs")
+                raise InconsistentState(
+                    f"{self._table.name}: boot {boot_id} on {partition} has {count} rows below "
+                    f"seq {high}; expected {high - states[boot_id].missing}"
+                )
         return SequenceState(states)
 
     async def _query(
@@ -304,5 +312,5 @@ class Sink(Generic[EventT]):
 
 
 def month_of(moment: datetime) -> int:
-    """`202611`: the partition key of the table, so that one block is one part."""
+    """Return the table's partition key, such as 202611. All rows of a block have the same, so a block is one part."""
     return moment.year * 100 + moment.month

@@ -1,8 +1,8 @@
-"""Whether Kafka lets a service in, asked once when it starts.
+"""A check of the Kafka settings when a service starts.
 
-aiokafka's clients log why they cannot connect, and try again or end with no more than "unable to bootstrap". What no
-repetition mends, such as a wrong password, is told here at once, by the names of the settings. A Kafka that is away is
-another matter: services wait for it, or are started again.
+aiokafka's clients log why they cannot connect, and then retry or fail with "unable to bootstrap". This check reports
+errors that no retry can fix, such as a wrong password, with the names of the settings. It does not report an
+unavailable Kafka: services wait for it, or are restarted.
 """
 
 import asyncio
@@ -21,30 +21,30 @@ from tollgate_common.kafka.brokers import Brokers
 log = logging.getLogger(__name__)
 
 WITHIN_S, CLOSED_WITHIN_S = 5.0, 1.0
-# How a TLS server begins its answer to who does not speak it; Kafka's clients take it for a length.
+# First bytes of a TLS server's response to a plain-text client. Kafka's clients read them as a length.
 TLS_ALERT = b"\x15\x03"
-# OpenSSL's numbers of certificates for another host.
+# OpenSSL's error numbers for a certificate of another host.
 ANOTHER_NAME, ANOTHER_ADDRESS = 62, 64
 
 Address = tuple[str, int]
 
 
 async def check_access(brokers: Brokers) -> None:
-    """Return if Kafka lets us in, or does not answer.
+    """Return if Kafka accepts the settings, or is unavailable.
 
     Raises:
-        CommandError: it refuses; says which setting may be wrong.
+        CommandError: Kafka rejects them. The message has the settings that may be wrong.
     """
     named = {(host, port) for host, port, _ in collect_hosts(brokers.bootstrap)}
-    # The others too: a certificate may be right for a name that all share, and not for their own.
+    # Check the other brokers too: a certificate may be valid for a shared name, but not for their own names.
     await _ask_all(brokers, await _ask_all(brokers, named) - named)
 
 
 async def _ask_all(brokers: Brokers, addresses: Iterable[Address]) -> set[Address]:
-    """The brokers that these tell of.
+    """Return the brokers in the metadata of these brokers.
 
     Raises:
-        CommandError: one refuses, and none lets us in.
+        CommandError: at least one broker rejects the settings, and none accepts them.
     """
     answers = await asyncio.gather(*(_ask(brokers, *address) for address in addresses))
     refusals = [answer for answer in answers if isinstance(answer, str)]
@@ -57,7 +57,7 @@ async def _ask_all(brokers: Brokers, addresses: Iterable[Address]) -> set[Addres
 
 
 async def _ask(brokers: Brokers, host: str, port: int) -> set[Address] | str | None:
-    """The brokers that this one tells of, or why it does not let us in; None if it does not answer."""
+    """Return the brokers in the metadata of one broker, or why it rejects the settings; None if it is unavailable."""
     where = f"{host}:{port}"
     try:
         async with asyncio.timeout(WITHIN_S):
@@ -70,8 +70,8 @@ async def _ask(brokers: Brokers, host: str, port: int) -> set[Address] | str | N
         causes = list(_causes(error))
         refusal = next(filter(None, (_explain(brokers, where, cause) for cause in causes)), None)
         if refusal is None and any(isinstance(cause, ConnectionResetError | IncompleteReadError) for cause in causes):
-            # As one does, too, that is ending.
-            log.warning("Kafka at %s closes the connection: perhaps %s is wrong", where, _protocol(brokers))
+            # A broker that is shutting down closes it too.
+            log.warning("Kafka at %s closes the connection; %s may be wrong", where, _protocol(brokers))
         return refusal
     return {(broker[1], broker[2]) for broker in answer.brokers}
 
@@ -83,23 +83,23 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _explain(brokers: Brokers, where: str, error: BaseException) -> str | None:
-    """What is wrong, if the error is of a kind that stays."""
+    """Explain an error that no retry can fix. Return None for others."""
     match error:
         case SaslAuthenticationFailed():
             username = brokers.login.username if brokers.login else ""
             return (
-                f"Kafka at {where} refuses the user {username!r}: TOLLGATE_KAFKA_USERNAME or TOLLGATE_KAFKA_PASSWORD"
-                f" is wrong, or TOLLGATE_KAFKA_SASL_MECHANISM is not the one that the user was made for"
+                f"Kafka at {where} rejects the user {username!r}: TOLLGATE_KAFKA_USERNAME or TOLLGATE_KAFKA_PASSWORD"
+                f" is wrong, or the user has no credentials for TOLLGATE_KAFKA_SASL_MECHANISM"
             )
         case UnsupportedSaslMechanismError():
             mechanism = brokers.login.mechanism if brokers.login else ""
-            return f"Kafka at {where} does not take TOLLGATE_KAFKA_SASL_MECHANISM {mechanism}"
+            return f"Kafka at {where} does not support TOLLGATE_KAFKA_SASL_MECHANISM {mechanism}"
         case IllegalSaslStateError():
-            return f"Kafka at {where} takes no login: {_protocol(brokers)} is wrong"
+            return f"Kafka at {where} does not support SASL: {_protocol(brokers)} is wrong"
         case ssl.SSLError():
             return _explain_tls(brokers, where, error)
         case IncompleteReadError(expected=int(length)) if length.to_bytes(4, "big").startswith(TLS_ALERT):
-            return f"Kafka at {where} speaks TLS: {_protocol(brokers)} is wrong"
+            return f"Kafka at {where} uses TLS: {_protocol(brokers)} is wrong"
     return None
 
 
@@ -108,18 +108,19 @@ def _explain_tls(brokers: Brokers, where: str, error: ssl.SSLError) -> str:
     assert tls is not None
     reason = error.reason or str(error)
     if isinstance(error, ssl.SSLCertVerificationError):
-        about = f"the certificate of Kafka at {where} is not believed: {error.verify_message}"
+        about = f"the certificate of Kafka at {where} is not trusted: {error.verify_message}"
         if error.verify_code in (ANOTHER_NAME, ANOTHER_ADDRESS):
-            return f"{about} The names are those of TOLLGATE_KAFKA_BOOTSTRAP, and those that brokers advertise"
-        return (
-            f"{about}; TOLLGATE_KAFKA_CA_FILE is {tls.ca_file or 'not set: only authorities that the system knows are'}"
-        )
+            return (
+                f"{about} It must be valid for the names in TOLLGATE_KAFKA_BOOTSTRAP and for the advertised listeners"
+            )
+        trusted = tls.ca_file or "not set, so only the authorities of the system are trusted"
+        return f"{about}; TOLLGATE_KAFKA_CA_FILE is {trusted}"
     if "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason):
         return (
-            f"Kafka at {where} asks for a certificate of ours that it believes ({reason}):"
+            f"Kafka at {where} requires a client certificate that it trusts ({reason}):"
             f" TOLLGATE_KAFKA_CERTIFICATE_FILE is {tls.certificate_file or 'not set'}"
         )
-    return f"Kafka at {where} does not speak TLS as it should ({reason}): {_protocol(brokers)} may be wrong"
+    return f"the TLS handshake with Kafka at {where} failed ({reason}): {_protocol(brokers)} may be wrong"
 
 
 def _protocol(brokers: Brokers) -> str:

@@ -1,4 +1,4 @@
-"""How Kafka is reached. Every client takes its connection's options from here, so that none can forget one."""
+"""Connection options of Kafka. Every client takes all of them from here."""
 
 import ssl
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 @dataclass(frozen=True)
 class Login:
-    """Who the clients are, and how they prove it."""
+    """The clients' SASL login."""
 
     mechanism: SaslMechanism
     username: str
@@ -24,28 +24,28 @@ class Login:
 
 @dataclass(frozen=True)
 class Tls:
-    """By which certificates the brokers, and the clients if brokers ask them to, prove who they are.
+    """The TLS certificates of brokers and clients.
 
-    The files, all in PEM, are read once: what replaces them is seen by the next process.
+    All files are in PEM. They are read once; a process must restart to use new ones.
     """
 
     ca_file: Path | None = None
-    """The authorities that are believed; None are those of the system."""
+    """Trusted certificate authorities; None uses those of the system."""
     certificate_file: Path | None = None
-    """The clients' own certificate, with what leads from it to its authority."""
+    """The clients' own certificate, with the chain to its authority."""
     key_file: Path | None = None
 
     @cached_property
     def context(self) -> ssl.SSLContext:
-        """What connections are wrapped with.
+        """Return the context of all connections.
 
         Raises:
-            ValueError: a file cannot be used; says which, and why.
+            ValueError: a file is invalid. The message has its setting and the reason.
         """
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except ssl.SSLError as error:
-            raise ValueError(f"TOLLGATE_KAFKA_CA_FILE: {self.ca_file} holds no certificate in PEM") from error
+            raise ValueError(f"TOLLGATE_KAFKA_CA_FILE: {self.ca_file} contains no certificate in PEM format") from error
         except OSError as error:
             raise ValueError(f"TOLLGATE_KAFKA_CA_FILE: {self.ca_file}: {error.strerror}") from error
         if self.certificate_file is not None:
@@ -57,12 +57,14 @@ class Tls:
         try:
             context.load_cert_chain(certificate_file, self.key_file, _refuse_to_ask)
         except ssl.SSLError as error:
-            why = "they do not belong together" if error.reason == "KEY_VALUES_MISMATCH" else "not both are in PEM"
+            why = "they do not match" if error.reason == "KEY_VALUES_MISMATCH" else "expected both in PEM format"
             raise ValueError(f"{files}: {why}") from error
         except OSError as error:
             raise ValueError(f"{files}: {error.strerror}") from error
         except _EncryptedError as error:
-            raise ValueError(f"TOLLGATE_KAFKA_KEY_FILE: {self.key_file} is encrypted, and may not be") from error
+            raise ValueError(
+                f"TOLLGATE_KAFKA_KEY_FILE: {self.key_file} is encrypted; expected a key without a password"
+            ) from error
 
 
 class _EncryptedError(Exception):
@@ -70,27 +72,27 @@ class _EncryptedError(Exception):
 
 
 def _refuse_to_ask() -> str:
-    """OpenSSL would ask for the key's password on the terminal, and wait there."""
+    """Replace OpenSSL's prompt for the key's password, which would block on the terminal."""
     raise _EncryptedError
 
 
 @dataclass(frozen=True)
 class Brokers:
-    """Where brokers are, and how to speak to them."""
+    """The addresses of brokers, and the options of connections to them."""
 
     bootstrap: str
-    """Some of them, `host:port`, separated by commas; they tell of the others."""
+    """Some brokers, `host:port`, separated by commas. Clients learn of the others from them."""
     tls: Tls | None = None
     login: Login | None = None
 
     @property
     def security_protocol(self) -> str:
-        """As Kafka names it."""
+        """Kafka's name of the protocol."""
         return ("SASL_" if self.login else "") + ("SSL" if self.tls else "PLAINTEXT")
 
     @property
     def security(self) -> Mapping[str, Any]:
-        """What a connection to any of them is given. Holds the password: not to be shown."""
+        """The security options of a connection. They contain the password, so never log them."""
         security: dict[str, Any] = {"security_protocol": self.security_protocol}
         if self.tls is not None:
             security["ssl_context"] = self.tls.context
@@ -102,5 +104,5 @@ class Brokers:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What each of aiokafka's clients is given: `KafkaConsumer(**brokers.options, group_id=...)`."""
+        """The options of each of aiokafka's clients: `KafkaConsumer(**brokers.options, group_id=...)`."""
         return {"bootstrap_servers": self.bootstrap, **self.security}

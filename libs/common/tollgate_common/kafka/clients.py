@@ -1,8 +1,8 @@
-"""aiokafka's clients, closed with all that they have opened, also when their start fails or is canceled.
+"""aiokafka's clients, which close all their connections, also if their start fails or is canceled.
 
-aiokafka leaves that to its caller. Neither `async with` nor `start()` before a `try` does it, and the connection that a
-client bootstraps from belongs to nobody until the first metadata has arrived. What is left behind is found by the
-garbage collector, which warns of an unclosed client at a moment of its own choice.
+aiokafka leaves that to the caller, and neither `async with` nor `start()` before a `try` does it. No object owns the
+connection that a client bootstraps from until the first metadata has arrived. The garbage collector later finds what is
+left, and warns of an unclosed client.
 
 Every client of the project is one of these. `create_producer` adds the settings that a producer needs.
 """
@@ -38,7 +38,7 @@ class KafkaConsumer(AIOKafkaConsumer):  # type: ignore[misc] # aiokafka is not t
             await super().start()
 
     def __del__(self) -> None:
-        # One that was never started has nothing to close.
+        # A consumer that was never started has nothing to close.
         if self._was_started:
             super().__del__()
 

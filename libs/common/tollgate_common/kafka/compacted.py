@@ -1,7 +1,7 @@
-"""A compacted topic as a cache in memory: read from its beginning, then followed.
+"""A compacted topic as a cache in memory: it is read from its beginning, then followed.
 
-Guarantee: `apply` sees every key's newest value, and never an older one after it: a record whose version is lower than
-the one seen is ignored. Crash window: none, the cache starts anew with its process.
+Guarantee: `apply` gets every key's newest value, and never an older one after it, because a record with a lower version
+than the known one is ignored. Crash window: none; a new process reads the topic from its beginning.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from tollgate_common.topics import find_partitions
 log = logging.getLogger(__name__)
 
 VERSION_HEADER = "version"
-# How long a broker holds back an answer that has nothing new: a record ends the wait at once.
+# Maximum wait of a broker for a record before it sends an empty response.
 FETCH_WAIT_MS = 500
-# How often the reader looks whether it has caught up, and wakes once it has, for nothing: records wake it.
+# Intervals at which the reader wakes without a record, until it has caught up and after.
 CATCH_UP_WAIT_MS, FOLLOW_WAIT_MS = 200, 10_000
 
 
@@ -30,9 +30,9 @@ class CompactedTopic:
         """Build the reader; `run` starts it.
 
         Args:
-            brokers: how Kafka is reached.
+            brokers: how to connect to Kafka.
             topic: full name.
-            apply: takes a key and its newest value, or None when the key is gone; raises Poison if it cannot.
+            apply: gets a key and its newest value, None if the key is deleted. Raises Poison for an invalid value.
         """
         self._brokers = brokers
         self._topic = topic
@@ -52,10 +52,10 @@ class CompactedTopic:
         return None if self._caught_up else f"the whole of {self._topic}"
 
     async def run(self) -> None:
-        """Follow the topic until cancelled.
+        """Follow the topic until canceled.
 
         Raises:
-            Retryable: the topic does not exist, or may not be seen.
+            Retryable: the topic does not exist, or this client has no right to it.
         """
         try:
             await self._kafka.start()
@@ -86,19 +86,27 @@ class CompactedTopic:
         headers = dict(record.headers)
         version = int(headers.get(VERSION_HEADER, b"0"))
         if version < self._versions.get(key, 0):
-            log.warning("%s: version %d of a key came after %d; ignored", self._topic, version, self._versions[key])
+            log.warning(
+                "%s: ignored version %d of a key, which is older than version %d",
+                self._topic,
+                version,
+                self._versions[key],
+            )
             return
         self._versions[key] = version
         try:
-            # A tombstone is None; some clients write it as an empty value.
+            # A tombstone is None. Some clients write it as an empty value.
             self._apply(key, record.value or None)
         except Poison:
-            # One bad record must not take every edge down; its key keeps its last good value, and someone is told.
-            log.exception("%s: record at offset %d ignored", self._topic, record.offset)
+            # One invalid record must not stop every edge. Its key keeps the last valid value.
+            log.exception("%s: ignored the invalid record at offset %d", self._topic, record.offset)
 
 
 def _is_cancelled() -> bool:
-    """Whether this task was cancelled and went on: until Python 3.12 `asyncio.wait_for`, which the client uses, loses a
-    cancellation that comes just as what it waits for is done."""
+    """Whether this task was canceled but continues.
+
+    Before Python 3.12, `asyncio.wait_for`, which the client uses, loses a cancellation that arrives just as its
+    awaitable completes.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

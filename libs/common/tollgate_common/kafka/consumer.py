@@ -1,7 +1,7 @@
-"""The one place that subscribes to topics with manual commits.
+"""The consumer that subscribes to topics with manual commits.
 
-Guarantee: a record is handed to the handler only while this process holds its partition, and after the handler said
-where to resume; a rebalance waits for the batch in flight. What is committed, and when, is the handler's decision.
+Guarantee: the handler gets a record only while this process holds its partition, and after the handler has returned
+where to resume. A rebalance waits for the batch in flight. The handler decides what to commit, and when.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from tollgate_common.errors import Damaged, Fenced
+from tollgate_common.errors import Fenced, InconsistentState
 from tollgate_common.kafka.brokers import Brokers
 from tollgate_common.kafka.clients import KafkaConsumer
 from tollgate_common.kafka.records import Record, lighten
@@ -36,16 +36,15 @@ log = logging.getLogger(__name__)
 
 Batches = Mapping[TopicPartition, Sequence[Record]]
 
-# A member that died is noticed after this; a longer pause than this makes a zombie, which every sink must fence.
+# The group notices a dead member after this. A member that pauses longer is a zombie, which every sink must fence.
 SESSION_TIMEOUT_MS = 10_000
-# A rebalance waits for a living member's batch, or for the partition that it is recovering, and expels it after this.
-# aiokafka's default is the session's time-out: a busy machine then expels its members again and again. It stays below
-# the 40 s that aiokafka waits for any answer.
+# A rebalance waits this long for a member's batch or recovery, and then expels the member. With aiokafka's default, the
+# session timeout, a busy machine expels its members repeatedly. It must be below aiokafka's request timeout of 40 s.
 REBALANCE_TIMEOUT_MS = 30_000
-# A sink builds a batch without a pause, while no heartbeat leaves: also on a machine that is ten times too slow, this
-# many take less than the group waits for. More would make it expel the member, again and again.
+# A sink sends no heartbeat while it builds a batch. Even on a machine that is ten times slower, a batch of this size
+# takes less than the session timeout. With larger batches, the group would expel the member repeatedly.
 MAX_RECORDS = 10_000
-# How long the broker may keep a fetch that finds nothing, and the bytes that one which gathers need not wait for.
+# Maximum wait of the broker for a record; and the bytes at which it responds at once, with `gather_ms`.
 IDLE_WAIT_MS, GATHERED_BYTES = 100, 64 << 10
 STALE_AFTER_S = 30.0
 READ_WITHIN_S = 60.0
@@ -53,13 +52,13 @@ READ_WITHIN_S = 60.0
 
 class Handler(Protocol):
     async def assigned(self, partition: TopicPartition) -> int:
-        """The offset at which to resume, once whatever a predecessor left behind has been finished."""
+        """Complete the unfinished work of a predecessor, and return the offset at which to resume."""
 
     async def handle(self, batches: Batches) -> None:
         """Make the effect of the records durable."""
 
     def revoked(self, partitions: set[TopicPartition]) -> None:
-        """Forget what is known of these partitions: another instance may change it from now on."""
+        """Discard the state of these partitions, because another instance may change it from now on."""
 
 
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is not typed
@@ -79,15 +78,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         """Build the member; `run` joins the group.
 
         Args:
-            brokers: how Kafka is reached.
-            group: the consumer group; each of its members gets a share of the partitions.
+            brokers: how to connect to Kafka.
+            group: the consumer group; each member gets a share of the partitions.
             topics: full names.
-            linger_s: the least time between two batches, unless the first is full; what arrives meanwhile is handled
-                together.
-            gather_ms: how long the broker gathers what it sends, unless there is much. Without it, and without a pause
-                between batches, it sends each event by itself, at its own expense and this member's.
-            max_records: the most records of one batch.
-            session_timeout_ms: how long the group waits for a member that has gone silent.
+            linger_s: minimum time between two batches, unless the first is full. Records that arrive meanwhile become
+                one batch.
+            gather_ms: how long the broker collects records before it responds, unless there are many. Without it, and
+                without a linger, the broker sends each record in its own response, which costs both sides CPU time.
+            max_records: maximum number of records in a batch.
+            session_timeout_ms: how long the group waits for a member that sends no heartbeat.
         """
         self.group = group
         self._brokers = brokers
@@ -98,7 +97,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             **brokers.options,
             group_id=group,
             enable_auto_commit=False,
-            # Where to start is the handler's word; to guess would skip or repeat.
+            # The handler decides where to resume. Any default would skip or repeat records.
             auto_offset_reset="none",
             isolation_level="read_committed",
             session_timeout_ms=session_timeout_ms,
@@ -116,7 +115,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         self._last_turn = time.monotonic()
 
     def waiting_for(self) -> str | None:
-        """None while this member makes progress, otherwise what it waits for: the readiness of a consumer."""
+        """None while this member makes progress, otherwise what it waits for."""
         if not self._assignment_is_settled.is_set():
             return "a partition assignment from Kafka"
         if self._to_take:
@@ -125,17 +124,17 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         return f"its own loop, silent for {silent_s:.0f} s" if silent_s > STALE_AFTER_S else None
 
     def lag(self) -> dict[TopicPartition, int]:
-        """Records of each held partition that the broker told of and this member has not handled."""
+        """Return the number of records of each held partition that this member has not handled."""
         return {
             partition: max(0, (self._kafka.highwater(partition) or position) - position)
             for partition, position in self._positions.items()
         }
 
     async def run(self, handler: Handler) -> None:
-        """Consume until cancelled.
+        """Consume until canceled.
 
         Raises:
-            whatever the handler raises: the process ends with it, and its successor resumes.
+            Exception: any error of the handler. It ends the process, and the next process resumes.
         """
         self._handler = handler
         self._kafka.subscribe(self._topics, listener=self)
@@ -149,11 +148,11 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
                 pause_s = self._linger_s
                 try:
                     if await self._turn(handler) >= self._max_records:
-                        # More is waiting.
+                        # More records are pending.
                         pause_s = 0.0
                 except Fenced as error:
-                    # The group has moved on while this batch was on its way, and the new owners recover what was
-                    # declared. The listener, which waits for this turn to end, lets go of the partitions.
+                    # The group rebalanced during this batch, and the new owners recover the declared blocks. The
+                    # listener waits for the end of this turn, and then releases the partitions.
                     log.warning("batch dropped after a rebalance: %s", error)
                     self._assignment_is_settled.clear()
                 self._last_turn = time.monotonic()
@@ -162,12 +161,12 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             await self._kafka.stop()
 
     async def _turn(self, handler: Handler) -> int:
-        """Take a batch; returns how many records it had."""
+        """Handle a batch. Return the number of its records."""
         assignment = await self._take(handler)
-        # Outside the lock: while a rebalance is under way this waits for it, and the rebalance waits for the lock.
+        # Outside the lock: this waits for a running rebalance, and the rebalance waits for the lock.
         batches = await self._read()
         async with self._busy:
-            # What was read under an assignment that has ended since is read again under the next.
+            # Records that were read under an earlier assignment are read again under the current one.
             if batches and assignment == self._assignments:
                 await handler.handle(batches)
                 self._positions |= {partition: records[-1].offset + 1 for partition, records in batches.items()}
@@ -177,16 +176,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         try:
             batches: Batches = await self._kafka.getmany(timeout_ms=200, max_records=self._max_records)
         except NoOffsetForPartitionError:
-            # Of a partition that was assigned meanwhile and that nobody has ever committed; it is to be taken next.
+            # Raised for a newly assigned partition without a committed offset, which is recovered next.
             if not self._to_take:
                 raise
             return {}
         return batches
 
     async def _take(self, handler: Handler) -> int:
-        """Recover what is newly assigned; returns which assignment that was.
+        """Recover newly assigned partitions. Return the number of the assignment.
 
-        A rebalance may come between two partitions: it need not wait for all of them.
+        A rebalance may start between two partitions, so it does not wait for all of them.
         """
         while True:
             async with self._busy:
@@ -208,7 +207,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
             self._to_take.clear()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        # Before the first await, or records arrive ahead of the seek.
+        # Before the first await, because records could otherwise arrive before the seek.
         self._kafka.pause(*assigned)
         self._to_take = set(assigned)
         self._assignment_is_settled.set()
@@ -222,13 +221,13 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
         try:
             await self._kafka.commit(dict(offsets))
         except (CommitFailedError, IllegalStateError) as error:
-            raise Fenced(f"commit refused: {error}") from error
+            raise Fenced(f"commit rejected: {error}") from error
 
     async def read_range(self, partition: TopicPartition, start: int, end: int) -> list[Record]:
-        """All records of `[start, end)` of a partition, read apart from the group: a rebalance can come at any time.
+        """Read all records of `[start, end)` of a partition, outside the group, so a rebalance does not disturb it.
 
         Raises:
-            Damaged: they are not there any more, or did not arrive in time.
+            InconsistentState: the records are deleted, or did not arrive in time.
         """
         reader = KafkaConsumer(**self._brokers.options, auto_offset_reset="none", isolation_level="read_committed")
         records: list[Record] = []
@@ -241,13 +240,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
                     batches = await reader.getmany(partition, timeout_ms=500)
                     records.extend(record for record in batches.get(partition, ()) if record.offset < end)
         except (OffsetOutOfRangeError, TimeoutError) as error:
-            raise Damaged(f"{partition}: declared records {start} to {end} cannot be read: {error!r}") from error
+            raise InconsistentState(
+                f"{partition}: declared records {start} to {end} cannot be read: {error!r}"
+            ) from error
         finally:
             await reader.stop()
         return records
 
     async def committed(self, partition: TopicPartition) -> int | None:
-        """The offset that the group has committed; None if it never has."""
+        """Return the offset that the group has committed, or None."""
         offset = await self._kafka.committed(partition)
         return None if offset is None else int(offset)
 
@@ -257,16 +258,16 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is n
 
 
 def reject_commits_without_generation(kafka: KafkaConsumer) -> None:
-    """Make the commit of a member that the group has expelled fail here.
+    """Reject the commit of a member that the group has expelled.
 
-    aiokafka sends it without a generation, as if there were no group, and Kafka takes such a commit whenever the group
-    has no member at that moment: a member that slept would move the offset of those who came and went meanwhile back.
+    aiokafka sends such a commit without a generation, and Kafka accepts it if the group has no member at that moment.
+    A member that was paused would then reset the offsets of members that came and went meanwhile.
     """
-    coordinator = kafka._coordinator  # noqa: SLF001 - the generation is read where the request is made, or nowhere
+    coordinator = kafka._coordinator  # noqa: SLF001 - the generation is read only where the request is built
     send = coordinator._do_commit_offsets  # noqa: SLF001 - likewise
 
     async def send_as_member(assignment: Any, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        # Between this and the making of the request nothing is awaited, so the heartbeat cannot come between.
+        # Nothing is awaited between this check and the request, so no heartbeat can change the generation in between.
         if coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
             raise UnknownMemberIdError
         await send(assignment, offsets)
@@ -275,5 +276,5 @@ def reject_commits_without_generation(kafka: KafkaConsumer) -> None:
 
 
 def heartbeat_interval_ms(session_timeout_ms: int) -> int:
-    """Some may be late or lost before the group gives a member up."""
+    """Return the heartbeat interval. Several heartbeats may be lost before the group expels a member."""
     return session_timeout_ms // 5

@@ -1,4 +1,4 @@
-"""Messages that can never be handled: kept as they came, with the reason, until someone retries or discards them."""
+"""Dead letters: poison messages, stored unchanged with the reason until an operator retries or discards them."""
 
 import logging
 
@@ -11,11 +11,11 @@ from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
 
-DEAD_LETTERS = Counter("tollgate_dead_letters", "Messages that could not be handled.", ["topic", "group"])
+DEAD_LETTERS = Counter("tollgate_dead_letters", "Messages that were sent to a dead-letter topic.", ["topic", "group"])
 
 
 class DeadLetters:
-    """Sends to a topic's dead-letter topic. If that write fails it raises, and the consumer stops."""
+    """Sends messages to dead-letter topics. A failed write raises, and the consumer stops."""
 
     def __init__(self, producer: KafkaProducer, prefix: str, group: str) -> None:
         self._producer = producer
@@ -23,7 +23,7 @@ class DeadLetters:
         self._group = group
 
     async def send(self, record: Record, reason: Poison) -> None:
-        """The original bytes, key and partition, with headers that tell where it stood, who gave up and why."""
+        """Send the original value and key to the same partition. Headers have the source, the group and the reason."""
         source = Topic(record.topic.removeprefix(self._prefix + "."))
         log.error("dead letter: %s[%d]@%d: %s", record.topic, record.partition, record.offset, reason)
         await self._producer.send_and_wait(

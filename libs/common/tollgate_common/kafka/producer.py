@@ -1,6 +1,6 @@
-"""Kafka producers as the design asks for them: nothing counts as sent before all in-sync replicas have it."""
+"""Kafka producers. A message counts as sent once all in-sync replicas have it."""
 
-# The C extension makes a batch ten to thirty times faster; without it a service would work and crawl.
+# The C extension builds a batch ten to thirty times faster. Without it a service works, but far too slowly.
 from aiokafka.record import _crecords  # noqa: F401 - importing it is the check
 
 from tollgate_common.kafka.brokers import Brokers
@@ -8,11 +8,11 @@ from tollgate_common.kafka.clients import KafkaProducer
 
 
 def create_producer(brokers: Brokers, *, transactional_id: str | None = None) -> KafkaProducer:
-    """A producer that is not yet started.
+    """Return a producer that is not started.
 
     Args:
-        brokers: how Kafka is reached.
-        transactional_id: fences every other producer of that id: of two, only the one started last can write.
+        brokers: how to connect to Kafka.
+        transactional_id: fences every other producer with this id; only the one started last can write.
     """
     return KafkaProducer(
         **brokers.options,

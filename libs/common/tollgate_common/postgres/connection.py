@@ -9,7 +9,7 @@ Pool = AsyncConnectionPool[Connection]
 
 
 def create_pool(dsn: str, *, max_size: int = 10) -> Pool:
-    """A pool that is not yet open: `async with create_pool(dsn) as pool`. Rows are dicts."""
+    """Return a closed pool, for `async with create_pool(dsn) as pool`. Rows are dicts."""
     return AsyncConnectionPool(
         dsn,
         connection_class=AsyncConnection[DictRow],
@@ -21,5 +21,5 @@ def create_pool(dsn: str, *, max_size: int = 10) -> Pool:
 
 
 async def connect(dsn: str) -> Connection:
-    """A connection of its own, outside any transaction. Rows are dicts."""
+    """Open a connection with autocommit. Rows are dicts."""
     return await AsyncConnection.connect(dsn, autocommit=True, row_factory=dict_row)

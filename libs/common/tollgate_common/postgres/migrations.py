@@ -8,10 +8,10 @@ from typing import Any
 
 from tollgate_common.migrations import Migration, apply_pending, find_migrations
 from tollgate_common.postgres.connection import Connection, connect
+from tollgate_common.statements import Statements
 
+SQL = Statements("tollgate_common")
 FOLDER = "migrations"
-# An arbitrary number: the key of the advisory lock that a process holds while it migrates a database.
-_LOCK_KEY = 7_304_001
 
 
 async def migrate_postgres(dsn: str, *packages: str) -> list[str]:
@@ -20,14 +20,11 @@ async def migrate_postgres(dsn: str, *packages: str) -> list[str]:
     Several processes may call it at once; they take turns. A service with an outbox names `tollgate_common` first.
 
     Raises:
-        Damaged: a migration was edited after it ran.
+        InconsistentState: a migration was edited after it ran.
     """
     async with await connect(dsn) as connection:
-        await connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK_KEY])
-        await connection.execute(
-            "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, digest text NOT NULL, "
-            "ran_at timestamptz NOT NULL DEFAULT now())"
-        )
+        await connection.execute(SQL["postgres_migrations_lock"])
+        await connection.execute(SQL["postgres_migrations_create"])
         return await apply_pending(_Database(connection), find_migrations(FOLDER, *packages))
 
 
@@ -36,14 +33,14 @@ class _Database:
         self._connection = connection
 
     async def read_digests(self) -> Mapping[str, str]:
-        rows = await (await self._connection.execute("SELECT name, digest FROM migrations")).fetchall()
+        rows = await (await self._connection.execute(SQL["postgres_migrations_read"])).fetchall()
         return {row["name"]: row["digest"] for row in rows}
 
     async def apply(self, migration: Migration) -> None:
         async with self._connection.transaction():
             await self._connection.execute(_trusted(migration.text))
             await self._connection.execute(
-                "INSERT INTO migrations (name, digest) VALUES (%s, %s)", [migration.name, migration.digest]
+                SQL["postgres_migrations_add"], {"name": migration.name, "digest": migration.digest}
             )
 
 

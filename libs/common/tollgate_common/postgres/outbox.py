@@ -1,10 +1,10 @@
-"""What others must know leaves a service's database through its outbox.
+"""The outbox: a service's database stores the messages for other services, and a publisher sends them to Kafka.
 
-Guarantee: a row written in a transaction is published if and only if that transaction commits, at least once, in the
-order of its key. Of the rows of a compacted topic's key that wait, only the newest is published: compaction leaves no
-other. Crash window: after Kafka's commit, before the delete; the rows are published again, with the same version, and
-readers ignore or deduplicate them. A zombie publisher is fenced by its transactional id, so that an older value can
-never come to stand after a newer one in a compacted topic.
+Guarantee: a row is published if and only if its transaction commits, at least once, in the order of its key. If several
+rows of a key of a compacted topic are pending, only the newest is published, because compaction would keep no other.
+Crash window: after Kafka's commit, before the delete. The rows are then published again with the same version, and
+readers ignore or deduplicate them. The transactional id fences a zombie publisher, so an older value never follows a
+newer one in a compacted topic.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ from tollgate_common.topics import SPECS, Topic
 
 SQL = Statements("tollgate_common")
 BATCH_ROWS = 2_000
-# How long a notification may be missed: the table is looked at this often even in silence.
+# Maximum interval between two reads of the table, in case a notification is lost.
 POLL_S = 1.0
 
 
 class Message(NamedTuple):
-    """A message to publish; `payload` None is a tombstone. `version` grows with each message of a key."""
+    """A message to publish. A `payload` of None is a tombstone. `version` increases with each message of a key."""
 
     topic: Topic
     key: str
@@ -41,7 +41,7 @@ class Message(NamedTuple):
 
 
 async def add(connection: Connection, message: Message) -> None:
-    """Write a message into the outbox, in the caller's transaction, after the key's row has been locked."""
+    """Add a message to the outbox, in the caller's transaction. The caller must have locked the row of the key."""
     await connection.execute(
         SQL["outbox_add"],
         {"topic": message.topic.value, "key": message.key, "version": message.version, "payload": message.payload},
@@ -49,7 +49,7 @@ async def add(connection: Connection, message: Message) -> None:
 
 
 async def add_many(connection: Connection, messages: Sequence[Message]) -> None:
-    """Write many messages in one statement; the same rules as for `add`."""
+    """Add many messages with one statement. The rules of `add` apply."""
     await connection.execute(
         SQL["outbox_add_many"],
         {
@@ -62,7 +62,7 @@ async def add_many(connection: Connection, messages: Sequence[Message]) -> None:
 
 
 class Publisher:
-    """Publishes one database's outbox. Any number may run; the one that holds the database's lock works."""
+    """Publishes the outbox of one database. Several may run; the one with the database's lock works."""
 
     def __init__(self, brokers: Brokers, dsn: str, prefix: str, service: str) -> None:
         self._brokers = brokers
@@ -77,7 +77,7 @@ class Publisher:
     async def _lead(self) -> NoReturn:
         async with await connect(self._dsn) as connection:
             await connection.execute(SQL["outbox_lock"])
-            # After the lock: starting it fences the predecessor, whatever that one believes.
+            # After the lock, because the start fences the predecessor.
             producer = create_producer(self._brokers, transactional_id=self._transactional_id)
             await producer.start()
             try:
@@ -105,7 +105,7 @@ class Publisher:
                 )
                 for row in without_superseded(rows)
             ]
-            # The transaction would commit although a send failed; each must be seen to have succeeded.
+            # The transaction would commit although a send failed, so wait for each of them.
             await asyncio.gather(*sent)
             reach(CrashPoint.WHILE_PUBLISHING)
         reach(CrashPoint.AFTER_PUBLISH)
@@ -115,7 +115,7 @@ class Publisher:
 
 
 def without_superseded(rows: Sequence[DictRow]) -> Sequence[DictRow]:
-    """The rows that somebody must see: of a compacted topic's key the newest version, of other topics all."""
+    """Return the newest row of each key of a compacted topic, and all rows of other topics."""
     newest: dict[tuple[str, str], DictRow] = {}
     kept = []
     for row in rows:

@@ -1,6 +1,6 @@
-"""The reconciler's view of a table that a `Sink` fills: read from its rows alone, by the columns that each has.
+"""The reconciliation source of a table that a `Sink` writes. It reads only the table's rows, by the sink's columns.
 
-A table that is reconciled also has `request_id`, `account_id`, `amount_nano` and the tokens by class.
+A reconciled table also has `request_id`, `account_id`, `amount_nano` and the tokens by class.
 """
 
 from collections import defaultdict
@@ -18,8 +18,8 @@ from tollgate_common.reconciliation.source import (
     MAX_ROWS,
     Boot,
     Digest,
-    Double,
     Drift,
+    DuplicateSeq,
     Position,
     Range,
     Row,
@@ -34,7 +34,7 @@ PartitionBoot = tuple[int, str]
 
 
 class SinkReconciliationSource:
-    """The part of `source.ReconciliationSource` that all sinks' tables share."""
+    """The part of `source.ReconciliationSource` that the tables of all sinks share."""
 
     def __init__(self, clickhouse: AsyncClient, table: str, brokers: Brokers, prefix: str, group: str) -> None:
         self._clickhouse = clickhouse
@@ -44,7 +44,7 @@ class SinkReconciliationSource:
         self._group = group
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
-        """From the group's commits, which a sink makes after its inserts: every replica knows all partitions."""
+        """Return the committed offsets, which every instance can read. A sink commits after its inserts."""
         admin = KafkaAdmin(**self._brokers.options)
         await admin.start()
         try:
@@ -61,26 +61,28 @@ class SinkReconciliationSource:
     async def boots(self, topic: Topic, since: datetime) -> Sequence[Boot]:
         found = await self._query("reconciliation_boots", topic, floor=id_floor(since))
         odd = [row for row in found if not _is_dense(*row[2:])]
-        gaps, doubles = await self._look_into(topic, sorted({row[1] for row in odd}))
+        gaps, duplicates = await self._look_into(topic, sorted({row[1] for row in odd}))
         return [
-            _boot(partition, boot_id, high, gaps.get((partition, boot_id), []), doubles.get((partition, boot_id), []))
+            _boot(
+                partition, boot_id, high, gaps.get((partition, boot_id), []), duplicates.get((partition, boot_id), [])
+            )
             for partition, boot_id, high, *_ in found
         ]
 
     async def _look_into(
         self, topic: Topic, boot_ids: Sequence[str]
-    ) -> tuple[Mapping[PartitionBoot, list[tuple[int, int]]], Mapping[PartitionBoot, list[Double]]]:
+    ) -> tuple[Mapping[PartitionBoot, list[tuple[int, int]]], Mapping[PartitionBoot, list[DuplicateSeq]]]:
         gaps: dict[PartitionBoot, list[tuple[int, int]]] = defaultdict(list)
-        doubles: dict[PartitionBoot, list[Double]] = defaultdict(list)
+        duplicates: dict[PartitionBoot, list[DuplicateSeq]] = defaultdict(list)
         if not boot_ids:
-            return gaps, doubles
+            return gaps, duplicates
         for partition, boot_id, start, end in await self._query("reconciliation_gaps", topic, boot_ids=boot_ids):
             gaps[partition, boot_id].append((start, end))
         for partition, boot_id, seq, copies, request_id in await self._query(
-            "reconciliation_doubles", topic, boot_ids=boot_ids
+            "reconciliation_duplicates", topic, boot_ids=boot_ids
         ):
-            doubles[partition, boot_id].append(Double(seq=seq, copies=copies, request_id=request_id))
-        return gaps, doubles
+            duplicates[partition, boot_id].append(DuplicateSeq(seq=seq, copies=copies, request_id=request_id))
+        return gaps, duplicates
 
     async def digests(self, topic: Topic, ranges: Sequence[Range]) -> Sequence[Digest]:
         found = await self._query(
@@ -107,28 +109,28 @@ class SinkReconciliationSource:
 
 
 def _is_dense(high: int, rows: int, seqs: int, squares: int) -> bool:
-    """Whether these sums are those of the seqs from 0 to `high - 1`, each once."""
+    """Whether these are the sums of the seqs from 0 to `high - 1`, each once."""
     expected_seqs = high * (high - 1) // 2
     expected_squares = (high - 1) * high * (2 * high - 1) // 6
     return rows == high and seqs == expected_seqs % WORD and squares == expected_squares % WORD
 
 
-def _boot(partition: int, boot_id: str, high: int, gaps: list[tuple[int, int]], doubles: list[Double]) -> Boot:
+def _boot(partition: int, boot_id: str, high: int, gaps: list[tuple[int, int]], duplicates: list[DuplicateSeq]) -> Boot:
     return Boot(
         partition=partition,
         boot_id=boot_id,
         high=high,
         missing=sum(end - start for start, end in gaps),
         gaps=tuple(gaps[:MAX_LISTED]),
-        duplicated=sum(double.copies - 1 for double in doubles),
-        doubles=tuple(doubles[:MAX_LISTED]),
+        duplicated=sum(duplicate.copies - 1 for duplicate in duplicates),
+        duplicates=tuple(duplicates[:MAX_LISTED]),
     )
 
 
 async def projection_drifts(
     sums: Callable[[Mapping[str, int]], Awaitable[Sequence[Sequence[Any]]]], what: str, names: Sequence[str]
 ) -> Sequence[Drift]:
-    """Where a projection does not say what the rows say; `sums` asks both, under some settings of the engine."""
+    """Return where the sums of a projection differ from its rows. `sums` reads them with the given engine settings."""
 
     def ask(uses_projections: int) -> Awaitable[Sequence[Sequence[Any]]]:
         return sums({"optimize_use_projections": uses_projections})
@@ -142,16 +144,16 @@ async def drifts_between(
     what: str,
     names: Sequence[str],
 ) -> Sequence[Drift]:
-    """Where stored sums do not say what their rows say.
+    """Return where stored sums differ from their rows.
 
-    The two cannot be read in one snapshot, so the stored sums are asked for before and after the rows: a group that has
-    moved meanwhile is left to the next reconciliation.
+    The two cannot be read in one snapshot, so the stored sums are read before and after the rows. The next
+    reconciliation checks a group that changed meanwhile.
 
     Args:
-        stored: the sums that are stored: a group and its sums in each row.
-        rows: the same, added up from the rows.
-        what: is stored.
-        names: of the sums.
+        stored: reads the stored sums: a group and its sums in each row.
+        rows: reads the same, computed from the rows.
+        what: name of the stored object.
+        names: names of the sums.
     """
     before = {group: values for group, *values in await stored()}
     counted = {group: values for group, *values in await rows()}

@@ -1,7 +1,7 @@
-"""What each consumer of stamped events tells the reconciler about its own store, and the HTTP routes that carry it.
+"""The reconciliation API: each consumer of stamped events reports the state of its store to the reconciler.
 
-No service reads another's tables, so the reconciler asks: how far have you come, what do you know of each boot, what do
-your amounts of these offsets add up to? Where two answers differ, it asks for halves, and in the end for rows.
+No service reads another's tables. The reconciler requests each consumer's positions, its state of each boot, and sums
+over ranges of offsets. If two services' sums differ, it requests the halves of the range, and finally the rows.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from tollgate_common.auth.service_auth import internal_callers
 from tollgate_common.topics import Topic
 
 PATH = "/internal/v1/reconciliation"
-# More rows than this are not listed: the reconciler halves its question instead.
+# Maximum number of rows in a response. The reconciler halves a range with more rows.
 MAX_ROWS = 5_000
-# A boot with more gaps or doubles than this is broken, and the first ones tell how.
+# Maximum number of gaps or duplicates in a response. A boot with more is broken, and the first ones are enough.
 MAX_LISTED = 100
 
 
@@ -29,11 +29,11 @@ class Answer(BaseModel):
 class Position(Answer):
     partition: int
     next: int
-    """Every record below it has had its effect."""
+    """The next offset. All records below it are processed."""
 
 
-class Double(Answer):
-    """A seq that has more than one row."""
+class DuplicateSeq(Answer):
+    """A seq with more than one row."""
 
     seq: int
     copies: int
@@ -41,21 +41,21 @@ class Double(Answer):
 
 
 class Boot(Answer):
-    """What is known of one edge process on a partition: all seqs below `high` are there, except `gaps`."""
+    """The state of a boot on a partition: all seqs below `high` were seen, except those in `gaps`."""
 
     partition: int
     boot_id: str
     high: int
     missing: int = 0
     gaps: tuple[tuple[int, int], ...] = ()
-    """Half-open, ascending, the first `MAX_LISTED` of them."""
+    """The first `MAX_LISTED` gaps, half-open, ascending."""
     duplicated: int = 0
-    """Rows too many."""
-    doubles: tuple[Double, ...] = ()
+    """Number of surplus rows."""
+    duplicates: tuple[DuplicateSeq, ...] = ()
 
 
 class Range(Answer):
-    """Offsets `[start, end)` of a partition in pieces of `step`."""
+    """The offsets `[start, end)` of a partition, in pieces of `step` offsets."""
 
     partition: int
     start: int = Field(ge=0)
@@ -64,20 +64,20 @@ class Range(Answer):
 
 
 class Digest(Answer):
-    """What a piece of a partition adds up to: pieces with equal digests hold equal amounts at equal offsets.
+    """Sums over a piece of a range. Pieces with equal digests have equal amounts at equal offsets.
 
-    `checksum` is `Σ (amount_nano mod 65521) × (offset mod 65521 + 1)`, so that amounts that were exchanged, or changed
-    by opposite sums, show too. Pieces without rows have no digest.
+    `checksum` is `Σ (amount_nano mod 65521) × (offset mod 65521 + 1)`, which also detects amounts that are swapped, or
+    changed by opposite sums. Pieces without rows have no digest.
     """
 
     partition: int
     start: int
     charges: int
-    """How many rows have an amount that is not zero."""
+    """Number of rows with an amount other than zero."""
     amount_nano: int
     checksum: int
     rows: int | None = None
-    """How many rows there are of any kind; None where only amounts have rows."""
+    """Number of all rows; None if the store has rows only for amounts."""
     tokens: int | None = None
 
 
@@ -92,18 +92,18 @@ class Row(Answer):
 
 
 class Drift(Answer):
-    """A stored sum that is not the sum of its rows."""
+    """A stored sum that differs from the sum of its rows."""
 
     what: str
-    """What is stored, such as `posted_nano of accounts`."""
+    """The stored sum, such as `posted_nano of accounts`."""
     where: str
-    """Which one, such as `account acc-1`."""
+    """The row with the sum, such as `account acc-1`."""
     stored: int
     rows: int
 
 
 class WriteOff(Answer):
-    """Usage that neither a hold nor available credit covered; `reference` is the range of usage.v1 it came with."""
+    """Usage without a hold or available credit. `reference` is its range of usage.v1."""
 
     account_id: str
     amount_nano: int
@@ -118,7 +118,7 @@ class WriteOffs(Answer):
 
 
 class Unclosed(Answer):
-    """A request that was opened and never closed; `charged_nano` is what it was charged all the same."""
+    """A request that was opened and never closed. `charged_nano` is its charge, if it has one nevertheless."""
 
     request_id: str
     account_id: str
@@ -134,58 +134,58 @@ class UnclosedRequests(Answer):
 
 
 class Sent(Answer):
-    """What a boot says in its newest heartbeat: per topic (without prefix), the next seq of each partition."""
+    """The newest heartbeat of a boot: for each topic (without prefix), the next seq of each partition."""
 
     boot_id: str
     sent: dict[str, tuple[int, ...]]
 
 
 class KeptFrom(Answer):
-    """From when on a service has all its rows; 1970 if none were dropped."""
+    """The time since which a service has all its rows; 1970 if it has dropped none."""
 
     rows_from: datetime
 
 
 class ReconciliationSource(Protocol):
-    """One service's store, as the reconciler sees it."""
+    """The reconciler's view of a service's store."""
 
     async def positions(self, topic: Topic) -> Sequence[Position]:
-        """How far each partition that has been begun is consumed."""
+        """Return the position of each partition that has one."""
 
     async def boots(self, topic: Topic, since: datetime) -> Sequence[Boot]:
-        """What is known of each boot that began at `since` or later, on each partition."""
+        """Return the state of each boot that started at `since` or later, on each partition."""
 
     async def digests(self, topic: Topic, ranges: Sequence[Range]) -> Sequence[Digest]:
-        """What each piece of each range adds up to; a partition stands in one range at most."""
+        """Return the sums over each piece of each range. A partition may have one range at most."""
 
     async def rows(self, topic: Topic, partition: int, start: int, end: int) -> Sequence[Row]:
-        """The rows of the offsets `[start, end)`, the first `MAX_ROWS` of them, in their order."""
+        """Return the first `MAX_ROWS` rows of the offsets `[start, end)`, in order."""
 
     async def drifts(self, since: datetime) -> Sequence[Drift]:
-        """Stored sums that differ from their rows; sums of times look at those since `since`."""
+        """Return stored sums that differ from their rows. Sums by time are checked since `since`."""
 
 
 def create_router(token: str | None, tokens: Verifier | None = None) -> APIRouter:
-    """The router of the reconciliation's routes, for callers who show a service's token or the secret `token`."""
-    check = internal_callers(token, "reconciliation_not_configured", "no reconciler is trusted", tokens)
+    """Return the router of the reconciliation API, for callers with a service's token or the secret `token`."""
+    check = internal_callers(token, "reconciliation_not_configured", "the reconciler cannot be authenticated", tokens)
     return APIRouter(prefix=PATH, dependencies=[Depends(check)])
 
 
-def add_routes(app: FastAPI, books: ReconciliationSource, token: str | None, tokens: Verifier | None = None) -> None:
-    """Serve `books` to reconcilers."""
+def add_routes(app: FastAPI, source: ReconciliationSource, token: str | None, tokens: Verifier | None = None) -> None:
+    """Add the routes of the reconciliation API for `source`."""
     router = create_router(token, tokens)
 
     @router.get("/positions")
     async def positions(topic: Topic) -> Sequence[Position]:
-        return await books.positions(topic)
+        return await source.positions(topic)
 
     @router.get("/boots")
     async def boots(topic: Topic, since: AwareDatetime) -> Sequence[Boot]:
-        return await books.boots(topic, since)
+        return await source.boots(topic, since)
 
     @router.post("/digests")
     async def digests(topic: Topic, ranges: list[Range]) -> Sequence[Digest]:
-        return await books.digests(topic, ranges)
+        return await source.digests(topic, ranges)
 
     @router.get("/rows")
     async def rows(
@@ -194,10 +194,10 @@ def add_routes(app: FastAPI, books: ReconciliationSource, token: str | None, tok
         start: Annotated[int, Query(ge=0)],
         end: Annotated[int, Query(ge=0)],
     ) -> Sequence[Row]:
-        return await books.rows(topic, partition, start, end)
+        return await source.rows(topic, partition, start, end)
 
     @router.get("/drifts")
     async def drifts(since: AwareDatetime) -> Sequence[Drift]:
-        return await books.drifts(since)
+        return await source.drifts(since)
 
     app.include_router(router)

@@ -1,2 +1,2 @@
--- They are in Kafka, committed.
+-- Delete messages that are committed in Kafka.
 DELETE FROM outbox WHERE id = ANY(%(ids)b)

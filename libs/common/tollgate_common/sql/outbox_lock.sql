@@ -1,2 +1,2 @@
--- One publisher a database: the lock is the session's, so it ends with the connection.
+-- Allow one publisher per database. The lock belongs to the session, so it ends with the connection.
 SELECT pg_advisory_lock(7304002)

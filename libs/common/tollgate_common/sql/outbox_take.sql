@@ -1,2 +1,2 @@
--- The oldest messages. Ids of one key ascend in the order of its commits, because its row was locked before.
+-- Read the oldest messages. The ids of a key ascend in commit order, because each writer locked the key's row first.
 SELECT id, topic, key, version, payload FROM outbox ORDER BY id LIMIT %(limit)s

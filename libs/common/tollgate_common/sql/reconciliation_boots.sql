@@ -1,5 +1,5 @@
--- What the rows say of each boot. Without a gap or a double there are `high` rows, and their seqs add up to those of
--- 0 to high - 1, and so do the squares (modulo 2^64): only where that is not so, must anyone look at the single seqs.
+-- Sums over the rows of each boot. Without gaps and duplicates there are `high` rows, and the sums of their seqs and of
+-- the squares (modulo 2^64) equal those of 0 to high - 1. Only if they differ, the single seqs are read.
 SELECT
     partition,
     boot_id,

@@ -1,4 +1,4 @@
--- What the pieces of some ranges add up to. A partition that no range names gets start and end 0, and so no rows.
+-- Sums over the pieces of ranges. A partition without a range gets start and end 0, and so no rows.
 WITH indexOf({partitions:Array(UInt16)}, partition) AS place
 SELECT
     partition,

@@ -1,4 +1,4 @@
--- The half-open ranges of seqs that are missing below the highest, for boots whose sums told that there are some.
+-- The half-open ranges of missing seqs below the highest, for boots whose sums differ from the expected ones.
 SELECT partition, boot_id, previous + 1 AS gap_start, seq AS gap_end
 FROM (
     SELECT

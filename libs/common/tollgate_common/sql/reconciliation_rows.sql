@@ -1,4 +1,4 @@
--- The rows of a few offsets, to name what makes two digests differ.
+-- The rows of a few offsets, to find why two digests differ.
 SELECT
     offset,
     request_id,

@@ -1,4 +1,4 @@
--- The half-open ranges of seqs that are missing below each boot's highest, ascending.
+-- The half-open ranges of missing seqs below the highest of each boot, ascending.
 SELECT boot_id, previous + 1 AS gap_start, seq AS gap_end
 FROM (
     SELECT

@@ -38,7 +38,7 @@ def _problem_of(error: Exception) -> Problem:
         case Problem():
             return error
         case RequestValidationError():
-            # No route reads a body, so the invalid input is a parameter.
+            # The public API reads no bodies. The reconciler's routes do, and return the same 400 for an invalid field.
             return invalid_parameter(*first_invalid(error))
         case HTTPException():
             code = HTTPStatus(error.status_code).name.lower()

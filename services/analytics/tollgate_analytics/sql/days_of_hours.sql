@@ -1,4 +1,4 @@
--- A month of `usage_hours` by day, into a table like it that will take its place.
+-- Sum a month of `usage_hours` by day, into the staging table that will replace the month.
 INSERT INTO {table:Identifier} (
     account_id, hour, project_id, key_id, model, served_model, provider, endpoint, stream, client, status, outcome,
     error_code, block_month, until, measures

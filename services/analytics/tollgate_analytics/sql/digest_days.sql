@@ -1,4 +1,4 @@
--- What a part of a table of sums adds up to by day: the same before its hours become days, and after.
+-- The digest of a month of sums by day: it is equal before the month's hours become days and after.
 SELECT
     count(),
     groupBitXor(cityHash64(

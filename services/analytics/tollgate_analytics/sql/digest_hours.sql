@@ -1,4 +1,4 @@
--- The same of a table of sums: of a month of ingest, by hour.
+-- The digest of the sums of a month of ingest, by hour. `digest_rows.sql` computes the same from the rows.
 SELECT
     count(),
     groupBitXor(cityHash64(

@@ -1,5 +1,5 @@
--- What the rows of a month of ingest add up to, by hour and dimension: how many such sums, and a checksum of all. Equal to
--- digest_hours.sql where nothing is lost, doubled or moved.
+-- The digest of the rows of a month of ingest, by hour and dimension: the number of sums, and a checksum of all of
+-- them. It equals `digest_hours.sql` if no row is lost, duplicated or moved.
 SELECT
     count(),
     groupBitXor(cityHash64(

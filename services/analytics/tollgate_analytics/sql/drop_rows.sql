@@ -1,2 +1,2 @@
--- The rows of a month of ingest go, all at once.
+-- Drop the rows of a month of ingest, atomically.
 ALTER TABLE request_events DROP PARTITION {month:UInt32}

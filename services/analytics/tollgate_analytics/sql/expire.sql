@@ -1,2 +1,2 @@
--- Write down that a month of a tier is no longer kept, before it goes.
+-- Record that a month of a tier has expired, before its data is dropped.
 INSERT INTO expired SELECT {tier:String}, {month:UInt32}, now64(3)

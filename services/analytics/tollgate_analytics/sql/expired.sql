@@ -1,2 +1,2 @@
--- What is no longer kept, with the age in seconds of its announcement.
+-- The expired months, with the age of each announcement in seconds.
 SELECT toString(tier), month, dateDiff('second', min(at), now64(3, 'UTC')) FROM expired GROUP BY tier, month

@@ -1,6 +1,6 @@
--- Every request of an account within a range, one row each, as a file: its close and its usage carry the same time and
--- id. What the grouping needs beyond the memory set goes to the store's disk. Filters are bound as in usage.sql, within,
--- where the columns still have their own names.
+-- Every request of an account within a range, one row each, for a file. The `closed` and `used` events of a request
+-- have the same time and id, so they are grouped by both. The engine spills the grouping to disk above its memory
+-- limit. Filters are bound as in `usage.sql`, in the inner query, where columns still have their own names.
 SELECT
     formatDateTime(at, '%Y-%m-%dT%H:%i:%S.', 'UTC') || leftPad(toString(toUnixTimestamp64Milli(at) % 1000), 3, '0') || 'Z' AS time,
     request_id AS id,

@@ -1,5 +1,5 @@
--- All that is known of one request: its events, oldest first. An id is a UUIDv7 and so tells when it was made; without
--- that bound, each look would read all the ids that the account ever had.
+-- Every event of one request, oldest first. The id is a UUIDv7 and contains its creation time; the bounds on `at`
+-- follow from it. Without them each lookup would read every id of the account.
 SELECT
     kind, at, key_id, project_id, model, served_model, provider, endpoint, stream, client, end_user, opened_at,
     status, outcome, error_code, finish_reason, latency_ms, first_token_ms, attempts, target, failed_attempts,

@@ -1,2 +1,3 @@
--- The newest event of each kind, from the projection `newest`: how fresh the table is as a whole. It names no account.
+-- The time of the newest event of each kind, from the projection `newest`: the freshness of the whole table. No account
+-- is bound.
 SELECT kind, max(at) FROM request_events GROUP BY kind ORDER BY kind

@@ -1,5 +1,5 @@
--- For operators: the attempts that failed before another was made or the client was told, by provider, target and what
--- the provider answered. They are few, and stand in few rows.
+-- For operators: failed attempts by provider, target and the provider's response, whether the edge then tried another
+-- target or returned the error to the client. Few rows have any.
 SELECT
     JSONExtractString(attempt, 'provider') AS provider,
     JSONExtractString(attempt, 'target') AS target,

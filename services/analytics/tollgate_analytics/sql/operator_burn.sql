@@ -1,4 +1,4 @@
--- For operators: what each account spent since a whole hour; `measures[8]` is the amount.
+-- For operators: the spend of each account since a full hour. `measures[8]` is the amount.
 WITH
     (SELECT max(until) FROM usage_hours) AS rolled_up,
     fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS start

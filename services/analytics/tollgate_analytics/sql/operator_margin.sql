@@ -1,6 +1,6 @@
--- For operators, of all accounts: what was sold, what the providers ask for it, and how requests ended, by one of
--- account, model, served model and provider, over whole hours: from `usage_hours`, and what is not rolled up yet from the
--- rows. Of `measures`, the tenth is the revenue of what has a known cost: only that can be set against the cost.
+-- For operators, over all accounts and full hours: revenue, the providers' cost and the outcomes of requests, by
+-- account, model, served model or provider. The sums come from `usage_hours`, and from the rows for what is not rolled
+-- up yet. `measures[10]` is the revenue of requests with a known cost; only that revenue can be compared with the cost.
 WITH
     (SELECT max(until) FROM usage_hours) AS rolled_up,
     fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS start,

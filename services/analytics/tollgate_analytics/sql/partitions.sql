@@ -1,4 +1,4 @@
--- The months that a table has rows of.
+-- The months for which a table has rows.
 SELECT DISTINCT toUInt32(partition) AS month
 FROM system.parts
 WHERE active AND database = currentDatabase() AND table = {table:String}

@@ -1,6 +1,7 @@
--- Latencies of an account's requests by time and dimensions, from the rows: a sketch for each group and hour, which could be
--- added up, was the dearest part of each insert but one. Dimensions and filters are bound as in
--- usage.sql. A t-digest takes bounded memory a group, and its error is least at the ends, where it matters.
+-- Latency percentiles of an account's requests by time and dimensions, from the rows. A stored sketch for each group
+-- and hour could be added up, but it was one of the two most expensive parts of each insert. Dimensions and filters are
+-- bound as in `usage.sql`. A t-digest uses bounded memory for each group, and is most accurate at the extremes, where
+-- it matters.
 WITH
     -- if status_class
     concat(toString(intDiv(status, 100)), 'xx') AS status_class,

@@ -1,4 +1,4 @@
--- Sums by hour since a moment of what is rolled up: closed requests, charged requests, amount.
+-- Sums of the rolled-up hours since a time: closed requests, charged requests, amount.
 SELECT hour, sum(measures[1]), sum(measures[7]), sum(measures[8])
 FROM usage_hours
 WHERE hour >= toStartOfHour(fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC'))

@@ -1,4 +1,4 @@
--- The same sums from the rows.
+-- The sums of `reconciliation_hours.sql`, computed from the rows.
 SELECT toStartOfHour(at, 'UTC') AS hour, countIf(kind = 'closed'), countIf(kind = 'used'), sum(amount_nano)
 FROM request_events
 WHERE kind IN ('closed', 'used')

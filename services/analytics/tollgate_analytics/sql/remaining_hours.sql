@@ -1,2 +1,2 @@
--- Whether a month of `usage_hours` has sums by hour still.
+-- Whether a month of `usage_hours` still has sums by hour.
 SELECT count() FROM usage_hours WHERE toYYYYMM(until) = {month:UInt32} AND hour != toStartOfDay(hour, 'UTC')

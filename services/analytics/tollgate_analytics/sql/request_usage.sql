@@ -1,5 +1,5 @@
--- What the requests of a page used and cost. Their own statement, because usage comes on another topic than the close.
--- Both events of a request carry the same time, which is what keeps this from reading all that the account ever used.
+-- The usage and cost of a page's requests. A separate statement, because usage and closes come from different topics.
+-- Both events of a request have the same time; the bounds on it avoid a scan of all usage of the account.
 SELECT
     request_id,
     sumForEach(measures)

@@ -1,7 +1,7 @@
--- A page of an account's closed requests within a range, the newest first, from below a cursor (time, id). The order is
--- the table's own, backwards, so that the engine reads the page and little more, however long the list is. Filters are
--- bound as in usage.sql, but for classes of statuses, which are compared as numbers: to plan the text of one costs more
--- than to read a part.
+-- A page of an account's closed requests within a range, newest first, from below a cursor (time, id). The order is the
+-- table's own, reversed, so the engine reads little more than the page, however long the list is. Filters are bound as
+-- in `usage.sql`, except status classes, which are compared as numbers: planning a comparison of texts costs more than
+-- reading a part.
 SELECT
     at, request_id, key_id, project_id, model, served_model, provider, endpoint, stream, client, end_user, opened_at,
     status, outcome, error_code, finish_reason, latency_ms, first_token_ms, attempts, target

@@ -1,2 +1,2 @@
--- The last month of each tier that is no longer kept.
+-- The last expired month of each tier.
 SELECT toString(tier), max(month) FROM expired GROUP BY tier

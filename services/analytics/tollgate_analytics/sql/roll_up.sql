@@ -1,5 +1,5 @@
--- Sums of the rows that were inserted between two moments, by hour and dimension. In order, so that a repetition under the
--- same token is the same block; an engine drops only such.
+-- Sum the rows that were inserted between two times, by hour and dimension. The result is ordered, so that a retry
+-- under the same token is the same block. The engine deduplicates identical blocks only.
 INSERT INTO usage_hours (
     account_id, hour, project_id, key_id, model, served_model, provider, endpoint, stream, client, status, outcome,
     error_code, block_month, until, measures

@@ -1,4 +1,4 @@
--- How many rows a roll-up would add up.
+-- The number of rows that a roll-up would sum.
 SELECT count()
 FROM request_events
 WHERE insert_by >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')

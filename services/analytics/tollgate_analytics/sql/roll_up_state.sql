@@ -1,5 +1,5 @@
--- Up to when rows are rolled up, by the time until which each might be inserted; the first such time of those that are
--- not; and the engine's clock, which decided whether they were inserted in time.
+-- The progress of the roll-up, as a deadline of inserts; the first such deadline of the rows that are not rolled up;
+-- and the engine's clock, which decided whether rows were inserted in time.
 WITH (SELECT max(until) FROM usage_hours) AS rolled_up
 SELECT rolled_up, minOrNull(insert_by), now64(3, 'UTC')
 FROM request_events

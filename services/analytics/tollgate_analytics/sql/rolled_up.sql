@@ -1,2 +1,3 @@
--- Up to when rows are rolled up, by the time until which each might be inserted. From the parts alone, without reading.
+-- The progress of the roll-up, as a deadline of inserts. The engine answers from the metadata of parts and reads no
+-- data.
 SELECT max(until) FROM usage_hours

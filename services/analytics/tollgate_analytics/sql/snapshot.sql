@@ -1,5 +1,6 @@
--- Where an account's rows of a range end, by kind: of those only that a roll-up may have yet to read, since before it
--- nothing comes any more. An account has one partition of each topic, whose rows are inserted in their order.
+-- The end offsets of an account's rows in a range, by kind. Only rows that a roll-up may still have to read count,
+-- because no rows can appear before those. An account has one partition of each topic, and its rows are inserted in
+-- order.
 SELECT kind, max(offset) + 1
 FROM request_events
 WHERE account_id = {account_id:String}

@@ -1,2 +1,2 @@
--- A table for a month by day, which then takes the place of its hours.
+-- Create a staging table for a month's sums by day, which then replaces the month's hours.
 CREATE TABLE {table:Identifier} AS usage_hours

@@ -1,2 +1,2 @@
--- Once the month has moved, or could not.
+-- Drop a staging table after its month was replaced, or could not be.
 DROP TABLE IF EXISTS {table:Identifier}

@@ -1,2 +1,2 @@
--- What a pass that was killed has left.
+-- The staging tables that a killed pass left behind.
 SELECT name FROM system.tables WHERE database = currentDatabase() AND startsWith(name, {prefix:String})

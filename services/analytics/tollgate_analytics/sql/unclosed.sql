@@ -1,5 +1,5 @@
--- Requests that were opened between two moments and never closed, the oldest first, with what they were charged all the
--- same. The partitions named are those that are consumed far enough to tell.
+-- Requests that were opened between two times and never closed, oldest first, with the amounts they were charged
+-- anyway. `partitions` are those that were consumed far enough for the result to be certain.
 SELECT
     request_id,
     any(account_id) AS account,

@@ -1,17 +1,17 @@
--- Usage of one account by time and up to six dimensions, as GET /v1/usage asks for it.
+-- The usage of one account by time and up to six dimensions, for GET /v1/usage.
 --
--- Whole hours come from `usage_hours`. From the rows comes what those cannot tell: what has not been rolled up yet, and
--- what the range has before its first and after its last whole hour. A question about minutes, or by a dimension that
--- `usage_hours` lacks, has no whole hours, so that all of it comes from the rows. What is read of `usage_hours` ends where
--- `rolled_up` says, because a statement sees a table as of one moment (`enable_shared_storage_snapshot_in_query`).
+-- Full hours come from `usage_hours`. The rows provide the rest: data that is not rolled up yet, and the parts of the
+-- range before its first and after its last full hour. A query by minute, or by a dimension that `usage_hours` lacks,
+-- has no full hours and reads only rows. `rolled_up` bounds the read of `usage_hours`, because a statement sees a table
+-- at one point in time (`enable_shared_storage_snapshot_in_query`).
 --
--- Of a small account's answer, planning is most, so that a question gets what it needs of this and no more (`slots.py`):
--- dimensions are bound as identifiers, in slots, each on lines of its own.
+-- Planning dominates the time of a small account's query, so each query contains only the parts it needs
+-- (`sql_template.py`). Dimensions are bound as identifiers, in slots, each on lines of its own.
 --
--- Of a snapshot (`snapshot.sql`), later sums and rows are left out. Should `usage_hours` have been emptied since, what was
--- rolled up then is read from the rows.
+-- With a snapshot (`snapshot.sql`), later sums and rows are excluded. If `usage_hours` has been emptied since, the rows
+-- replace what was rolled up then.
 --
--- If there are `top_groups`, the others are added up as one, `is_other`. `measures[8]` is the amount.
+-- With `top_groups`, all other groups are summed as one, `is_other`. `measures[8]` is the amount.
 WITH
     -- if whole_start_ms
     -- if not rolled_up_ms

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tollgate_balance.ledger.accounts import Account, collect
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 
 NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -59,7 +59,7 @@ def burn(portfolio: CreditPortfolio) -> CreditPortfolio:
     """Burn the amount that was taken from the account since the last burn.
 
     Raises:
-        Damaged: more was taken than the grants contained.
+        InconsistentState: more was taken than the grants contained.
     """
     left_nano, grants = portfolio.account.unburned_nano, []
     for grant in portfolio.grants:
@@ -67,7 +67,9 @@ def burn(portfolio: CreditPortfolio) -> CreditPortfolio:
         left_nano -= burned_nano
         grants.append(grant._replace(remaining_nano=grant.remaining_nano - burned_nano))
     if left_nano:
-        raise Damaged(f"account {portfolio.account.account_id} has spent {left_nano} nano-units more than was granted")
+        raise InconsistentState(
+            f"account {portfolio.account.account_id} has spent {left_nano} nano-units more than was granted"
+        )
     return CreditPortfolio(
         portfolio.account._replace(unburned_nano=0, expiring_nano=_expiring_nano(grants)), tuple(grants)
     )

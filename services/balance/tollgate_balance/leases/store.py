@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tollgate_balance.database.statements import SQL
 from tollgate_balance.leases.rules import Lease
-from tollgate_common.errors import Damaged
+from tollgate_common.errors import InconsistentState
 from tollgate_common.lease_protocol import LeaseState
 from tollgate_common.postgres.connection import Connection
 
@@ -33,7 +33,7 @@ async def save_leases(connection: Connection, leases: Collection[Lease]) -> None
     """Write new and changed leases of locked accounts.
 
     Raises:
-        Damaged: a lease of that id belongs to another account.
+        InconsistentState: a lease of that id belongs to another account.
     """
     cursor = await connection.execute(
         SQL["save_leases"],
@@ -49,7 +49,9 @@ async def save_leases(connection: Connection, leases: Collection[Lease]) -> None
         },
     )
     if cursor.rowcount != len(leases):
-        raise Damaged(f"{len(leases) - cursor.rowcount} of {len(leases)} leases belong to accounts that are not locked")
+        raise InconsistentState(
+            f"{len(leases) - cursor.rowcount} of {len(leases)} leases belong to accounts that are not locked"
+        )
 
 
 async def note_shortages(connection: Connection, account_ids: Collection[str], lasting: timedelta) -> None:

@@ -16,7 +16,7 @@ def add_routes(
     app: FastAPI, ledger: LedgerReconciliationSource, token: str | None, tokens: Verifier | None = None
 ) -> None:
     """Add the routes for reconcilers that present a service's token, or the secret `token`."""
-    check = internal_callers(token, "reconciliation_not_configured", "no reconciler is trusted", tokens)
+    check = internal_callers(token, "reconciliation_not_configured", "the reconciler cannot be authenticated", tokens)
     app.state.ledger_source = ledger
     app.include_router(router, dependencies=[Depends(check)])
     source.add_routes(app, ledger, token, tokens)

@@ -26,14 +26,14 @@ from tollgate_balance.usage.handlers import UsageBatch, Used, post_usage
 from tollgate_balance.usage.store import Position
 from tollgate_common.clock import utc_now
 from tollgate_common.crash_points import CrashPoint, reach
-from tollgate_common.errors import Damaged, Fenced, Poison
+from tollgate_common.errors import Fenced, InconsistentState, Poison
 from tollgate_common.events import TokensUsed, decode_usage
 from tollgate_common.kafka.consumer import Batches, Consumer
 from tollgate_common.kafka.dead_letters import DeadLetters
 from tollgate_common.kafka.records import Record, sent_at
 from tollgate_common.postgres.connection import Pool
 from tollgate_common.retries import retry
-from tollgate_common.sequence import Draft, SequenceState
+from tollgate_common.sequence import SequenceState, SequenceUpdate
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class UsageConsumer:
 
         position = await retry(take_over, f"taking over {partition}", psycopg.OperationalError)
         if position.next < beginning:
-            raise Damaged(
+            raise InconsistentState(
                 f"{partition}: records {position.next} to {beginning} were deleted by Kafka before they were posted"
             )
         self._positions[partition] = position
@@ -90,9 +90,9 @@ class UsageConsumer:
         reach(CrashPoint.AFTER_SHOW_LAG)
 
     async def _post(self, partition: TopicPartition, records: Sequence[Record]) -> None:
-        draft = self._states[partition].draft()
-        usage = await self._admit(records, draft)
-        batch = UsageBatch(partition, self._positions[partition], records[-1].offset + 1, usage, draft.changed)
+        update = self._states[partition].begin_update()
+        usage = await self._admit(records, update)
+        batch = UsageBatch(partition, self._positions[partition], records[-1].offset + 1, usage, update.changed)
         try:
             self._positions[partition] = await retry(
                 lambda: post_usage(self._pool, batch),
@@ -102,7 +102,7 @@ class UsageConsumer:
         except Fenced:
             await self._check_membership(partition)
             raise
-        draft.apply()
+        update.apply()
         self._states[partition].forget_older_than(sent_at(records[-1]))
         POSTED.inc(len(usage))
 
@@ -111,19 +111,21 @@ class UsageConsumer:
 
         Raises:
             Fenced: another member holds it, as expected.
-            Damaged: this member holds it. An expelled member took it over late, and no rebalance follows.
+            InconsistentState: this member holds it. An expelled member took it over late, and no rebalance follows.
         """
         await self._consumer.commit({partition: OffsetAndMetadata(self._positions[partition].next, "")})
-        raise Damaged(f"{partition} was taken over by a consumer that does not hold it; restarting takes it over again")
+        raise InconsistentState(
+            f"{partition} was taken over by a consumer that does not hold it; restarting takes it over again"
+        )
 
-    async def _admit(self, records: Sequence[Record], draft: Draft) -> list[Used]:
+    async def _admit(self, records: Sequence[Record], update: SequenceUpdate) -> list[Used]:
         """Return the new events that have an amount. Send records that can never be processed to the dead letters."""
         usage = []
         for record in records:
             try:
                 event = decode_usage(record.value or b"")
                 check_usage(event, record.partition)
-                is_new = draft.admit(event.stamp, sent_at(record))
+                is_new = update.admit(event.stamp, sent_at(record))
             except Poison as poison:
                 await self._dead_letters.send(record, poison)
                 continue

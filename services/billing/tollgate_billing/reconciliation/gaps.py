@@ -45,13 +45,13 @@ def find_doubled(service: str, topic: Topic, boots: Iterable[Boot]) -> list[Doub
             service=service,
             topic=topic.value,
             partition=boot.partition,
-            copies=double.copies,
-            request_id=double.request_id,
+            copies=duplicate.copies,
+            request_id=duplicate.request_id,
             boot_id=boot.boot_id,
-            seq=double.seq,
+            seq=duplicate.seq,
         )
         for boot in boots
-        for double in boot.doubles
+        for duplicate in boot.duplicates
     ]
 
 

@@ -1,4 +1,4 @@
-// Calls of the console's own server, which asks the services. The session is in a cookie that no script can read.
+// Requests to the console's server, which forwards them to the services. The session is in a cookie that no script can read.
 
 export class ApiError extends Error {
   constructor(
@@ -11,35 +11,35 @@ export class ApiError extends Error {
   }
 }
 
-const OF_ROLES = ["insufficient_role", "owners_only", "organization_not_found"];
+const ROLE_CODES = ["insufficient_role", "owners_only", "organization_not_found"];
 
 let organization: string | null = null;
 
-/** Calls are about this organization from now on, whatever another page of the same session switches to. */
+/** Sets the organization of later requests. It stays, even if another page switches the session. */
 export function setOrganization(id: string | null): void {
   organization = id;
 }
 
-/** The parameters that say the same where a page can send no header. */
+/** Query parameters that name the organization, for requests that cannot have headers. */
 export function organizationParameters(): Parameters {
   return { organization };
 }
 
 type Parameters = Record<string, string | number | boolean | readonly string[] | null | undefined>;
 
-const whenSignedOut = new Set<() => void>();
-const whenOtherRole = new Set<() => void>();
+const sessionListeners = new Set<() => void>();
+const roleListeners = new Set<() => void>();
 
-/** Calls back whenever an answer says that the session has ended. */
+/** Calls `callback` whenever a response reports that the session has ended. */
 export function onSignedOut(callback: () => void): () => void {
-  whenSignedOut.add(callback);
-  return () => whenSignedOut.delete(callback);
+  sessionListeners.add(callback);
+  return () => sessionListeners.delete(callback);
 }
 
-/** Calls back whenever an answer says that one is another member of the organization than before, or none. */
-export function onOtherRole(callback: () => void): () => void {
-  whenOtherRole.add(callback);
-  return () => whenOtherRole.delete(callback);
+/** Calls `callback` whenever a response reports that the person's role has changed, or their membership has ended. */
+export function onRoleChange(callback: () => void): () => void {
+  roleListeners.add(callback);
+  return () => roleListeners.delete(callback);
 }
 
 export function withQuery(path: string, parameters: Parameters): string {
@@ -64,7 +64,7 @@ export function send<T>(method: "POST" | "PUT" | "PATCH" | "DELETE", path: strin
 }
 
 async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  // Other sites' pages can not send a header of their own: the server takes nothing that changes something without it.
+  // Pages of other sites cannot send a custom header. The server rejects changes without it.
   const headers: Record<string, string> = { Accept: "application/json", "Tollgate-Console": "1" };
   const init: RequestInit = { method, headers, credentials: "same-origin", signal: signal ?? null };
   if (organization !== null) headers["Tollgate-Organization"] = organization;
@@ -72,34 +72,34 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
     headers["Content-Type"] = "application/json";
     init.body = JSON.stringify(body);
   }
-  let answer: Response;
+  let response: Response;
   try {
-    answer = await fetch(`/api/${path}`, init);
+    response = await fetch(`/api/${path}`, init);
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new ApiError(0, "unreachable", "The console's server does not answer. Is your connection all right?", null);
+    throw new ApiError(0, "unreachable", "The console's server is unavailable. Check your connection.", null);
   }
-  if (answer.status === 204) return undefined as T;
-  const content = await parse(answer);
-  if (answer.ok) return content as T;
-  const problem = problemOf(answer, content);
-  if (isSessionEnded(problem)) for (const callback of whenSignedOut) callback();
-  if (OF_ROLES.includes(problem.code)) for (const callback of whenOtherRole) callback();
+  if (response.status === 204) return undefined as T;
+  const content = await parse(response);
+  if (response.ok) return content as T;
+  const problem = problemOf(response, content);
+  if (isSessionEnded(problem)) for (const callback of sessionListeners) callback();
+  if (ROLE_CODES.includes(problem.code)) for (const callback of roleListeners) callback();
   throw problem;
 }
 
-async function parse(answer: Response): Promise<unknown> {
+async function parse(response: Response): Promise<unknown> {
   try {
-    return await answer.json();
+    return await response.json();
   } catch {
     return null;
   }
 }
 
-function problemOf(answer: Response, content: unknown): ApiError {
+function problemOf(response: Response, content: unknown): ApiError {
   const { code, detail, field } = (content ?? {}) as { code?: string; detail?: string; field?: string };
-  const told = detail ?? `The answer was ${answer.status} ${answer.statusText}.`;
-  return new ApiError(answer.status, code ?? "unknown", sentence(told), field ?? null);
+  const text = detail ?? `The server returned ${response.status} ${response.statusText}.`;
+  return new ApiError(response.status, code ?? "unknown", sentence(text), field ?? null);
 }
 
 function isSessionEnded(problem: ApiError): boolean {

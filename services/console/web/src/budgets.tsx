@@ -1,4 +1,4 @@
-// Budgets of keys and projects: how they are typed, and how they stand.
+// Budgets of keys and projects: their fields in forms, and their state.
 import { Field } from "./fields";
 import { credit, formatMinute, money, parseMoney, typedMoney } from "./format";
 import type { Column } from "./parts";
@@ -6,12 +6,12 @@ import type { Budget, BudgetState } from "./types";
 
 type Period = Budget["period"];
 
-/** The text of each field; an empty one is no budget. */
+/** The text of each field. An empty one means no budget. */
 export type TypedBudgets = Record<Period, string>;
 
-const LABELS: Record<Period, string> = { day: "USD a day", month: "USD a month", total: "USD in total" };
+const LABELS: Record<Period, string> = { day: "USD per day", month: "USD per month", total: "USD in total" };
 const PERIODS = Object.keys(LABELS) as Period[];
-const TOLD: Record<Period, string> = { day: "a day", month: "a month", total: "in total" };
+const SUFFIXES: Record<Period, string> = { day: "per day", month: "per month", total: "in total" };
 
 export const NO_BUDGETS: TypedBudgets = { day: "", month: "", total: "" };
 
@@ -34,11 +34,11 @@ export function isWrong(typed: TypedBudgets): boolean {
 }
 
 function mistake(text: string): string | null {
-  return text.trim() && parseMoney(text) === null ? "An amount such as 5 or 2.50, or nothing." : null;
+  return text.trim() && parseMoney(text) === null ? "Enter an amount such as 5 or 2.50, or leave it empty." : null;
 }
 
 export function budgetText({ period, amount_nano }: Budget): string {
-  return `${money(amount_nano)} ${TOLD[period]}`;
+  return `${money(amount_nano)} ${SUFFIXES[period]}`;
 }
 
 export function BudgetFields(props: {
@@ -63,14 +63,14 @@ export function BudgetFields(props: {
         ))}
       </div>
       {props.error && <p class="field-error">{props.error}</p>}
-      <p class="hint">Days and months of budgets are those of UTC.</p>
+      <p class="hint">Budgets reset by days and months in UTC.</p>
     </>
   );
 }
 
 export const BUDGETS: Column<BudgetState>[] = [
   { head: "Budget", cell: budgetText },
-  { head: "Begins anew", cell: (budget) => (budget.resets_at ? formatMinute(budget.resets_at) : "never") },
+  { head: "Resets", cell: (budget) => (budget.resets_at ? formatMinute(budget.resets_at) : "never") },
   { head: "Spent", numeric: true, cell: (budget) => money(budget.spent_nano) },
   { head: "Held", numeric: true, cell: (budget) => money(budget.held_nano) },
   { head: "Left", numeric: true, cell: (budget) => credit(budget.left_nano) },

@@ -1,9 +1,9 @@
-// Stacked bars over time. The pointer or the arrow keys choose a bar, whose values are told beside it.
+// Stacked bars over time. The pointer or the arrow keys select a bar, whose values appear below.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 export interface Series {
   name: string;
-  /** One for each bucket. */
+  /** One value for each bucket. */
   values: number[];
 }
 
@@ -71,7 +71,7 @@ export function StackedBars({ title, labels, axisLabels, series, format, formatA
         aria-valuemin={0}
         aria-valuemax={Math.max(0, labels.length - 1)}
         aria-valuenow={chosen ?? 0}
-        aria-valuetext={chosen === null ? "choose a bar with the arrow keys" : spoken(chosen)}
+        aria-valuetext={chosen === null ? "select a bar with the arrow keys" : spoken(chosen)}
         tabIndex={0}
         onKeyDown={move}
         onPointerMove={point}
@@ -111,7 +111,7 @@ export function StackedBars({ title, labels, axisLabels, series, format, formatA
           ))}
         </svg>
       </div>
-      <div class="told">
+      <div class="values">
         {chosen === null ? (
           <ul class="legend">
             {series.map((one, index) => (
@@ -159,9 +159,9 @@ function stacked(series: Series[], at: number): { from: number; to: number; inde
   });
 }
 
-/** The least of 1, 2, 2.5, 5 and 10 times a power of ten that is not below. */
-function niceTop(most: number): number {
-  if (most <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(most));
-  return (([1, 2, 2.5, 5, 10].find((factor) => factor * power >= most) ?? 10) as number) * power;
+/** The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is at least `max`. */
+function niceTop(max: number): number {
+  if (max <= 0) return 1;
+  const power = 10 ** Math.floor(Math.log10(max));
+  return (([1, 2, 2.5, 5, 10].find((factor) => factor * power >= max) ?? 10) as number) * power;
 }

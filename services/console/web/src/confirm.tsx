@@ -1,13 +1,13 @@
-// Asks once more before what cannot be undone.
+// A dialog that asks for confirmation of an irreversible action.
 import type { ComponentChildren } from "preact";
 import { Dialog, Notice } from "./parts";
 import { useSubmit } from "./submit";
 
 interface ConfirmProps {
   title: string;
-  /** What the button says that does it. */
+  /** The label of the button that acts. */
   act: string;
-  /** What the button says that does not. */
+  /** The label of the button that cancels. */
   keep: string;
   onAct: () => Promise<void>;
   onClose: () => void;

@@ -1,6 +1,6 @@
-// What a browser calls itself, in the words of who uses it.
+// Names a browser and its system from its user agent.
 
-// The first that fits: most browsers also name those whose pages they want to be shown.
+// The first match counts, because most browsers also name others that they are compatible with.
 const BROWSERS = [
   [/\bEdg(?:e|A|iOS)?\//, "Edge"],
   [/\bOPR\//, "Opera"],
@@ -19,7 +19,7 @@ const SYSTEMS = [
   [/\bLinux\b/, "Linux"],
 ] as const;
 
-/** Such as “Firefox on Windows”; what is no browser says itself what it is. */
+/** Such as “Firefox on Windows”. For a program that is not a browser, its user agent. */
 export function deviceOf(userAgent: string): string {
   const browser = BROWSERS.find(([pattern]) => pattern.test(userAgent))?.[1];
   const system = SYSTEMS.find(([pattern]) => pattern.test(userAgent))?.[1];

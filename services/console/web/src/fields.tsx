@@ -1,4 +1,4 @@
-// What forms are made of.
+// The fields of forms.
 import { useId } from "preact/hooks";
 import type { Submission } from "./submit";
 
@@ -37,7 +37,7 @@ export function Field({ label, value, onValue, hint, error, ...rest }: FieldProp
   );
 }
 
-/** What is wrong with a field, or else what there is to know of it. */
+/** A field's error, or its hint if there is no error. */
 function About({ id, hint, error }: { id: string; hint: string | undefined; error: string | null | undefined }) {
   const text = error || hint;
   if (!text) return null;
@@ -58,7 +58,7 @@ export function PasswordField(props: OwnProps & Partial<Pick<FieldProps, "label"
   return <Field label="Password" type="password" autocomplete="current-password" required {...props} />;
 }
 
-const LEAST_PASSWORD = 10;
+const MIN_PASSWORD_LENGTH = 10;
 
 export function NewPasswordField(props: OwnProps & Pick<FieldProps, "label" | "hint">) {
   return (
@@ -66,8 +66,8 @@ export function NewPasswordField(props: OwnProps & Pick<FieldProps, "label" | "h
       type="password"
       autocomplete="new-password"
       required
-      minLength={LEAST_PASSWORD}
-      hint={`At least ${LEAST_PASSWORD} characters.`}
+      minLength={MIN_PASSWORD_LENGTH}
+      hint={`At least ${MIN_PASSWORD_LENGTH} characters.`}
       {...props}
     />
   );
@@ -104,10 +104,10 @@ export function Select(props: {
   );
 }
 
-/** Several texts, such as the models that a key may call; `textsOf` gives them. */
+/** Several texts, such as a key's allowed models. `textsOf` returns them. */
 export type TypedTexts = readonly string[];
 
-/** The last one is what stands in the field: who does not press its button means it all the same. */
+/** The last text is in the input field. It counts even if its button was not pressed. */
 export function typedTexts(texts: readonly string[] | null): TypedTexts {
   return [...(texts ?? []), ""];
 }
@@ -134,7 +134,7 @@ export function Chips(props: {
       <div class="with-button">
         <Field
           label={props.label}
-          placeholder={chosen.length === 0 ? props.placeholder : "one more"}
+          placeholder={chosen.length === 0 ? props.placeholder : "add another"}
           {...(suggested ? { list: id } : {})}
           maxLength={200}
           value={text}
@@ -166,7 +166,7 @@ export function Chips(props: {
               <button
                 type="button"
                 class="link"
-                aria-label={`Take ${one} away`}
+                aria-label={`Remove ${one}`}
                 onClick={() => onChange([...chosen.filter((other) => other !== one), text])}
               >
                 ×
@@ -179,7 +179,7 @@ export function Chips(props: {
   );
 }
 
-/** The end of a form in a dialog. */
+/** The buttons of a form in a dialog. */
 export function FormButtons(props: { submit: Submission; act: string; running: string; onCancel: () => void }) {
   const { isRunning } = props.submit;
   return (

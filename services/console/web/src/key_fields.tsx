@@ -1,4 +1,4 @@
-// The settings of an API key as a form, for a new key and for one that there is.
+// The form for the settings of an API key, for a new key and for an existing one.
 import { BudgetFields, budgetsOf, isWrong, NO_BUDGETS, type TypedBudgets, typedBudgets } from "./budgets";
 import { Chips, Field, Select, type TypedTexts, textsOf, typedTexts } from "./fields";
 import { formatMinute, parseCount } from "./format";
@@ -8,15 +8,15 @@ import type { Key, Limits, PricedModel, Project } from "./types";
 type Limit = keyof Limits;
 
 const LIMITS: readonly (readonly [Limit, string])[] = [
-  ["requests_per_minute", "Requests a minute"],
-  ["tokens_per_minute", "Tokens a minute"],
-  ["max_in_flight", "Requests at once"],
-  ["max_body_bytes", "Bytes of a request"],
+  ["requests_per_minute", "Requests per minute"],
+  ["tokens_per_minute", "Tokens per minute"],
+  ["max_in_flight", "Concurrent requests"],
+  ["max_body_bytes", "Request size in bytes"],
 ];
 const SCOPES = [
-  ["account", "of the whole organization"],
-  ["project", "of its project"],
-  ["key", "its own"],
+  ["account", "whole organization"],
+  ["project", "its project"],
+  ["key", "this key only"],
 ] as const;
 const DAY_MS = 86_400_000;
 const LIFETIMES = [
@@ -26,13 +26,13 @@ const LIFETIMES = [
   ["90", "in 90 days"],
   ["365", "in a year"],
 ] as const;
-/** The lifetime of a key that keeps the end that it has. */
-const AS_IT_IS = "as it is";
+/** The lifetime of a key whose expiry is not changed. */
+const UNCHANGED = "unchanged";
 
 export interface TypedKey {
   name: string;
   project: string;
-  /** Days from now, none, or `AS_IT_IS`. */
+  /** Days from now, an empty text for no expiry, or `UNCHANGED`. */
   lifetime: string;
   models: TypedTexts;
   networks: TypedTexts;
@@ -59,7 +59,7 @@ export function typedKey(key: Key): TypedKey {
   return {
     name: key.name,
     project: key.project_id ?? "",
-    lifetime: key.expires_at === null ? "" : AS_IT_IS,
+    lifetime: key.expires_at === null ? "" : UNCHANGED,
     models: typedTexts(key.models),
     networks: typedTexts(key.allowed_ips),
     limits: limits as Record<Limit, string>,
@@ -68,7 +68,7 @@ export function typedKey(key: Key): TypedKey {
   };
 }
 
-/** Fields that can be told what is wrong with them: parameters of `useSubmit`. */
+/** Fields that show their own errors, for `useSubmit`. */
 export const KEY_FIELDS = [
   "name",
   "project_id",
@@ -83,10 +83,10 @@ export function isKeyWrong(typed: TypedKey): boolean {
 }
 
 function limitMistake(text: string): string | null {
-  return text.trim() && parseCount(text) === null ? "A whole number above 0, or nothing." : null;
+  return text.trim() && parseCount(text) === null ? "Enter a positive integer, or leave it empty." : null;
 }
 
-/** Accounts' request for these settings, whole. */
+/** The request body with all settings. */
 export function keyRequest(typed: TypedKey): Record<string, unknown> {
   return {
     name: typed.name.trim(),
@@ -96,7 +96,7 @@ export function keyRequest(typed: TypedKey): Record<string, unknown> {
     limits: Object.fromEntries(LIMITS.map(([name]) => [name, parseCount(typed.limits[name])])),
     budgets: budgetsOf(typed.budgets),
     usage_scope: typed.scope,
-    ...(typed.lifetime === AS_IT_IS ? {} : { expires_at: endOf(typed.lifetime) }),
+    ...(typed.lifetime === UNCHANGED ? {} : { expires_at: endOf(typed.lifetime) }),
   };
 }
 
@@ -109,7 +109,7 @@ function endOf(lifetime: string): string | null {
   return lifetime ? new Date(Date.now() + Number(lifetime) * DAY_MS).toISOString() : null;
 }
 
-/** Only what differs: another member's change of another setting stays. */
+/** Only the settings that differ, so that other members' changes of other settings stay. */
 export function keyChanges(before: TypedKey, typed: TypedKey): Record<string, unknown> {
   const old = keyRequest(before);
   const wanted = Object.entries(keyRequest(typed));
@@ -119,14 +119,14 @@ export function keyChanges(before: TypedKey, typed: TypedKey): Record<string, un
 interface KeyFieldsProps {
   typed: TypedKey;
   onChange: (typed: TypedKey) => void;
-  /** Whether what is wrong is shown: not before somebody has tried. */
+  /** Whether errors are shown: only after the first attempt to submit. */
   isChecked: boolean;
   submit: Submission;
   projects: readonly Project[];
   models: readonly PricedModel[];
-  /** When the key ends now. */
+  /** The key's current expiry. */
   expiresAt?: string | null;
-  /** Whether limits and budgets stand open. */
+  /** Whether limits and budgets are expanded. */
   isOpen?: boolean;
 }
 
@@ -143,7 +143,7 @@ export function KeyFields({
     <Name extends keyof TypedKey>(name: Name) =>
     (value: TypedKey[Name]) =>
       onChange({ ...typed, [name]: value });
-  const kept = expiresAt === null ? [] : ([[AS_IT_IS, formatMinute(expiresAt)]] as const);
+  const kept = expiresAt === null ? [] : ([[UNCHANGED, formatMinute(expiresAt)]] as const);
   return (
     <>
       <Field
@@ -170,7 +170,7 @@ export function KeyFields({
       <details open={isOpen || more.isChecked}>
         <summary>Limits and budgets</summary>
         <Chips
-          label="Models that it may call"
+          label="Allowed models"
           placeholder="all models"
           suggested={more.models.map(({ model }) => model)}
           typed={typed.models}
@@ -178,7 +178,7 @@ export function KeyFields({
           error={submit.errorOf("models")}
         />
         <Chips
-          label="Networks that it may be used from"
+          label="Allowed networks"
           placeholder="all; such as 192.0.2.0/24"
           typed={typed.networks}
           onChange={set("networks")}
@@ -204,7 +204,7 @@ export function KeyFields({
           error={submit.errorOf("budgets")}
         />
         <Select
-          label="Usage that it may read"
+          label="Usage access"
           value={typed.scope}
           onValue={(scope) => set("scope")(scope as Key["usage_scope"])}
           options={SCOPES}
@@ -220,7 +220,7 @@ export function scopeText(scope: Key["usage_scope"]): string {
 
 export function limitTexts(limits: Limits): string[] {
   return LIMITS.flatMap(([name, label]) => {
-    const most = limits[name];
-    return most === null ? [] : [`${label}: ${most.toLocaleString("en-US")}`];
+    const limit = limits[name] ?? null;
+    return limit === null ? [] : [`${label}: ${limit.toLocaleString("en-US")}`];
   });
 }

@@ -1,7 +1,7 @@
-// What keys are called where only their ids are told.
+// The names of keys, for data that contains only their ids.
 import type { Key } from "./types";
 
-/** By id; where several keys have one name, with what tells them apart. */
+/** Names by id. If several keys have the same name, each includes its hint. */
 export function namesOf(keys: Key[]): ReadonlyMap<string, string> {
   const named = Map.groupBy(keys, (key) => key.name);
   const isOnly = (key: Key) => named.get(key.name)?.length === 1;

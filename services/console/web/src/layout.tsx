@@ -1,4 +1,4 @@
-// What stands around every page of who is signed in.
+// The frame around every page of a signed-in person.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { get, send } from "./api";
@@ -30,7 +30,7 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
   const signOut = useSubmit();
   const nav = useRef<HTMLElement>(null);
   const here = `/${place.pathname.split("/")[1]}`;
-  // In a narrow window not all names of pages fit.
+  // A narrow window cannot show the names of all pages.
   useEffect(() => {
     nav.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [here]);
@@ -77,7 +77,7 @@ export function Layout({ account, place, onChange, children }: LayoutProps) {
   );
 }
 
-/** Which organization is looked at, for who is a member of several. */
+/** The selector of the organization, for a person who belongs to several. */
 function Organizations({ account, onChange }: { account: Account; onChange: () => Promise<void> }) {
   const found = useLoad(
     (signal) => get<OrganizationList>("accounts/v1/organizations", {}, signal),

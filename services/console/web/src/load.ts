@@ -1,4 +1,4 @@
-// What a page loads: nothing yet, an error, or data; data stays while it is loaded anew.
+// The state of data that a page loads: pending, failed or loaded. Loaded data stays during a reload.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { ApiError } from "./api";
 
@@ -9,10 +9,10 @@ export interface Loaded<T> {
 }
 
 export function explain(error: unknown): string {
-  return error instanceof ApiError ? error.message : "Something in this page went wrong. Load it again.";
+  return error instanceof ApiError ? error.message : "An error occurred in this page. Reload it.";
 }
 
-/** Loads at once, and again when `inputs` change or `reload` is called; the newest call wins. */
+/** Loads immediately, and again when `inputs` change or `reload` is called. The newest call wins. */
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, inputs: readonly unknown[]): Loaded<T> {
   const [state, setState] = useState<{ data: T | null; error: string | null }>({ data: null, error: null });
   const running = useRef<AbortController | null>(null);

@@ -1,4 +1,4 @@
-// A key's text, which is shown this once and kept nowhere.
+// The text of a new key, which is shown once and stored nowhere.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Code, Dialog, Notice } from "./parts";
@@ -11,16 +11,16 @@ export function MadeKey(props: {
   made: NewKey;
   apiUrl: string;
   onClose: () => void;
-  /** What else there is to know of it. */
+  /** Further information about the key. */
   children?: ComponentChildren;
 }) {
   const { made, apiUrl } = props;
   const [language, setLanguage] = useState<keyof typeof LANGUAGES>("curl");
   const model = made.models?.[0];
   return (
-    // Escape must not throw away what is shown this once.
+    // Escape must not close the dialog, because the key is shown only once.
     <Dialog title={`Your key “${made.name}”`} onClose={() => undefined}>
-      <Notice kind="info">Copy it now: it is shown this once, and we keep no copy of it.</Notice>
+      <Notice kind="info">Copy the key now. It is shown only once, and we store no copy.</Notice>
       <Code text={made.key} label="Copy the key" />
       {props.children}
       <fieldset class="tabs">
@@ -35,7 +35,7 @@ export function MadeKey(props: {
       <Code text={LANGUAGES[language](apiUrl, made.key, model)} label="Copy the example" />
       <div class="buttons">
         <button type="button" class="primary" onClick={props.onClose}>
-          I have kept it
+          I have saved it
         </button>
       </div>
     </Dialog>

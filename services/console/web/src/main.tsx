@@ -1,7 +1,7 @@
-// The application: who is signed in, and which page is shown to them.
+// The application: loads the session and selects the page.
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onOtherRole, onSignedOut, setOrganization } from "./api";
+import { get, onRoleChange, onSignedOut, setOrganization } from "./api";
 import { Layout } from "./layout";
 import { explain } from "./load";
 import { AccountPage } from "./pages/account";
@@ -22,7 +22,7 @@ import { Empty, Loading, Notice, Page } from "./parts";
 import { followLinks, usePlace } from "./router";
 import type { Session } from "./types";
 
-// Pages for who is not signed in, and those that mails link to.
+// Pages for visitors who are not signed in, and pages that e-mails link to.
 const OPEN = [
   "/sign-in",
   "/sign-up",
@@ -56,8 +56,8 @@ function App() {
         setEnded(true);
         setSession((before) => before && { ...before, account: null, person: null });
       }),
-      // Somebody has changed what one may do, or taken one out of the organization.
-      onOtherRole(() => void look()),
+      // Someone changed the person's role, or removed them from the organization.
+      onRoleChange(() => void look()),
     ];
     return () => {
       for (const stop of stops) stop();
@@ -130,7 +130,7 @@ function Shown({ place, session, onChange }: { place: URL; session: Session; onC
     case "/requests":
       return <Requests place={place} />;
     case "/credit":
-    // Where a payment at Stripe comes back to.
+    // Stripe redirects here after a payment.
     case "/payments":
       return <Credit account={session.account} />;
     case "/organization":
@@ -145,9 +145,9 @@ function Shown({ place, session, onChange }: { place: URL; session: Session; onC
       return <AcceptInvitation onChange={onChange} />;
     default:
       return (
-        <Page title="No such page">
+        <Page title="Page not found">
           <Empty>
-            <p>There is nothing at {place.pathname}.</p>
+            <p>No page exists at {place.pathname}.</p>
             <a href="/">Overview</a>
           </Empty>
         </Page>

@@ -1,4 +1,4 @@
-// Which organization is looked at, and a new one.
+// Switching to another organization, and creating one.
 import { useState } from "preact/hooks";
 import { send } from "./api";
 import { Field } from "./fields";
@@ -6,21 +6,21 @@ import { Notice } from "./parts";
 import { useSubmit } from "./submit";
 import type { Organization } from "./types";
 
-/** From now on every page is about this organization. */
+/** Switches the session to this organization. */
 export async function switchTo(account_id: string): Promise<void> {
   await send("PUT", "accounts/v1/sessions/current/organization", { account_id });
 }
 
-export function FoundOrganization({ onFounded }: { onFounded: () => Promise<void> }) {
+export function CreateOrganization({ onCreated }: { onCreated: () => Promise<void> }) {
   const [name, setName] = useState("");
   const submit = useSubmit("name");
-  const found = submit.run(async () => {
+  const create = submit.run(async () => {
     const { account_id } = await send<Organization>("POST", "accounts/v1/organizations", { name });
     await switchTo(account_id);
-    await onFounded();
+    await onCreated();
   });
   return (
-    <form onSubmit={found}>
+    <form onSubmit={create}>
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <Field
         label="Name of a new organization"
@@ -29,10 +29,10 @@ export function FoundOrganization({ onFounded }: { onFounded: () => Promise<void
         value={name}
         onValue={setName}
         error={submit.errorOf("name")}
-        hint="With keys, members and credit of its own."
+        hint="It has its own keys, members and credit."
       />
       <button type="submit" disabled={submit.isRunning}>
-        {submit.isRunning ? "Founding…" : "Found it"}
+        {submit.isRunning ? "Creating…" : "Create organization"}
       </button>
     </form>
   );

@@ -1,4 +1,4 @@
-// Lists that come page by page.
+// Lists that load page by page.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { type Loaded, useLoad } from "./load";
@@ -7,7 +7,7 @@ import { useSubmit } from "./submit";
 
 export interface PageOf<T> {
   rows: T[];
-  /** What the next page is asked for with; null on the last. */
+  /** The cursor of the next page, or null on the last page. */
   next: string | null;
 }
 
@@ -18,7 +18,7 @@ export interface Paged<T> extends Loaded<T[]> {
   more: () => void;
 }
 
-/** Loads the first page as `useLoad` does, and each further one when `more` is called. */
+/** Loads the first page as `useLoad` does, and the next one whenever `more` is called. */
 export function usePages<T>(
   load: (cursor: string | null, signal?: AbortSignal) => Promise<PageOf<T>>,
   inputs: readonly unknown[],
@@ -27,7 +27,7 @@ export function usePages<T>(
   const [later, setLater] = useState<(PageOf<T> & { of: PageOf<T> }) | null>(null);
   const submit = useSubmit();
 
-  // What followed a first page that was loaded anew meanwhile is of no use.
+  // Later pages of a first page that has been reloaded since are discarded.
   const known = later !== null && later.of === first.data ? later : null;
   const next = known === null ? (first.data?.next ?? null) : known.next;
   const more = submit.run(async () => {
@@ -51,7 +51,7 @@ export function PagedTable<T>(props: {
   caption: string;
   columns: Column<T>[];
   id: (row: T) => string;
-  /** What is told where there is no row. */
+  /** The text for an empty list. */
   children: ComponentChildren;
 }) {
   const { of } = props;

@@ -1,4 +1,4 @@
-// What pages are made of.
+// The building blocks of pages.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Loaded } from "./load";
@@ -17,7 +17,7 @@ export function Page({
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${title} · Tollgate`;
-    // Who hears the page must hear that it is another one now. The first one is read from its beginning.
+    // A screen reader announces the new page through its heading. It reads the first page from the beginning.
     if (!isFirstPage) heading.current?.focus({ preventScroll: true });
     isFirstPage = false;
   }, [title]);
@@ -42,7 +42,7 @@ export function Notice({ kind, children }: { kind: "error" | "good" | "info"; ch
   );
 }
 
-/** What is loaded, or that it is being loaded, or why it was not. */
+/** Shows loaded data, an error or the progress. */
 export function Show<T>({ of, children }: { of: Loaded<T>; children: (data: T) => ComponentChildren }) {
   return (
     <>
@@ -95,11 +95,11 @@ export function Card({
 
 export interface Column<T> {
   head: string;
-  /** Numbers stand at the right. */
+  /** Aligned to the right. */
   numeric?: boolean;
-  /** May have several lines. */
+  /** May wrap to several lines. */
   wraps?: boolean;
-  /** Buttons, which stay in sight in narrow windows; the head is for who hears the table. */
+  /** Buttons, which stay visible in narrow windows. The head is for screen readers. */
   acts?: boolean;
   cell: (row: T) => ComponentChildren;
 }
@@ -170,22 +170,22 @@ export function Dialog({
 }
 
 export function CopyButton({ text, label }: { text: string; label: string }) {
-  const [told, setTold] = useState("");
+  const [feedback, setFeedback] = useState("");
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);
-      setTold("Copied");
+      setFeedback("Copied");
     } catch {
-      // Without TLS a browser may not let pages write there.
-      setTold("Select the text and copy it");
+      // Without TLS, browsers do not let pages write to the clipboard.
+      setFeedback("Select the text and copy it");
     }
-    setTimeout(() => setTold(""), 2500);
+    setTimeout(() => setFeedback(""), 2500);
   };
   return (
     <button type="button" class="small" onClick={copy}>
-      {told || label}
+      {feedback || label}
       <span class="hidden" role="status">
-        {told}
+        {feedback}
       </span>
     </button>
   );
@@ -206,7 +206,7 @@ export function Tag({ kind, children }: { kind: "good" | "bad" | "plain"; childr
   return <span class={`tag ${kind}`}>{children}</span>;
 }
 
-/** Names and values; those without a value are left out. */
+/** Names and values. Entries without a value are omitted. */
 export function Facts({ facts }: { facts: readonly (readonly [string, ComponentChildren])[] }) {
   return (
     <dl class="facts">

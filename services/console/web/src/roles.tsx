@@ -1,14 +1,14 @@
-// What roles may do. The services decide; pages do not offer what would be refused.
+// The permissions of roles. The services enforce them; pages hide actions that would be rejected.
 import type { ComponentChildren } from "preact";
 import type { Account, Role } from "./types";
 
-/** From the one that may do most to the one that may do least. */
+/** From the role with the most permissions to the one with the fewest. */
 export const ROLES: readonly (readonly [Role, string])[] = [
-  ["owner", "Everything, and decides who else is an owner"],
-  ["admin", "Everything but what concerns owners"],
-  ["billing", "Adds credit, and sees the rest"],
-  ["developer", "Makes, changes and revokes API keys, and sees the rest"],
-  ["viewer", "Sees keys, usage and credit, and changes nothing"],
+  ["owner", "Everything, including who is an owner"],
+  ["admin", "Everything except changes of owners"],
+  ["billing", "Adds credit; reads the rest"],
+  ["developer", "Creates, changes and revokes API keys; reads the rest"],
+  ["viewer", "Reads keys, usage and credit"],
 ];
 
 const ALLOWED = {
@@ -28,16 +28,16 @@ const list = new Intl.ListFormat("en", { type: "conjunction" });
 const PLURALS: Record<Role, string> = {
   owner: "owners",
   admin: "admins",
-  billing: "those with the role billing",
+  billing: "members with the role billing",
   developer: "developers",
   viewer: "viewers",
 };
 
-function whoMay(right: Right): string {
+function rolesWith(right: Right): string {
   return list.format(ALLOWED[right].map((role) => PLURALS[role]));
 }
 
-/** For who may not: what others do, and who they are. */
+/** For a person without the permission: who has it. */
 export function RoleHint({
   account,
   right,
@@ -50,7 +50,7 @@ export function RoleHint({
   if (may(account, right)) return null;
   return (
     <p class="hint">
-      Your role here is {account.role}: {children} by {whoMay(right)}.
+      Your role is {account.role}: {children} by {rolesWith(right)}.
     </p>
   );
 }

@@ -1,4 +1,4 @@
-// Which page is shown: the path and query of the address bar.
+// The current page: the path and query of the address bar.
 import { useEffect, useState } from "preact/hooks";
 
 const watchers = new Set<() => void>();
@@ -24,7 +24,7 @@ export function usePlace(): URL {
   return place;
 }
 
-/** Changes the query of the page and no more; an empty value takes a name away. */
+/** Changes parameters of the page's query. An empty value removes a parameter. */
 export function setQuery(changes: Record<string, string>): void {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(changes)) {
@@ -34,7 +34,7 @@ export function setQuery(changes: Record<string, string>): void {
   navigate(url.pathname + url.search, { replace: true });
 }
 
-/** Lets plain clicks on links within the console change the page without loading it anew. */
+/** Follows plain clicks on links within the console without a reload. */
 export function followLinks(event: MouseEvent): void {
   if (
     event.defaultPrevented ||

@@ -1,4 +1,4 @@
-// Calls to paste.
+// Code examples to copy.
 
 export function curlSnippet(apiUrl: string, key: string, model = "gpt-4o-mini"): string {
   return `curl ${apiUrl}/chat/completions \\

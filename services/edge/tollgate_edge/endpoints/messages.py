@@ -12,7 +12,8 @@ from tollgate_edge.endpoints.validation.references import check_messages, unsupp
 from tollgate_edge.http.errors import ApiError, ErrorFormat, missing_parameter
 from tollgate_edge.http.json_body import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
+from tollgate_edge.providers.error_body import stream_failure
+from tollgate_edge.streaming.errors import MALFORMED_EVENT
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
 from tollgate_edge.usage.merging import NOTHING_STATED
@@ -157,7 +158,7 @@ class MessagesStream(TypedEventStream):
 
     def handle_event(self, event_type: str, data: bytes) -> bool:
         if event_type == "error":
-            self.fail(PROVIDER_STREAM_ERROR)
+            self.failure = stream_failure(data)
             return False
         if event_type == "message_stop":
             return True

@@ -25,7 +25,8 @@ from tollgate_edge.http.json_body import (
     unescaped,
 )
 from tollgate_edge.providers.base import Operation
-from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
+from tollgate_edge.providers.error_body import stream_failure
+from tollgate_edge.streaming.errors import MALFORMED_EVENT
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
 from tollgate_edge.usage.merging import NOTHING_STATED
@@ -255,7 +256,7 @@ class ResponsesStream(TypedEventStream):
 
     def handle_event(self, event_type: str, data: bytes) -> bool:
         if event_type == "error":
-            self.fail(PROVIDER_STREAM_ERROR)
+            self.failure = stream_failure(data)
             return False
         if event_type not in _RESPONSE_EVENTS:
             if event_type.endswith(".delta"):
@@ -270,7 +271,7 @@ class ResponsesStream(TypedEventStream):
         if response.usage:
             self.usage.add(parse_usage(response.usage))
         if event_type == "response.failed":
-            self.fail(PROVIDER_STREAM_ERROR)
+            self.failure = stream_failure(data)
             return False
         if event_type == "response.created":
             self._response = data

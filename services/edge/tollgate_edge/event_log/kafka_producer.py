@@ -1,8 +1,8 @@
-"""Sends events to Kafka in whole batches, and reports for each batch whether all replicas have it.
+"""A producer that sends events to Kafka in whole batches, and reports for each batch whether all replicas have it.
 
-It uses aiokafka's connections, but not its producer; the reasons are in
-docs/decisions/0017-send-edge-events-with-a-producer-of-our-own.md. Guarantee: it is idempotent, so a batch that is sent
-again is appended once, and no batch of a partition leaves before the one before it is acknowledged.
+It uses aiokafka's connections, but not its producer; see
+docs/decisions/0017-send-edge-events-with-a-producer-of-our-own.md for the reasons. Guarantee: it is idempotent, so a
+resent batch is appended once, and no batch of a partition is sent before the previous one is acknowledged.
 """
 
 import asyncio
@@ -33,15 +33,15 @@ from tollgate_edge.event_log.spool import Entry
 
 log = logging.getLogger(__name__)
 
-# How long a producer may take to connect, and to let go.
+# Timeouts to connect and to close.
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
-# For a single request, in milliseconds; callers set a time-out of their own for all of them.
+# Timeout of a single request. Callers set their own timeout for all requests of a call.
 REQUEST_TIMEOUT_MS = 30_000
 # Between two attempts after a retriable error. Short: requests wait for the acknowledgement.
 FIRST_DELAY_S, MAX_DELAY_S = 0.02, 0.2
 MAX_BATCH_BYTES = 256 << 10
-# To compress fewer costs more time, here and at the broker, than it saves.
+# Minimum number of events to compress. For fewer, compression costs more time than it saves.
 MIN_COMPRESSED = 8
 _ALL_REPLICAS = -1
 _MAGIC, _UNCOMPRESSED, _ZSTD = 2, 0, 4
@@ -49,7 +49,7 @@ _SEQUENCES = 1 << 31
 
 
 class _Batch:
-    """Events of one partition. Its bytes stay the same however often it is sent: by them the broker knows it again."""
+    """Events of one partition. A resent batch has the same bytes, by which the broker recognizes it."""
 
     __slots__ = ("data", "entries", "is_acknowledged", "partition")
 
@@ -61,22 +61,22 @@ class _Batch:
 
 
 class Producer:
-    """Of no more use once `send` left something unacknowledged: close it, and start another."""
+    """An idempotent producer. After `send` has returned unacknowledged events, close it and connect a new one."""
 
     def __init__(self, client: AIOKafkaClient, producer_id: int, epoch: int) -> None:
-        """Send over the client's connections; `connect` makes one of these."""
+        """Use the client's connections. `connect` builds a producer."""
         self._client = client
         self._producer_id = producer_id
         self._epoch = epoch
-        # The next record's number, by which the broker knows what it already has.
+        # The sequence number of the next record, by which the broker detects duplicates.
         self._sequences: defaultdict[TopicPartition, int] = defaultdict(int)
 
     @classmethod
     async def connect(cls, brokers: Brokers) -> Self:
-        """A producer that is known to the brokers.
+        """Connect, and get a producer id from the brokers.
 
         Raises:
-            KafkaError, TimeoutError: there is no Kafka that answers.
+            KafkaError, TimeoutError: Kafka is unavailable.
         """
         client = AIOKafkaClient(**brokers.options, request_timeout_ms=REQUEST_TIMEOUT_MS)
         try:
@@ -91,10 +91,10 @@ class Producer:
         await _let_go(self._client)
 
     async def partitions(self, topic: str) -> int:
-        """How many partitions a topic has.
+        """Return the number of partitions of a topic.
 
         Raises:
-            KafkaError: there is no such topic, or no right to it.
+            KafkaError: the topic does not exist, or access to it is denied.
         """
         await self._client.add_topic(topic)
         numbers = self._client.cluster.partitions_for_topic(topic)
@@ -105,9 +105,9 @@ class Producer:
         return len(numbers)
 
     async def send(self, prefix: str, entries: Sequence[Entry], timeout_s: float) -> Sequence[Entry]:
-        """Send the events, each to its stamped partition. Returns those that were not acknowledged in time, in order.
+        """Send each event to its stamped partition. Return those that were not acknowledged in time, in order.
 
-        They may arrive nevertheless, later.
+        Such events may still arrive later.
         """
         waiting: dict[TopicPartition, list[Entry]] = defaultdict(list)
         for entry in entries:
@@ -121,14 +121,14 @@ class Producer:
                     sent = {batch.partition: len(batch.entries) for batch in batches}
                     waiting = {key: rest for key, group in waiting.items() if (rest := group[sent[key] :])}
         except (KafkaError, TimeoutError) as error:
-            log.warning("Kafka did not take events: %r", error)
+            log.warning("sending events to Kafka failed: %r", error)
             arrived = {batch.partition: len(batch.entries) for batch in batches if batch.is_acknowledged}
             left = {id(entry) for key, group in waiting.items() for entry in group[arrived.get(key, 0) :]}
             return [entry for entry in entries if id(entry) in left]
         return ()
 
     def _next_batch(self, partition: TopicPartition, entries: Sequence[Entry]) -> _Batch:
-        """As many of the events as fit, one at least."""
+        """Return a batch of as many of the events as fit, at least one."""
         builder = DefaultRecordBatchBuilder(
             _MAGIC,
             _ZSTD if len(entries) >= MIN_COMPRESSED else _UNCOMPRESSED,
@@ -147,10 +147,10 @@ class Producer:
         return _Batch(partition, entries[:number], builder.build())
 
     async def _deliver(self, batches: Sequence[_Batch]) -> None:
-        """Return when all are acknowledged.
+        """Send the batches until all are acknowledged.
 
         Raises:
-            KafkaError: one never will be.
+            KafkaError: Kafka rejects a batch permanently.
         """
         delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
@@ -166,7 +166,7 @@ class Producer:
         for batch in batches:
             leader = self._client.cluster.leader_for_partition(batch.partition)
             if leader is None or leader < 0:
-                # Of none yet, or of a topic that this client has not heard of.
+                # The partition has no leader yet, or this client has no metadata of the topic.
                 self._client.add_topic(batch.partition.topic)
             else:
                 led[leader].append(batch)
@@ -180,7 +180,7 @@ class Producer:
                 raise error
 
     async def _produce(self, leader: int, batches: Sequence[_Batch]) -> None:
-        """One request. What was refused for the moment is left unacknowledged."""
+        """Send one request. A batch that Kafka rejects with a retriable error stays unacknowledged."""
         topics: defaultdict[str, list[tuple[int, bytes]]] = defaultdict(list)
         for batch in batches:
             topics[batch.partition.topic].append((batch.partition.partition, batch.data))
@@ -192,7 +192,7 @@ class Producer:
         except KafkaError as error:
             if not (error.retriable or isinstance(error, NodeNotReadyError)):
                 raise
-            log.warning("Kafka's node %s did not answer: %r", leader, error)
+            log.warning("Kafka's node %s did not respond: %r", leader, error)
             return
         codes = {(topic, number): code for topic, partitions in answer.topics for number, code, *_ in partitions}
         for batch in batches:
@@ -200,16 +200,16 @@ class Producer:
             if error_type in {NoError, DuplicateSequenceNumber}:
                 batch.is_acknowledged = True
             elif error_type.retriable:
-                log.warning("Kafka refused events of %s for the moment: %s", batch.partition, error_type.__name__)
+                log.warning("Kafka rejected events of %s; they are retried: %s", batch.partition, error_type.__name__)
             else:
                 raise error_type(f"{batch.partition}")
 
 
 async def _introduce(client: AIOKafkaClient) -> tuple[int, int]:
-    """The id and the epoch by which the brokers know this producer.
+    """Get a producer id and its epoch from the brokers.
 
     Raises:
-        KafkaError: they do not give one.
+        KafkaError: the brokers reject the request.
     """
     request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=REQUEST_TIMEOUT_MS)
     delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
@@ -220,12 +220,12 @@ async def _introduce(client: AIOKafkaClient) -> tuple[int, int]:
             return answer.producer_id, answer.producer_epoch
         if not error_type.retriable:
             raise error_type
-        # It has just started, for example.
+        # For example, because the broker has just started.
         await asyncio.sleep(next(delays))
 
 
 async def _let_go(client: AIOKafkaClient) -> None:
-    """Close the connections, without waiting for a broker that hangs to read what is left."""
+    """Close the connections. Do not wait longer for a broker that does not read."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await client.close()

@@ -1,13 +1,13 @@
-"""Where events are made durable: Kafka, or the spool for as long as Kafka does not acknowledge.
+"""The event log makes events durable: in Kafka, or in the spool while Kafka does not acknowledge them.
 
-Guarantee: what `store` returned from is acknowledged by all in-sync replicas or is on this machine's disk, and reaches
-its stamped partition in the end; an unacknowledged event is in the spool before any later one leaves. An event may
-arrive twice, with the same stamp. Crash window: none after `store`; a file that a dead process left behind is replayed
-by any other that shares the folder.
+Guarantee: after `store` returns, the events are acknowledged by all in-sync replicas or are on this machine's disk, and
+eventually reach their stamped partitions. An unacknowledged event is in the spool before any later one is sent. An
+event may arrive twice, with the same stamp. Crash window: none after `store`; any process that shares the folder
+replays the file of a dead process.
 
-When Kafka does not acknowledge in time, or refuses, the producer is given up and *all* events go to the spool until a
-new producer has replayed the whole of it, in order. That one bad partition holds up the good ones too is the price of
-one file and one fsync for all.
+If Kafka does not acknowledge in time, or rejects events, the producer is closed and *all* events go to the spool, until
+a new producer has replayed the whole spool in order. One bad partition therefore delays the others too: that is the
+price of one file and one fsync for all.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ log = logging.getLogger(__name__)
 
 # Bounds how long events still go to the spool after Kafka is available again.
 MAX_RETRY_DELAY_S = 1.0
-# How often the folder is searched for files that dead processes left behind.
+# Interval of searches for files of dead processes.
 ADOPTION_PERIOD_S = 30.0
 REPLAY_BYTES = 1 << 20
-# Nobody waits for a replay; a slow Kafka must get through with it.
+# No request waits for a replay, so it may take longer with a slow Kafka.
 REPLAY_TIMEOUT_S = 30.0
-# A spool that is just being written to is looked at again after this.
+# Delay before the next look at a spool that is being written.
 SETTLE_S = 0.01
 
 
@@ -54,19 +54,19 @@ class EventLog:
         spool_max_bytes: int,
         spool_max_age_s: float,
     ) -> None:
-        """Open this boot's spool; `connect` and its two workers make it work.
+        """Open this boot's spool. `connect` and the two workers start the rest.
 
         Args:
-            brokers: how Kafka is reached.
-            prefix: of the topics' names.
-            spool_dir: shared with the other edge processes of this machine, or of their own.
-            boot_id: of this process.
+            brokers: how to connect to Kafka.
+            prefix: prefix of the topics' names.
+            spool_dir: folder of spools, which edge processes of this machine may share.
+            boot_id: boot of this process.
             ack_timeout_s: how long Kafka may take to acknowledge before events go to the spool.
-            spool_max_bytes: above this `refusal` tells to take no more requests.
-            spool_max_age_s: so it does with an older event in the spool.
+            spool_max_bytes: with a larger spool, `refusal` rejects new requests.
+            spool_max_age_s: with an older event in the spool, `refusal` rejects new requests.
 
         Raises:
-            OSError: the spool cannot be made.
+            OSError: the spool cannot be created.
         """
         self._brokers = brokers
         self._prefix = prefix
@@ -76,12 +76,12 @@ class EventLog:
         self._spool_max_age_s = spool_max_age_s
         self._spool = Spool.create(spool_dir, boot_id)
         self._producer: Producer | None = None
-        self._given_up: Producer | None = None
+        self._failed_producer: Producer | None = None
         self._needs_producer = asyncio.Event()
         self._cannot_spool = False
 
     async def connect(self, topics: Sequence[Topic]) -> dict[Topic, int]:
-        """The topics' partition counts, once Kafka has answered."""
+        """Connect to Kafka and return the topics' partition counts. Retry while Kafka is unavailable."""
 
         async def attempt() -> dict[Topic, int]:
             producer = await Producer.connect(self._brokers)
@@ -98,7 +98,7 @@ class EventLog:
         )
 
     def refusal(self) -> str | None:
-        """None while events are safe here, otherwise why no more should be made."""
+        """Return None while events can be made durable, otherwise why new requests are rejected."""
         if self._producer is not None:
             return None
         if self._cannot_spool:
@@ -106,11 +106,11 @@ class EventLog:
         if self._spool.size_bytes > self._spool_max_bytes:
             return "its spool is full"
         if self._spool.age_s() > self._spool_max_age_s:
-            return "its event log has not answered for too long"
+            return "Kafka has been unavailable for too long"
         return None
 
     async def store(self, entries: Sequence[Entry]) -> None:
-        """Make the events durable, however long that takes. One call at a time: the next waits for this one."""
+        """Make the events durable, however long that takes. Only one call may run at a time."""
         delays = backoff(max_s=MAX_RETRY_DELAY_S)
         while entries:
             # Not `retry`: the next attempt goes to Kafka if a producer has recovered meanwhile.
@@ -120,7 +120,7 @@ class EventLog:
             try:
                 await self._append(entries)
             except OSError:
-                # They wait in memory, and so does whoever waits for them: nothing is answered that is not recorded.
+                # The events stay in memory, and requests wait for them: a response needs a durable event.
                 self._cannot_spool = True
                 delay_s = next(delays)
                 log.exception("writing the spool failed and will be retried in %.1f s", delay_s)
@@ -134,8 +134,8 @@ class EventLog:
         unacknowledged = await producer.send(self._prefix, entries, self._ack_timeout_s)
         reach(CrashPoint.AFTER_ACKNOWLEDGE, lambda: _hold_usage(entries))
         if unacknowledged:
-            log.warning("Kafka did not acknowledge %d events: they go to the spool", len(unacknowledged))
-            self._producer, self._given_up = None, producer
+            log.warning("Kafka did not acknowledge %d events; they are written to the spool", len(unacknowledged))
+            self._producer, self._failed_producer = None, producer
             self._needs_producer.set()
         return unacknowledged
 
@@ -145,12 +145,12 @@ class EventLog:
         reach(CrashPoint.AFTER_SPOOL, lambda: _hold_usage(entries))
 
     async def recover_always(self) -> None:
-        """Worker: whenever the producer was given up, replay the spool with a new one, then use that."""
+        """Worker: after a producer has failed, replay the spool with a new one, then use it."""
         while True:
             await self._needs_producer.wait()
-            if self._given_up is not None:
-                await self._given_up.close()
-                self._given_up = None
+            if self._failed_producer is not None:
+                await self._failed_producer.close()
+                self._failed_producer = None
             await retry(
                 self._recover,
                 "the replay of the spool to Kafka",
@@ -166,21 +166,21 @@ class EventLog:
         while await self._replay(producer, self._spool):
             if self._spool.clear_if_replayed():
                 self._producer = producer
-                log.warning("the spool is replayed; events go to Kafka again")
+                log.warning("the spool is replayed; events are sent to Kafka again")
                 return
             await asyncio.sleep(SETTLE_S)
         await producer.close()
         raise _ReplayStoppedError(f"Kafka stopped acknowledging; {self._spool.size_bytes} bytes remain in the spool")
 
     async def adopt_always(self) -> None:
-        """Worker: replay what dead processes left behind."""
+        """Worker: replay the spools of dead processes."""
         while True:
             try:
                 for spool in adopt_orphans(self._spool_dir):
                     await self._replay_orphan(spool)
             except OSError:
-                # Not this process's own file: it can work without.
-                log.exception("a spool in %s cannot be adopted", self._spool_dir)
+                # It is not this process's own file, so this process continues.
+                log.exception("adopting a spool in %s failed", self._spool_dir)
             await asyncio.sleep(ADOPTION_PERIOD_S)
 
     async def _replay_orphan(self, spool: Spool) -> None:
@@ -188,7 +188,7 @@ class EventLog:
             try:
                 producer = await Producer.connect(self._brokers)
             except (KafkaError, TimeoutError) as error:
-                log.warning("an orphaned spool of %d bytes waits for Kafka: %r", spool.size_bytes, error)
+                log.warning("the replay of an orphaned spool of %d bytes waits for Kafka: %r", spool.size_bytes, error)
                 return
             try:
                 await self._replay(producer, spool)
@@ -196,7 +196,7 @@ class EventLog:
                 await producer.close()
 
     async def _replay(self, producer: Producer, spool: Spool) -> bool:
-        """Send what is in the spool, in order. False if Kafka stopped acknowledging."""
+        """Send the events of a spool in order. Return False if Kafka stops acknowledging."""
         while True:
             entries, end = await spool.read(REPLAY_BYTES)
             if not entries:
@@ -206,8 +206,8 @@ class EventLog:
             spool.replayed(end)
 
     async def close(self) -> None:
-        """Let go of Kafka and of the spool, after the workers have ended."""
-        for producer in (self._producer, self._given_up):
+        """Close the producers and the spool, after the workers have ended."""
+        for producer in (self._producer, self._failed_producer):
             if producer is not None:
                 await producer.close()
         self._spool.close()

@@ -1,10 +1,10 @@
-"""The spool: events that Kafka has not acknowledged, in a file that outlives the process.
+"""The spool: a file of events that Kafka has not acknowledged. It outlives the process.
 
-One append-only file a boot, `<boot_id>.spool`, locked by the process that owns it for as long as it lives; a file that
-nobody locks is an orphan, and any edge may replay it. Each event is a frame: length and CRC-32 of the payload, four
-bytes each, then the payload. What `append` returned from is on disk (fsync). A frame that is cut short or does not
-match its checksum is the tail that was being written when the process died: nobody was told that it is safe. The file
-is set aside then, for a person to look at.
+Each boot has one append-only file, `<boot_id>.spool`, which its process locks while it lives. A file without a lock is
+an orphan, and any edge may replay it. Each event is a frame: length and CRC-32 of the payload, four bytes each, then
+the payload. After `append` returns, its events are on disk (fsync). A frame that is incomplete or does not match its
+checksum was being written when the process died, and was never reported as durable. Such a file is renamed and kept
+for an operator.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from typing import Self
 import msgspec
 from prometheus_client import Gauge
 
-from tollgate_common.errors import Damaged, TollgateError
+from tollgate_common.errors import InconsistentState, TollgateError
 from tollgate_common.topics import Topic
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ _HEADER = struct.Struct(">II")
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """An encoded event and where it goes."""
+    """An encoded event and its destination."""
 
     topic: Topic
     partition: int
@@ -52,11 +52,11 @@ _decoder = msgspec.msgpack.Decoder(Entry)
 
 
 class SpoolLocked(TollgateError):
-    """Another process owns the file."""
+    """Another process holds the lock of the file."""
 
 
 class Spool:
-    """One spool file, open and locked. It has one writer and one reader, who may work at the same time."""
+    """An open and locked spool file. It has one writer and one reader, which may run at the same time."""
 
     def __init__(self, path: Path, descriptor: int, *, is_orphan: bool) -> None:
         self._path = path
@@ -67,12 +67,12 @@ class Spool:
         BYTES.inc(self._end)
         self._torn_bytes = 0
         self._is_appending = False
-        # The end of each append that is not yet replayed, and when it was.
+        # The end offset and the time of each append that is not replayed yet.
         self._appended: deque[tuple[int, float]] = deque()
 
     @classmethod
     def create(cls, folder: Path, boot_id: str) -> Self:
-        """A new boot's spool; the folder is made if it is missing."""
+        """Create the spool of a new boot, and the folder if it is missing."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{boot_id}{SUFFIX}"
         spool = cls(path, _open_locked(path, os.O_CREAT | os.O_EXCL), is_orphan=False)
@@ -81,10 +81,10 @@ class Spool:
 
     @classmethod
     def adopt(cls, path: Path) -> Self:
-        """Another boot's spool.
+        """Open the spool of another boot.
 
         Raises:
-            SpoolLocked: its owner lives, or someone else has just adopted it.
+            SpoolLocked: its owner is alive, or another process has adopted it.
         """
         return cls(path, _open_locked(path, 0), is_orphan=True)
 
@@ -94,14 +94,14 @@ class Spool:
         return self._end - self._start
 
     def age_s(self) -> float:
-        """Seconds since the oldest event of this process that has not been replayed was spooled; 0 if none is."""
+        """Age of this process's oldest event that is not replayed, in seconds; 0 without one."""
         return time.monotonic() - self._appended[0][1] if self._appended else 0.0
 
     async def append(self, entries: Sequence[Entry]) -> None:
-        """Write the events behind the others; they are on disk when this returns.
+        """Append the events. They are on disk when this returns.
 
         Raises:
-            OSError: they are not; to try again is safe.
+            OSError: they are not on disk. A retry is safe.
         """
         self._is_appending = True
         try:
@@ -111,7 +111,7 @@ class Spool:
         self._appended.append((self._end, time.monotonic()))
 
     def _write(self, data: bytes) -> None:
-        # At the end of what is known to be whole: what a failed attempt left behind is written over.
+        # Write at the end of the last complete append, over the remains of a failed one.
         written = 0
         while written < len(data):
             written += os.pwrite(self._descriptor, data[written:], self._end + written)
@@ -120,10 +120,10 @@ class Spool:
         BYTES.inc(len(data))
 
     async def read(self, size_bytes: int) -> tuple[list[Entry], int]:
-        """The oldest events that have not been replayed, at most `size_bytes` of them, and the offset behind them.
+        """Return the oldest events that are not replayed, at most `size_bytes`, and the offset after them.
 
         Raises:
-            Damaged: this process's own file does not hold what was written to it.
+            InconsistentState: this process's own file does not contain what was written to it.
         """
         data = await asyncio.to_thread(os.pread, self._descriptor, min(size_bytes, self.size_bytes), self._start)
         entries, end = [], self._start
@@ -132,22 +132,22 @@ class Spool:
             end += size
         if data and not entries:
             if not self._is_orphan:
-                raise Damaged(f"{self._path}: no whole event at offset {self._start} of {self._end}")
+                raise InconsistentState(f"{self._path} has no complete event at offset {self._start} of {self._end}")
             self._torn_bytes, self._end = self._end - self._start, self._start
             BYTES.dec(self._torn_bytes)
         return entries, end
 
     def replayed(self, end: int) -> None:
-        """All before offset `end` is in Kafka."""
+        """Record that Kafka has all events before offset `end`."""
         BYTES.dec(end - self._start)
         self._start = end
         while self._appended and self._appended[0][0] <= end:
             self._appended.popleft()
 
     def clear_if_replayed(self) -> bool:
-        """Empty the file if nothing in it is left to replay and nothing is being written.
+        """Truncate the file if all of it is replayed and nothing is being written. Return whether it is empty.
 
-        It never gives way to other tasks: between its True and the caller's next await nothing can be spooled.
+        It does not yield to other tasks, so nothing is spooled between its return and the caller's next await.
         """
         if self._is_appending or self.size_bytes:
             return False
@@ -156,9 +156,11 @@ class Spool:
         return True
 
     def close(self) -> None:
-        """Let go of the file, deleted if nothing is left in it; otherwise it is an orphan from now on."""
+        """Close the file. Delete it if it is empty; otherwise it becomes an orphan."""
         if self._torn_bytes:
-            log.warning("%s: set aside, with a torn tail of %d bytes", self._path, self._torn_bytes)
+            log.warning(
+                "%s has an incomplete end of %d bytes and is kept with another suffix", self._path, self._torn_bytes
+            )
             self._path.rename(self._path.with_suffix(TORN_SUFFIX))
         elif not self.size_bytes:
             self._path.unlink()
@@ -167,7 +169,7 @@ class Spool:
 
 
 def adopt_orphans(folder: Path) -> Iterator[Spool]:
-    """The spools in `folder` that no process owns, one after another; the caller closes each."""
+    """Yield the spools in `folder` that no process owns. The caller closes each."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             yield Spool.adopt(path)
@@ -186,7 +188,7 @@ def _open_locked(path: Path, flags: int) -> int:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise SpoolLocked(f"{path} is in use") from error
-        # Whoever held the lock until now may have deleted the file: then this lock is on nothing that has a name.
+        # The previous holder of the lock may have deleted the file. This lock is then on a file without a name.
         if os.fstat(descriptor).st_nlink == 0:
             raise SpoolLocked(f"{path} has just been replayed by another process")
         on_error.pop_all()
@@ -194,7 +196,7 @@ def _open_locked(path: Path, flags: int) -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Without it, a power cut could take away the file's name although its content is on disk."""
+    """Make the names of new files durable. Otherwise, a power failure could lose a name, but not the content."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -208,18 +210,18 @@ def _framed(entry: Entry) -> bytes:
 
 
 def _whole_frames(data: bytes) -> Iterator[tuple[Entry, int]]:
-    """Each event and its frame's size, up to the first frame that is not whole."""
+    """Yield each event and the size of its frame, up to the first incomplete frame."""
     at = 0
     while at + _HEADER.size <= len(data):
         length, checksum = _HEADER.unpack_from(data, at)
         payload = data[at + _HEADER.size : at + _HEADER.size + length]
-        # A file that grew without its content reads as zeros, and the checksum of nothing is zero.
+        # A file that grew without its content reads as zeros, and the checksum of an empty payload is zero.
         if not length or len(payload) < length or zlib.crc32(payload) != checksum:
             return
         try:
             entry = _decoder.decode(payload)
         except msgspec.DecodeError:
-            # Whole, but written by another version of this program.
+            # The frame is complete, but another version of this program wrote it.
             return
         yield entry, _HEADER.size + length
         at += _HEADER.size + length

@@ -67,14 +67,12 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
                 await _relay_events(context, upstream, stream, admitted)
             if stream.failure is not None:
                 raise stream.failure
-            outcome = outcome_of(Ending.COMPLETED, _delivered(context, admitted, stream, _usage(stream, upstream)))
+            outcome = outcome_of(Ending.COMPLETED, _delivered(context, admitted, stream, upstream))
             await (await admitted.close(outcome, stream.last_event)).durable()
             await context.end(stream.last_event)
             await upstream.read_to_end()
     except ClientGone:
-        await admitted.close(
-            outcome_of(Ending.CLIENT_LEFT, _delivered(context, admitted, stream, _usage(stream, upstream))), b""
-        )
+        await admitted.close(outcome_of(Ending.CLIENT_LEFT, _delivered(context, admitted, stream, upstream)), b"")
         raise
     except ApiError as known:
         error = known
@@ -83,7 +81,7 @@ async def relay_stream(context: RequestContext, admitted: AdmittedRequest) -> No
         client.stop()
         if not admitted.is_closed:
             cause = error or internal_error()
-            outcome = _failed(context, admitted, stream, _usage(stream, upstream), cause)
+            outcome = _failed(context, admitted, stream, upstream, cause)
             await (await admitted.close(outcome, context.error_event(cause))).durable()
 
 
@@ -100,13 +98,11 @@ async def _relay_events(
     """
     reservation = admitted.reservation
     assert reservation is not None
-    usage = _usage(stream, upstream)
     has_ended = False
     while not stream.is_over:
-        chunk = await _read(upstream, stream, usage)
-        # The first read may have turned to another provider.
-        usage = _usage(stream, upstream)
+        chunk = await _read(upstream, stream)
         events = stream.finish() if chunk is None else stream.feed(chunk)
+        usage = _usage(upstream, stream)
         # No credit is needed for what ends the response. It ends once: a provider may state usage in each event.
         ends = not has_ended and usage.is_final and bool(stream.finish_reason)
         has_ended = has_ended or ends
@@ -120,17 +116,17 @@ async def _relay_events(
             await context.write(events)
 
 
-def _usage(stream: ResponseStream, upstream: ResponseChunks | None) -> StreamUsage:
-    """What the provider has stated: beside the stream if it is translated, else in the stream itself."""
-    return (upstream and upstream.usage) or stream.usage
+def _usage(upstream: ResponseChunks | None, stream: ResponseStream) -> StreamUsage:
+    """Return what the provider has stated: to the translator of its stream if there is one, else in the stream."""
+    return (None if upstream is None else upstream.usage) or stream.usage
 
 
-async def _read(upstream: ResponseChunks, stream: ResponseStream, usage: StreamUsage) -> bytes | None:
+async def _read(upstream: ResponseChunks, stream: ResponseStream) -> bytes | None:
     """Read on. A response with its finish and its usage is complete, whatever the connection does after them."""
     try:
         return await upstream.read()
     except ProviderError:
-        if stream.finish_reason and usage.is_final:
+        if stream.finish_reason and _usage(upstream, stream).is_final:
             return None
         raise
 
@@ -163,9 +159,10 @@ def _parsed(response: ParsedResponse) -> Delivery:
 
 
 def _delivered(
-    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, usage: StreamUsage
+    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, upstream: ResponseChunks | None
 ) -> Delivery:
     assert admitted.reservation is not None
+    usage = _usage(upstream, stream)
     return Delivery(
         has_started=context.started,
         count_output=stream.delivered_tokens,
@@ -180,12 +177,16 @@ def _delivered(
 
 
 def _failed(
-    context: RequestContext, admitted: AdmittedRequest, stream: ResponseStream, usage: StreamUsage, error: ApiError
+    context: RequestContext,
+    admitted: AdmittedRequest,
+    stream: ResponseStream,
+    upstream: ResponseChunks | None,
+    error: ApiError,
 ) -> RequestOutcome:
     """The outcome of a stream that ended with an error. Never raises: a request that was opened is closed."""
     ending = Ending.CUT_OFF if isinstance(error, CutOff) else Ending.FAILED
     try:
-        return outcome_of(ending, _delivered(context, admitted, stream, usage), error)
+        return outcome_of(ending, _delivered(context, admitted, stream, upstream), error)
     except Exception:
         log.exception("request %s: its usage cannot be determined", context.request_id)
         return unknown_usage(error)

@@ -55,7 +55,6 @@ def _path(model: str, method: str) -> str:
 def to_provider_error(response: ErrorResponse) -> ProviderError:
     """Convert an error response; `code` is Google's status name."""
     error = parse_error_body(response.body)
-    # Google responds with 400 to an invalid key.
-    if is_operators(response, error) or "API key" in error.message:
+    if is_operators(response, error):
         return operator_error(response)
     return refused_error(response, error)

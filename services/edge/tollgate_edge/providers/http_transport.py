@@ -11,13 +11,13 @@ OpenRouter do so in a whole response, and many others in the first event of a st
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import ConnectError, PyreqwestError
@@ -75,7 +75,6 @@ class HttpResponseChunks:
     """The `ResponseChunks` of an HTTP response with status 200."""
 
     usage = None
-    read: Callable[[], Coroutine[Any, Any, bytes | None]]
 
     def __init__(self, response: Response, to_error: Callable[[ErrorDetails, bytes], ProviderError]) -> None:
         """Wrap a response whose headers have arrived.
@@ -88,8 +87,10 @@ class HttpResponseChunks:
         self._reader = response.body_reader
         self._to_error = to_error
         # Audio is not looked at.
-        is_text = self.content_type.lower().startswith(_STREAM_TYPES)
-        self.read = self._read_first if is_text else self._read_next
+        self._is_first = self.content_type.lower().startswith(_STREAM_TYPES)
+
+    async def read(self) -> bytes | None:
+        return await (self._read_first() if self._is_first else self._read_next())
 
     async def _read_first(self) -> bytes | None:
         """Read until the first event with data is complete.
@@ -104,7 +105,7 @@ class HttpResponseChunks:
                 break
             data += more
         if data is None or not is_comment(data):
-            self.read = self._read_next
+            self._is_first = False
         found = _first_error(data or b"")
         if found is not None:
             raise self._to_error(*found)

@@ -3,6 +3,7 @@
 The one exception is the history of a conversation that began at Gemini: OpenAI accepts ids of at most 40 characters.
 """
 
+import re
 from contextlib import AbstractAsyncContextManager
 from http import HTTPStatus
 
@@ -11,6 +12,10 @@ from tollgate_edge.providers.base import Operation, ProviderRequest, ProviderRes
 from tollgate_edge.providers.error_body import OPERATOR_MESSAGE, OPERATOR_STATUSES, ErrorDetails, parse_error_body
 from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Transport
 from tollgate_edge.providers.translators.thought_signatures import without_signatures
+
+_INVALID_KEY = re.compile(
+    r"(incorrect|invalid|missing|expired) API key|API key.{0,20} (not valid|invalid|expired)", re.IGNORECASE
+)
 
 
 class OpenAIProvider:
@@ -54,7 +59,10 @@ def to_provider_error(response: ErrorResponse) -> ProviderError:
 
 def is_operators(response: ErrorResponse, error: ErrorDetails) -> bool:
     """Whether an error concerns only the operator and the provider; a redirect is a wrong base URL."""
-    return response.status in OPERATOR_STATUSES or error.is_operators or response.status < HTTPStatus.BAD_REQUEST
+    # Google and xAI respond with 400 to an invalid key.
+    is_key = response.status == HTTPStatus.BAD_REQUEST and _INVALID_KEY.search(error.message) is not None
+    is_known = response.status in OPERATOR_STATUSES or error.is_operators
+    return is_known or is_key or response.status < HTTPStatus.BAD_REQUEST
 
 
 def operator_error(response: ErrorResponse) -> ProviderFailed:

@@ -59,8 +59,7 @@ GROQ: Final = Profile(
 )
 GROQ_X: Final = Profile(
     name="groq-x",
-    source="github.com/groq/groq-python@9620fde src/groq/types/chat/chat_completion_chunk.py: `usage` of a chunk only "
-    "if asked, `x_groq.usage` always",
+    source="pydantic-ai: tests/models/cassettes/test_groq/test_groq_model_thinking_part_iter.yaml (September 2025)",
     usage=GROQ.usage,
     states=CACHED_AND_REASONING,
     places=frozenset({Place.X_GROQ}),

@@ -1,14 +1,14 @@
-// One's own account: where one is signed in, the password, and the organizations that one belongs to.
+// The person's account: sessions, password and organizations.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { deviceOf } from "../devices";
 import { NewPasswordField, PasswordField } from "../fields";
 import { formatMinute } from "../format";
 import { useLoad } from "../load";
-import { FoundOrganization, switchTo } from "../organizations";
+import { CreateOrganization, switchTo } from "../organizations";
 import { Card, type Column, Notice, Page, Show, Table, Tag } from "../parts";
 import { useSubmit } from "../submit";
-import type { Account, Organization, OrganizationList, PersonsSession, SessionList } from "../types";
+import type { Account, Organization, OrganizationList, PersonSession, SessionList } from "../types";
 
 interface Props {
   account: Account;
@@ -33,7 +33,7 @@ export function AccountPage({ account, onChange }: Props) {
 
 function Sessions({ of: sessions }: { of: ReturnType<typeof useLoad<SessionList>> }) {
   const submit = useSubmit();
-  const end = (ended: readonly PersonsSession[]) =>
+  const end = (ended: readonly PersonSession[]) =>
     submit.run(async () => {
       try {
         for (const { id } of ended) await send("DELETE", `accounts/v1/sessions/${id}`);
@@ -64,12 +64,12 @@ function Sessions({ of: sessions }: { of: ReturnType<typeof useLoad<SessionList>
           />
         )}
       </Show>
-      <p class="hint">Is there one that you do not know? End it, and change your password.</p>
+      <p class="hint">If you do not recognize a session, end it and change your password.</p>
     </Card>
   );
 }
 
-function columns(onEnd: (session: PersonsSession) => void, isRunning: boolean): Column<PersonsSession>[] {
+function columns(onEnd: (session: PersonSession) => void, isRunning: boolean): Column<PersonSession>[] {
   return [
     {
       head: "Device",
@@ -78,7 +78,7 @@ function columns(onEnd: (session: PersonsSession) => void, isRunning: boolean): 
           <span class="name" title={session.user_agent}>
             {deviceOf(session.user_agent)}
           </span>{" "}
-          {session.is_current && <Tag kind="good">this one</Tag>}
+          {session.is_current && <Tag kind="good">current</Tag>}
         </>
       ),
     },
@@ -121,9 +121,9 @@ function Password({ email, onChanged }: { email: string; onChanged: () => void }
   return (
     <Card title="Password">
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
-      {isDone && <Notice kind="good">Your password is changed, and your other sessions have ended.</Notice>}
+      {isDone && <Notice kind="good">Your password was changed, and your other sessions have ended.</Notice>}
       <form onSubmit={change}>
-        {/* For managers of passwords. */}
+        {/* For password managers. */}
         <input class="hidden" type="text" autocomplete="username" value={email} readOnly tabIndex={-1} aria-hidden />
         <PasswordField
           label="Current password"
@@ -133,7 +133,7 @@ function Password({ email, onChanged }: { email: string; onChanged: () => void }
         />
         <NewPasswordField
           label="New password"
-          hint="At least 10 characters. Your other sessions end."
+          hint="At least 10 characters. Your other sessions will end."
           value={password}
           onValue={setPassword}
           error={submit.errorOf("password")}
@@ -172,7 +172,7 @@ function Organizations({ account, onChange }: Props) {
       acts: true,
       cell: (one) =>
         one.account_id === account.account_id ? (
-          <Tag kind="good">shown</Tag>
+          <Tag kind="good">current</Tag>
         ) : (
           <button
             type="button"
@@ -194,7 +194,7 @@ function Organizations({ account, onChange }: Props) {
           <Table caption="Organizations" columns={shown} rows={organizations} id={(one) => one.account_id} />
         )}
       </Show>
-      <FoundOrganization onFounded={onChange} />
+      <CreateOrganization onCreated={onChange} />
     </Card>
   );
 }

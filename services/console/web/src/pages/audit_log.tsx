@@ -5,13 +5,13 @@ import { formatMinute, money } from "../format";
 import { PagedTable, usePages } from "../paging";
 import { Card, type Column, Page } from "../parts";
 import { may, RoleHint } from "../roles";
-import type { Account, Detail, Entry, EntryPage } from "../types";
+import type { Account, AuditEntry, AuditPage, Detail } from "../types";
 
 const PAGE = 100;
 
 const ACTIONS: Record<string, string> = {
-  "credit.adjusted": "Corrected the credit",
-  "invitation.sent": "Invited somebody",
+  "credit.adjusted": "Adjusted the credit",
+  "invitation.sent": "Sent an invitation",
   "invitation.withdrawn": "Withdrew an invitation",
   "key.changed": "Changed an API key",
   "key.created": "Created an API key",
@@ -22,11 +22,11 @@ const ACTIONS: Record<string, string> = {
   "member.left": "Left",
   "member.removed": "Removed a member",
   "member.role_changed": "Changed a member's role",
-  "organisation.created": "Founded the organization",
+  "organisation.created": "Created the organization",
   "organisation.renamed": "Renamed the organization",
-  "organisation.resumed": "Let the organization go on",
+  "organisation.resumed": "Resumed the organization",
   "organisation.suspended": "Suspended the organization",
-  "payment.begun": "Began a payment",
+  "payment.begun": "Started a payment",
   "project.archived": "Archived a project",
   "project.changed": "Changed a project",
   "project.created": "Created a project",
@@ -49,29 +49,29 @@ export function AuditLog({ account }: { account: Account }) {
 
 function Entries() {
   const entries = usePages(async (after, signal) => {
-    const page = await get<EntryPage>("accounts/v1/audit-log", { limit: PAGE, after }, signal);
+    const page = await get<AuditPage>("accounts/v1/audit-log", { limit: PAGE, after }, signal);
     return { rows: page.entries, next: page.next_after };
   }, []);
   return (
     <Card>
       <PagedTable of={entries} caption="Audit log" columns={COLUMNS} id={(entry) => entry.id}>
-        Nothing has been done yet.
+        No entries yet.
       </PagedTable>
-      <p class="hint">Nobody can change or take away what stands here. Sign-ins are in each person's own account.</p>
+      <p class="hint">Entries cannot be changed or deleted. Sign-ins are listed in each person's account.</p>
     </Card>
   );
 }
 
-const COLUMNS: Column<Entry>[] = [
-  { head: "When", wraps: true, cell: (entry) => <time title={entry.at}>{formatMinute(entry.at)}</time> },
-  { head: "Who", cell: (entry) => <span class="name short">{whoDid(entry)}</span> },
-  { head: "Did", cell: (entry) => ACTIONS[entry.action] ?? entry.action },
-  { head: "On", cell: (entry) => <Target of={entry} /> },
+const COLUMNS: Column<AuditEntry>[] = [
+  { head: "Time", wraps: true, cell: (entry) => <time title={entry.at}>{formatMinute(entry.at)}</time> },
+  { head: "Actor", cell: (entry) => <span class="name short">{actorName(entry)}</span> },
+  { head: "Action", cell: (entry) => ACTIONS[entry.action] ?? entry.action },
+  { head: "Target", cell: (entry) => <Target of={entry} /> },
   { head: "Details", wraps: true, cell: (entry) => detailsOf(entry).join(" · ") || "–" },
-  { head: "From", cell: (entry) => entry.address || "–" },
+  { head: "Address", cell: (entry) => entry.address || "–" },
 ];
 
-function whoDid({ actor }: Entry): string {
+function actorName({ actor }: AuditEntry): string {
   switch (actor.kind) {
     case "person":
       return actor.email ?? actor.id;
@@ -80,11 +80,13 @@ function whoDid({ actor }: Entry): string {
     case "service":
       return "Tollgate";
     case "anonymous":
-      return "somebody not signed in";
+      return "Not signed in";
+    default:
+      return actor.kind;
   }
 }
 
-function Target({ of: entry }: { of: Entry }): ComponentChildren {
+function Target({ of: entry }: { of: AuditEntry }): ComponentChildren {
   const { email, name: given } = entry.details;
   const name = entry.target_name ?? textOf(email) ?? textOf(given);
   if (entry.target_kind === "organisation" || entry.target_id === entry.actor.id) return "–";
@@ -107,14 +109,14 @@ function textOf(detail: Detail | undefined): string | null {
   return typeof detail === "string" ? detail : null;
 }
 
-/** Those that say more than the row says anyway. */
-function detailsOf({ details: { from, to, ...details }, target_name }: Entry): string[] {
+/** The details that the row does not show already. */
+function detailsOf({ details: { from, to, ...details }, target_name }: AuditEntry): string[] {
   const change = from !== undefined && to !== undefined ? [`from ${from} to ${to}`] : [];
   const others = Object.entries(details).flatMap(([name, value]) => {
     if (value === null || value === target_name || name === "email" || name === "replaced_by") return [];
     if (name === "amount_nano" && typeof value === "number") return [money(value)];
     if (name === "hint") return [String(value)];
-    if (name === "overlap_s" && typeof value === "number") return [`works on for ${hours(value)}`];
+    if (name === "overlap_s" && typeof value === "number") return [`old key works for ${hours(value)} more`];
     const text = Array.isArray(value) ? value.join(", ").replaceAll("_", " ") : String(value);
     return [`${name.replaceAll("_", " ")}: ${text}`];
   });

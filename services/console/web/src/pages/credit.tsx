@@ -1,4 +1,4 @@
-// Credit: what is left, where it came from, and how more comes in.
+// Credit: the balance, its grants, and how to add more.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { BUDGETS } from "../budgets";
@@ -9,15 +9,27 @@ import { useLoad } from "../load";
 import { Card, type Column, Empty, Notice, Page, Show, Table, Tag } from "../parts";
 import { may, RoleHint } from "../roles";
 import { useSubmit } from "../submit";
-import type { Account, Balance, BudgetState, Budgets, Grant, Grants, KeyPage, Payment, PaymentPage } from "../types";
+import type {
+  Account,
+  Balance,
+  BudgetState,
+  Budgets,
+  Grant,
+  Grants,
+  KeyPage,
+  Payment,
+  PaymentPage,
+  PromoGrant,
+  StartedPayment,
+} from "../types";
 
-const MOST_GRANTS = 200;
-// Each is a question of its own.
-const MOST_BUDGETED_KEYS = 20;
+const MAX_GRANTS = 200;
+// Each key needs a request of its own.
+const MAX_BUDGETED_KEYS = 20;
 
 export function Credit({ account }: { account: Account }) {
   const balance = useLoad((signal) => get<Balance>("balance/v1/balance", {}, signal), []);
-  const grants = useLoad((signal) => get<Grants>("balance/v1/grants", { limit: MOST_GRANTS }, signal), []);
+  const grants = useLoad((signal) => get<Grants>("balance/v1/grants", { limit: MAX_GRANTS }, signal), []);
   const mayPay = may(account, "credit");
   const reload = () => {
     balance.reload();
@@ -39,7 +51,7 @@ export function Credit({ account }: { account: Account }) {
         <Show of={grants}>
           {(page) =>
             page.grants.length === 0 ? (
-              <Empty>No credit has come in yet.</Empty>
+              <Empty>No grants yet.</Empty>
             ) : (
               <Table caption="Grants" columns={GRANTS} rows={page.grants} id={(grant) => grant.grant_id} />
             )
@@ -60,9 +72,9 @@ function Amounts({ of: balance }: { of: Balance }) {
         <dd class="value">{credit(balance.posted_nano)}</dd>
       </div>
       <div class="tile">
-        <dt>Set aside for requests</dt>
+        <dt>Reserved for requests</dt>
         <dd class="value">{money(balance.held_nano)}</dd>
-        <dd class="about">what is not spent comes back</dd>
+        <dd class="about">returned if not spent</dd>
       </div>
       <div class="tile">
         <dt>Available</dt>
@@ -85,16 +97,16 @@ function Redeem({ onRedeemed }: { onRedeemed: () => void }) {
   const submit = useSubmit("code");
   const redeem = submit.run(async () => {
     setAdded(null);
-    const grant = await send<{ amount_nano: number }>("POST", "accounts/v1/promo-codes/redemptions", { code });
+    const grant = await send<PromoGrant>("POST", "accounts/v1/promo-codes/redemptions", { code });
     setAdded(grant.amount_nano);
     setCode("");
-    // The ledger hears of it within moments.
+    // The grant reaches the ledger within moments.
     for (const ms of [300, 1000, 2500]) setTimeout(onRedeemed, ms);
   });
   return (
     <Card title="Promo code">
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
-      {added !== null && <Notice kind="good">{money(added)} of credit were added.</Notice>}
+      {added !== null && <Notice kind="good">{money(added)} of credit was added.</Notice>}
       <form onSubmit={redeem}>
         <Field
           label="Code"
@@ -113,7 +125,7 @@ function Redeem({ onRedeemed }: { onRedeemed: () => void }) {
   );
 }
 
-/** Where a deployment takes no payments, and none was made, there is nothing to show. */
+/** Hidden if the deployment takes no payments and none was made. */
 function Payments() {
   const payments = useLoad((signal) => get<PaymentPage>("accounts/v1/payments", { limit: 20 }, signal), []);
   const page = payments.data;
@@ -142,10 +154,10 @@ function TopUp() {
   const pay = (event: Event) => {
     event.preventDefault();
     const amount_nano = parseMoney(amount);
-    setMistake(amount_nano === null ? "An amount such as 25." : null);
+    setMistake(amount_nano === null ? "Enter an amount such as 25." : null);
     if (amount_nano === null) return;
     submit.run(async () => {
-      const begun = await send<{ pay_at: string | null }>("POST", "accounts/v1/payments", { amount_nano });
+      const begun = await send<StartedPayment>("POST", "accounts/v1/payments", { amount_nano });
       if (begun.pay_at?.startsWith("https://")) location.assign(begun.pay_at);
     })();
   };
@@ -173,7 +185,7 @@ interface KeyBudget extends BudgetState {
 
 async function loadBudgets(signal: AbortSignal): Promise<KeyBudget[]> {
   const { keys } = await get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal);
-  const budgeted = keys.filter((key) => key.budgets.length > 0 && key.revoked_at === null).slice(0, MOST_BUDGETED_KEYS);
+  const budgeted = keys.filter((key) => key.budgets.length > 0 && key.revoked_at === null).slice(0, MAX_BUDGETED_KEYS);
   const found: KeyBudget[] = [];
   const names = namesOf(keys);
   for (const { id, name } of budgeted) {
@@ -215,11 +227,11 @@ const GRANTS: Column<Grant>[] = [
 ];
 
 const PAYMENTS: Column<Payment>[] = [
-  { head: "Begun", cell: (payment) => formatMinute(payment.created_at) },
+  { head: "Started", cell: (payment) => formatMinute(payment.created_at) },
   { head: "State", cell: (payment) => <Tag kind={payment.state === "paid" ? "good" : "plain"}>{payment.state}</Tag> },
   { head: "Amount", numeric: true, cell: (payment) => money(payment.amount_nano) },
   { head: "Refunded", numeric: true, cell: (payment) => money(payment.refunded_nano) },
-  { head: "Became credit", numeric: true, cell: (payment) => money(payment.credited_nano) },
+  { head: "Credited", numeric: true, cell: (payment) => money(payment.credited_nano) },
 ];
 
 const KEY_BUDGETS: Column<KeyBudget>[] = [

@@ -6,6 +6,7 @@ import { EmailField, Field, NewPasswordField, PasswordField } from "../fields";
 import { Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
+import type { SignedUp } from "../types";
 
 export function Entry({ title, children }: { title: string; children: ComponentChildren }) {
   return (
@@ -24,9 +25,9 @@ interface SignInProps {
   onSignedIn: () => Promise<void>;
   hasEnded: boolean;
   place: URL;
-  /** What the page is for, if it is for more than to sign in. */
+  /** An explanation, if the page has a purpose beyond signing in. */
   children?: ComponentChildren;
-  /** Shows the form to sign up in this place, without leaving it. */
+  /** Shows the sign-up form without leaving the page. */
   onSignUp?: () => void;
 }
 
@@ -43,7 +44,7 @@ export function SignIn(props: SignInProps) {
 
   return (
     <Entry title="Sign in">
-      {props.hasEnded && <Notice kind="info">Your session has ended. Sign in again to go on.</Notice>}
+      {props.hasEnded && <Notice kind="info">Your session has ended. Sign in again to continue.</Notice>}
       {props.children}
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <form onSubmit={signIn}>
@@ -61,18 +62,20 @@ export function SignIn(props: SignInProps) {
         ) : (
           <a href="/sign-up">Sign up</a>
         )}
-        <a href="/forgotten-password">Forgotten your password?</a>
-        {submit.error && <a href="/confirm-again">No mail has come?</a>}
+        <a href="/forgotten-password">Forgot your password?</a>
+        {submit.error && <a href="/confirm-again">Didn't get an e-mail?</a>}
       </p>
     </Entry>
   );
 }
 
-/** Where the link of an invitation leads who has not signed in: they come back to it, for its token is in the address. */
+/** The page of an invitation's link before sign-in. The token stays in the address, so the invitation follows. */
 export function Invited(props: SignInProps) {
   const [isNew, setNew] = useState(false);
   const about = (
-    <Notice kind="info">You are invited to an organization. Go on with the e-mail that the invitation went to.</Notice>
+    <Notice kind="info">
+      You are invited to an organization. Use the e-mail address that received the invitation.
+    </Notice>
   );
   if (isNew) {
     return (
@@ -91,7 +94,7 @@ export function Invited(props: SignInProps) {
 interface SignUpProps {
   onSignedIn: () => Promise<void>;
   children?: ComponentChildren;
-  /** Shows the form to sign in in this place, without leaving it. */
+  /** Shows the sign-in form without leaving the page. */
   onSignIn?: () => void;
 }
 
@@ -104,9 +107,9 @@ export function SignUp({ onSignedIn, children, onSignIn }: SignUpProps) {
 
   const signUp = submit.run(async () => {
     const promo_code = code.trim() || null;
-    const { detail } = await send<{ detail: string }>("POST", "accounts/v1/accounts", { email, password, promo_code });
+    const { detail } = await send<SignedUp>("POST", "accounts/v1/accounts", { email, password, promo_code });
     try {
-      // Where nobody has to open the mail first, who has just signed up is signed in.
+      // Sign in, unless the deployment requires a confirmed e-mail address first.
       await send("POST", "session", { email, password });
     } catch {
       setAsked(detail);
@@ -118,14 +121,14 @@ export function SignUp({ onSignedIn, children, onSignIn }: SignUpProps) {
 
   if (asked !== null) {
     return (
-      <Entry title="Look into your mails">
+      <Entry title="Check your e-mail">
         <p>
-          We have sent a mail to <strong>{email}</strong>. Open the link in it, and confirm with your password.
-          {onSignIn && " After that, open the link of your invitation once more."}
+          We have sent an e-mail to <strong>{email}</strong>. Open the link in it and confirm with your password.
+          {onSignIn && " Then open the link of your invitation again."}
         </p>
         <p class="beside">
           <a href="/sign-in">Sign in</a>
-          <a href="/confirm-again">No mail has come?</a>
+          <a href="/confirm-again">Didn't get an e-mail?</a>
         </p>
       </Entry>
     );

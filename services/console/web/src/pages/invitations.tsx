@@ -1,4 +1,4 @@
-// Who was invited by mail and has not accepted yet.
+// Invitations that have not been accepted yet.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { Field } from "../fields";
@@ -7,24 +7,24 @@ import { useLoad } from "../load";
 import { Card, type Column, Empty, Notice, Show, Table } from "../parts";
 import { useSubmit } from "../submit";
 import type { Account, Invitation, InvitationList } from "../types";
-import { givenBy, RoleSelect } from "./members";
+import { assignableBy, RoleSelect } from "./members";
 
 export function Invitations({ account }: { account: Account }) {
   const invitations = useLoad((signal) => get<InvitationList>("accounts/v1/invitations", {}, signal), []);
-  const [told, setTold] = useState<string | null>(null);
+  const [notice, setNotice] = useState<string | null>(null);
   const submit = useSubmit();
   const withdraw = (invitation: Invitation) =>
     submit.run(async () => {
-      setTold(null);
+      setNotice(null);
       await send("DELETE", `accounts/v1/invitations/${invitation.id}`);
-      setTold(`The invitation of ${invitation.email} is withdrawn.`);
+      setNotice(`The invitation to ${invitation.email} was withdrawn.`);
       invitations.reload();
     })();
   const again = (invitation: Invitation) =>
     submit.run(async () => {
-      setTold(null);
+      setNotice(null);
       await send("POST", "accounts/v1/invitations", { email: invitation.email, role: invitation.role });
-      setTold(`Another mail to ${invitation.email} is on its way. Only the link in the newest one works.`);
+      setNotice(`We have sent another e-mail to ${invitation.email}. Only the newest link works.`);
       invitations.reload();
     })();
   return (
@@ -32,16 +32,16 @@ export function Invitations({ account }: { account: Account }) {
       <Invite
         account={account}
         onInvited={(email) => {
-          setTold(`A mail to ${email} is on its way. The link in it works once, for 7 days.`);
+          setNotice(`We have sent an e-mail to ${email}. The link in it works once, for 7 days.`);
           invitations.reload();
         }}
       />
-      {told && <Notice kind="good">{told}</Notice>}
+      {notice && <Notice kind="good">{notice}</Notice>}
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       <Show of={invitations}>
         {(found) =>
           found.invitations.length === 0 ? (
-            <Empty>Nobody is invited who has not accepted.</Empty>
+            <Empty>No pending invitations.</Empty>
           ) : (
             <Table
               caption="Invitations"
@@ -78,7 +78,7 @@ function Invite({ account, onInvited }: { account: Account; onInvited: (email: s
           onValue={setEmail}
           error={submit.errorOf("email")}
         />
-        <RoleSelect roles={givenBy(account)} role={role} onRole={setRole} error={submit.errorOf("role")} />
+        <RoleSelect roles={assignableBy(account)} role={role} onRole={setRole} error={submit.errorOf("role")} />
       </div>
       <button type="submit" class="primary" disabled={submit.isRunning}>
         {submit.isRunning ? "Sending…" : "Send an invitation"}
@@ -112,16 +112,16 @@ function columns(
           <button
             type="button"
             class="small"
-            aria-label={`Send ${invitation.email} another mail`}
+            aria-label={`Resend the invitation to ${invitation.email}`}
             disabled={isRunning}
             onClick={() => onAgain(invitation)}
           >
-            Send again
+            Resend
           </button>
           <button
             type="button"
             class="small danger"
-            aria-label={`Withdraw the invitation of ${invitation.email}`}
+            aria-label={`Withdraw the invitation to ${invitation.email}`}
             disabled={isRunning}
             onClick={() => onWithdraw(invitation)}
           >

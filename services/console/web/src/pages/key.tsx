@@ -1,4 +1,4 @@
-// One API key: how it stands, its settings, and how another takes its place.
+// One API key: its state, its settings and its rotation.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { BUDGETS, budgetText } from "../budgets";
@@ -19,7 +19,7 @@ import { may, RoleHint } from "../roles";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
 import type { Account, BudgetState, Budgets, Key, PriceList, Project, ProjectList } from "../types";
-import { isOver, Revoke, State } from "./keys";
+import { isExpired, Revoke, State } from "./keys";
 import { RotateKey } from "./rotate_key";
 
 interface Found {
@@ -49,7 +49,7 @@ export function KeyDetail({ id, account, apiUrl }: { id: string; account: Accoun
       actions={
         <div class="choices">
           <a href="/keys">All keys</a>
-          {mayChange && !isOver(key) && (
+          {mayChange && !isExpired(key) && (
             <button type="button" onClick={() => setAct("rotate")}>
               Rotate
             </button>
@@ -76,7 +76,7 @@ export function KeyDetail({ id, account, apiUrl }: { id: string; account: Accoun
                 <FixedSettings of={key} />
               )}
               <RoleHint account={account} right="keys">
-                keys are made and changed
+                API keys are managed
               </RoleHint>
             </Card>
           </>
@@ -129,7 +129,7 @@ function Standing({ of: key, projects }: { of: Key; projects: readonly Project[]
         ["Revoked", key.revoked_at && formatMinute(key.revoked_at)],
         ["Last used", key.last_used_at ? formatMinute(key.last_used_at) : "never"],
         [
-          "Took the place of",
+          "Replaces",
           key.replaces && (
             <a key="replaces" href={`/keys/${key.replaces}`}>
               another key
@@ -139,7 +139,7 @@ function Standing({ of: key, projects }: { of: Key; projects: readonly Project[]
         [
           "Requests",
           <a key="requests" href={`/requests?api_key=${key.id}`}>
-            those that it made
+            view its requests
           </a>,
         ],
       ]}
@@ -147,7 +147,7 @@ function Standing({ of: key, projects }: { of: Key; projects: readonly Project[]
   );
 }
 
-/** What is left in the budgets that bound the key: its own and its project's. */
+/** The state of the budgets that limit the key: its own and its project's. */
 function Spent({ of: key }: { of: Key }) {
   const budgets = useLoad(
     (signal) => get<Budgets>("balance/v1/budgets", { key_id: key.id }, signal),
@@ -161,7 +161,7 @@ function Spent({ of: key }: { of: Key }) {
         {(found) => (
           <Table
             caption="Budgets"
-            columns={[{ head: "Of", cell: (budget) => (isOfProject(budget) ? "project" : "key") }, ...BUDGETS]}
+            columns={[{ head: "Scope", cell: (budget) => (isOfProject(budget) ? "project" : "key") }, ...BUDGETS]}
             rows={found.budgets}
             id={(budget) => `${budget.budget_id} ${budget.period}`}
           />
@@ -175,12 +175,12 @@ function Settings({ of: key, projects, onChanged }: { of: Key; projects: readonl
   const [kept, setKept] = useState(key);
   const [typed, setTyped] = useState(() => typedKey(key));
   const [isChecked, setChecked] = useState(false);
-  const [told, setTold] = useState<string | null>(null);
+  const [notice, setNotice] = useState<string | null>(null);
   const prices = useLoad((signal) => get<PriceList>("billing/v1/prices", {}, signal), []);
   const submit = useSubmit(...KEY_FIELDS);
   const type = (next: TypedKey) => {
     setTyped(next);
-    setTold(null);
+    setNotice(null);
   };
 
   const save = (event: Event) => {
@@ -190,13 +190,13 @@ function Settings({ of: key, projects, onChanged }: { of: Key; projects: readonl
     submit.run(async () => {
       const changes = keyChanges(typedKey(kept), typed);
       if (Object.keys(changes).length === 0) {
-        setTold("Nothing is different from before.");
+        setNotice("No changes to save.");
         return;
       }
       const changed = await send<Key>("PATCH", `accounts/v1/keys/${key.id}`, changes);
       setKept(changed);
       setTyped(typedKey(changed));
-      setTold("Saved. It holds within moments.");
+      setNotice("Saved. The change applies within moments.");
       onChanged();
     })();
   };
@@ -213,7 +213,7 @@ function Settings({ of: key, projects, onChanged }: { of: Key; projects: readonl
         expiresAt={kept.expires_at}
         isOpen
       />
-      {told && <Notice kind="good">{told}</Notice>}
+      {notice && <Notice kind="good">{notice}</Notice>}
       <div class="buttons">
         <button type="submit" class="primary" disabled={submit.isRunning}>
           {submit.isRunning ? "Saving…" : "Save"}
@@ -227,11 +227,11 @@ function FixedSettings({ of: key }: { of: Key }) {
   return (
     <Facts
       facts={[
-        ["Models that it may call", key.models?.join(", ") ?? "all"],
-        ["Networks that it may be used from", key.allowed_ips?.join(", ") ?? "all"],
+        ["Allowed models", key.models?.join(", ") ?? "all"],
+        ["Allowed networks", key.allowed_ips?.join(", ") ?? "all"],
         ["Limits", limitTexts(key.limits).join(" · ") || "none"],
         ["Budgets", key.budgets.map(budgetText).join(" · ") || "none"],
-        ["Usage that it may read", scopeText(key.usage_scope)],
+        ["Usage access", scopeText(key.usage_scope)],
       ]}
     />
   );

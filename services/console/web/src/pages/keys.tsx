@@ -1,4 +1,4 @@
-// API keys: the list, and how one ends.
+// API keys: the list, and revocation.
 import { useState } from "preact/hooks";
 import { get, send, withQuery } from "../api";
 import { budgetText } from "../budgets";
@@ -14,7 +14,7 @@ import type { Account, Key, KeyPage, Project, ProjectList } from "../types";
 import { CreateKey } from "./new_key";
 
 const PAGE = 100;
-const MOST_BOUNDS = 2;
+const MAX_BOUNDS = 2;
 
 export function Keys({ account, apiUrl, place }: { account: Account; apiUrl: string; place: URL }) {
   const [ending, setEnding] = useState<Key | null>(null);
@@ -56,17 +56,17 @@ export function Keys({ account, apiUrl, place }: { account: Account; apiUrl: str
         >
           <p>
             {project_id === null
-              ? "You have no API key yet. With one, your programs call models through Tollgate."
-              : "This project has no API key yet."}
+              ? "You have no API keys yet. Your programs need one to call models through Tollgate."
+              : "This project has no API keys yet."}
           </p>
           {mayWrite && create}
         </PagedTable>
         <RoleHint account={account} right="keys">
-          keys are made and changed
+          API keys are managed
         </RoleHint>
       </Card>
       <p class="hint">
-        Has a key come to light where it should not be? <a href="/leaked-key">Report it</a>, and it ends at once.
+        Found a leaked key? <a href="/leaked-key">Report it</a> to revoke it immediately.
       </p>
       {isCreating && (
         <CreateKey
@@ -127,16 +127,16 @@ function columns(projects: readonly Project[], onRevoke: ((key: Key) => void) | 
   ];
 }
 
-export function isOver(key: Key): boolean {
+export function isExpired(key: Key): boolean {
   return key.expires_at !== null && new Date(key.expires_at) <= new Date();
 }
 
 export function State({ of: key }: { of: Key }) {
   if (key.revoked_at !== null) return <Tag kind="plain">revoked</Tag>;
-  if (isOver(key)) return <Tag kind="bad">expired</Tag>;
+  if (isExpired(key)) return <Tag kind="bad">expired</Tag>;
   return (
     <>
-      <Tag kind="good">works</Tag>
+      <Tag kind="good">active</Tag>
       {key.expires_at !== null && <span class="hint"> until {formatDate(key.expires_at)}</span>}
     </>
   );
@@ -144,7 +144,7 @@ export function State({ of: key }: { of: Key }) {
 
 function Bounds({ of: key }: { of: Key }) {
   const { requests_per_minute: requests, tokens_per_minute: tokens, max_in_flight: inFlight } = key.limits;
-  const told = [
+  const bounds = [
     key.models && (key.models.length <= 2 ? key.models.join(", ") : `${key.models.length} models`),
     key.allowed_ips && (key.allowed_ips.length === 1 ? key.allowed_ips[0] : `${key.allowed_ips.length} networks`),
     requests && `${count(requests)} requests/min`,
@@ -152,10 +152,10 @@ function Bounds({ of: key }: { of: Key }) {
     inFlight && `${count(inFlight)} at once`,
     ...key.budgets.map(budgetText),
   ].filter(Boolean);
-  if (told.length === 0) return <>none</>;
-  const more = told.length - MOST_BOUNDS;
-  // The key's own page has them all.
-  return <>{more <= 1 ? told.join(" · ") : `${told.slice(0, MOST_BOUNDS).join(" · ")} and ${more} more`}</>;
+  if (bounds.length === 0) return <>none</>;
+  const more = bounds.length - MAX_BOUNDS;
+  // The key's page shows all of them.
+  return <>{more <= 1 ? bounds.join(" · ") : `${bounds.slice(0, MAX_BOUNDS).join(" · ")} and ${more} more`}</>;
 }
 
 export function Revoke({ of: key, onClose, onDone }: { of: Key; onClose: () => void; onDone: () => void }) {
@@ -166,8 +166,8 @@ export function Revoke({ of: key, onClose, onDone }: { of: Key; onClose: () => v
   return (
     <Confirm title={`Revoke “${key.name}”?`} act="Revoke the key" keep="Keep it" onAct={revoke} onClose={onClose}>
       <p>
-        Whatever uses <code>{key.hint}</code> is refused within moments. This cannot be undone; what it has used stays
-        in your reports.
+        Requests with <code>{key.hint}</code> are rejected within moments. This cannot be undone. Its usage stays in
+        your reports.
       </p>
     </Confirm>
   );

@@ -1,4 +1,4 @@
-// For whoever has found an API key where it should not be, whether they have signed in or not.
+// The report of a leaked API key, with or without sign-in.
 import { useState } from "preact/hooks";
 import { send } from "../api";
 import { Field } from "../fields";
@@ -20,11 +20,11 @@ export function LeakedKey({ isSignedIn }: { isSignedIn: boolean }) {
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       {isReported && (
         <Notice kind="good">
-          Thank you. If this is a key that worked, it does not any more, and the owners and admins of its organization
-          get a mail.
+          Thank you. If this was an active key, it is revoked now, and the owners and admins of its organization get an
+          e-mail.
         </Notice>
       )}
-      <p>An API key that others can read must end. Whose it is does not matter.</p>
+      <p>An API key that others can read must be revoked. You can report any key, not only your own.</p>
       <form onSubmit={report}>
         <Field
           label="The key"
@@ -40,7 +40,7 @@ export function LeakedKey({ isSignedIn }: { isSignedIn: boolean }) {
           error={submit.errorOf("key")}
         />
         <button type="submit" class="primary" disabled={submit.isRunning}>
-          {submit.isRunning ? "Reporting…" : "Report it: the key ends at once"}
+          {submit.isRunning ? "Reporting…" : "Report and revoke the key"}
         </button>
       </form>
       <p class="beside">{isSignedIn ? <a href="/keys">API keys</a> : <a href="/sign-in">Sign in</a>}</p>

@@ -1,4 +1,4 @@
-// What the links in mails open. Their token stands behind `#`, which browsers send to nobody.
+// The pages that links in e-mails open. The token is in the fragment (`#`), which browsers send to no server.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { send } from "../api";
@@ -8,32 +8,28 @@ import { switchTo } from "../organizations";
 import { Card, Notice, Page } from "../parts";
 import { navigate } from "../router";
 import { useSubmit } from "../submit";
+import type { Membership, Verification } from "../types";
 import { Entry } from "./entry";
 
-/** The token of the mail; it leaves the address bar, and so the history, at once. */
+/** The token of the e-mail. It is removed from the address bar, and so from the history, immediately. */
 function useToken(): string {
   const [token] = useState(() => new URLSearchParams(location.hash.slice(1)).get("token") ?? "");
   useEffect(() => history.replaceState(null, "", location.pathname), []);
   return token;
 }
 
-interface Verified {
-  email: string;
-  grant: { amount_nano: number } | null;
-}
-
-/** Confirms an e-mail with the password of the sign-up, and signs in with it. */
+/** Confirms an e-mail address with the password of the sign-up, and signs in. */
 export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Promise<void> }) {
   const token = useToken();
   const [password, setPassword] = useState("");
   const [isUnknown, setUnknown] = useState(false);
-  const [verified, setVerified] = useState<Verified | null>(null);
+  const [verified, setVerified] = useState<Verification | null>(null);
   const submit = useSubmit("password");
 
   const confirm = submit.run(async () => {
-    const found = await send<Verified>("POST", "accounts/v1/email-verifications", { token, password });
+    const found = await send<Verification>("POST", "accounts/v1/email-verifications", { token, password });
     if (!props.isSignedIn) {
-      // Confirmed it is in any case; then they sign in by themselves.
+      // The address is confirmed even if this fails; the person can then sign in by themselves.
       await send("POST", "session", { email: found.email, password }).then(props.onSignedIn, () => undefined);
     }
     setVerified(found);
@@ -43,8 +39,8 @@ export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Prom
     return (
       <NewPassword token={token}>
         <p>
-          If somebody else signed up with your e-mail, this also ends what they may have left: sessions, API keys and
-          members.
+          If someone else signed up with your e-mail address, this also removes the sessions, API keys and members that
+          they created.
         </p>
       </NewPassword>
     );
@@ -63,7 +59,7 @@ export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Prom
             value={password}
             onValue={setPassword}
             error={submit.errorOf("password")}
-            hint="The one that you chose when you signed up."
+            hint="The password that you chose at sign-up."
           />
           <button type="submit" class="primary" disabled={submit.isRunning}>
             {submit.isRunning ? "Confirming…" : "Confirm"}
@@ -77,14 +73,22 @@ export function VerifyEmail(props: { isSignedIn: boolean; onSignedIn: () => Prom
             I do not know the password
           </button>
         )}
-        {submit.error && <a href="/confirm-again">Send me another mail</a>}
+        {submit.error && <a href="/confirm-again">Send me another e-mail</a>}
       </p>
     </Entry>
   );
 }
 
-/** Asks for a mail, and tells nobody whether the address has an account. */
-function MailForm({ title, call, told }: { title: string; call: string; told: (email: string) => string }) {
+/** Requests an e-mail. The response does not reveal whether the address has an account. */
+function MailForm({
+  title,
+  call,
+  confirmation,
+}: {
+  title: string;
+  call: string;
+  confirmation: (email: string) => string;
+}) {
   const [email, setEmail] = useState("");
   const [isAsked, setAsked] = useState(false);
   const submit = useSubmit("email");
@@ -92,7 +96,7 @@ function MailForm({ title, call, told }: { title: string; call: string; told: (e
     <Entry title={title}>
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       {isAsked ? (
-        <Notice kind="good">{told(email)}</Notice>
+        <Notice kind="good">{confirmation(email)}</Notice>
       ) : (
         <form
           onSubmit={submit.run(async () => {
@@ -102,7 +106,7 @@ function MailForm({ title, call, told }: { title: string; call: string; told: (e
         >
           <EmailField value={email} onValue={setEmail} error={submit.errorOf("email")} />
           <button type="submit" class="primary" disabled={submit.isRunning}>
-            Send me a mail
+            Send me an e-mail
           </button>
         </form>
       )}
@@ -116,9 +120,11 @@ function MailForm({ title, call, told }: { title: string; call: string; told: (e
 export function ForgottenPassword() {
   return (
     <MailForm
-      title="Forgotten your password?"
+      title="Forgot your password?"
       call="accounts/v1/password-resets/requests"
-      told={(email) => `If ${email} has an account, a mail with a link to a new password is on its way.`}
+      confirmation={(email) =>
+        `If ${email} has an account, we have sent an e-mail with a link to choose a new password.`
+      }
     />
   );
 }
@@ -128,7 +134,7 @@ export function ConfirmAgain() {
     <MailForm
       title="Confirm your e-mail"
       call="accounts/v1/email-verifications/requests"
-      told={(email) => `If ${email} waits to be confirmed, another mail with a link is on its way.`}
+      confirmation={(email) => `If ${email} is not confirmed yet, we have sent another e-mail with a link.`}
     />
   );
 }
@@ -145,7 +151,7 @@ function NewPassword({ token, children }: { token: string; children?: ComponentC
     <Entry title="Choose a new password">
       {submit.error && <Notice kind="error">{submit.error}</Notice>}
       {isDone ? (
-        <Notice kind="good">Your password is changed, and every session of yours has ended.</Notice>
+        <Notice kind="good">Your password was changed, and all your sessions have ended.</Notice>
       ) : (
         <form
           onSubmit={submit.run(async () => {
@@ -176,7 +182,7 @@ export function AcceptInvitation({ onChange }: { onChange: () => Promise<void> }
   const [token] = useState(() => new URLSearchParams(location.hash.slice(1)).get("token") ?? "");
   const submit = useSubmit();
   const accept = submit.run(async () => {
-    const { account_id } = await send<{ account_id: string }>("POST", "accounts/v1/invitations/acceptances", { token });
+    const { account_id } = await send<Membership>("POST", "accounts/v1/invitations/acceptances", { token });
     await switchTo(account_id);
     navigate("/", { replace: true });
     await onChange();
@@ -185,10 +191,7 @@ export function AcceptInvitation({ onChange }: { onChange: () => Promise<void> }
     <Page title="Invitation">
       <Card>
         {submit.error && <Notice kind="error">{submit.error}</Notice>}
-        <p>
-          Somebody has invited you to their organization. Accept to see its keys, usage and credit, as far as your role
-          goes.
-        </p>
+        <p>You are invited to an organization. Accept to see its keys, usage and credit, as your role allows.</p>
         <button type="button" class="primary" disabled={submit.isRunning} onClick={accept}>
           Accept the invitation
         </button>

@@ -1,4 +1,4 @@
-// Members of the organization, and what each may do.
+// The members of the organization and their roles.
 import { useState } from "preact/hooks";
 import { send } from "../api";
 import { Confirm } from "../confirm";
@@ -25,7 +25,7 @@ export function Members({ of, account, onChange }: MembersProps) {
     const isOwn = act?.member.email === account.email;
     close();
     of.reload();
-    // Pages offer what one's own role allows.
+    // Pages offer the actions of the person's own role.
     if (isOwn) await onChange();
   };
   return (
@@ -40,21 +40,21 @@ export function Members({ of, account, onChange }: MembersProps) {
           />
         )}
       </Show>
-      {account.role === "admin" && <p class="hint">Who is an owner, owners decide.</p>}
+      {account.role === "admin" && <p class="hint">Only owners can change who is an owner.</p>}
       {act?.kind === "role" && <ChangeRole of={act.member} account={account} onClose={close} onDone={done} />}
       {act?.kind === "remove" && <Remove of={act.member} account={account} onClose={close} onDone={done} />}
     </Card>
   );
 }
 
-/** Roles that the caller may give. */
-export function givenBy(account: Account): readonly (readonly [Role, string])[] {
+/** The roles that the person may assign. */
+export function assignableBy(account: Account): readonly (readonly [Role, string])[] {
   return ROLES.filter(([role]) => role !== "owner" || account.role === "owner");
 }
 
 function columns(account: Account, members: readonly Member[], onAct: (act: Act) => void): Column<Member>[] {
   const owners = members.filter(({ role }) => role === "owner");
-  // Only owners unmake owners, and nobody the last one.
+  // Only owners can change owners, and nobody can change the last one.
   const mayChange = (member: Member) => member.role !== "owner" || (account.role === "owner" && owners.length > 1);
   const acts: Column<Member> = {
     head: "Actions",
@@ -116,7 +116,7 @@ function ChangeRole({ of: member, account, onClose, onDone }: OneProps) {
     <Dialog title={`Role of ${member.email}`} onClose={onClose}>
       <form onSubmit={change}>
         {submit.error && <Notice kind="error">{submit.error}</Notice>}
-        <RoleSelect roles={givenBy(account)} role={role} onRole={setRole} error={submit.errorOf("role")} />
+        <RoleSelect roles={assignableBy(account)} role={role} onRole={setRole} error={submit.errorOf("role")} />
         <FormButtons submit={submit} act="Change the role" running="Changing…" onCancel={onClose} />
       </form>
     </Dialog>
@@ -156,7 +156,8 @@ function Remove({ of: member, account, onClose, onDone }: OneProps) {
       onClose={onClose}
     >
       <p>
-        They lose sight of {account.name} within a minute. API keys that they made go on: revoke those that they know.
+        They lose access to {account.name} within a minute. API keys that they created keep working: revoke those that
+        they know.
       </p>
     </Confirm>
   );

@@ -1,4 +1,4 @@
-// Models and what they cost.
+// Models and their prices.
 import { useState } from "preact/hooks";
 import { get } from "../api";
 import { Field } from "../fields";
@@ -13,7 +13,7 @@ interface Row extends PricedModel {
   price: Price;
 }
 
-/** The price that holds now; versions come oldest first. */
+/** The current price. Versions are ordered oldest first. */
 function current(model: PricedModel, now: number): Row[] {
   const price = model.versions.findLast((version) => Date.parse(version.valid_from) <= now);
   return price ? [{ ...model, price }] : [];
@@ -29,7 +29,7 @@ export function Models() {
         <div class="choices filters">
           <Field label="Search" type="search" placeholder="model or provider" value={search} onValue={setSearch} />
         </div>
-        <p class="hint">List prices in USD for a million tokens; your plan may multiply them.</p>
+        <p class="hint">List prices in USD per million tokens. Your plan may multiply them.</p>
         <Show of={prices}>
           {({ data }) => {
             const words = search.toLowerCase().split(/\s+/);
@@ -39,7 +39,7 @@ export function Models() {
                 words.every((word) => `${provider} ${model}`.toLowerCase().includes(word)),
               );
             if (rows.length === 0) {
-              return <Empty>{data.length === 0 ? "No model has a price yet." : "No model is called so."}</Empty>;
+              return <Empty>{data.length === 0 ? "No model has a price yet." : "No matching models."}</Empty>;
             }
             return (
               <>
@@ -83,8 +83,8 @@ const COLUMNS: Column<Row>[] = [
   { head: "Context", numeric: true, cell: (row) => tokens(row.context_tokens) },
 ];
 
-/** How long answers can be is known only where an operator has said so. */
+/** The column of output limits appears only if an operator has set any. */
 function columns(rows: Row[]): Column<Row>[] {
   if (rows.every((row) => row.max_output_tokens === null)) return COLUMNS;
-  return [...COLUMNS, { head: "Longest answer", numeric: true, cell: (row) => tokens(row.max_output_tokens) }];
+  return [...COLUMNS, { head: "Max output", numeric: true, cell: (row) => tokens(row.max_output_tokens) }];
 }

@@ -1,4 +1,4 @@
-// A new API key: what it may do, and then the key itself.
+// A new API key: its settings, then the key itself.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { FormButtons } from "../fields";
@@ -12,7 +12,7 @@ import type { NewKey, PriceList, Project } from "../types";
 interface CreateKeyProps {
   apiUrl: string;
   projects: readonly Project[];
-  /** The project that is chosen at first. */
+  /** The project that is selected initially. */
   project: string;
   onCreated: () => void;
   onClose: () => void;

@@ -1,10 +1,10 @@
-// The organization: what it is called, and how one leaves it. Members and invitations have files of their own.
+// The organization: its name, roles, and leaving. Members and invitations are in files of their own.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { Confirm } from "../confirm";
 import { Field } from "../fields";
 import { type Loaded, useLoad } from "../load";
-import { FoundOrganization, switchTo } from "../organizations";
+import { CreateOrganization, switchTo } from "../organizations";
 import { Card, Notice, Page } from "../parts";
 import { may, ROLES, RoleHint } from "../roles";
 import { navigate } from "../router";
@@ -39,7 +39,7 @@ export function OrganizationPage({ account, onChange }: Props) {
           <Rename account={account} onChange={onChange} />
         ) : (
           <RoleHint account={account} right="organization">
-            members and the name are changed, and the audit log is read,
+            the organization is managed, and the audit log is read,
           </RoleHint>
         )}
       </Card>
@@ -62,7 +62,7 @@ export function OrganizationPage({ account, onChange }: Props) {
   );
 }
 
-/** For who has signed in, and left or was removed everywhere. */
+/** For a signed-in person who belongs to no organization. */
 export function NoOrganization(props: { email: string; place: URL; onChange: () => Promise<void> }) {
   const signOut = useSubmit();
   if (props.place.pathname === "/invitation") {
@@ -77,9 +77,9 @@ export function NoOrganization(props: { email: string; place: URL; onChange: () 
       {signOut.error && <Notice kind="error">{signOut.error}</Notice>}
       <p>
         You are signed in as <strong class="breaks">{props.email}</strong>, and belong to no organization. Open the link
-        of an invitation, or found an organization of your own.
+        of an invitation, or create an organization.
       </p>
-      <FoundOrganization onFounded={props.onChange} />
+      <CreateOrganization onCreated={props.onChange} />
       <p class="beside">
         <button
           type="button"
@@ -123,7 +123,7 @@ function Rename({ account, onChange }: Props) {
           Rename
         </button>
       </div>
-      {isSaved && <Notice kind="good">It is called so now.</Notice>}
+      {isSaved && <Notice kind="good">The organization was renamed.</Notice>}
     </form>
   );
 }
@@ -134,7 +134,7 @@ function Leave({ account, members, onChange }: Props & { members: Loaded<MemberL
     await send("DELETE", "accounts/v1/members/current");
     const { organizations } = await get<OrganizationList>("accounts/v1/organizations");
     if (organizations[0]) await switchTo(organizations[0].account_id);
-    // The page that comes next must not ask as a member of what was just left.
+    // The next page must not send requests as a member of the organization that was just left.
     await onChange();
     navigate("/");
   };
@@ -143,7 +143,7 @@ function Leave({ account, members, onChange }: Props & { members: Loaded<MemberL
   return (
     <Card title="Leave">
       {isLastOwner ? (
-        <p class="hint">You are the only owner. Before you can leave, make another member one.</p>
+        <p class="hint">You are the only owner. Make another member an owner before you leave.</p>
       ) : (
         <button type="button" class="danger" onClick={() => setAsked(true)}>
           Leave the organization
@@ -157,7 +157,7 @@ function Leave({ account, members, onChange }: Props & { members: Loaded<MemberL
           onAct={leave}
           onClose={() => setAsked(false)}
         >
-          <p>You do not see its keys, usage and credit any more, until somebody invites you again.</p>
+          <p>You lose access to its keys, usage and credit until someone invites you again.</p>
         </Confirm>
       )}
     </Card>

@@ -1,4 +1,4 @@
-// Spend and usage over time, by model and by API key, as they happen.
+// Live spend and usage over time, by model and by API key.
 import { useMemo } from "preact/hooks";
 import { get } from "../api";
 import { StackedBars } from "../chart";
@@ -25,7 +25,7 @@ import { pythonSnippet } from "../snippets";
 import type { Balance, KeyPage, Totals, Usage, UsageGroup } from "../types";
 
 const SHOWN_MODELS = 6;
-const MOST_GROUPS = 10_000;
+const MAX_GROUPS = 10_000;
 
 interface Numbers {
   balance: Balance;
@@ -44,10 +44,10 @@ async function loadNumbers(
   const start = range.start(now).toISOString();
   const usage = (parameters: Record<string, string | number>) =>
     get<Usage>("analytics/v1/usage", { time_zone: TIME_ZONE, ...parameters }, signal);
-  // One after the other: an account has few questions at once, and who has the page open twice must not be refused.
+  // One at a time: an account may run few queries at once, and a person may have the page open twice.
   const sums = async () => ({
-    series: await usage({ start, granularity, group_by: "model", top: SHOWN_MODELS, limit: MOST_GROUPS }),
-    groups: await usage({ start, group_by: "model,api_key", limit: MOST_GROUPS }),
+    series: await usage({ start, granularity, group_by: "model", top: SHOWN_MODELS, limit: MAX_GROUPS }),
+    groups: await usage({ start, group_by: "model,api_key", limit: MAX_GROUPS }),
     today: await usage({ start: startOfDay(now).toISOString(), group_by: "none" }),
   });
   const [found, balance, { keys }] = await Promise.all([
@@ -148,7 +148,7 @@ function requests(number: number): string {
 }
 
 function held(balance: Balance): string | undefined {
-  return balance.held_nano > 0 ? `${money(balance.held_nano)} set aside for requests` : undefined;
+  return balance.held_nano > 0 ? `${money(balance.held_nano)} reserved for requests` : undefined;
 }
 
 function Tile({ name, value, about }: { name: string; value: string; about?: string }) {
@@ -234,11 +234,11 @@ function Feed(props: { requests: LiveRequest[]; state: LiveState; keyNames: Read
     </span>
   );
   return (
-    <Card title="Requests as they happen" actions={state}>
+    <Card title="Live requests" actions={state}>
       {props.requests.length === 0 ? (
-        <Empty>Nothing yet since this page was opened.</Empty>
+        <Empty>No requests since this page was opened.</Empty>
       ) : (
-        <Table caption="Requests as they happen" columns={columns} rows={props.requests} id={(row) => row.id} />
+        <Table caption="Live requests" columns={columns} rows={props.requests} id={(row) => row.id} />
       )}
     </Card>
   );
@@ -253,13 +253,13 @@ function Start({ apiUrl, hasKeys, label }: { apiUrl: string; hasKeys: boolean; l
   return (
     <Card title={`No requests in ${label}`}>
       {hasKeys ? (
-        <p>Point any OpenAI SDK at this base URL, with one of your API keys. What you use shows here at once.</p>
+        <p>Use this base URL and one of your API keys with any OpenAI SDK. Your usage appears here immediately.</p>
       ) : (
         <p>
           <a class="button primary" href="/keys?new=1">
             Create an API key
           </a>{" "}
-          and point any OpenAI SDK at this base URL. What you use shows here at once.
+          and use this base URL with any OpenAI SDK. Your usage appears here immediately.
         </p>
       )}
       <Code text={pythonSnippet(apiUrl, "tg_...")} label="Copy" />

@@ -1,4 +1,4 @@
-// Projects: keys that share budgets, and what they have spent.
+// Projects: groups of keys with shared budgets, and their spend.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { BudgetFields, budgetsOf, budgetText, isWrong, NO_BUDGETS, typedBudgets } from "../budgets";
@@ -13,7 +13,7 @@ import type { Account, Budgets, Project, ProjectList, Usage } from "../types";
 
 type Act = { kind: "edit" | "archive"; project: Project } | { kind: "create" };
 
-/** Of the month so far, which is UTC's as that of budgets is. */
+/** Numbers of the current month in UTC, as for budgets. */
 interface Numbers {
   spent: ReadonlyMap<string, { cost_nano: number; requests: number }>;
   /** By project and period. */
@@ -55,7 +55,7 @@ export function Projects({ account }: { account: Account }) {
           {(found) =>
             found.projects.length === 0 ? (
               <Empty>
-                <p>There is no project yet. A project groups API keys, and bounds what they spend together.</p>
+                <p>No projects yet. A project groups API keys and limits their combined spend.</p>
                 {mayWrite && create}
               </Empty>
             ) : (
@@ -70,7 +70,7 @@ export function Projects({ account }: { account: Account }) {
         </Show>
         {numbers.error && <Notice kind="error">{numbers.error}</Notice>}
         <RoleHint account={account} right="organization">
-          projects are made and changed
+          projects are managed
         </RoleHint>
       </Card>
       {act?.kind === "create" && <ProjectForm project={null} onClose={close} onDone={done} />}
@@ -116,7 +116,7 @@ function columns(numbers: Numbers | null, onAct: ((act: Act) => void) | null): C
     },
     { head: "Requests", numeric: true, cell: (project) => (numbers === null ? "…" : count(spent(project).requests)) },
     {
-      head: "Look at",
+      head: "Links",
       cell: (project) => (
         <>
           <a href={`/keys?project=${project.id}`} aria-label={`Keys of ${project.name}`}>
@@ -178,7 +178,7 @@ function ProjectForm({ project, onClose, onDone }: FormProps) {
       <form onSubmit={save}>
         {submit.error && <Notice kind="error">{submit.error}</Notice>}
         <Field label="Name" required maxLength={100} value={name} onValue={setName} error={submit.errorOf("name")} />
-        <p>The most that its keys may spend together:</p>
+        <p>The maximum that its keys may spend together:</p>
         <BudgetFields typed={budgets} onChange={setBudgets} isChecked={isChecked} error={submit.errorOf("budgets")} />
         <FormButtons
           submit={submit}
@@ -213,8 +213,8 @@ function Archive({ of: project, onClose, onDone }: { of: Project; onClose: () =>
       onClose={onClose}
     >
       <p>
-        It is not offered for keys any more; what it has used stays in your reports. Its keys must have ended or be in
-        another project.
+        Keys can no longer be assigned to it. Its usage stays in your reports. Revoke its keys or move them to another
+        project first.
       </p>
     </Confirm>
   );

@@ -1,4 +1,4 @@
-// One request: what it used, what was charged for, and every attempt that was made for it.
+// One request: its usage, its charge and its attempts.
 import type { ComponentChildren } from "preact";
 import { get } from "../api";
 import { count, duration, formatDateTime, money } from "../format";
@@ -55,9 +55,9 @@ function About({ of: request }: { of: Generation }) {
       "Outcome",
       [request.outcome ?? request.state, request.error_code, request.finish_reason].filter(Boolean).join(", "),
     ],
-    ["Began", formatDateTime(request.opened_at)],
+    ["Started", formatDateTime(request.opened_at)],
     ["Ended", formatDateTime(request.closed_at)],
-    ["Took", `${duration(request.latency_ms)}, first token after ${duration(request.first_token_ms)}`],
+    ["Duration", `${duration(request.latency_ms)}, first token after ${duration(request.first_token_ms)}`],
     ["Input tokens", `${count(request.input_tokens)}, of which ${count(request.cached_input_tokens)} cached`],
     ["Output tokens", `${count(request.output_tokens)}, of which ${count(request.reasoning_tokens)} reasoning`],
     ["Provider", request.provider],
@@ -68,9 +68,13 @@ function About({ of: request }: { of: Generation }) {
 }
 
 const LINES: Column<CostLine>[] = [
-  { head: "What", cell: (line) => line.item.replaceAll("_", " ") },
+  { head: "Item", cell: (line) => line.item.replaceAll("_", " ") },
   { head: "Quantity", numeric: true, cell: (line) => count(line.quantity) },
-  { head: "Price a million", numeric: true, cell: (line) => (line.price_nano === null ? "–" : money(line.price_nano)) },
+  {
+    head: "Price per million",
+    numeric: true,
+    cell: (line) => (line.price_nano === null ? "–" : money(line.price_nano)),
+  },
   {
     head: "Amount",
     numeric: true,
@@ -82,15 +86,15 @@ function Cost({ of: request }: { of: Generation }) {
   return (
     <>
       {request.cost_lines.length === 0 ? (
-        <Empty>Nothing was charged for.</Empty>
+        <Empty>No charges.</Empty>
       ) : (
         <Table caption="Cost" columns={LINES} rows={request.cost_lines} id={(line) => line.item} />
       )}
       <Facts
         facts={[
-          ["For the request itself", (request.request_nano ?? 0) > 0 && money(request.request_nano ?? 0)],
+          ["Fee per request", (request.request_nano ?? 0) > 0 && money(request.request_nano ?? 0)],
           [
-            "Your plan",
+            "Plan multiplier",
             request.multiplier_bps !== null &&
               request.multiplier_bps !== 10_000 &&
               `× ${request.multiplier_bps / 10_000}`,
@@ -99,7 +103,7 @@ function Cost({ of: request }: { of: Generation }) {
             "Charged",
             <span key="charged">
               <strong>{money(request.cost_nano)}</strong>{" "}
-              {request.estimated && <Tag kind="plain">tokens were counted by us</Tag>}
+              {request.estimated && <Tag kind="plain">estimated tokens</Tag>}
             </span>,
           ],
         ]}
@@ -115,6 +119,6 @@ const ATTEMPTS: Column<Attempt>[] = [
     cell: (attempt) => (attempt.status === null ? <Tag kind="bad">none</Tag> : <Status status={attempt.status} />),
   },
   { head: "Error", cell: (attempt) => attempt.error_code || "–" },
-  { head: "Took", numeric: true, cell: (attempt) => duration(attempt.latency_ms) },
+  { head: "Duration", numeric: true, cell: (attempt) => duration(attempt.latency_ms) },
   { head: "Served", cell: (attempt) => (attempt.served ? "yes" : "no") },
 ];

@@ -1,4 +1,4 @@
-// Single requests, the newest first.
+// Individual requests, newest first.
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, organizationParameters, withQuery } from "../api";
 import { Field, Select } from "../fields";
@@ -13,13 +13,13 @@ import type { KeyPage, ProjectList, Request, RequestPage } from "../types";
 import { Status } from "./overview";
 
 const PAGE = 50;
-// The longest range that can be exported.
-const MOST_DAYS_MS = 92 * 86_400_000;
+// The maximum range of an export.
+const MAX_EXPORT_MS = 92 * 86_400_000;
 const STATUSES = [
   ["", "all"],
-  ["2xx", "answered"],
-  ["4xx", "refused (4xx)"],
-  ["5xx", "failed (5xx)"],
+  ["2xx", "successful (2xx)"],
+  ["4xx", "client error (4xx)"],
+  ["5xx", "server error (5xx)"],
 ] as const;
 
 export function Requests({ place }: { place: URL }) {
@@ -32,7 +32,7 @@ export function Requests({ place }: { place: URL }) {
     status_class: asked.get("status"),
   };
   const inputs = [range.id, ...Object.values(filters)];
-  // The same for all pages of an answer, or the cursor would be of another question.
+  // All pages of a list need the same start, because a cursor is valid for one query only.
   const start = useMemo(() => range.start(new Date()).toISOString(), inputs);
 
   const keys = useLoad((signal) => get<KeyPage>("accounts/v1/keys", { limit: 1000 }, signal), []);
@@ -41,7 +41,7 @@ export function Requests({ place }: { place: URL }) {
     const page = await get<RequestPage>("analytics/v1/requests", { start, limit: PAGE, ...filters, cursor }, signal);
     return { rows: page.data, next: page.next_cursor };
   }, inputs);
-  const earliest = new Date(Math.max(Date.parse(start), Date.now() - MOST_DAYS_MS)).toISOString();
+  const earliest = new Date(Math.max(Date.parse(start), Date.now() - MAX_EXPORT_MS)).toISOString();
   const exported = withQuery("/api/analytics/v1/requests/export", {
     format: "csv",
     start: earliest,
@@ -91,7 +91,7 @@ export function Requests({ place }: { place: URL }) {
             options={STATUSES}
           />
           <button type="button" onClick={requests.reload}>
-            Look again
+            Refresh
           </button>
         </div>
         <PagedTable
@@ -100,7 +100,7 @@ export function Requests({ place }: { place: URL }) {
           columns={columns(namesOf(keys.data?.keys ?? []))}
           id={(row) => row.id}
         >
-          No requests in {range.label} that match.
+          No matching requests in {range.label}.
         </PagedTable>
       </Card>
     </Page>
@@ -135,6 +135,6 @@ function columns(names: ReadonlyMap<string, string>): Column<Request>[] {
     { head: "Input", numeric: true, cell: (row) => count(row.input_tokens) },
     { head: "Output", numeric: true, cell: (row) => count(row.output_tokens) },
     { head: "Cost", numeric: true, cell: (row) => money(row.cost_nano) },
-    { head: "Took", numeric: true, cell: (row) => duration(row.latency_ms) },
+    { head: "Duration", numeric: true, cell: (row) => duration(row.latency_ms) },
   ];
 }

@@ -1,4 +1,4 @@
-// A key that takes another's place, which goes on for a while.
+// The rotation of a key: a new key replaces it, and the old one keeps working for a while.
 import { useState } from "preact/hooks";
 import { get, send } from "../api";
 import { FormButtons, Select } from "../fields";
@@ -9,7 +9,7 @@ import { useSubmit } from "../submit";
 import type { Key, NewKey } from "../types";
 
 const OVERLAPS = [
-  ["0", "at once"],
+  ["0", "immediately"],
   ["3600", "in an hour"],
   ["86400", "in 24 hours"],
   ["604800", "in 7 days"],
@@ -18,7 +18,7 @@ const OVERLAPS = [
 
 interface Rotated {
   made: NewKey;
-  /** As it is now. */
+  /** The old key's current state. */
   old: Key;
 }
 
@@ -39,8 +39,9 @@ export function RotateKey({ of: key, apiUrl, onRotated, onClose }: RotateKeyProp
         The old key <code>{old.hint}</code>{" "}
         {old.revoked_at === null && old.expires_at !== null
           ? `works until ${formatMinute(old.expires_at)}.`
-          : "has ended."}
-        {made.expires_at !== null && ` The new one ends on ${formatMinute(made.expires_at)}, as the old one was to.`}
+          : "no longer works."}
+        {made.expires_at !== null &&
+          ` The new key expires on ${formatMinute(made.expires_at)}, when the old one would have.`}
       </p>
     </MadeKey>
   );
@@ -53,7 +54,7 @@ function Ask(props: { of: Key; onDone: (rotated: Rotated) => void; onClose: () =
   const rotate = submit.run(async () => {
     const body = { overlap_s: Number(overlap) };
     const made = await send<NewKey>("POST", `accounts/v1/keys/${key.id}/rotations`, body);
-    // The new key is shown whatever comes of this: nobody could ask for it again.
+    // Show the new key even if this fails, because it cannot be requested again.
     const old = await get<Key>(`accounts/v1/keys/${key.id}`).catch(() => endingAs(key, Number(overlap)));
     onDone({ made, old });
   });
@@ -62,12 +63,12 @@ function Ask(props: { of: Key; onDone: (rotated: Rotated) => void; onClose: () =
       <form onSubmit={rotate}>
         {submit.error && <Notice kind="error">{submit.error}</Notice>}
         <p>
-          A new key takes its place, with the same settings and in the same budgets. The old one goes on for a while, in
-          which you change what uses it.
+          A new key replaces this one, with the same settings and budgets. The old key keeps working for a while, so
+          that you can update the programs that use it.
         </p>
-        <Select label="The old key ends" value={overlap} onValue={setOverlap} options={OVERLAPS} />
+        <Select label="Old key expires" value={overlap} onValue={setOverlap} options={OVERLAPS} />
         {key.expires_at !== null && (
-          <p class="hint">It ends on {formatMinute(key.expires_at)} at the latest, and so will the new one.</p>
+          <p class="hint">Both keys expire on {formatMinute(key.expires_at)} at the latest.</p>
         )}
         <FormButtons submit={submit} act="Rotate the key" running="Rotating…" onCancel={onClose} />
       </form>

@@ -4,7 +4,7 @@ A model's version is read from its name, also as Bedrock, Vertex and OpenRouter 
 version counts as the newest model; any other name has no known restrictions.
 
 Sources, at platform.claude.com/docs/en: models/opus-5-5/migration-guide and models/sonnet-5/migration-guide (sampling
-parameters, prefill), about-claude/models/overview (output limits), build-with-claude/effort (efforts).
+parameters, prefill, forced tool use), about-claude/models/overview (output limits), build-with-claude/effort (efforts).
 """
 
 import re
@@ -34,6 +34,13 @@ class ClaudeModel(NamedTuple):
     def accepts_prefill(self) -> bool:
         """Whether the last message may be the assistant's."""
         return self.version is None or self.version < (4, 6)
+
+    @property
+    def accepts_forced_tools(self) -> bool:
+        """Whether `tool_choice` may demand a call."""
+        if self.version is None or "sonnet" in self.name or "haiku" in self.name:
+            return True
+        return self.version < ((5, 5) if "opus" in self.name else (5, 1))
 
     @property
     def output_tokens(self) -> int:

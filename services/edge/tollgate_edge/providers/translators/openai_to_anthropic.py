@@ -66,6 +66,7 @@ def translate_request(chat: Json, max_output_tokens: int | None = None) -> Json:
     longest = max_output_tokens or model.output_tokens
     system, messages = _split_system(repair_calls(chat["messages"]))
     output = _output_config(chat, system, model)
+    tool_choice = _tool_choice(chat, system, model)
     if not messages:
         # Messages requires at least one turn.
         system, messages = [], [{"role": "user", "content": system}]
@@ -81,7 +82,7 @@ def translate_request(chat: Json, max_output_tokens: int | None = None) -> Json:
         "stop_sequences": _stop_sequences(chat.get("stop")),
         **_sampling(chat, model),
         "tools": [_tool(tool) for tool in chat.get("tools") or ()],
-        "tool_choice": _tool_choice(chat),
+        "tool_choice": tool_choice,
         "metadata": {"user_id": chat["user"]} if chat.get("user") else None,
         "stream": chat.get("stream"),
     }
@@ -246,7 +247,8 @@ def _tool(tool: Json) -> Json:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def _tool_choice(chat: Json) -> Json | None:
+def _tool_choice(chat: Json, system: list[Json], model: ClaudeModel) -> Json | None:
+    """Translate the choice. A model that rejects a forced call is asked for it in the system prompt instead."""
     if not chat.get("tools"):
         return None
     choice = chat.get("tool_choice")
@@ -254,6 +256,10 @@ def _tool_choice(chat: Json) -> Json | None:
         made: Json = {"type": "tool", "name": choice["function"]["name"]}
     else:
         made = {"type": {"required": "any", "none": "none"}.get(choice or "auto", "auto")}
+    if made["type"] in {"any", "tool"} and not model.accepts_forced_tools:
+        wanted = f"the tool '{made['name']}'" if "name" in made else "one of the tools"
+        system.append({"type": "text", "text": f"Respond with a call of {wanted}."})
+        made = {"type": "auto"}
     if chat.get("parallel_tool_calls") is False and made["type"] != "none":
         made["disable_parallel_tool_use"] = True
     return made if choice is not None or len(made) > 1 else None
@@ -263,9 +269,14 @@ def finish_reason(stop_reason: str | None) -> str:
     return _FINISH_REASONS.get(stop_reason or "", "stop")
 
 
+def _refusal(stop: Json) -> str | None:
+    """Return why the model refused; None if it did not refuse or does not explain it."""
+    return (stop.get("stop_details") or {}).get("explanation") if stop.get("stop_reason") == "refusal" else None
+
+
 def translate_response(message: Json) -> Json:
     """Translate a complete response. Blocks of other types, such as those of server tools, are left out."""
-    reply: Json = {"role": "assistant", "content": None, "refusal": None}
+    reply: Json = {"role": "assistant", "content": None, "refusal": _refusal(message)}
     texts, thoughts, calls = [], [], []
     for block in content_parts(message["content"]):
         match block.get("type"):
@@ -379,8 +390,11 @@ class StreamTranslator:
 
     def _on_message_delta(self, event: Json) -> bytes:
         self.usage.add(parse_messages_usage(event.get("usage") or {}))
-        reason = (event.get("delta") or {}).get("stop_reason")
+        delta = event.get("delta") or {}
         ended = b"".join(self._end_block(position) for position in [*self._open_thoughts, *self._open_calls])
+        if refusal := _refusal(delta):
+            ended += self._delta({"refusal": refusal})
+        reason = delta.get("stop_reason")
         return ended + (self._delta({}, finish_reason(reason)) if reason else b"")
 
     def _on_message_stop(self, _event: Json) -> bytes:

@@ -21,7 +21,7 @@ def repair_calls(messages: list[Json]) -> list[Json]:
     """Return the messages with one result for each tool call, and one call for each result.
 
     A call without a result gets a placeholder. A result without a call becomes a user's text. An id that repeats gets a
-    suffix.
+    number in front, because a thought signature may stand at its end.
     """
     repair = _Repair()
     for message in messages:
@@ -68,7 +68,7 @@ class _Repair:
         unique, number = given, 1
         while unique in self._used:
             number += 1
-            unique = f"{given}_{number}"
+            unique = f"{number}_{given}"
         self._used.add(unique)
         self._open.append((given, unique))
         return unique

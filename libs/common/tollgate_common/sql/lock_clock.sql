@@ -1,0 +1,2 @@
+-- The server's clock, in seconds since 1970.
+SELECT toUnixTimestamp(now())
