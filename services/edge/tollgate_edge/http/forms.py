@@ -1,4 +1,4 @@
-"""A multipart form, as far as the edge reads it: RFC 7578. Files are measured, not kept."""
+"""Multipart forms (RFC 7578). The edge reads the fields, and only the sizes of files."""
 
 from typing import Any
 
@@ -8,19 +8,19 @@ from python_multipart.multipart import parse_options_header
 
 from tollgate_edge.http.errors import ApiError, invalid_parameter
 
-# Fields are short words; what is larger is a file.
+# Maximum size of a field. Fields are short texts.
 _MAX_FIELD_BYTES = 64 << 10
 
 
 class Form:
-    """Fields by name, and how many bytes each file has."""
+    """The fields of a form by name, and the sizes of its files in bytes."""
 
     def __init__(self) -> None:
         self.file_sizes: dict[str, int] = {}
         self._fields: dict[str, bytes] = {}
 
     def field(self, name: str) -> str:
-        """The field's text, empty if it is not there."""
+        """Return the text of a field, empty if the form does not have it."""
         return self._fields.get(name, b"").decode(errors="replace").replace("\0", "")
 
     def add(self, name: str, data: bytes, *, is_file: bool) -> None:
@@ -33,7 +33,7 @@ class Form:
 
 
 class _Reader:
-    """The parser's callbacks: a part's header lines, then its bytes."""
+    """The callbacks of the parser: for the header lines of a part, then for its bytes."""
 
     def __init__(self) -> None:
         self.form = Form()
@@ -69,10 +69,10 @@ class _Reader:
 
 
 def parse_form(body: bytes, content_type: bytes) -> Form:
-    """The form in a body.
+    """Parse a form.
 
     Raises:
-        ApiError: 400, it is none.
+        ApiError: 400 if the body is not a form.
     """
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
@@ -89,7 +89,7 @@ def parse_form(body: bytes, content_type: bytes) -> Form:
 
 
 def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
-    """The same form with another text in one field, whose part is replaced; all else stays as it was."""
+    """Return the form with the text of one field replaced, and everything else unchanged."""
     _, options = parse_options_header(content_type.encode("latin-1"))
     delimiter = b"--" + options[b"boundary"]
     parts = body.split(delimiter)
@@ -101,7 +101,7 @@ def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
 
 
 def _field_name(head: bytes) -> bytes | None:
-    """Which field a part with these header lines holds, with or without quotes; None for a file."""
+    """Return the name of the field in a part with these header lines, or None for a file."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-disposition":
@@ -111,11 +111,11 @@ def _field_name(head: bytes) -> bytes | None:
 
 
 def without_boundary(body: bytes, content_type: bytes) -> bytes:
-    """A form as it would be with any boundary, for each sending has another; anything else as it is."""
+    """Return a form without its boundary, which differs in each attempt. Other bodies are unchanged."""
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     return body.replace(b"--" + boundary, b"--") if kind == b"multipart/form-data" and boundary else body
 
 
 def _not_a_form() -> ApiError:
-    return invalid_parameter(None, "a multipart/form-data body is expected")
+    return invalid_parameter(None, "expected a multipart/form-data body")
