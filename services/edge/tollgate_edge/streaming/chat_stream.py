@@ -5,6 +5,7 @@ depend on how the network split the stream.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -64,11 +65,14 @@ class ChatStream:
     last_event = DONE_EVENT
     content_type: bytes | None = EVENT_STREAM
 
-    def __init__(self, *, strips_usage: bool) -> None:
+    def __init__(
+        self, *, strips_usage: bool, to_failure: Callable[[bytes], ProviderFailed] = lambda _: _neutral_failure()
+    ) -> None:
         """Start a stream.
 
         Args:
             strips_usage: remove the usage, because the client did not ask for it.
+            to_failure: converts the data of an event that reports an error.
         """
         self.done = False
         self.failure: ProviderFailed | None = None
@@ -81,6 +85,7 @@ class ChatStream:
         self._delivered = DeliveredText()
         self._strips_usage = strips_usage
         self._has_several_choices = False
+        self._to_failure = to_failure
         self._buffer = EventBuffer()
         # The first event is always parsed, because it names the model.
         self._is_first = True
@@ -157,7 +162,8 @@ class ChatStream:
             return self._fail(NOT_JSON)
         self._record(chunk, data)
         if is_present(chunk.error):
-            return self._fail(PROVIDER_STREAM_ERROR)
+            self.failure = self._to_failure(data)
+            return b""
         return self._without_usage(event, data, chunk)
 
     def _record(self, chunk: _Chunk, data: bytes) -> None:
@@ -231,3 +237,7 @@ def _groq_usage(member: msgspec.Raw) -> msgspec.Raw:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _neutral_failure() -> ProviderFailed:
+    return ProviderFailed(502, PROVIDER_STREAM_ERROR)
