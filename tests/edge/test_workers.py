@@ -129,10 +129,10 @@ async def test_a_worker_that_stands_still_is_seen_and_replaced(world: World, tmp
         before = workers_of(edge)
         psutil.Process(min(before)).suspend()
         # A probe that meets the other one.
-        await until(lambda: "does nothing any more" in (edge.ready() or NOTHING).text)
+        await until(lambda: "which sends no heartbeat" in (edge.ready() or NOTHING).text)
         await until(lambda: bool(workers_of(edge) - before))
         await until(lambda: both_serve(edge))
-        assert "a worker stands still" in edge.log.read_text()
+        assert "killed a worker that sent no heartbeat" in edge.log.read_text()
         await call(edge, 4)
 
 
