@@ -3,6 +3,8 @@
 Guarantee: of all requests with the same key of an account within a day, at most one is charged, whatever is killed: an
 answer is kept before it is charged, by whoever still holds the claim, and a claim passes to another only from an edge
 that was fenced before it kept one. Crash window: an edge that dies between the two has kept an answer that nobody pays.
+A stream whose client leaves before its first byte has no answer to repeat. Its prompt is charged as without a key, and
+the next request with the key is a first one.
 
 Only a request with the header makes these calls. The reasons are in
 docs/decisions/0011-store-idempotent-responses-before-charging.md.
@@ -62,11 +64,15 @@ class Claim:
         self._context = context
         self._is_charged = False
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has been sent any of the response, so that there is something to repeat."""
+        return any(self._context.captured_body or ())
+
     async def keep(self, rest: bytes) -> bool:
         """Keep what the client has been sent, and `rest`, which it will be. False if it must not be charged.
 
-        Too large an answer is kept as that: it is charged, and a repeat is told so. Of an answer that had not begun
-        when its client left there is nothing to keep, and its repeat is a first one.
+        Too large an answer is kept as that: it is charged, and a repeat is told so. An empty answer is not kept.
         """
         context = self._context
         body: bytes | None = b"".join(context.captured_body or ()) + rest
