@@ -24,7 +24,7 @@ from tollgate_edge.usage.token_counting import count_input, count_text
 
 # The smallest speech in any format that OpenAI accepts: Opus at 6 kbit/s. Recorded silence may be smaller.
 MIN_BYTES_PER_SECOND = 750
-# Assumed for a stream of tokens whose end states no usage: MP3 at 64 kbit/s.
+# Assumed for a model without a price for seconds, if neither provider nor file states them: MP3 at 64 kbit/s.
 _USUAL_BYTES_PER_SECOND = 8_000
 # gpt-4o-transcribe reads 10 audio tokens per second and writes at most 4,096 text tokens.
 _TOKENS_PER_SECOND = 10
@@ -117,7 +117,7 @@ class TranscriptionRequest(ModelRequest):
         return 1 + self._file_bytes // MIN_BYTES_PER_SECOND
 
     def _usual_seconds(self) -> float:
-        return self._file_bytes / _USUAL_BYTES_PER_SECOND
+        return self._seconds_of_file() or self._file_bytes / _USUAL_BYTES_PER_SECOND
 
     @staticmethod
     def _decode(body: bytes) -> _ResponseBody:

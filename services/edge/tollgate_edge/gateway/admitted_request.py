@@ -60,9 +60,11 @@ class AdmittedRequest:
         """Record how the request ended and settle what it cost. Only the first call may be made.
 
         With an idempotency key, a response that is charged is stored first, and only what is stored is charged. A
-        stream that its client left before it began has no response to repeat. It is charged as without the header, because the
-        provider has processed its prompt, and its claim is released. Wait for the batch before the response's last byte
-        leaves. What was recorded is sent even if nobody waits for it.
+        stream that its client left before it began has no response to repeat. It is charged as without the header,
+        because the provider has processed its prompt, and its claim is released.
+
+        Wait for the batch before the response's last byte leaves. What was recorded is sent even if nobody waits for
+        it.
 
         Args:
             outcome: how the request ended.
