@@ -1,4 +1,4 @@
-"""An engine of a benchmark's own, so that its CPU can be told from everybody else's."""
+"""An engine for one benchmark, so that its CPU time can be measured separately."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tollgate_local.ports import free_port
 
 @contextmanager
 def own_engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
-    """An engine on a folder: its URL, and its process."""
+    """Start an engine in a folder and yield its URL and its process."""
     port = free_port()
     environment = os.environ | {
         "TOLLGATE_CLICKHOUSE_PORT": str(port),
@@ -32,7 +32,7 @@ def own_engine(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 
 async def until_up(url: str, package: str) -> None:
-    """Wait for the engine, and make a package's tables."""
+    """Wait for the engine, then create a package's tables."""
     for _ in range(300):
         try:
             await migrate_clickhouse(url, package)
@@ -40,7 +40,7 @@ async def until_up(url: str, package: str) -> None:
             await asyncio.sleep(0.2)
         else:
             return
-    raise TimeoutError("the engine did not come up")
+    raise TimeoutError("the engine did not start within 60 s")
 
 
 def cpu_s(process: psutil.Process) -> float:

@@ -1,8 +1,8 @@
-"""How long after an answer its usage is in `GET /v1/usage`, its cost in `GET /v1/balance`, and both in the live stream.
+"""The delay from a response to its usage in `GET /v1/usage`, its cost in `GET /v1/balance`, and both in the stream.
 
-Calls one after the other, on a whole system of its own over engines of its own; each API is asked until it tells
-exactly what the answer told. With `--rate`, another customer makes that many requests a second meanwhile. Run with
-`make bench`.
+It starts a whole system with its own engines and sends one request at a time. It queries each API until it returns
+exactly the usage that the response reported. With `--rate`, another customer sends that many requests per second. Run
+it with `make bench`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ QUESTION = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Co
 
 
 class LiveWatch:
-    """Follows a customer's live stream, and knows when it told what a request used."""
+    """Follows a customer's live stream, and records when it reported the usage of each request."""
 
     def __init__(self, url: str, customer: Customer) -> None:
         self._url = url
@@ -35,7 +35,7 @@ class LiveWatch:
 
     async def run(self) -> None:
         async with (
-            httpx.AsyncClient(timeout=None) as http,  # noqa: S113 - it has no end
+            httpx.AsyncClient(timeout=None) as http,  # noqa: S113 - the stream has no end
             http.stream("GET", self._url, headers=self._headers) as told,
         ):
             event = ""
@@ -54,7 +54,7 @@ class LiveWatch:
 
 
 async def measure(tollgate: Tollgate, customer: Customer, watch: LiveWatch) -> tuple[float, float, float]:
-    """Seconds from the answer's last byte until the usage, the balance and the live stream tell of it."""
+    """Return the seconds from the response's last byte until the usage, the balance and the live stream include it."""
     tokens = (await tollgate.usage(customer))["total"]["total_tokens"]
     posted = (await tollgate.balance(customer))["posted_nano"]
     url = f"{tollgate.base_url}/chat/completions"
@@ -69,7 +69,7 @@ async def measure(tollgate: Tollgate, customer: Customer, watch: LiveWatch) -> t
         return bool((await tollgate.balance(customer))["posted_nano"] < posted)
 
     async def live_tells() -> float:
-        # The event may be told before the last byte of its answer.
+        # The event may arrive before the last byte of the response.
         return max(0.0, await watch.told(answer.headers["x-request-id"]) - answered)
 
     usage, balance, live = await asyncio.gather(
@@ -79,7 +79,7 @@ async def measure(tollgate: Tollgate, customer: Customer, watch: LiveWatch) -> t
 
 
 async def load(tollgate: Tollgate, customer: Customer, rate: int, done: list[int]) -> None:
-    """Requests at an even rate, until cancelled; a request that is late does not hold up the next."""
+    """Send requests at an even rate until canceled. A late request does not delay the next one."""
     url = f"{tollgate.base_url}/chat/completions"
     async with aiohttp.ClientSession(headers=customer.with_key, connector=aiohttp.TCPConnector(limit=200)) as session:
 
@@ -122,7 +122,7 @@ async def run(calls: int, rate: int) -> None:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-    print(f"beside {reached:.0f} requests/s, {done[1]} of {sum(done)} not answered with 200")
+    print(f"beside {reached:.0f} requests/s, {done[1]} of {sum(done)} without a 200 response")
     for name, column in zip(("usage", "balance", "live"), zip(*measured, strict=True), strict=True):
         cuts = statistics.quantiles(column, n=100, method="inclusive")
         print(f"{name:<8} p50 {cuts[49]:.3f} s   p99 {cuts[98]:.3f} s   max {max(column):.3f} s   ({calls} calls)")
@@ -131,7 +131,7 @@ async def run(calls: int, rate: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=50)
-    parser.add_argument("--rate", type=int, default=0, help="requests a second of another customer")
+    parser.add_argument("--rate", type=int, default=0, help="requests per second of another customer")
     arguments = parser.parse_args()
     engines = Run()
     try:

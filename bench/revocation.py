@@ -1,7 +1,7 @@
-"""How long a revoked key goes on working: from the call that revokes it to the first request that the edge refuses.
+"""The time a revoked key keeps working: from the request that revokes it to the first request that the edge rejects.
 
-Each key is used without a pause by several callers at once; what counts is when the last request began that was let in
-after the revocation was asked for. Keys one after the other, on a whole system of its own over engines of its own.
+Several clients use each key without a pause. The result is the start of the last accepted request after the request to
+revoke the key. Keys are measured one at a time, on a whole system with its own engines.
 """
 
 import argparse
@@ -20,8 +20,8 @@ CALLERS = 4
 
 
 async def measure(tollgate: Tollgate, session: str) -> tuple[float, float]:
-    """Seconds from the start of the revocation's call to its answer, and to the first request that is refused after
-    which none is let in any more.
+    """Return the seconds from the start of the revocation to its response, and to the first rejected request after
+    which none is accepted.
     """
     key = await tollgate.create_key(session, "to be revoked")
     await tollgate.until_known(key["key"])

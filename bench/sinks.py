@@ -1,8 +1,8 @@
-"""What a row costs on its way through a sink, part by part: from a full topic to durable rows, as the service does it.
+"""The cost of a row in a sink, part by part: from a full topic to durable rows, with the service's own code.
 
-In the same run the engine copies the same rows by itself (`INSERT … SELECT`), which is what storing them costs at
-least, and a sink takes one message at a time. All of it is CPU, of this process and of the engine's, so that a busy
-machine tells nearly the same as an idle one.
+For comparison, the engine copies the same rows by itself (`INSERT … SELECT`), which is the minimum cost of storing
+them, and a sink takes one message at a time. All figures are CPU time of this process and the engine, so a busy machine
+yields nearly the same figures as an idle one.
 """
 
 import asyncio
@@ -34,9 +34,9 @@ from tollgate_common.kafka.dead_letters import DeadLetters
 FilledT = TypeVar("FilledT")
 
 GOAL = 150_000
-# Messages that are taken one at a time.
+# Number of messages that are taken one at a time.
 SINGLE = 200
-# Of this process, by the function that does it. What is left is sockets, commits, and the loop.
+# Parts of this process's CPU time, by function. The rest is sockets, commits and the event loop.
 PARTS: Mapping[str, tuple[type | ModuleType, str]] = {
     "fetched records, decompressed": (FetchResult, "getall"),
     "decoded": (blocks, "decode_all"),
@@ -48,7 +48,7 @@ PARTS: Mapping[str, tuple[type | ModuleType, str]] = {
 
 @dataclass(frozen=True)
 class Spent:
-    """CPU seconds of this process and of the engine for some rows, and those of its parts."""
+    """CPU seconds of this process and the engine for a number of rows, and of the parts."""
 
     rows: int
     here_s: float
@@ -65,7 +65,7 @@ class Costs:
 
 
 class Counting:
-    """A handler that knows when it has handled its first batch, and when everything."""
+    """A handler that signals its first batch, and the end of all messages."""
 
     def __init__(self, handler: Handler, rows: int) -> None:
         self._handler = handler
@@ -88,7 +88,7 @@ class Counting:
 
 @contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
-    """CPU seconds of each of `PARTS` while the context lasts."""
+    """Measure the CPU seconds of each of `PARTS` within the context."""
     spent = defaultdict[str, float](float)
     originals = [(place, name, getattr(place, name)) for place, name in PARTS.values()]
 
@@ -112,10 +112,10 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
 
 async def apart(fill: Callable[..., Coroutine[Any, Any, FilledT]], *arguments: Any) -> FilledT:
-    """Await `fill(*arguments)` in a process of its own.
+    """Await `fill(*arguments)` in a separate process.
 
-    Where hundreds of thousands of events were made and let go, free memory lies in pieces, in no order: the sink would
-    be measured in a heap that no service has.
+    Creating and freeing hundreds of thousands of events fragments the heap. The sink would then be measured with a heap
+    that no service has.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         return await asyncio.get_running_loop().run_in_executor(process, _run, fill, arguments)
@@ -126,7 +126,7 @@ def _run(fill: Callable[..., Coroutine[Any, Any, FilledT]], arguments: Sequence[
 
 
 async def send(producer: KafkaProducer, topic: str, partition: int, values: Sequence[bytes]) -> None:
-    """Fill a partition, in batches as an edge sends them."""
+    """Fill a partition in batches, as an edge does."""
     batch = producer.create_batch()
     for value in values:
         if batch.append(key=None, value=value, timestamp=None) is None:
@@ -146,7 +146,7 @@ async def costs(
     producer: KafkaProducer,
     rows: int,
 ) -> Costs:
-    """Take a topic that has `rows` messages through the table's sink; then the two that it is compared with."""
+    """Measure the table's sink on a topic with `rows` messages, then the two comparisons."""
 
     async def through(name: str, count: int, **options: int) -> Spent:
         consumer = Consumer(brokers, f"{topics[0]}.{name}", topics, **options)
@@ -159,7 +159,7 @@ async def costs(
         )
         return await _spend(Counting(handler, count), consumer, engine)
 
-    # They come when they come, and would be counted to whoever runs then.
+    # Merges start at any time, and would be counted for whichever part runs then.
     await client.command("SYSTEM STOP MERGES")
     block = await through(table.name, rows)
     assert await _count(client, table.name) == rows
@@ -171,7 +171,7 @@ async def costs(
 
 
 async def _spend(handler: Counting, consumer: Consumer, engine: psutil.Process) -> Spent:
-    """What each row costs after the first batch: joining the group and reading the catalogue come once."""
+    """Return the cost of each row after the first batch; joining the group and reading the catalog happen once."""
     with stopwatch() as parts:
         task = asyncio.create_task(consumer.run(handler))
         await _first(task, handler.begun)
@@ -192,7 +192,7 @@ async def _spend(handler: Counting, consumer: Consumer, engine: psutil.Process) 
 
 
 async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
-    """Wait for the event, or fail with the task."""
+    """Wait for the event, or raise the task's error."""
     waiting = asyncio.create_task(event.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     if task.done():
@@ -200,7 +200,7 @@ async def _first(task: asyncio.Task[None], event: asyncio.Event) -> None:
 
 
 async def _copy(client: AsyncClient, table: str, engine: psutil.Process, rows: int) -> Spent:
-    """The rows from table to table, by one thread, in blocks as large as the sink's."""
+    """Copy the rows between tables in one thread, in blocks of the sink's size."""
     there, here, began = cpu_s(engine), time.process_time(), time.perf_counter()
     await client.command(
         "INSERT INTO copy SELECT * REPLACE (now() + 60 AS insert_by) FROM {table:Identifier}",

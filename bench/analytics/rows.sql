@@ -1,6 +1,6 @@
--- Rows as three months of traffic would leave them: a request is three, one account makes 30% of all, three more 28%, and
--- 5,000 the rest, most of them little. In the order of time, as the sink writes them. Made by the engine itself from
--- numbers, so that the data costs no time to send. The table must have lost its constraint `fresh`: these rows are late.
+-- Rows as of three months of traffic. A request has three rows. One account has 30% of all requests, three more have 28%,
+-- and 5,000 accounts share the rest. The rows are in order of time, as the sink writes them. The engine generates them
+-- from numbers, so no data is sent. The table must not have its constraint `fresh`, because these rows are late.
 INSERT INTO request_events (topic, partition, offset, boot_id, seq, block_month, insert_by, kind, at, account_id, project_id, key_id, model,
  served_model, provider, endpoint, stream, end_user, client, request_id, outcome, finish_reason, opened_at, status, error_code, latency_ms,
  first_token_ms, attempts, target, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, amount_nano, provider_cost_nano, estimated, price_version, plan_version)

@@ -1,8 +1,8 @@
-"""How long the dashboards' questions take on many rows.
+"""The time of the dashboards' queries on many rows.
 
-On an engine and data of its own: rows of a few heavy accounts and thousands of small ones, made by the engine itself,
-then the questions through the same statements and limits as the API, for typical accounts and for the heaviest, one
-after the other and eight at once. Rows that are there already, from an earlier run on the folder, are not made again.
+The benchmark has its own engine, which generates the rows of a few heavy accounts and thousands of small ones. Queries
+use the statements and limits of the API, for typical accounts and for the heaviest, one at a time and eight at once.
+Rows of an earlier run in the same folder are used again.
 """
 
 import argparse
@@ -52,7 +52,7 @@ async def fill(client: AsyncClient, rows: int) -> None:
                 "max_insert_block_size": STEP * 3,
                 "min_insert_block_size_rows": STEP * 3,
                 "max_threads": 2,
-                # Parts as large come out of merges, which leave statistics behind.
+                # Merges produce parts of this size, and write their statistics.
                 "materialize_statistics_on_insert": 1,
             },
         )
@@ -64,7 +64,7 @@ async def fill(client: AsyncClient, rows: int) -> None:
 
 
 def last(**ago: float) -> TimeRange:
-    # Neither end on an hour, as "until now" never is.
+    # Neither end is a full hour, as with a range that ends now.
     end = END - timedelta(minutes=17, seconds=3)
     return TimeRange(end - timedelta(**ago), end)
 
@@ -102,7 +102,7 @@ QUESTIONS: dict[str, Ask] = {
 
 
 async def measure(store: Store, ask: Ask, accounts: Sequence[str], times: int, at_once: int) -> list[float]:
-    """Milliseconds of each answer."""
+    """Return the time of each query, in milliseconds."""
     chance = random.Random(times)
     taken: list[float] = []
 
@@ -126,9 +126,9 @@ def p95(taken: Sequence[float]) -> float:
 async def questions(client: AsyncClient, engine: psutil.Process, times: int, only: str) -> None:
     chosen = {name: ask for name, ask in QUESTIONS.items() if only in name}
     store = Store(client)
-    # The bench asks for one account what many would; the gate is measured by its own test.
+    # This benchmark queries one account as often as many would. A test covers the limiter itself.
     store._limiter = QueryLimiter(max_running=8)  # noqa: SLF001 - see above
-    # An engine that has just begun has neither threads nor caches.
+    # An engine that has just started has no threads and empty caches.
     for ask in chosen.values():
         await asyncio.gather(*(ask(store, Scope(account)) for account in (*TYPICAL[:7], HEAVIEST)))
     before, started = cpu_s(engine), time.perf_counter()
@@ -136,15 +136,15 @@ async def questions(client: AsyncClient, engine: psutil.Process, times: int, onl
         await client.query("SELECT 1")
     wall_ms, cpu_ms = (1000 * spent / times for spent in (time.perf_counter() - started, cpu_s(engine) - before))
     print(f"SELECT 1 takes {wall_ms:.1f} ms, of which the engine's CPU {cpu_ms:.1f}")
-    print(f"p95 in ms of {times} answers; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    print(f"{'question':<40}{'typical':>10}{'8 at once':>12}{'heaviest':>10}{'8 at once':>12}{'CPU ms':>16}")
+    print(f"p95 in ms of {times} queries; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    print(f"{'query':<40}{'typical':>10}{'8 at once':>12}{'heaviest':>10}{'8 at once':>12}{'CPU ms':>16}")
     for name, ask in chosen.items():
         cells: list[float] = []
         spent: list[float] = []
         for accounts in (TYPICAL, [HEAVIEST]):
             before = cpu_s(engine)
             taken = [await measure(store, ask, accounts, times, at_once) for at_once in (1, 8)]
-            # Of the engine, for one answer: what it takes, however busy the machine is with other things.
+            # The engine's CPU time of one query, which does not depend on the load of the machine.
             spent.append((cpu_s(engine) - before) * 1000 / (sum(map(len, taken)) + 2))
             cells += [p95(part) for part in taken]
         print(
@@ -174,10 +174,12 @@ async def run(url: str, engine: psutil.Process, arguments: argparse.Namespace) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000_000)
-    parser.add_argument("--times", type=int, default=40, help="answers of each question")
-    parser.add_argument("--only", default="", help="the questions whose name has this in it")
-    parser.add_argument("--fill-only", action="store_true", help="make the rows, measure nothing")
-    parser.add_argument("--folder", type=Path, required=True, help="of the engine's data; 10 GB for 50 million rows")
+    parser.add_argument("--times", type=int, default=40, help="number of runs of each query")
+    parser.add_argument("--only", default="", help="run only the queries whose name contains this")
+    parser.add_argument("--fill-only", action="store_true", help="generate the rows and measure nothing")
+    parser.add_argument(
+        "--folder", type=Path, required=True, help="the folder of the engine's data; 10 GB for 50 million rows"
+    )
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     with own_engine(arguments.folder) as (url, engine):

@@ -1,6 +1,6 @@
-"""Rows a second from requests.v1 and usage.v1 to durable rows of `request_events`, part by part.
+"""Rows per second from requests.v1 and usage.v1 to durable rows of `request_events`, and the cost of each part.
 
-The service's own consumer and sink, on topics that are full before it starts.
+It runs the service's consumer and sink on topics that are filled before.
 """
 
 import argparse
@@ -50,7 +50,7 @@ async def run(requests: int, folder: Path) -> None:
 
 
 async def fill(brokers: Brokers, prefix: str, requests: int) -> int:
-    """Fill the topics; returns how many rows that makes."""
+    """Fill the topics and return the number of rows that result."""
     rows = 0
     async with create_producer(brokers) as producer:
         for (topic, partition), values in _values(requests).items():
@@ -60,7 +60,7 @@ async def fill(brokers: Brokers, prefix: str, requests: int) -> int:
 
 
 def _values(requests: int) -> dict[tuple[Topic, int], list[bytes]]:
-    """Messages, by topic and partition."""
+    """Return messages by topic and partition."""
     found = defaultdict[tuple[Topic, int], list[bytes]](list)
     for topic, event in traffic(seed=1, requests=requests, accounts=ACCOUNTS):
         found[topic, event.stamp.partition].append(encode(event))
@@ -69,7 +69,9 @@ def _values(requests: int) -> dict[tuple[Topic, int], list[bytes]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=100_000, help="each of them nearly three rows")
+    parser.add_argument(
+        "--requests", type=int, default=100_000, help="number of requests; each makes nearly three rows"
+    )
     arguments = parser.parse_args()
     engines = Run()
     try:

@@ -1,6 +1,6 @@
-"""A bare forwarding proxy, of the same server and client as the edge: what the edge adds is measured against it.
+"""A bare forwarding proxy with the edge's server and HTTP client, as the baseline of the edge's own cost.
 
-It authenticates nobody, counts nothing and parses nothing: the least that forwarding costs with these two.
+It does not authenticate, count or parse anything: the minimum cost of forwarding with these two.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""The gateways that are measured: how each is started, called, and which processes are its own."""
+"""The measured gateways: how to start and call each, and which processes belong to it."""
 
 import os
 import subprocess
@@ -17,14 +17,14 @@ from tollgate_local.ports import free_port
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
 PORTKEY = "@portkey-ai/gateway@1.15.2"
-# 1.107.0 was compromised.
+# Version 1.107.0 was compromised.
 LITELLM = "litellm[proxy]==1.106.2"
 MASTER_KEY = "sk-bench-0123456789abcdef0123456789"
 WITHIN_S = 300.0
 
 
 class Silent(Exception):
-    """A gateway that does not answer."""
+    """A gateway that does not respond."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Gateway:
         return [own, *own.children(recursive=True)]
 
     def cpu_s(self) -> float:
-        """CPU time of all its processes so far."""
+        """Return the CPU time of all its processes so far."""
         times = [process.cpu_times() for process in self.processes()]
         return sum(one.user + one.system for one in times)
 
@@ -60,7 +60,7 @@ def provider(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def direct(upstream: str) -> Iterator[Gateway]:
-    """No gateway: what is left is the load's and the provider's own."""
+    """No gateway: the cost of the load generator and the provider."""
     yield Gateway("provider alone", f"{upstream}/chat/completions", os.getpid())
 
 
@@ -82,7 +82,7 @@ def portkey(upstream: str, folder: Path) -> Iterator[Gateway]:
     headers = {"x-portkey-provider": "openai", "x-portkey-custom-host": upstream, "authorization": "Bearer sk-bench"}
     command = ["node", str(program), "--headless", f"--port={port}"]
     settings = {"TRUSTED_CUSTOM_HOSTS": "127.0.0.1"}
-    # This version answers a streamed request to a host of one's own with 500 ("TypeError: immutable") on Node 20.
+    # On Node 20, this version responds to a streamed request to a custom host with 500 ("TypeError: immutable").
     yield from _gateway("Portkey 1.15.2", port, command, folder, headers=headers, settings=settings, streams=False)
 
 
@@ -144,7 +144,7 @@ def _running(
 
 
 def wait_answers(gateway: Gateway) -> None:
-    """Until a call is answered, or raise `Silent` with what was answered last."""
+    """Wait for a successful response, or raise `Silent` with the last response."""
     body = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hello"}]}
     deadline, last = time.monotonic() + WITHIN_S, "nothing"
     while time.monotonic() < deadline:
@@ -157,4 +157,4 @@ def wait_answers(gateway: Gateway) -> None:
                 return
             last = response.text
         time.sleep(0.2)
-    raise Silent(f"{gateway.name} does not answer: {last}")
+    raise Silent(f"{gateway.name} does not respond; the last response was: {last}")

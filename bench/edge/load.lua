@@ -1,5 +1,5 @@
--- For wrk: one request again and again, and the result as one line of JSON. Its arguments: a file that holds the body, then
--- how long each connection pauses before a request (ms), then headers as name and value.
+-- A script for wrk: repeats one request and prints the result as one line of JSON. Arguments: a file with the body, the
+-- pause of a connection before each request in ms, then headers as names and values.
 function init(arguments)
   local file = assert(io.open(arguments[1], "rb"))
   wrk.method = "POST"

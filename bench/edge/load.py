@@ -1,4 +1,4 @@
-"""Loads: wrk for requests, and a client of streams that counts what came."""
+"""Load generators: wrk for requests, and a client of streams that counts events."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ QUESTION: dict[str, Any] = {
 
 
 def question(*, stream: bool = False, user: str = "bench") -> bytes:
-    """One that the instant provider understands: see provider.c."""
+    """Return a request body that the instant provider understands; see provider.c."""
     body = QUESTION | {"user": user} | ({"stream": True} if stream else {})
     return json.dumps(body, separators=(",", ":")).encode()
 
@@ -36,7 +36,7 @@ class Measured:
     p99_ms: float
     failed: int
     cpu_us: float
-    """CPU time of the gateway's processes for each request."""
+    """Return the CPU time of the gateway's processes for each request."""
 
     @property
     def per_s(self) -> float:
@@ -48,7 +48,7 @@ class Measured:
 
 
 def run_wrk(gateway: Gateway, body: bytes, *, connections: int, seconds: float, pause_ms: int = 0) -> Measured:
-    """Closed loop: each connection asks, waits for the whole answer, pauses, asks again."""
+    """Run a closed loop: each connection sends a request, reads the whole response, pauses and repeats."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(body)
         file.flush()
@@ -80,10 +80,10 @@ def run_wrk(gateway: Gateway, body: bytes, *, connections: int, seconds: float, 
 
 
 async def read_streams(gateway: Gateway, user: str, number: int, *, within_s: float = 0.0) -> int:
-    """Read so many streams to their ends, begun within so long. Returns the events that came.
+    """Read a number of streams to their ends, started evenly within a time. Return the number of events.
 
-    Streams that begin at one moment get their chunks at one moment too, which costs any gateway far less than those of
-    clients who know nothing of each other.
+    Streams that start at the same time get their chunks at the same time, which costs a gateway far less than streams
+    of independent clients.
     """
 
     async def read(place: int) -> int:
@@ -94,7 +94,7 @@ async def read_streams(gateway: Gateway, user: str, number: int, *, within_s: fl
 
 
 class OpenStreams:
-    """Streams that have begun and go on."""
+    """Streams that stay open."""
 
     def __init__(self, gateway: Gateway, number: int) -> None:
         self._gateway = gateway

@@ -1,8 +1,8 @@
-/* An instant provider: OpenAI's chat completions with answers that are always the same, so that what is measured is the
- * gateway in front of it. One thread, epoll, HTTP/1.1 with keep-alive and Content-Length.
+/* An instant provider: OpenAI's chat completions with constant responses, so that a benchmark measures the gateway in
+ * front of it. One thread, epoll, HTTP/1.1 with keep-alive and Content-Length.
  *
- * The body of a request says what it gets: `"stream":true` a stream, else one JSON body. A stream's 20 chunks come as one;
- * with `"user":"paced"` 100 come one every 20 ms, with `"user":"hold"` 120 come one every second.
+ * The request's body selects the response: a stream for `"stream":true`, otherwise one JSON body. A stream sends 20 chunks
+ * at once; with `"user":"paced"` 100 chunks, one every 20 ms; with `"user":"hold"` 120 chunks, one every second.
  *
  *     cc -O2 -o provider provider.c && ./provider PORT
  */
@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_CONNECTIONS = 16384, IN_BYTES = 16384, TICK_MS = 2 };
+enum { MAX_CONNECTIONS = 16384, IN_BYTES = 16384, TICK_MS = 2 };
 
 struct connection {
     int open, used, left;
@@ -31,7 +31,7 @@ struct connection {
     char in[IN_BYTES];
 };
 
-static struct connection *connections[MOST_CONNECTIONS];
+static struct connection *connections[MAX_CONNECTIONS];
 static int highest;
 static char whole[2048], head[256], chunk[512], last[1024], burst[16384];
 static int whole_bytes, head_bytes, chunk_bytes, last_bytes, burst_bytes;
@@ -84,7 +84,7 @@ static void end(int fd) {
     if (connections[fd]) connections[fd]->open = 0;
 }
 
-/* Answers are far smaller than a socket's buffer; who does not read them is let go. */
+/* Responses are far smaller than a socket's buffer. A client that does not read them is disconnected. */
 static int put(int fd, const char *data, int bytes) {
     if (send(fd, data, bytes, MSG_NOSIGNAL) == bytes) return 1;
     end(fd);
@@ -143,7 +143,7 @@ static void pace(void) {
 static void accept_all(int listening, int poller) {
     int fd, on = 1;
     while ((fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
-        if (fd >= MOST_CONNECTIONS) {
+        if (fd >= MAX_CONNECTIONS) {
             close(fd);
             continue;
         }
@@ -159,7 +159,7 @@ static void accept_all(int listening, int poller) {
 
 int main(int count, char **arguments) {
     if (count != 2) return fprintf(stderr, "usage: %s PORT\n", arguments[0]), 2;
-    struct rlimit files = {MOST_CONNECTIONS, MOST_CONNECTIONS};
+    struct rlimit files = {MAX_CONNECTIONS, MAX_CONNECTIONS};
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGPIPE, SIG_IGN);
     prepare();

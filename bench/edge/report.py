@@ -1,4 +1,4 @@
-"""What was measured, as tables, and which goals are met."""
+"""The report: tables of the measurements, and the goals that they meet."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ from bench.edge.load import Measured
 
 @dataclass
 class Results:
-    """Of one gateway."""
+    """The results of one gateway."""
 
     requests: dict[int, Measured] = field(default_factory=dict)
     streams: dict[int, Measured] = field(default_factory=dict)
@@ -27,7 +27,7 @@ PEERS = {"Portkey 1.15.2": 5.0, "LiteLLM 1.106.2": 40.0}
 
 
 def report(measured: Mapping[str, Results]) -> str:
-    """Tables of what there is, then the goals."""
+    """Return tables of the existing measurements, then the goals."""
     lines = [*requests_table(measured), "", *chunks_table(measured), "", *added_latency(measured)]
     return "\n".join([*lines, "", *goals(measured)])
 
@@ -71,7 +71,7 @@ def row(*cells: object) -> str:
 
 
 def goals(measured: Mapping[str, Results]) -> Iterator[str]:
-    """Those of which something was measured."""
+    """Return the goals that have a measurement."""
     bare, own, alone = measured[BARE], measured[OWN], measured[ALONE]
 
     def cpu(results: Results) -> float:

@@ -1,9 +1,9 @@
 """The edge beside a bare forwarding proxy and two other gateways, in one run on one machine: `make bench-edge`.
 
-The edge runs in a whole system: keys, leases, metering and acknowledged events are on. CPU times are of the gateway's
-own processes, as the kernel counts them, so that they hold on a machine whose cores are shared with the load, the
-provider and the stores; requests a second and latencies do not. Compare within one run only, and at one rate: a process
-that has little to do needs more CPU time for each request.
+The edge runs in a whole system, with keys, leases, metering and acknowledged events. CPU times are those of the
+gateway's own processes, as the kernel counts them. They stay valid when the load, the provider and the stores share the
+cores; requests per second and latencies do not. Compare within one run and at one rate only, because a process with
+little to do needs more CPU time for each request.
 """
 
 import argparse
@@ -48,10 +48,10 @@ async def edge(upstream: str, folder: Path) -> AsyncIterator[Gateway]:
 
 @contextmanager
 def followers_stopped(tollgate: Tollgate) -> Iterator[None]:
-    """Who follows the edge's events has a machine of its own where it is busy; here it would take the cores from it.
+    """Pause the services that consume the edge's events. In production they do not share the edge's cores.
 
-    Billing and analytics stand still meanwhile: no request needs them. The ledger follows at the lowest priority, for
-    the same process grants leases.
+    Billing and analytics are stopped, because no request needs them. The balance service runs at the lowest priority,
+    because it also grants leases.
     """
     pids = {service.kind: tollgate.supervisor.pid(service.name) for service in SERVICES}
     stopped = [psutil.Process(pids[kind]) for kind in ("billing", "analytics")]
@@ -66,7 +66,7 @@ def followers_stopped(tollgate: Tollgate) -> Iterator[None]:
 
 
 async def check_recorded(tollgate: Tollgate) -> None:
-    """What was measured was metered: the spool is empty, so every event was acknowledged by Kafka."""
+    """Check that all load was metered: the spool is empty, so Kafka has acknowledged every event."""
     spools = [file.stat().st_size for file in (tollgate.system.data / "spool").iterdir()]
     print(f"events in the edge's spool after the load: {sum(spools)} bytes")
 
@@ -93,7 +93,7 @@ async def measure(gateway: Gateway, results: Results, options: argparse.Namespac
 
 
 async def measure_quiet(gateway: Gateway, results: Results, per_s: float, seconds: float) -> None:
-    """Latency at a rate far below the capacity."""
+    """Measure the latency at a rate far below the capacity."""
     connections = 16
     pause_ms = max(1, round(connections * 1000 / per_s))
     results.quiet = await load(gateway, question(), connections=connections, seconds=seconds, pause_ms=pause_ms)
@@ -131,26 +131,34 @@ async def run(options: argparse.Namespace) -> dict[str, Results]:
 
 
 def peers(upstream: str, folder: Path, options: argparse.Namespace) -> Iterator[Gateway]:
-    """One after the other: each is stopped before the next starts."""
+    """Measure the other gateways. Each is stopped before the next one starts."""
     starts: list[Callable[..., object]] = [] if options.no_peers else [gateways.portkey, gateways.litellm]
     for start in starts:
         try:
             with start(upstream, folder) as gateway:  # type: ignore[attr-defined]
                 yield gateway
         except gateways.Silent as error:
-            # The others' figures are worth having without it.
-            print(f"left out: {error}", flush=True)
+            # The figures of the other gateways are useful without this one.
+            print(f"skipped: {error}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=6, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=6, help="duration of each measurement")
     parser.add_argument("--warm-s", type=float, default=3)
     parser.add_argument("--connections", type=int, nargs="+", default=[4, 16, 64])
-    parser.add_argument("--streams", type=int, default=2000, help="open at once, for the memory of one")
-    parser.add_argument("--only", nargs="+", choices=MEASUREMENTS, default=MEASUREMENTS, help="quiet needs requests")
-    parser.add_argument("--no-peers", action="store_true", help="only the edge and the bare proxy")
-    parser.add_argument("--json", type=Path, help="write the figures there too")
+    parser.add_argument(
+        "--streams", type=int, default=2000, help="number of open streams, to measure the memory of one"
+    )
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        choices=MEASUREMENTS,
+        default=MEASUREMENTS,
+        help="measurements to run; quiet needs requests",
+    )
+    parser.add_argument("--no-peers", action="store_true", help="measure only the edge and the bare proxy")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -160,7 +168,7 @@ def main() -> None:
     finally:
         engines.end()
     print(report(measured))
-    print(f"\n{time.monotonic() - began:.0f} s in all")
+    print(f"\n{time.monotonic() - began:.0f} s in total")
     if options.json:
         options.json.write_text(json.dumps({name: asdict(results) for name, results in measured.items()}, indent=1))
 

@@ -1,4 +1,4 @@
-"""What money costs: `make bench-money` measures all, `PYTHONPATH=tests:. python -m bench.money leases` one of them."""
+"""The cost of money: `make bench-money` measures all, `PYTHONPATH=tests:. python -m bench.money leases` one part."""
 
 import argparse
 from collections.abc import Awaitable, Callable
@@ -32,9 +32,11 @@ async def run(names: list[str], measure_ledger: Callable[[], Awaitable[list[Figu
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="measurement", help=", ".join(MEASUREMENTS))
-    parser.add_argument("--entries", type=int, default=ledger.ENTRIES, help="of the ledger")
-    parser.add_argument("--database", help="of the ledger: filled if it is not, and kept for the next measurement")
-    parser.add_argument("--plans", action="store_true", help="show how the ledger's pages are found")
+    parser.add_argument("--entries", type=int, default=ledger.ENTRIES, help="number of ledger entries")
+    parser.add_argument(
+        "--database", help="the ledger's database; it is filled if it is empty, and kept for later runs"
+    )
+    parser.add_argument("--plans", action="store_true", help="print the query plans of the ledger's pages")
     arguments = parser.parse_args()
     unknown = set(arguments.names) - set(MEASUREMENTS)
     if unknown:

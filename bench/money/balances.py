@@ -1,8 +1,9 @@
-"""From an answer's last byte to the edge's knowing the new balance.
+"""The delay from a response's last byte until the edge has the new balance.
 
-An edge sends the last byte once Kafka has acknowledged the usage; so from that acknowledgement on, through the balance
-service as a process of its own, its ledger, its outbox and balances.v1, until the edge's own reader has it. Nobody
-polls: this process, which is the edge and all its clients, would be busier with that than the service with its work.
+An edge sends the last byte once Kafka has acknowledged the usage. The measurement begins at that acknowledgment. It
+includes the balance service as a separate process, its ledger, its outbox and balances.v1, and ends when the edge's
+reader has the balance. Nothing polls, because this process is the edge and all its clients, and polling would cost it
+more than the work costs the service.
 """
 
 import asyncio
@@ -31,21 +32,21 @@ from tollgate_edge.credit.admission import Balances
 from tollgate_local.ports import free_port
 
 RATE, LASTS_S, PARTITIONS = 500, 20, 4
-ACCOUNTS = RATE  # each has a request a second, so that each step of its balance is seen
+ACCOUNTS = RATE  # one request per second each, so that every change of a balance is observed
 WARM_S = 3
 CREDIT_NANO = 10**12
 GOAL_MS = 500
 
 
 class WatchedBalances(Balances):
-    """Tells who waits for a balance the moment at which it came."""
+    """Reports the time at which an awaited balance arrives."""
 
     def __init__(self, brokers: Brokers, prefix: str) -> None:
         super().__init__(brokers, prefix)
         self._waiting: dict[str, list[tuple[int, asyncio.Future[float]]]] = defaultdict(list)
 
     async def at_most(self, account_id: str, nano: int) -> float:
-        """When the edge knew that the account has no more."""
+        """Return the time at which the edge had a balance of at most this amount."""
         came: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._waiting[account_id].append((nano, came))
         self._publish(account_id)
@@ -120,7 +121,7 @@ async def _is_ready(http: httpx.AsyncClient, port: int) -> bool:
 
 
 async def _send(place: Place) -> list[float]:
-    """Seconds that each request's balance took, after the warm-up."""
+    """Return the delay of each request's balance in seconds, after the warm-up."""
     edge, balances = Edge(PARTITIONS), WatchedBalances(place.brokers, place.prefix)
     producer = create_producer(place.brokers)
     await producer.start()
@@ -147,7 +148,7 @@ async def _send(place: Place) -> list[float]:
 
 
 async def _produce(place: Place, producer: KafkaProducer, event: TokensUsed) -> Awaitable[object]:
-    """Its acknowledgement."""
+    """Send an event and return the future of its acknowledgment."""
     acknowledged: Awaitable[object] = await producer.send(
         Topic.USAGE.named(place.prefix), encode(event), partition=event.stamp.partition
     )

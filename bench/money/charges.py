@@ -1,6 +1,6 @@
-"""Charges a second from Kafka into the ledger, through one consumer of the balance service.
+"""Charges per second from Kafka into the ledger, through one consumer of the balance service.
 
-Its outbox is published meanwhile, as in the service: the same process pays for it.
+The outbox is published at the same time and by the same process, as in the service.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ WAITING: LiteralString = "SELECT count(*) AS number FROM outbox"
 async def measure() -> list[Figure]:
     async with own_place(PARTITIONS) as place, create_pool(place.dsn, max_size=CONNECTIONS) as pool:
         account_ids = [f"account-{n}" for n in range(ACCOUNTS)]
-        # Three grants each: burning must not show.
+        # Three grants each, so that burning them is not noticeable.
         for account_id in account_ids:
             for priority in (1, 2, 3):
                 await grant_credit(pool, _granted(account_id, priority))
@@ -70,7 +70,7 @@ async def _fill(place: Place, account_ids: list[str]) -> None:
 
 
 async def _consume(place: Place, pool: Pool) -> tuple[float, float, int]:
-    """Seconds, and seconds of CPU, from the first batch's posting on until all is posted; the outbox's rows then."""
+    """Return wall and CPU seconds from the first batch's posting to the last, and the outbox's rows at the end."""
     group, producer = f"{place.prefix}.balance", create_producer(place.brokers)
     await producer.start()
     consumer = Consumer(place.brokers, group, [Topic.USAGE.named(place.prefix)], max_records=BATCH_RECORDS)

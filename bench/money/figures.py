@@ -1,4 +1,4 @@
-"""What a measurement gives, and the table of all of them."""
+"""The figures of measurements, and their table."""
 
 import os
 import statistics
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Figure(NamedTuple):
-    """`goal` is met from there on upwards, or downwards if `at_most`; None is only told."""
+    """A value with a goal: the minimum, or the maximum if `at_most`. None means that there is no goal."""
 
     what: str
     value: float

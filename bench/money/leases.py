@@ -1,6 +1,6 @@
-"""Lease calls a second, as they wait for each other in the service: on one account, on a thousand, under budgets.
+"""Lease calls per second, with their contention in the service: on one account, on a thousand, under budgets.
 
-Without HTTP, which costs the service some 0.2 ms a call and has nothing to do with money.
+HTTP is left out: it costs the service about 0.2 ms per call, which does not depend on money.
 """
 
 import asyncio

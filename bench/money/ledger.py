@@ -1,7 +1,7 @@
-"""Ten million ledger entries: how long the pages take that owners and operators read, and by which plan.
+"""The time and the query plans of the pages that owners and operators read, on ten million ledger entries.
 
-Each read goes through the service's own application, from the parsed request to the rendered answer: who asks is found,
-the database is asked, and a page of a hundred entries becomes JSON. Only the socket is missing.
+Each read goes through the service's application, from the parsed request to the rendered response: it finds the
+caller, queries the database, and renders a page of a hundred entries as JSON. Only the socket is missing.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ class Customer(NamedTuple):
 
 
 async def measure(entries: int = ENTRIES, database: str | None = None, *, plans: bool = False) -> list[Figure]:
-    """`database` names one that is filled once and kept; without it, one is filled for this measurement alone."""
+    """Measure on `database`, which is filled once and kept. Without it, fill a temporary one."""
     async with own_place(1) as place:
         dsn = place.dsn if database is None else await kept_database(database)
         async with create_pool(dsn) as pool:
@@ -71,7 +71,7 @@ async def _fill(pool: Pool, entries: int) -> None:
 
 @asynccontextmanager
 async def _client(place: Place, pool: Pool) -> AsyncIterator[tuple[httpx.AsyncClient, list[Customer]]]:
-    """The first customer is the owner of the largest account."""
+    """Return a client. The first customer is the owner of the largest account."""
     numbers = [0, *random.sample(range(1, ACCOUNTS), CUSTOMERS - 1)]
     keys, directory = {account_id(n): apikey.generate() for n in numbers}, KeyDirectory(place.brokers, place.prefix)
     async with create_producer(place.brokers) as producer:
@@ -98,7 +98,7 @@ class Read(NamedTuple):
 
 
 def _reads(customers: list[Customer]) -> dict[str, Callable[[], Read]]:
-    """What is read, each time of another account or another time."""
+    """Return the reads. Each repetition reads another account or another time."""
     largest = customers[0]
 
     def some(path: str, **parameters: Any) -> Read:

@@ -1,4 +1,4 @@
-"""A ledger of millions of entries, as years leave it: every constraint holds, and so do the reconciler's sums."""
+"""A ledger of millions of entries, as after years. All constraints and the reconciler's sums hold."""
 
 from typing import Any, LiteralString
 
@@ -9,8 +9,8 @@ from tollgate_common.postgres.connection import Connection, Pool
 ACCOUNTS, DAYS = 20_000, 90
 GRANT_NANO, OPENING_NANO = 10, 10**15
 
-# Each account begins with a grant. Of the rest, one entry in five is the largest account's, and one in a thousand is a
-# small grant, all of it spent by now. They were posted over three months, so that an account's lie far apart.
+# Each account begins with a grant. One in five other entries belongs to the largest account, and one in a thousand is a
+# small grant, which is spent completely. The entries span three months, so those of one account are far apart.
 _POSTINGS: LiteralString = """
     INSERT INTO postings (account_id, kind, debit, credit, amount_nano, reference, happened_at, posted_at,
         event_partition, event_offset)
@@ -27,7 +27,7 @@ _POSTINGS: LiteralString = """
         LATERAL (SELECT n < %(accounts)s AS is_opening, n < %(accounts)s OR n %% 1001 = 0 AS is_grant,
             now() - (%(entries)s - n) * (interval '1 day' * %(days)s / %(entries)s) AS at) AS t
 """
-# What is spent was taken from the opening grant and the small ones.
+# The spend was taken from the first grant and the small ones.
 _ACCOUNTS: LiteralString = """
     UPDATE accounts SET posted_nano = sums.nano
     FROM (
@@ -45,12 +45,12 @@ _GRANTS: LiteralString = """
 
 
 def account_id(number: int) -> str:
-    """As long as real ones are. Account 0 is the largest."""
+    """Return an id as long as real ones. Account 0 is the largest."""
     return f"01938a50-0000-7000-9000-{number:012}"
 
 
 async def fill(pool: Pool, entries: int) -> None:
-    """Fill empty tables, in one transaction. The indexes are built after the rows: ten times as fast."""
+    """Fill empty tables in one transaction. The indexes are built after the rows, which is ten times as fast."""
     numbers = {
         "entries": entries,
         "accounts": ACCOUNTS,
@@ -88,7 +88,7 @@ async def fill(pool: Pool, entries: int) -> None:
 
 
 async def bytes_an_entry(pool: Pool) -> float:
-    """What a posting takes on disk, its part of the indexes included."""
+    """Return the bytes of a posting on disk, including its share of the indexes."""
     async with pool.connection() as connection:
         total = await _value(
             connection, "SELECT pg_total_relation_size('postings')::float8 / (SELECT count(*) FROM postings)"

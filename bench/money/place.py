@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
 @asynccontextmanager
 async def own_place(partitions: int) -> AsyncIterator[Place]:
-    """Of its own and gone after; the balance service's tables are there."""
+    """Create a temporary place with the balance service's tables."""
     engines, prefix = find_engines(), stores.unique_name()
     brokers = Brokers(engines.kafka_bootstrap)
     with stores.postgres_database(engines.postgres_dsn) as dsn:
@@ -38,7 +38,7 @@ async def own_place(partitions: int) -> AsyncIterator[Place]:
 
 
 async def kept_database(name: str) -> str:
-    """The DSN of a database that stays for the next measurement, made now if it is not there."""
+    """Return the DSN of a database that is kept for later runs. It is created if it does not exist."""
     admin_dsn = find_engines().postgres_dsn
     async with await postgres.connect(admin_dsn) as admin:
         with contextlib.suppress(psycopg.errors.DuplicateDatabase):

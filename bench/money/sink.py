@@ -1,6 +1,6 @@
-"""Rows a second from usage.v1 to durable rows of `charges`: what each part costs, beside the engine's own copying.
+"""Rows per second from usage.v1 to durable rows of `charges`, the cost of each part, and the engine's cost of a copy.
 
-The service's own consumer, sink and rating, on a topic that is full before it starts.
+It runs the service's consumer, sink and rating on a topic that is filled before.
 """
 
 import tempfile
@@ -50,7 +50,7 @@ class World:
 
 @asynccontextmanager
 async def created(engines: EngineAddresses) -> AsyncIterator[World]:
-    """Empty stores and topics of their own, dropped after."""
+    """Create empty stores and topics, and drop them afterwards."""
     brokers, prefix = Brokers(engines.kafka_bootstrap), unique_name()
     async with AsyncExitStack() as stack:
         await create_topics(brokers, prefix, PARTITIONS, 1)
@@ -69,7 +69,7 @@ async def created(engines: EngineAddresses) -> AsyncIterator[World]:
 
 
 async def fill(world: World, rows: int) -> None:
-    """Requests of several accounts and models, in the order of their seqs."""
+    """Fill the topic with requests of several accounts and models, in the order of their sequence numbers."""
     async with world.pool.connection() as connection:
         stored = await store.models(connection, *MODELS)
     models = [
@@ -93,7 +93,7 @@ async def fill(world: World, rows: int) -> None:
 
 
 def _with_cost(event: TokensUsed) -> bytes:
-    """As an edge sends it: with its lease and the provider's cost."""
+    """Add the lease and the provider's cost, as an edge does."""
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     return encode(
         TokensUsed(**fields | {"lease_id": event.request.request_id, "provider_cost_nano": event.amount_nano})

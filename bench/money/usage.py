@@ -1,4 +1,4 @@
-"""Usage as an edge sends it, for many accounts."""
+"""Usage events of many accounts, as an edge sends them."""
 
 from tollgate_common.clock import utc_now
 from tollgate_common.events import RequestDimensions, TokensUsed

@@ -17,7 +17,7 @@ async def browser() -> AsyncIterator[Browser]:
     found = await asyncio.to_thread(subprocess.run, [str(ENSURE)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     async with async_playwright() as playwright:
-        # Chromium's own sandbox does not work for root, as which containers run tests.
+        # Chromium's sandbox does not work for root, and containers run tests as root.
         arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = await playwright.chromium.launch(executable_path=found.stdout.strip(), args=arguments)
         yield browser

@@ -1,4 +1,4 @@
-"""Customers in front of a real browser, on a whole system."""
+"""A customer's path through the console in a real browser, on a whole system."""
 
 import re
 import time
@@ -63,7 +63,7 @@ async def test_from_sign_up_to_a_revoked_key(browser: Browser, tollgate: Tollgat
         _, tokens, cost_nano = await call(tollgate, key)
         answered_at = time.monotonic()
         cost = f"${cost_nano / 1e9:.9f}".rstrip("0")
-        # Nothing was loaded anew: the stream tells of the request, and then the sums are asked for.
+        # Without a reload: the stream reports the request, then the page refreshes the sums.
         await expect(row(page, "Live requests", "laptop")).to_contain_text(f"{tokens}")
         shown_after_s = time.monotonic() - answered_at
         await expect(row(page, "By model", "gpt-4o")).to_contain_text(cost)
@@ -111,7 +111,7 @@ async def test_a_request_is_found_explained_and_exported(browser: Browser, tollg
         assert tokens > 0
 
 
-async def test_mails_lead_back_into_the_console(browser: Browser, tollgate: Tollgate) -> None:
+async def test_links_in_mails_open_the_console(browser: Browser, tollgate: Tollgate) -> None:
     async with page_of(browser, tollgate, is_refused=True) as page:
         await sign_up(page, "cyd@example.com")
         await page.goto(await link_in_mail(tollgate, "cyd@example.com", "Confirm your e-mail"))
@@ -141,7 +141,7 @@ async def test_mails_lead_back_into_the_console(browser: Browser, tollgate: Toll
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-async def test_a_strangers_sign_up_is_taken_from_them(browser: Browser, tollgate: Tollgate) -> None:
+async def test_the_owner_of_an_address_takes_over_a_strangers_sign_up(browser: Browser, tollgate: Tollgate) -> None:
     accounts = tollgate.system.url("accounts")
     body = {"email": "dot@example.com", "password": "a stranger's password"}
     (await tollgate.http.post(f"{accounts}/v1/accounts", json=body)).raise_for_status()
@@ -155,7 +155,7 @@ async def test_a_strangers_sign_up_is_taken_from_them(browser: Browser, tollgate
         await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-async def test_what_goes_wrong_is_told_and_can_be_tried_again(browser: Browser, tollgate: Tollgate) -> None:
+async def test_errors_are_shown_and_can_be_retried(browser: Browser, tollgate: Tollgate) -> None:
     async with page_of(browser, tollgate, is_refused=True) as page:
         await page.goto("/sign-up")
         await page.get_by_label("E-mail").fill("fay@example.com")
@@ -172,12 +172,12 @@ async def test_what_goes_wrong_is_told_and_can_be_tried_again(browser: Browser, 
         await page.get_by_role("link", name="Credit").click()
         await expect(page.get_by_role("alert").first).to_contain_text("Too many.")
         await page.unroute("**/api/balance/**")
-        # All at once: what one of them loads may take another away.
+        # All at once, because loading one of them may remove another.
         again = page.get_by_role("button", name="Try again")
         await again.evaluate_all("buttons => buttons.forEach(button => button.click())")
         await expect(tile(page, "Available")).to_contain_text("$0.00")
 
-        # Ended elsewhere, as from the list of sessions.
+        # The session ends elsewhere, as from the list of sessions.
         accounts = tollgate.system.url("accounts")
         headers = {"Authorization": f"Bearer {await session_of(page)}"}
         (await tollgate.http.delete(f"{accounts}/v1/sessions/current", headers=headers)).raise_for_status()
@@ -215,12 +215,12 @@ async def test_every_page_fits_and_is_reached_by_keyboard(
         await expect(page.get_by_role("heading", name="API keys")).to_be_focused()
         await page.goto("/")
         await page.get_by_role("slider").focus()
-        # The last bar is today's.
+        # The last bar is that of today.
         await page.keyboard.press("ArrowLeft")
         await expect(page.locator(".chart .values")).to_contain_text("gpt-4o $0.00")
 
 
-async def test_every_call_that_is_passed_on_exists(tollgate: Tollgate) -> None:
+async def test_every_forwarded_request_exists(tollgate: Tollgate) -> None:
     offered: set[tuple[str, str, str]] = set()
     for service in {route.service for route in ROUTES}:
         document = (await tollgate.http.get(f"{tollgate.system.url(service)}/openapi.json")).json()
@@ -232,7 +232,7 @@ async def test_every_call_that_is_passed_on_exists(tollgate: Tollgate) -> None:
     )
 
 
-async def test_a_page_that_is_left_follows_no_stream_any_more(browser: Browser, tollgate: Tollgate) -> None:
+async def test_leaving_a_page_closes_its_stream(browser: Browser, tollgate: Tollgate) -> None:
     async def followers() -> int:
         answer = await tollgate.http.get(f"{tollgate.system.url('analytics')}/metrics")
         found = re.search(r"^tollgate_live_subscribers (\d+)", answer.text, re.MULTILINE)

@@ -25,13 +25,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def expect_acts(page: Page, *acts: str) -> None:
-    """In the audit log, newest first."""
+    """Expect these actions in the audit log, newest first."""
     await page.goto("/organization/audit-log")
     cells = page.get_by_role("region", name="Audit log").locator("tbody td:nth-child(3)")
     await expect(cells).to_have_text([re.compile(act) for act in acts])
 
 
-async def test_a_tab_goes_on_in_the_organization_that_it_shows(browser: Browser, tollgate: Tollgate) -> None:
+async def test_a_tab_stays_in_its_organization(browser: Browser, tollgate: Tollgate) -> None:
     async with page_of(browser, tollgate) as page:
         await sign_up(page, "kay@example.com")
         await create_key(page, "of the first")
@@ -48,11 +48,11 @@ async def test_a_tab_goes_on_in_the_organization_that_it_shows(browser: Browser,
         await expect(page.get_by_text("You have no API keys yet.")).to_be_visible()
 
 
-async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollgate: Tollgate) -> None:
+async def test_an_invited_member_sees_what_the_role_allows(browser: Browser, tollgate: Tollgate) -> None:
     async with page_of(browser, tollgate) as owner, page_of(browser, tollgate) as invited:
         await sign_up(owner, "ivy@example.com")
         await owner.get_by_role("link", name="Organization").click()
-        # Nobody is offered what cannot be done: the last owner stays one.
+        # The page does not offer to leave: an organization keeps its last owner.
         await expect(owner.get_by_text("You are the only owner.")).to_be_visible()
         await owner.get_by_label("E-mail").fill("joe@example.com")
         await owner.get_by_label("Role").select_option("viewer")
@@ -87,7 +87,7 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
         await owner.get_by_role("button", name="Remove joe@example.com").click()
         await owner.get_by_role("button", name="Remove the member").click()
         await expect(row(owner, "Members", "joe@example.com")).to_have_count(0)
-        # Who was removed goes on in the organization that is left to them.
+        # The removed member continues in another of their organizations.
         await invited.goto("/organization")
         await expect(row(invited, "Members", "joe@example.com")).to_contain_text("owner (you)")
         await expect_acts(
@@ -101,7 +101,7 @@ async def test_who_is_invited_sees_what_the_role_allows(browser: Browser, tollga
         await expect(row(owner, "Audit log", "Removed a member")).to_contain_text("joe@example.com")
 
 
-async def test_who_has_left_everywhere_founds_an_organization(browser: Browser, tollgate: Tollgate) -> None:
+async def test_a_person_without_an_organization_creates_one(browser: Browser, tollgate: Tollgate) -> None:
     heir = await tollgate.sign_up(None)
     async with page_of(browser, tollgate) as page:
         await sign_up(page, "ned@example.com")
@@ -124,7 +124,7 @@ async def test_who_has_left_everywhere_founds_an_organization(browser: Browser, 
         await expect(page.get_by_label("Name of the organization")).to_have_value("Ned alone")
 
 
-async def test_a_project_bounds_its_keys_and_tells_what_they_spent(browser: Browser, tollgate: Tollgate) -> None:
+async def test_a_project_limits_its_keys_and_shows_their_spend(browser: Browser, tollgate: Tollgate) -> None:
     code = await tollgate.create_promo_code("5")
     async with page_of(browser, tollgate, is_refused=True) as page:
         await sign_up(page, "kit@example.com", code)
@@ -177,7 +177,7 @@ async def test_a_key_is_changed_rotated_and_reported(browser: Browser, tollgate:
         await expect(page.get_by_label("Requests per minute")).to_have_attribute("aria-invalid", "true")
         await page.get_by_label("Requests per minute").fill("500")
         await page.get_by_label("USD per month").fill("20")
-        # What was typed counts, whether it was added to the list or not.
+        # A typed network counts even if it was not added to the list.
         await page.get_by_label("Allowed networks", exact=True).fill("127.0.0.0/8")
         await page.get_by_role("button", name="Save").click()
         await expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
@@ -252,7 +252,7 @@ async def test_another_session_is_ended_and_the_password_changed(browser: Browse
         await expect(there.get_by_role("heading", name="Overview")).to_be_visible()
 
 
-async def test_long_lists_come_page_by_page(browser: Browser, tollgate: Tollgate) -> None:
+async def test_long_lists_load_page_by_page(browser: Browser, tollgate: Tollgate) -> None:
     async with page_of(browser, tollgate) as page:
         await sign_up(page, "nia@example.com")
         session = await session_of(page)

@@ -1,4 +1,4 @@
-"""Pages of other origins that call the edge from a real browser."""
+"""Pages of other origins that send requests to the edge from a real browser."""
 
 from typing import Any
 

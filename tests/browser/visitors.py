@@ -1,4 +1,4 @@
-"""People in front of a browser."""
+"""Actions of a person in a browser."""
 
 import re
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ from waiting import PATIENCE_S, until
 
 PASSWORD = "correct horse battery"
 WITHIN_MS = PATIENCE_S * 1_000
-# What the browser says of every answer that is an error, which some pages are shown here.
+# The message that a browser logs for every error response. Some tests expect such responses.
 REFUSAL = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 expect.set_options(timeout=WITHIN_MS)
 
@@ -22,13 +22,13 @@ expect.set_options(timeout=WITHIN_MS)
 async def page_of(
     browser: Browser, tollgate: Tollgate, *, is_refused: bool = False, **settings: Any
 ) -> AsyncIterator[Page]:
-    """A page in a browser of its own, which must report no error of a script and nothing that the policy blocked.
+    """Yield a page in a new browser context. It must log no script error and no violation of the content policy.
 
     Args:
-        browser: a running one.
-        tollgate: whose console.
-        is_refused: it may report that something was refused.
-        settings: of Playwright's context.
+        browser: the running browser.
+        tollgate: the system whose console is used.
+        is_refused: whether the page may log error responses.
+        settings: settings of Playwright's context.
     """
     context = await browser.new_context(
         base_url=tollgate.system.url("console"), timezone_id="Asia/Kolkata", locale="en-US", **settings
@@ -51,7 +51,7 @@ async def page_of(
 
 
 async def sign_up(page: Page, email: str, promo_code: str = "") -> None:
-    """Returns when the overview is shown, and in it the credit that the promo code gives."""
+    """Sign up and wait for the overview, with the credit of the promo code."""
     await page.goto("/sign-up")
     await page.get_by_label("E-mail").fill(email)
     await page.get_by_label("Password").fill(PASSWORD)
@@ -70,7 +70,7 @@ async def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
 
 
 async def create_key(page: Page, name: str) -> str:
-    """Through the form, without limits; the key itself."""
+    """Create a key without limits in the form and return it."""
     await page.goto("/keys?new=1")
     await page.get_by_label("Name").fill(name)
     await page.get_by_role("button", name="Create the key").click()
@@ -80,7 +80,7 @@ async def create_key(page: Page, name: str) -> str:
 
 
 async def session_of(page: Page) -> str:
-    """The token of who has signed in, for calls without the browser."""
+    """Return the session's token, for requests without the browser."""
     (cookie,) = await page.context.cookies()
     return cookie["value"]
 
@@ -98,7 +98,7 @@ def tile(page: Page, name: str) -> Locator:
 
 
 async def call(tollgate: Tollgate, key: str, model: str = "gpt-4o") -> tuple[str, int, int]:
-    """A chat completion with OpenAI's SDK: its id, its tokens, and what it cost at gpt-4o's price, in nano-dollars."""
+    """Send a chat completion with OpenAI's SDK. Return its id, tokens and cost at gpt-4o's price in nano-dollars."""
     async with openai.AsyncOpenAI(base_url=tollgate.base_url, api_key=key, max_retries=0) as client:
         raw = await client.chat.completions.with_raw_response.create(
             model=model, messages=[{"role": "user", "content": "Count to three"}]
@@ -119,7 +119,7 @@ async def is_refused(tollgate: Tollgate, key: str) -> bool:
 
 
 async def link_in_mail(tollgate: Tollgate, to: str, subject: str) -> str:
-    """The link of the newest mail of that subject."""
+    """Return the link in the newest e-mail with this subject."""
     found: list[str] = []
 
     async def came() -> bool:

@@ -1,4 +1,4 @@
-"""The console over services that are played: what they are asked is kept, what they answer is set."""
+"""The console with fake services, which record requests and return configured responses."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -21,8 +21,8 @@ OWN_PAGE = {"Origin": ORIGIN, "Sec-Fetch-Site": "same-origin", "Tollgate-Console
 Answer = httpx.Response | Callable[[httpx.Request], httpx.Response]
 
 
-class PlayedServices:
-    """Answers by method and URL; without an answer, 404."""
+class FakeServices:
+    """Responds by method and URL, and with 404 if no response is configured."""
 
     def __init__(self) -> None:
         self.asked: list[httpx.Request] = []
@@ -47,8 +47,8 @@ class PlayedServices:
 
 
 @pytest.fixture
-def played() -> PlayedServices:
-    return PlayedServices()
+def played() -> FakeServices:
+    return FakeServices()
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def services(played: PlayedServices, clock: Clock) -> Services:
+def services(played: FakeServices, clock: Clock) -> Services:
     urls = {name: f"http://{name}.test" for name in ("accounts", "analytics", "balance", "billing")}
     return Services(urls, transport=httpx.MockTransport(played.answer), now=clock)
 
@@ -87,8 +87,8 @@ async def stranger(services: Services, static: Path) -> AsyncIterator[httpx.Asyn
 
 
 @pytest_asyncio.fixture
-async def browser(stranger: httpx.AsyncClient, played: PlayedServices) -> httpx.AsyncClient:
-    """A browser that has signed in."""
+async def browser(stranger: httpx.AsyncClient, played: FakeServices) -> httpx.AsyncClient:
+    """A signed-in browser."""
     body = json.dumps({"email": "ada@example.com", "password": "a long password"})
     answer = await stranger.post("/api/session", content=body, headers=OWN_PAGE)
     assert answer.status_code == 201

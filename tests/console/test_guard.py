@@ -1,9 +1,9 @@
-"""What keeps other sites out, and the headers of every answer."""
+"""The protection against other sites, and the headers of every response."""
 
 import httpx
 import pytest
 
-from console.conftest import ORIGIN, PlayedServices
+from console.conftest import ORIGIN, FakeServices
 from tollgate_console.routes import ROUTES
 
 CHANGES = [
@@ -31,7 +31,7 @@ OTHERS = {
 @pytest.mark.parametrize(("method", "path"), CHANGES)
 @pytest.mark.parametrize("who", OTHERS)
 async def test_only_our_pages_change_anything(
-    browser: httpx.AsyncClient, played: PlayedServices, method: str, path: str, who: str
+    browser: httpx.AsyncClient, played: FakeServices, method: str, path: str, who: str
 ) -> None:
     answer = await browser.request(method, path, json={}, headers=OTHERS[who])
     assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
@@ -42,7 +42,7 @@ def test_every_call_that_changes_something_is_among_those_guarded() -> None:
     assert {route.method for route in ROUTES} == {"GET", "POST", "PUT", "PATCH", "DELETE"}
 
 
-async def test_an_old_browser_of_our_own_origin_is_let_in(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_an_old_browser_of_our_own_origin_is_accepted(browser: httpx.AsyncClient, played: FakeServices) -> None:
     played.answers["POST", "http://accounts.test/v1/keys"] = httpx.Response(201, json={"key": "tg_new"})
     headers = {"Origin": ORIGIN, "Tollgate-Console": "1"}
     answer = await browser.post("/api/accounts/v1/keys", json={"name": "laptop"}, headers=headers)
@@ -53,7 +53,7 @@ async def test_an_old_browser_of_our_own_origin_is_let_in(browser: httpx.AsyncCl
 @pytest.mark.parametrize(
     "path", ["/", "/keys", "/assets/main-ABC.js", "/assets/none.js", "/api/session", "/api/x", "/healthz"]
 )
-async def test_every_answer_has_the_headers(stranger: httpx.AsyncClient, path: str) -> None:
+async def test_every_response_has_the_headers(stranger: httpx.AsyncClient, path: str) -> None:
     headers = (await stranger.get(path)).headers
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
@@ -66,6 +66,6 @@ async def test_every_answer_has_the_headers(stranger: httpx.AsyncClient, path: s
     assert "access-control-allow-origin" not in headers
 
 
-async def test_strangers_find_no_metrics_and_no_document(stranger: httpx.AsyncClient) -> None:
+async def test_metrics_and_documents_are_not_public(stranger: httpx.AsyncClient) -> None:
     for path in ("/metrics", "/docs", "/openapi.json"):
         assert "<title>Tollgate</title>" in (await stranger.get(path)).text

@@ -25,7 +25,7 @@ SETTINGS = {
 }
 
 
-async def test_every_path_is_the_one_page_which_is_never_stale(stranger: httpx.AsyncClient) -> None:
+async def test_every_path_serves_the_page_without_caching(stranger: httpx.AsyncClient) -> None:
     for path in ("/", "/keys", "/requests/0190", "/no/such/page"):
         answer = await stranger.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
@@ -34,7 +34,7 @@ async def test_every_path_is_the_one_page_which_is_never_stale(stranger: httpx.A
     assert (await stranger.post("/")).status_code == 405
 
 
-async def test_assets_are_kept_for_ever_and_compressed(stranger: httpx.AsyncClient, static: Path) -> None:
+async def test_assets_are_immutable_and_compressed(stranger: httpx.AsyncClient, static: Path) -> None:
     answer = await stranger.get("/assets/main-ABC.js")
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["cache-control"].endswith("immutable")
@@ -44,14 +44,14 @@ async def test_assets_are_kept_for_ever_and_compressed(stranger: httpx.AsyncClie
     assert len(gzip.compress(plain.content)) < len(plain.content)
 
 
-async def test_what_is_no_asset_is_not_found(stranger: httpx.AsyncClient) -> None:
+async def test_unknown_assets_are_not_found(stranger: httpx.AsyncClient) -> None:
     for name in ("none.js", "..%2findex.html", "%2e%2e%2f%2e%2e%2fetc%2fpasswd"):
         assert (await stranger.get(f"/assets/{name}")).status_code in (404, 200)
         assert "root:" not in (await stranger.get(f"/assets/{name}")).text
     assert (await stranger.get("/assets/none.js")).status_code == 404
 
 
-def test_an_application_that_was_not_built_is_told(tmp_path: Path) -> None:
+def test_an_application_that_is_not_built_is_reported(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="web/build"):
         Pages(tmp_path)
 

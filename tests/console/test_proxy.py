@@ -1,4 +1,4 @@
-"""What is passed on to the services, with what, and what is not."""
+"""The requests that are forwarded to the services, their credentials, and the requests that are rejected."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from console.conftest import ACCESS_TOKEN, OWN_PAGE, SESSION, Clock, PlayedServices
+from console.conftest import ACCESS_TOKEN, OWN_PAGE, SESSION, Clock, FakeServices
 from tollgate_console import proxy
 from tollgate_console.services import TOKEN_CACHED_S
 
@@ -40,16 +40,16 @@ HERS, HIS = "019dafc2-0000-7000-8000-000000000001", "019dafc2-0000-7000-8000-000
         ("GET", "/api/accounts/v1/person"),
     ],
 )
-async def test_no_other_call_is_passed_on(
-    browser: httpx.AsyncClient, played: PlayedServices, method: str, path: str
+async def test_unlisted_requests_are_not_forwarded(
+    browser: httpx.AsyncClient, played: FakeServices, method: str, path: str
 ) -> None:
     answer = await browser.request(method, path, headers=OWN_PAGE)
     assert answer.status_code == 404 or "<title>" in answer.text
     assert not played.asked
 
 
-async def test_accounts_is_shown_the_session_and_others_a_token(
-    browser: httpx.AsyncClient, played: PlayedServices
+async def test_accounts_gets_the_session_and_others_get_an_access_token(
+    browser: httpx.AsyncClient, played: FakeServices
 ) -> None:
     played.answers["GET", "http://accounts.test/v1/keys"] = httpx.Response(200, json={"keys": []})
     played.answers["GET", BALANCE] = httpx.Response(200, json={"posted_nano": 1}, headers={"Set-Cookie": "a=b"})
@@ -64,8 +64,8 @@ async def test_accounts_is_shown_the_session_and_others_a_token(
     assert not [request for request in played.asked if "cookie" in request.headers]
 
 
-async def test_a_page_sees_the_organization_that_it_shows_wherever_the_session_is(
-    browser: httpx.AsyncClient, played: PlayedServices
+async def test_a_page_gets_its_own_organization_whatever_the_session_is_in(
+    browser: httpx.AsyncClient, played: FakeServices
 ) -> None:
     """Another page, or another instance of the console, may have switched meanwhile."""
 
@@ -92,8 +92,8 @@ async def test_a_page_sees_the_organization_that_it_shows_wherever_the_session_i
         assert (refused.status_code, refused.json()["code"]) == (404, "organization_not_found")
 
 
-async def test_what_a_browser_sends_of_its_own_does_not_pass_for_a_credential(
-    stranger: httpx.AsyncClient, played: PlayedServices
+async def test_credentials_that_a_browser_sends_itself_are_dropped(
+    stranger: httpx.AsyncClient, played: FakeServices
 ) -> None:
     played.answers["GET", "http://billing.test/v1/prices"] = httpx.Response(200, json={"data": []})
     headers = {"Authorization": "Bearer tgs_other", "X-Internal": "1"}
@@ -104,8 +104,8 @@ async def test_what_a_browser_sends_of_its_own_does_not_pass_for_a_credential(
     assert not {"authorization", "x-internal"} & asked.headers.keys()
 
 
-async def test_a_page_that_asks_for_much_at_once_needs_one_token_a_minute(
-    browser: httpx.AsyncClient, played: PlayedServices, clock: Clock
+async def test_concurrent_requests_share_one_token_a_minute(
+    browser: httpx.AsyncClient, played: FakeServices, clock: Clock
 ) -> None:
     played.answers["GET", BALANCE] = httpx.Response(200, json={})
     await asyncio.gather(*(browser.get("/api/balance/v1/balance") for _ in range(5)))
@@ -115,7 +115,7 @@ async def test_a_page_that_asks_for_much_at_once_needs_one_token_a_minute(
     assert played.paths().count("/v1/tokens") == 2
 
 
-async def test_another_organization_needs_another_token(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_another_organization_needs_another_token(browser: httpx.AsyncClient, played: FakeServices) -> None:
     played.answers["GET", BALANCE] = httpx.Response(200, json={})
     switch = "accounts/v1/sessions/current/organization"
     played.answers["PUT", f"http://{switch.replace('accounts', 'accounts.test', 1)}"] = httpx.Response(204)
@@ -126,13 +126,13 @@ async def test_another_organization_needs_another_token(browser: httpx.AsyncClie
     assert played.paths().count("/v1/tokens") == 2
 
 
-async def test_a_session_that_ended_elsewhere_is_told(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_a_session_that_ended_elsewhere_is_reported(browser: httpx.AsyncClient, played: FakeServices) -> None:
     played.answers["POST", "http://accounts.test/v1/tokens"] = httpx.Response(401, json={"code": "invalid_session"})
     answer = await browser.get("/api/balance/v1/balance")
     assert (answer.status_code, answer.json()["code"]) == (401, "session_required")
 
 
-async def test_a_service_that_is_away_is_named(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_an_unavailable_service_is_named(browser: httpx.AsyncClient, played: FakeServices) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -142,14 +142,16 @@ async def test_a_service_that_is_away_is_named(browser: httpx.AsyncClient, playe
     assert "balance" in answer.json()["detail"]
 
 
-async def test_who_calls_is_added_to_what_proxies_told(stranger: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_the_client_address_is_appended_to_x_forwarded_for(
+    stranger: httpx.AsyncClient, played: FakeServices
+) -> None:
     played.answers["POST", "http://accounts.test/v1/accounts"] = httpx.Response(201, json={})
     headers = OWN_PAGE | {"X-Forwarded-For": "198.51.100.7"}
     await stranger.post("/api/accounts/v1/accounts", json={}, headers=headers)
     assert played.asked[-1].headers["x-forwarded-for"] == "198.51.100.7, 127.0.0.1"
 
 
-async def test_a_body_has_a_bound(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_a_body_over_the_limit_is_rejected(browser: httpx.AsyncClient, played: FakeServices) -> None:
     body = b"x" * (proxy.MAX_BODY_BYTES + 1)
     answer = await browser.post("/api/accounts/v1/keys", content=body, headers=OWN_PAGE)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
@@ -157,7 +159,7 @@ async def test_a_body_has_a_bound(browser: httpx.AsyncClient, played: PlayedServ
 
 
 class Endless(httpx.AsyncByteStream):
-    """A live stream: an event whenever one is asked for."""
+    """A live stream with an event for every read."""
 
     def __init__(self) -> None:
         self.is_closed = False
@@ -170,8 +172,8 @@ class Endless(httpx.AsyncByteStream):
         self.is_closed = True
 
 
-async def test_a_live_stream_is_passed_on_and_let_go_of_in_time(
-    browser: httpx.AsyncClient, played: PlayedServices, monkeypatch: pytest.MonkeyPatch
+async def test_a_live_stream_is_forwarded_and_ends_in_time(
+    browser: httpx.AsyncClient, played: FakeServices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proxy, "STREAM_S", 0.05)
     stream = Endless()
@@ -186,7 +188,7 @@ async def test_a_live_stream_is_passed_on_and_let_go_of_in_time(
     assert stream.is_closed
 
 
-async def test_a_file_that_breaks_off_does_not_look_whole(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_an_interrupted_file_does_not_look_complete(browser: httpx.AsyncClient, played: FakeServices) -> None:
     async def half() -> AsyncIterator[bytes]:
         yield b"id,model\n"
         raise httpx.ReadError("gone")

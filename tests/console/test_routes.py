@@ -1,4 +1,4 @@
-"""The list of calls that are passed on is as long as the pages need, and no longer."""
+"""The list of forwarded requests contains exactly the requests of the pages."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 from tollgate_console.routes import ROUTES, Route
 
 SOURCES = Path(__file__).parents[2] / "services/console/web/src"
-# A path in a string of its own, with values put into it, or up to where a query begins.
+# A path in a string, with interpolated values, up to the query.
 CALL = re.compile(r"[\"`/]((?:accounts|analytics|balance|billing)/v1/(?:[a-z/-]|\$\{[^}]*\})+)")
 VALUE = re.compile(r"\$\{[^}]*\}")
-# What changes something says how right before.
+# The method of a change precedes its path.
 CHANGE = re.compile(r"send(?:<[^(]*>)?\(\s*\"([A-Z]+)\",\s*[\"`]([^\"`]+)[\"`]")
 
 
-def test_every_call_of_the_pages_is_passed_on_and_every_one_that_is_has_a_page() -> None:
+def test_pages_and_routes_name_the_same_requests() -> None:
     text = "\n".join(path.read_text() for path in SOURCES.rglob("*.ts*"))
     called = {VALUE.sub("0190", path) for path in CALL.findall(text)}
     assert len(called) > 20
@@ -22,7 +22,7 @@ def test_every_call_of_the_pages_is_passed_on_and_every_one_that_is_has_a_page()
 
     changes = {(method, VALUE.sub("0190", path)) for method, path in CHANGE.findall(text)}
     unused = {route for route in ROUTES if route.method != "GET" and not _is_one_of(route, changes)}
-    # The path of this one is put together elsewhere: both forms that ask for a mail.
+    # Both forms that request an e-mail get their path as a parameter.
     assert {route.path.pattern for route in unused} == {
         "accounts/v1/email-verifications/requests",
         "accounts/v1/password-resets/requests",

@@ -1,4 +1,4 @@
-"""Signing in and out, and that the session's token stays in a cookie that no script reads."""
+"""Sign-in and sign-out. The session's token stays in a cookie that no script can read."""
 
 import logging
 from http.cookies import SimpleCookie
@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from console.conftest import ACCESS_TOKEN, OWN_PAGE, SESSION, PlayedServices
+from console.conftest import ACCESS_TOKEN, OWN_PAGE, SESSION, FakeServices
 from tollgate_console.api import build_app
 from tollgate_console.pages import Pages
 from tollgate_console.services import Services
@@ -15,7 +15,7 @@ from tollgate_console.services import Services
 CREDENTIALS = {"email": "ada@example.com", "password": "a long password"}
 
 
-async def test_the_cookie_is_for_this_host_alone_and_for_no_script(stranger: httpx.AsyncClient) -> None:
+async def test_the_cookie_is_bound_to_the_host_and_hidden_from_scripts(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.post("/api/session", json=CREDENTIALS, headers=OWN_PAGE)
     assert answer.status_code == 201
     assert SESSION not in answer.text
@@ -26,7 +26,7 @@ async def test_the_cookie_is_for_this_host_alone_and_for_no_script(stranger: htt
     assert int(morsel["max-age"]) > 0
 
 
-async def test_with_tls_browsers_take_the_cookie_over_tls_alone(services: Services, static: Path) -> None:
+async def test_with_tls_the_cookie_is_secure(services: Services, static: Path) -> None:
     app = build_app(Pages(static), services, origin="https://console.test", api_url="https://edge.test/v1")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://console.test") as client:
         answer = await client.post("/api/session", json=CREDENTIALS, headers=OWN_PAGE)
@@ -35,7 +35,7 @@ async def test_with_tls_browsers_take_the_cookie_over_tls_alone(services: Servic
     assert answer.headers["strict-transport-security"]
 
 
-async def test_who_is_signed_in(stranger: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_the_session_is_described(stranger: httpx.AsyncClient, played: FakeServices) -> None:
     nobody = {"person": None, "account": None, "api_url": "http://edge.test/v1"}
     assert (await stranger.get("/api/session")).json() == nobody
     assert not played.asked
@@ -45,7 +45,7 @@ async def test_who_is_signed_in(stranger: httpx.AsyncClient, played: PlayedServi
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_a_session_that_has_ended_loses_its_cookie(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_a_session_that_has_ended_loses_its_cookie(browser: httpx.AsyncClient, played: FakeServices) -> None:
     for path in ("account", "organizations", "person"):
         played.answers["GET", f"http://accounts.test/v1/{path}"] = httpx.Response(401, json={"code": "invalid_session"})
     answer = await browser.get("/api/session")
@@ -53,8 +53,8 @@ async def test_a_session_that_has_ended_loses_its_cookie(browser: httpx.AsyncCli
     assert "Max-Age=0" in answer.headers["set-cookie"]
 
 
-async def test_who_was_removed_goes_on_in_another_organization(
-    browser: httpx.AsyncClient, played: PlayedServices
+async def test_a_removed_member_continues_in_another_organization(
+    browser: httpx.AsyncClient, played: FakeServices
 ) -> None:
     own = {"name": "own", "email": "ada@example.com"}
 
@@ -74,7 +74,9 @@ async def test_who_was_removed_goes_on_in_another_organization(
     assert (await browser.get("/api/session")).json()["account"] == own
 
 
-async def test_who_is_a_member_nowhere_is_still_signed_in(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_a_person_without_an_organization_stays_signed_in(
+    browser: httpx.AsyncClient, played: FakeServices
+) -> None:
     played.answers["GET", "http://accounts.test/v1/account"] = httpx.Response(404, json={})
     played.answers["GET", "http://accounts.test/v1/organizations"] = httpx.Response(200, json={"organizations": []})
     answer = await browser.get("/api/session")
@@ -85,8 +87,8 @@ async def test_who_is_a_member_nowhere_is_still_signed_in(browser: httpx.AsyncCl
     assert (answer.status_code, answer.json()["code"]) == (404, "organization_not_found")
 
 
-async def test_a_wrong_password_is_told_in_the_words_of_accounts(
-    stranger: httpx.AsyncClient, played: PlayedServices
+async def test_the_error_of_a_wrong_password_is_that_of_accounts(
+    stranger: httpx.AsyncClient, played: FakeServices
 ) -> None:
     refusal = httpx.Response(401, json={"code": "invalid_credentials", "detail": "no"}, headers={"Retry-After": "7"})
     played.answers["POST", "http://accounts.test/v1/sessions"] = refusal
@@ -99,8 +101,8 @@ async def test_a_wrong_password_is_told_in_the_words_of_accounts(
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b'{"email": "a"}', b'{"email": 1, "password": "secret"}', b"\xff", b'{"password": "se']
 )
-async def test_what_is_no_sign_in_is_refused_without_quoting_it(
-    stranger: httpx.AsyncClient, played: PlayedServices, body: bytes
+async def test_an_invalid_sign_in_is_rejected_without_quoting_it(
+    stranger: httpx.AsyncClient, played: FakeServices, body: bytes
 ) -> None:
     answer = await stranger.post("/api/session", content=body, headers=OWN_PAGE)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
@@ -108,7 +110,7 @@ async def test_what_is_no_sign_in_is_refused_without_quoting_it(
     assert not played.asked
 
 
-async def test_signing_out_ends_the_session_at_accounts(browser: httpx.AsyncClient, played: PlayedServices) -> None:
+async def test_signing_out_ends_the_session_at_accounts(browser: httpx.AsyncClient, played: FakeServices) -> None:
     played.answers["DELETE", "http://accounts.test/v1/sessions/current"] = httpx.Response(204)
     answer = await browser.delete("/api/session", headers=OWN_PAGE)
     assert answer.status_code == 204
@@ -119,7 +121,7 @@ async def test_signing_out_ends_the_session_at_accounts(browser: httpx.AsyncClie
 
 
 async def test_a_session_that_could_not_be_ended_does_not_look_ended(
-    browser: httpx.AsyncClient, played: PlayedServices
+    browser: httpx.AsyncClient, played: FakeServices
 ) -> None:
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
@@ -131,7 +133,7 @@ async def test_a_session_that_could_not_be_ended_does_not_look_ended(
 
 
 async def test_no_secret_is_logged(
-    stranger: httpx.AsyncClient, played: PlayedServices, caplog: pytest.LogCaptureFixture
+    stranger: httpx.AsyncClient, played: FakeServices, caplog: pytest.LogCaptureFixture
 ) -> None:
     played.answers["GET", "http://balance.test/v1/balance"] = httpx.Response(500, text="broken")
     with caplog.at_level(logging.DEBUG):

@@ -27,10 +27,10 @@ def test_every_metric_to_watch_exists() -> None:
     for module in MEASURE:
         importlib.import_module(module)
     # It is registered by an edge that starts.
-    sheet = CounterSegment.own()
-    collector = EdgeCollector(EdgeCounts(sheet), tuple, [sheet])
-    team = WorkerGroup([sheet], sheet, waiting_for=lambda: None, note_gauges=collector.note_gauges)
-    edge = team.registry(collector)
+    segment = CounterSegment.own()
+    collector = EdgeCollector(EdgeCounts(segment), tuple, [segment])
+    worker_group = WorkerGroup([segment], segment, waiting_for=lambda: None, note_gauges=collector.note_gauges)
+    edge = worker_group.registry(collector)
     families = {
         family.name + ("_total" if family.type == "counter" else "")
         for family in (*REGISTRY.collect(), *edge.collect())

@@ -19,17 +19,28 @@ class Script:
 
 @dataclass
 class ScriptedServer:
-    """`requests` are the heads of the requests that came. The last script is repeated."""
+    """`requests` are the heads of the requests that came, `bodies` their bodies. The last script is repeated."""
 
     url: str
     scripts: list[Script]
     requests: list[bytes] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
     closed_early: int = 0
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the requests that came, as they were sent."""
+        return [head.split(b" ", 2)[1].decode() for head in self.requests]
+
+    def headers(self, number: int) -> dict[str, str]:
+        """Return the headers of a request by its number, starting at 0. Their names are in lower case."""
+        lines = self.requests[number].decode().split("\r\n")[1:-2]
+        return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
-            await reader.readexactly(_content_length(head))
+            self.bodies.append(await reader.readexactly(_content_length(head)))
             self.requests.append(head)
             await self._respond(writer, self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0])
         except ConnectionError:

@@ -1,4 +1,4 @@
-"""Budgets at the edge: a wallet for each set of them, leases that end with their period, and 402 that says which."""
+"""Budgets at the edge: a lease for each set of them, leases that end with their period, and 402 that says which."""
 
 import asyncio
 import json
@@ -18,7 +18,16 @@ from tollgate_common.lease_protocol import BudgetView, LeaseOutcome
 from tollgate_edge.credit.admission import FailingOpen, KnownBalances
 from tollgate_edge.credit.leases.client import LeaseClient
 from tollgate_edge.credit.leases.manager import LeaseManager
-from tollgate_edge.credit.leases.state import Answer, Grant, LeaseView, Payer, PayerLease, Refusal, Want, closing
+from tollgate_edge.credit.leases.state import (
+    Answer,
+    Grant,
+    LeaseView,
+    Payer,
+    PayerLease,
+    PendingReservation,
+    Refusal,
+    closing,
+)
 from tollgate_edge.http.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
 from waiting import until
 
@@ -28,16 +37,16 @@ TOTAL = Budget(budget_id="project:p1", period=BudgetPeriod.TOTAL, amount_nano=5_
 PAYER = Payer("a", (DAY, TOTAL))
 
 
-def wallet_with(answer: Answer, least_nano: int = 100) -> tuple[PayerLease, Want]:
-    """A wallet that was given this answer to its first call."""
-    wallet, want = PayerLease(PAYER, lambda _: None), Want(least_nano, least_nano, lambda: None)
-    wallet.enqueue(want)
-    call = wallet.next_call(0, "boot", lambda: "lease")
+def payer_lease_with(answer: Answer, least_nano: int = 100) -> tuple[PayerLease, PendingReservation]:
+    """A payer lease that was given this answer to its first call."""
+    payer_lease, pending = PayerLease(PAYER, lambda _: None), PendingReservation(least_nano, least_nano, lambda: None)
+    payer_lease.enqueue(pending)
+    call = payer_lease.next_call(0, "boot", lambda: "lease")
     assert isinstance(call, Grant)
     assert (call.account_id, call.budgets) == ("a", (DAY, TOTAL))
-    wallet.take(answer, 0)
-    wallet.serve(0)
-    return wallet, want
+    payer_lease.take(answer, 0)
+    payer_lease.serve(0)
+    return payer_lease, pending
 
 
 def granted(period_ends_s: float) -> Answer:
@@ -45,18 +54,18 @@ def granted(period_ends_s: float) -> Answer:
 
 
 def test_a_lease_ends_with_its_period_when_its_requests_have_ended() -> None:
-    wallet, want = wallet_with(granted(60))
-    assert want.reserved is not None
-    assert wallet.try_reserve(50, 59.9) is not None
-    assert wallet.try_reserve(50, 60) is None
-    assert wallet.end_period(59.9) is None
-    lease = wallet.end_period(60)
+    payer_lease, pending = payer_lease_with(granted(60))
+    assert pending.reserved is not None
+    assert payer_lease.try_reserve(50, 59.9) is not None
+    assert payer_lease.try_reserve(50, 60) is None
+    assert payer_lease.end_period(59.9) is None
+    lease = payer_lease.end_period(60)
     assert lease is not None
-    assert wallet.lease is None
+    assert payer_lease.lease is None
     assert closing(lease) is None
 
-    assert not want.reserved.try_extend(1), "it moves to a lease of the new period when it grows"
-    want.reserved.settle(80)
+    assert not pending.reserved.try_extend(1), "it moves to a lease of the new period when it grows"
+    pending.reserved.settle(80)
     lease.reserved_nano -= 50
     call = closing(lease)
     assert call is not None
@@ -64,17 +73,17 @@ def test_a_lease_ends_with_its_period_when_its_requests_have_ended() -> None:
 
 
 def test_a_period_does_not_end_in_the_middle_of_a_call() -> None:
-    wallet, _ = wallet_with(granted(60))
-    wallet.enqueue(Want(900, 900, lambda: None))
-    assert wallet.next_call(50, "boot", lambda: "other") is not None
-    assert wallet.end_period(61) is None
+    payer_lease, _ = payer_lease_with(granted(60))
+    payer_lease.enqueue(PendingReservation(900, 900, lambda: None))
+    assert payer_lease.next_call(50, "boot", lambda: "other") is not None
+    assert payer_lease.end_period(61) is None
 
 
 def test_a_refusal_names_the_budget_and_others_that_need_less_may_wait() -> None:
     budget = BudgetView("key:k1", BudgetPeriod.DAY, 1_000, 950, "2026-11-26T00:00:00Z")
-    wallet, want = wallet_with(Answer(LeaseOutcome.BUDGET_EXCEEDED, None, 10_000, 0, budget))
-    assert want.refusal == Refusal(50, budget)
-    assert wallet.waiting == []
+    payer_lease, pending = payer_lease_with(Answer(LeaseOutcome.BUDGET_EXCEEDED, None, 10_000, 0, budget))
+    assert pending.refusal == Refusal(50, budget)
+    assert payer_lease.waiting == []
 
 
 def test_402_says_which_budget_and_when_it_resets() -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from tollgate_edge.endpoints import ENDPOINTS
 from tollgate_edge.endpoints.messages import MESSAGES
 from tollgate_edge.http.errors import ProviderError, ProviderFailed, ProviderRefused
 from tollgate_edge.providers import anthropic, gemini, openai
@@ -286,3 +287,26 @@ def test_event_about_the_operators_account_is_hidden(code: str | int) -> None:
 def test_event_without_words_is_a_neutral_error() -> None:
     error = stream_failure(b'{"error":{}}')
     assert (str(error), error.code) == ("The provider reported an error during its response.", "provider_error")
+
+
+STARTED = {
+    "/v1/chat/completions": b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n',
+    "/v1/completions": b'data: {"id":"c","choices":[{"index":0,"text":"Hi"}]}\n\n',
+    "/v1/messages": b'event: ping\ndata: {"type":"ping"}\n\n',
+    "/v1/responses": b'event: response.created\ndata: {"type":"response.created","response":{"id":"r"}}\n\n',
+}
+
+
+@pytest.mark.parametrize("path", STARTED)
+def test_error_in_mid_stream_keeps_the_providers_words(path: str) -> None:
+    turns = [{"role": "user", "content": "hi"}]
+    body = {"model": "m", "stream": True, "max_tokens": 5, "messages": turns, "prompt": "hi"}
+    if path == "/v1/responses":
+        body = {"model": "m", "stream": True, "input": "hi"}
+    stream = ENDPOINTS[path].parse(json.dumps(body).encode(), {}).open_stream()
+    assert stream.feed(STARTED[path])
+    details = {"code": "context_length_exceeded", "message": WORDS}
+    event = encoded({"type": "error", "error": details})
+    assert not stream.feed(b"event: error\ndata: " + event + b"\n\n")
+    assert stream.failure is not None
+    assert (str(stream.failure), stream.failure.code) == (WORDS, "context_length_exceeded")

@@ -4,10 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from tollgate_edge.routing.config import GatewayConfig, read_config
+from edge.test_vertex import service_account
+from tollgate_edge.providers.options import ProviderOptions
+from tollgate_edge.routing.config import GatewayConfig, ProviderConfig, read_config
 from tollgate_edge.routing.document import InvalidDocument
 from tollgate_edge.routing.protocols import PROTOCOLS
 
+EXAMPLE_KEYS = {
+    **dict.fromkeys(("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"), "sk-example"),
+    **dict.fromkeys(("SPARE_API_KEY", "AZURE_OPENAI_API_KEY", "AZURE_CLIENT_SECRET"), "sk-example"),
+    "BEDROCK_API_KEY": "ABSKexample",
+    "VERTEX_SERVICE_ACCOUNT": service_account("https://oauth2.googleapis.com/token"),
+}
 EXAMPLE = Path(__file__).parents[2] / "deploy" / "gateway.yaml"
 GOOD = """\
 providers:
@@ -47,7 +55,7 @@ def problems(text: str) -> list[str]:
 
 def test_valid_file() -> None:
     config = read_config(GOOD, PROTOCOLS)
-    assert [key.read().get_secret_value() for key in config.providers["openai"].keys] == ["sk-first", "sk-second"]
+    assert [key.read().get_secret_value() for key in config.providers["openai"].keys or ()] == ["sk-first", "sk-second"]
     assert [(target.provider, target.model, target.weight) for target in config.models["gpt-4o"].targets] == [
         ("openai", None, 3),
         ("spare", "gpt-4o-spare", 1),
@@ -96,6 +104,65 @@ def test_all_problems_are_reported() -> None:
     assert [line.partition(":")[0] for line in told] == ["line 7", "line 18"]
 
 
+AZURE = """\
+providers:
+  azure:
+    protocol: azure
+    base_url: https://example.openai.azure.com
+    api_version: 2024-10-21
+    keys: [{env: FIRST_KEY}]
+"""
+WRONG_OPTIONS = {
+    "protocol: azure > protocol: openai": "line 5: providers.azure.api_version: protocol openai does not",
+    "    base_url: https://example.openai.azure.com\n > ": "line 2: providers.azure: base_url is missing; protocol",
+    "api_version: 2024-10-21 > client_id: app": "line 2: providers.azure: tenant_id and client_id require each other",
+    "    keys: [{env: FIRST_KEY}]\n > ": "line 2: providers.azure.keys: is missing",
+    "keys: [{env: FIRST_KEY}] > keys: []": "line 6: providers.azure.keys: Tuple should have at least 1 item",
+}
+
+
+def test_options_of_a_protocol() -> None:
+    options = read_config(AZURE, PROTOCOLS).providers["azure"].options
+    assert options == ProviderOptions(api_version="2024-10-21")
+
+
+@pytest.mark.parametrize(("change", "told"), WRONG_OPTIONS.items())
+def test_wrong_options(change: str, told: str) -> None:
+    old, new = change.split(" > ")
+    assert old in AZURE
+    assert any(told in problem for problem in problems(AZURE.replace(old, new))), problems(AZURE.replace(old, new))
+
+
+CLOUDS = """\
+providers:
+  google:
+    protocol: vertex
+    region: global
+    project: my-project
+  amazon:
+    protocol: bedrock
+    region: us-east-1
+    keys: [{env: FIRST_KEY}]
+"""
+
+
+def test_credentials_of_the_machine_replace_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FIRST_KEY", "ABSKexample")
+    config = read_config(CLOUDS, PROTOCOLS)
+    assert config.providers["google"].keys is None
+    assert PROTOCOLS["bedrock"].default_url(config.providers["amazon"].options) == (
+        "https://bedrock-runtime.us-east-1.amazonaws.com"
+    )
+
+
+def test_wrong_key_and_missing_option_of_a_cloud() -> None:
+    project, key = problems(CLOUDS.replace("    project: my-project\n", ""))
+    assert project == "line 2: providers.google.project: is missing; protocol vertex requires it"
+    assert key.startswith(
+        "line 8: providers.amazon.keys[0]: the key is neither an API key of Bedrock nor ACCESS_KEY_ID:"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "providers: {}", "models: {}"])
 def test_file_without_providers(text: str) -> None:
     assert problems(text) == ["line 1: providers: is empty; at least one provider is required"]
@@ -113,10 +180,10 @@ def test_key_is_never_reported(pasted: str) -> None:
 
 
 def test_example_is_valid(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OPENAI_API_KEY", "OPENAI_API_KEY_2", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "SPARE_API_KEY"):
-        monkeypatch.setenv(name, "sk-example")
+    for name, key in EXAMPLE_KEYS.items():
+        monkeypatch.setenv(name, key)
     config = read_config(EXAMPLE.read_text(), PROTOCOLS)
     assert {provider.protocol for provider in config.providers.values()} == set(PROTOCOLS)
-    for part in (GatewayConfig, *(type(value) for value in (config.retries, config.breaker))):
+    for part in (GatewayConfig, ProviderConfig, *(type(value) for value in (config.retries, config.breaker))):
         for field in part.model_fields:
             assert f"{field}:" in EXAMPLE.read_text(), field

@@ -192,7 +192,7 @@ def test_the_settings_can_be_checked() -> None:
         ("spool_dir", "", r"TOLLGATE_SPOOL_DIR \(durable folder .*\) is not set"),
         ("openai_api_key", "", r"TOLLGATE_OPENAI_API_KEY \(the operator's key for it\) is not set"),
         ("openai_url", "api.openai.com", r"TOLLGATE_OPENAI_URL .* is wrong: 'api.openai.com'"),
-        ("max_body_bytes", "many", r"TOLLGATE_MAX_BODY_BYTES \(largest request body\) is wrong: 'many'"),
+        ("max_body_bytes", "many", r"TOLLGATE_MAX_BODY_BYTES \(maximum size of a request body\) is wrong: 'many'"),
         ("admission", "hope", r"TOLLGATE_ADMISSION .* is wrong: 'hope': Input should be 'leases' or 'known_balances'"),
         (
             "balance_url",
@@ -214,5 +214,5 @@ def test_a_spool_folder_that_cannot_be_used_is_told_in_one_line(tmp_path: Path) 
     file.touch()
     ended = run_main(**{**GOOD, "spool_dir": str(file / "spool")})
     assert ended.returncode == 1
-    assert ended.stderr.startswith("edge: TOLLGATE_SPOOL_DIR must name a folder that can be written: ")
+    assert ended.stderr.startswith(f"edge: TOLLGATE_SPOOL_DIR: {tmp_path}")
     assert ended.stderr.count("\n") == 1

@@ -19,7 +19,7 @@ def scraped(
 ) -> dict[tuple[str, ...], float]:
     """Each sample's value, by its name and the values of its labels, in the order of the labels' names."""
     registry = CollectorRegistry()
-    registry.register(EdgeCollector(counts, lambda: breakers, [counts.sheet, *others]))
+    registry.register(EdgeCollector(counts, lambda: breakers, [counts.segment, *others]))
     families = text_string_to_metric_families(generate_latest(registry).decode())
     return {
         (s.name, *(value for _, value in sorted(s.labels.items()))): s.value
@@ -87,11 +87,11 @@ def test_workers_add_up_and_only_what_happened_outlives_one() -> None:
     avoiding.record_failure(time.monotonic())
     dead.avoids([("a", avoiding)])
 
-    found = scraped(here, ("a", CircuitBreaker(1, 1)), others=[dead.sheet])
+    found = scraped(here, ("a", CircuitBreaker(1, 1)), others=[dead.segment])
     assert found["tollgate_edge_requests_in_flight",] == 2
     assert found["tollgate_edge_circuit_open_seconds", "a"] > 700
-    dead.sheet.cells[PID] = 0
-    found = scraped(here, ("a", CircuitBreaker(1, 1)), others=[dead.sheet])
+    dead.segment.slots[PID] = 0
+    found = scraped(here, ("a", CircuitBreaker(1, 1)), others=[dead.segment])
     assert found["tollgate_edge_requests_in_flight",] == 1
     assert found["tollgate_edge_circuit_open_seconds", "a"] == 0
 

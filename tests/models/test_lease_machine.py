@@ -28,10 +28,10 @@ NUMBERS = st.integers(0, EDGES - 1)
 @dataclass
 class EdgeProcess:
     boot: str
-    wallet: edge.PayerLease
+    payer_lease: edge.PayerLease
     reservations: list[edge.Reservation] = field(default_factory=list)
     """Of requests under way."""
-    waiting: list[edge.Want] = field(default_factory=list)
+    waiting: list[edge.PendingReservation] = field(default_factory=list)
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -72,26 +72,26 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(number=NUMBERS, least=AMOUNTS, more=st.integers(0, 500))
     def begin_request(self, number: int, least: int, more: int) -> None:
         process = self.edges[number]
-        reservation = process.wallet.try_reserve(least + more, self.now_s)
+        reservation = process.payer_lease.try_reserve(least + more, self.now_s)
         if reservation is not None:
             process.reservations.append(reservation)
             return
-        want = edge.Want(least, least + more, lambda: None)
-        self.wait(process, want)
+        pending = edge.PendingReservation(least, least + more, lambda: None)
+        self.wait(process, pending)
 
     @rule(number=NUMBERS, choice=st.integers(0, 9), more=AMOUNTS)
     def extend_request(self, number: int, choice: int, more: int) -> None:
         process = self.edges[number]
-        growing = {id(want.extended) for want in process.waiting}
+        growing = {id(pending.extended) for pending in process.waiting}
         idle = [one for one in process.reservations if id(one) not in growing]
         if not idle:
             return
         reservation = idle[choice % len(idle)]
         if reservation.try_extend(more):
             return
-        want = edge.Want(more, more, lambda: None)
-        want.extended = reservation
-        self.wait(process, want)
+        pending = edge.PendingReservation(more, more, lambda: None)
+        pending.extended = reservation
+        self.wait(process, pending)
 
     @rule(number=NUMBERS, choice=st.integers(0, 9), percent=st.integers(0, 100), beyond=st.integers(0, 20))
     def end_request(self, number: int, choice: int, percent: int, beyond: int) -> None:
@@ -100,9 +100,9 @@ class LeaseMachine(RuleBasedStateMachine):
             return
         reservation = process.reservations[choice % len(process.reservations)]
         process.reservations.remove(reservation)
-        for want in [want for want in process.waiting if want.extended is reservation]:
-            process.wallet.withdraw(want)
-            process.waiting.remove(want)
+        for pending in [pending for pending in process.waiting if pending.extended is reservation]:
+            process.payer_lease.withdraw(pending)
+            process.waiting.remove(pending)
         used = reservation.nano * percent // 100
         if percent == 100:
             used += beyond
@@ -116,20 +116,20 @@ class LeaseMachine(RuleBasedStateMachine):
         reservation.settle(used)
         self.serve(process)
 
-    def wait(self, process: EdgeProcess, want: edge.Want) -> None:
-        process.wallet.enqueue(want)
-        process.waiting.append(want)
+    def wait(self, process: EdgeProcess, pending: edge.PendingReservation) -> None:
+        process.payer_lease.enqueue(pending)
+        process.waiting.append(pending)
         self.serve(process)
         if process.waiting:
             self.call(process, is_lost=False)
 
     def serve(self, process: EdgeProcess) -> None:
-        process.wallet.serve(self.now_s)
-        for want in tuple(process.waiting):
-            if want.is_decided:
-                process.waiting.remove(want)
-                if want.reserved is not None and want.extended is None:
-                    process.reservations.append(want.reserved)
+        process.payer_lease.serve(self.now_s)
+        for pending in tuple(process.waiting):
+            if pending.is_decided:
+                process.waiting.remove(pending)
+                if pending.reserved is not None and pending.extended is None:
+                    process.reservations.append(pending.reserved)
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.call(self.edges[number], is_lost=is_lost)
 
     def call(self, process: EdgeProcess, *, is_lost: bool) -> None:
-        call = process.wallet.call or process.wallet.next_call(self.now_s, process.boot, self.new_id)
+        call = process.payer_lease.call or process.payer_lease.next_call(self.now_s, process.boot, self.new_id)
         if call is None:
             return
         answer = self.answer(call)
@@ -148,9 +148,9 @@ class LeaseMachine(RuleBasedStateMachine):
             # The boot learns that it is fenced: it begins anew, and its requests end on what they have.
             self.numbers += 1
             process.boot = f"boot {EDGES + self.numbers}"
-            process.wallet.fail()
+            process.payer_lease.fail()
             return
-        process.wallet.take(answer, self.now_s)
+        process.payer_lease.take(answer, self.now_s)
         self.serve(process)
 
     def answer(self, call: edge.Call) -> edge.Answer | None:
@@ -185,20 +185,20 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def close_idle(self, number: int) -> None:
-        wallet = self.edges[number].wallet
-        if wallet.call is None:
-            wallet.close()
+        payer_lease = self.edges[number].payer_lease
+        if payer_lease.call is None:
+            payer_lease.close()
 
     @rule(number=NUMBERS)
     def hear_of_shortage(self, number: int) -> None:
-        self.edges[number].wallet.is_short = True
+        self.edges[number].payer_lease.is_short = True
 
     @rule(seconds=st.integers(1, 10))
     def pass_time(self, seconds: int) -> None:
         self.now_s += seconds
         for process in self.edges:
             for _ in range(seconds):
-                process.wallet.tick()
+                process.payer_lease.tick()
 
     # --- the balance service ------------------------------------------------------------------------------------------
 
@@ -255,7 +255,7 @@ class LeaseMachine(RuleBasedStateMachine):
     @invariant()
     def edges_spend_what_is_authorised(self) -> None:
         for process in self.edges:
-            lease = process.wallet.lease
+            lease = process.payer_lease.lease
             if lease is not None and lease.boot_id not in self.fenced:
                 limit_nano = self.leases[lease.lease_id].limit_nano
                 assert lease.limit_nano <= limit_nano

@@ -37,7 +37,7 @@ from tollgate_edge.routing.router import ProviderSource, Router, RouteSource, re
 from tollgate_edge.server.asgi import EdgeApp
 from tollgate_edge.server.models_api import create_api
 from tollgate_edge.settings import EdgeSettings
-from tollgate_edge.workers.supervisor import Supervisor, end_with_supervisor, is_worker, listen, worker_sheets
+from tollgate_edge.workers.supervisor import Supervisor, end_with_supervisor, is_worker, listen, worker_segments
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Leases(NamedTuple):
 
 def open_leases(settings: EdgeSettings) -> Leases | None:
     if settings.admission == "known_balances":
-        log.warning("TOLLGATE_ADMISSION is known_balances: credit is only looked at, so accounts may be overdrawn")
+        log.warning("TOLLGATE_ADMISSION is known_balances: credit is not reserved, so accounts may be overdrawn")
         return None
     assert settings.balance_url is not None
     assert settings.internal_token is not None
@@ -69,7 +69,7 @@ def open_event_log(settings: EdgeSettings, boot_id: str) -> EventLog:
             spool_max_age_s=settings.spool_max_age_s,
         )
     except OSError as error:
-        sys.exit(f"edge: TOLLGATE_SPOOL_DIR must name a folder that can be written: {error}")
+        sys.exit(f"edge: TOLLGATE_SPOOL_DIR: {settings.spool_dir} must be a writable folder: {error}")
 
 
 def start_boot(settings: EdgeSettings) -> EventWriter:
@@ -78,17 +78,18 @@ def start_boot(settings: EdgeSettings) -> EventWriter:
 
 
 def read_routes(settings: EdgeSettings) -> RouteSource:
-    """What the routes are made of: the file, or the APIs that keys are set for.
+    """Return the source of the routes: the file, or the providers with an API key.
 
     Raises:
-        InvalidDocument, OSError: the file is wrong, or not there.
+        InvalidDocument: the file is invalid.
+        OSError: the file cannot be read.
     """
     if settings.gateway_file is not None:
         return read_route_file(settings.gateway_file, PROTOCOLS)
     assert settings.openai_api_key is not None
     timeouts = Timeouts(settings.connect_timeout_s, settings.read_timeout_s)
     openai = ProviderSource("openai", "openai", settings.openai_url, (settings.openai_api_key,), timeouts)
-    # Named as the price catalogue names them.
+    # The names of the price catalog.
     others = [
         ProviderSource(name, protocol, url, (key,), timeouts)
         for name, protocol, url, key in (
@@ -101,7 +102,11 @@ def read_routes(settings: EdgeSettings) -> RouteSource:
 
 
 def check_routes(settings: EdgeSettings) -> None:
-    """Raise CommandError if `gateway.yaml` is wrong."""
+    """Check `gateway.yaml`.
+
+    Raises:
+        CommandError: the file is invalid.
+    """
     try:
         read_routes(settings)
     except InvalidDocument as error:
@@ -120,7 +125,7 @@ def make_gate(settings: EdgeSettings, leases: Leases | None) -> RateLimiter:
             max_in_flight=settings.key_max_in_flight,
         ),
         trusted_proxies=settings.trusted_networks,
-        # Without the balance service nobody knows of other edges than the workers of this one.
+        # Without the balance service, only the workers of this edge are known.
         edges=leases.manager.edges if leases else lambda: settings.workers,
     )
 
@@ -151,7 +156,7 @@ async def serve(settings: EdgeSettings) -> None:
 
 
 async def serve_here(settings: EdgeSettings) -> None:
-    # First: a spool that cannot be written ends the start before anything is opened.
+    # First, so that a spool that cannot be written ends the start before anything else is opened.
     writer = RotatingEventWriter(lambda: start_boot(settings))
     brokers, prefix = settings.brokers, settings.topic_prefix
     keys = KeyDirectory(brokers, prefix)
@@ -161,9 +166,9 @@ async def serve_here(settings: EdgeSettings) -> None:
     rate_limiter = make_gate(settings, leases)
     balances = Balances(brokers, prefix)
     admission = make_admission(settings, leases, balances)
-    sheets, sheet = worker_sheets() if is_worker() else ([own := CounterSegment.own()], own)
-    counts = EdgeCounts(sheet)
-    collector = EdgeCollector(counts, lambda: router.routes.breakers, sheets)
+    segments, segment = worker_segments() if is_worker() else ([own := CounterSegment.own()], own)
+    counts = EdgeCounts(segment)
+    collector = EdgeCollector(counts, lambda: router.routes.breakers, segments)
     calls = ModelCalls(
         keys,
         catalogue,
@@ -177,7 +182,7 @@ async def serve_here(settings: EdgeSettings) -> None:
     )
     topics = [keys.topic, catalogue.topic]
     if not isinstance(admission, LeaseManager):
-        # Leases tell all there is to know: a busy account's balance changes many times a second.
+        # With leases, balances are not needed. That of a busy account changes many times a second.
         topics.append(balances.topic)
 
     def waiting_for() -> str | None:
@@ -186,7 +191,7 @@ async def serve_here(settings: EdgeSettings) -> None:
 
     workers = [writer.run(calls.until_idle), router.watch(), *(topic.run() for topic in topics)]
     if is_worker():
-        worker_group = WorkerGroup(sheets, sheet, waiting_for=waiting_for, note_gauges=collector.note_gauges)
+        worker_group = WorkerGroup(segments, segment, waiting_for=waiting_for, note_gauges=collector.note_gauges)
         workers.append(worker_group.run())
         api = create_api(
             keys,

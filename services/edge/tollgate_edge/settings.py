@@ -1,4 +1,4 @@
-"""The edge's environment, read once in `main.py`."""
+"""Settings of the edge, read once in `main.py`."""
 
 import socket
 from pathlib import Path
@@ -12,13 +12,13 @@ from tollgate_edge.rate_limits.client_address import Network, parse_networks
 
 
 class EdgeSettings(ServiceSettings):
-    edge_name: str = Field(default_factory=socket.gethostname, description="this edge's name in its heartbeats")
+    edge_name: str = Field(default_factory=socket.gethostname, description="name of this edge in its heartbeats")
 
     gateway_file: Path | None = Field(
-        None, description="gateway.yaml, which names providers and routes; without it there is only `openai_url`"
+        None, description="gateway.yaml with providers and routes; without it, the providers below are used"
     )
     openai_url: str = Field(
-        "https://api.openai.com/v1", pattern="^https?://", description="OpenAI's API or one that speaks its protocol"
+        "https://api.openai.com/v1", pattern="^https?://", description="OpenAI's API, or another one with its protocol"
     )
     openai_api_key: SecretStr | None = Field(None, validate_default=True, description="the operator's key for it")
     anthropic_url: str = Field(
@@ -31,54 +31,54 @@ class EdgeSettings(ServiceSettings):
         description="Gemini's API, used if its key is set",
     )
     gemini_api_key: SecretStr | None = Field(None, description="the operator's key for it")
-    connect_timeout_s: float = Field(10, gt=0, description="how long to wait for a connection to a provider")
-    read_timeout_s: float = Field(600, gt=0, description="the longest silence of a provider")
+    connect_timeout_s: float = Field(10, gt=0, description="timeout of a connection to a provider")
+    read_timeout_s: float = Field(600, gt=0, description="maximum time between two reads from a provider")
 
-    # OpenAI takes sound of 25 MB, Anthropic bodies of 32 MB.
-    max_body_bytes: int = Field(33 << 20, ge=1 << 10, description="largest request body")
+    # OpenAI accepts audio files of 25 MB, Anthropic bodies of 32 MB.
+    max_body_bytes: int = Field(33 << 20, ge=1 << 10, description="maximum size of a request body")
 
     ack_timeout_s: float = Field(2, gt=0, description="how long Kafka may take before events go to the spool")
     spool_dir: Path = Field(description="durable folder for events that Kafka has not acknowledged")
-    spool_max_bytes: int = Field(256 << 20, ge=1 << 10, description="above this the edge refuses requests")
-    spool_max_age_s: float = Field(300, gt=0, description="with an older event in the spool it refuses them too")
+    spool_max_bytes: int = Field(256 << 20, ge=1 << 10, description="with a larger spool, the edge rejects requests")
+    spool_max_age_s: float = Field(300, gt=0, description="with an older event in the spool, the edge rejects requests")
 
     admission: Literal["leases", "known_balances"] = Field(
         "leases",
-        description="how an account may spend: on leases of the balance service, or, for development, while the"
-        " last published balance is above zero",
+        description="how requests are admitted: on leases of the balance service, or, for development, while the last"
+        " published balance is positive",
     )
     balance_url: str | None = Field(None, pattern="^https?://", description="the balance service, which grants leases")
-    internal_token: SecretStr | None = Field(
-        None, min_length=32, description="the secret that the balance service knows"
+    internal_token: SecretStr | None = Field(None, min_length=32, description="the secret that all services share")
+    credit_wait_s: float = Field(
+        10, gt=0, description="how long a request may wait for credit that other requests hold"
     )
-    credit_wait_s: float = Field(10, gt=0, description="how long a request may wait for credit that others hold")
     first_output_tokens: int = Field(
         256,
         ge=1,
-        description="output tokens of a streamed choice that are reserved at once, and so many each time after",
+        description="output tokens that are reserved for a streamed choice at its start, and with each extension",
     )
     fail_open_above_nano: int | None = Field(
         None,
         ge=0,
-        description="without the balance service, let accounts in that had more than this; unset refuses them",
+        description="while balance is unavailable, admit accounts whose last balance was above this; unset rejects all",
     )
 
-    key_requests_per_minute: int | None = Field(None, ge=1, description="for keys without a limit of their own")
-    key_tokens_per_minute: int | None = Field(None, ge=1, description="for keys without a limit of their own")
-    key_max_in_flight: int | None = Field(None, ge=1, description="for keys without a limit of their own")
+    key_requests_per_minute: int | None = Field(None, ge=1, description="limit of keys that do not set their own")
+    key_tokens_per_minute: int | None = Field(None, ge=1, description="limit of keys that do not set their own")
+    key_max_in_flight: int | None = Field(None, ge=1, description="limit of keys that do not set their own")
     trusted_proxies: str = Field(
-        "", description="networks in CIDR notation, separated by commas, whose X-Forwarded-For is believed"
+        "", description="networks in CIDR notation, separated by commas, whose X-Forwarded-For is trusted"
     )
 
     idempotency_wait_s: float = Field(
-        120, gt=0, description="how long a repeat under the same Idempotency-Key may wait for the first one's answer"
+        120, gt=0, description="how long a request may wait for the response of the first one with its Idempotency-Key"
     )
     idempotency_max_bytes: int = Field(
-        1 << 20, ge=0, le=3 << 20, description="a larger answer is not kept for repeats under the same Idempotency-Key"
+        1 << 20, ge=0, le=3 << 20, description="maximum size of a stored response to a request with an Idempotency-Key"
     )
 
-    workers: int = Field(1, ge=1, le=256, description="processes that share the port, one for each core at most")
-    drain_s: float = Field(30, ge=0, description="how long open streams may go on after SIGTERM")
+    workers: int = Field(1, ge=1, le=256, description="processes that share the port; at most one per core is useful")
+    drain_s: float = Field(30, ge=0, description="how long open streams may continue after SIGTERM")
 
     @field_validator("openai_api_key")
     @classmethod

@@ -11,6 +11,9 @@ from tollgate_edge.pricing.catalog import Tariff
 # A response without a client's limit is limited only if credit covers less than the model's longest response. A request
 # waits for credit rather than accept less than this, unless the account has no more.
 PREFERRED_TOKENS = 4_096
+# No provider's event has more bytes beside its text, so that a first event with a whole response is not taken for one
+# without text.
+_MAX_FRAMING_BYTES = 1_024
 
 
 class OutputReservation:
@@ -18,20 +21,22 @@ class OutputReservation:
 
     Delivered tokens are estimated, not counted, which costs two looks at a chunk: one token an event, or one for every
     `BYTES_PER_TOKEN` bytes that an event has above the smallest so far. An event that packs several shorter tokens is
-    underestimated, at worst by a factor of four. That difference, and reasoning that is not shown, is usage beyond the
-    reservation.
+    underestimated, at worst by a factor of four. That difference, and reasoning that is neither shown nor stated, is
+    usage beyond the reservation.
 
     Where the estimate exceeds the client's own limit or the credit, the tokens are counted, because the estimate may be
-    too high. After that an event counts as one token, until the next count.
+    too high. After that a token has as many bytes as the count has shown, until the next count.
     """
 
     __slots__ = (
         "_admission",
         "_bound",
+        "_bytes_per_token",
+        "_counted_tokens",
         "_delivered",
         "_framing_bytes",
-        "_is_counted",
         "_step_tokens",
+        "_uncounted_bytes",
         "covered_tokens",
         "reservation",
         "size",
@@ -59,7 +64,10 @@ class OutputReservation:
         self._step_tokens = step_tokens
         self._delivered = 0
         self._framing_bytes = 0
-        self._is_counted = False
+        self._bytes_per_token = BYTES_PER_TOKEN
+        self._counted_tokens = 0
+        # Above the framing, since the last count.
+        self._uncounted_bytes = 0
 
     @property
     def limit_tokens(self) -> int | None:
@@ -68,15 +76,24 @@ class OutputReservation:
             return None
         return max(1, self.covered_tokens // self.size.choices)
 
-    def take(self, events: bytes) -> bool:
-        """Add events that are about to be sent. Return False if they may not be covered: then call `extend`."""
+    def take(self, events: bytes, stated_tokens: int = 0) -> bool:
+        """Add events that are about to be sent. Return False if they may not be covered: then call `extend`.
+
+        Args:
+            events: the events.
+            stated_tokens: the output that the provider has stated so far, which the events may not show.
+        """
         number = events.count(b"\n\n")
         if not number or not self._step_tokens:
             return True
         smallest = len(events) // number
-        if not self._framing_bytes or smallest < self._framing_bytes:
+        if not self._framing_bytes:
+            first = smallest if number == 1 else min(len(event) + 2 for event in events.split(b"\n\n")[:-1])
+            self._framing_bytes = min(first, _MAX_FRAMING_BYTES)
+        elif smallest < self._framing_bytes:
             self._framing_bytes = smallest
-        self._delivered += self._estimate(number, len(events))
+        self._uncounted_bytes += len(events) - number * self._framing_bytes
+        self._delivered = max(self._delivered + self._estimate(number, len(events)), stated_tokens)
         return self._delivered <= self.covered_tokens or (not self._covers_limit and self._try_extend())
 
     @property
@@ -85,9 +102,7 @@ class OutputReservation:
         return self.size.limit_tokens is not None and self.covered_tokens >= self.size.output_tokens
 
     def _estimate(self, number: int, length: int) -> int:
-        if self._is_counted:
-            return number
-        return max(number, (length - number * self._framing_bytes) // BYTES_PER_TOKEN)
+        return max(number, (length - number * self._framing_bytes) // self._bytes_per_token)
 
     def _missing_tokens(self) -> int:
         missing = max(self._step_tokens, self._delivered - self.covered_tokens)
@@ -100,7 +115,7 @@ class OutputReservation:
         if not self.reservation.try_extend(self._bound.output_nano(tokens)):
             return False
         self.covered_tokens += tokens
-        return True
+        return self._delivered <= self.covered_tokens
 
     async def extend(self, count: Callable[[], int]) -> None:
         """Reserve credit for the events last taken: a whole step, or only what is needed if there is no more credit.
@@ -111,18 +126,27 @@ class OutputReservation:
         Raises:
             ApiError: 402 or 503; the credit cannot be reserved.
         """
-        if self._covers_limit and self._is_covered(count()):
-            return
+        if not self._covers_limit:
+            await self._extend_by_step(count)
+        # A step ends at the client's limit.
+        if self._delivered > self.covered_tokens and not self.covers(count()):
+            await self._extend_by_step(count)
+
+    async def _extend_by_step(self, count: Callable[[], int]) -> None:
         try:
             await self._extend_by(self._missing_tokens())
         except CreditSpent:
-            if not self._is_covered(count()):
+            if not self.covers(count()):
                 await self._extend_by(self._delivered - self.covered_tokens)
 
-    def _is_covered(self, counted_tokens: int) -> bool:
-        """Replace the estimate by a count."""
+    def covers(self, counted_tokens: int) -> bool:
+        """Replace the estimate by a count, and return whether it is covered."""
+        if self._uncounted_bytes:
+            tokens = max(1, counted_tokens - self._counted_tokens)
+            self._bytes_per_token = max(BYTES_PER_TOKEN, self._uncounted_bytes // tokens)
+            self._counted_tokens = counted_tokens
+            self._uncounted_bytes = 0
         self._delivered = counted_tokens
-        self._is_counted = True
         return counted_tokens <= self.covered_tokens
 
     async def _extend_by(self, tokens: int) -> None:

@@ -10,6 +10,7 @@ from tollgate_edge.endpoints.validation.prompt_cache import check_prompt_cache
 from tollgate_edge.endpoints.validation.references import check_messages
 from tollgate_edge.http.json_body import ChatRequest, limited_body, parse_chat, replaced, upstream_body
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.providers.error_body import stream_failure
 from tollgate_edge.streaming.chat_stream import ChatStream
 from tollgate_edge.usage.token_counting import count_prompt
 
@@ -43,7 +44,7 @@ class ChatCompletionRequest(ModelRequest):
         return count_prompt(self._body)
 
     def open_stream(self) -> ResponseStream:
-        return ChatStream(strips_usage=not self._chat.includes_usage)
+        return ChatStream(strips_usage=not self._chat.includes_usage, to_failure=stream_failure)
 
 
 def parse(body: bytes, _headers: Mapping[bytes, bytes]) -> ChatCompletionRequest:

@@ -19,6 +19,7 @@ from tollgate_edge.http.json_body import (
     upstream_body,
 )
 from tollgate_edge.providers.base import Operation
+from tollgate_edge.providers.error_body import stream_failure
 from tollgate_edge.streaming.chat_stream import CUT_OFF_REASON, ChatStream
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.usage.token_counting import count_input
@@ -71,7 +72,7 @@ class CompletionRequest(ModelRequest):
         return count_input(self._prompt()) + count_input(self._request.suffix)
 
     def open_stream(self) -> ResponseStream:
-        return CompletionStream(strips_usage=not self._request.includes_usage)
+        return CompletionStream(strips_usage=not self._request.includes_usage, to_failure=stream_failure)
 
     def _prompt(self) -> Any:
         return msgspec.json.decode(self._request.prompt) if self._request.prompt else None

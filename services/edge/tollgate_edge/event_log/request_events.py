@@ -1,4 +1,4 @@
-"""The events of one request: opened once, closed once, and what it used."""
+"""The events of one request: opened, closed, and its usage."""
 
 import re
 from datetime import datetime
@@ -20,14 +20,14 @@ from tollgate_edge.pricing.catalog import Tariff
 from tollgate_edge.routing.retries import Attempts
 
 _MAX_CLIENT_CHARS = 64
-# The provider's words, cut so that an event stays small whatever it sends.
+# Maximum length of texts from the provider, so that events stay small.
 _MAX_WORD_CHARS = 64
-# SDKs say `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0`, `OpenAI/JS 6.1.0`, `Anthropic/Python 0.71.0`.
+# SDKs send `OpenAI/Python 3.54.0`, `AsyncOpenAI/Python 3.54.0`, `OpenAI/JS 6.1.0`, `Anthropic/Python 0.71.0`.
 _SDK = re.compile(r"(?:Async)?(OpenAI|Anthropic)/(\w+) ([\w.+-]+)")
 
 
 class RequestOutcome(NamedTuple):
-    """How a request ended. `tokens` None is nothing used; `estimated` tokens were counted by the edge."""
+    """The outcome of a request. `tokens` is None without usage; the edge counted `estimated` tokens itself."""
 
     outcome: Outcome
     status: int
@@ -62,18 +62,21 @@ class RequestMeter:
         self._opening = self._writer.record(Topic.REQUESTS, self._dimensions.account_id, self._opened)
 
     async def opened(self) -> None:
-        """Wait until that is durable: before an answer's first byte leaves, unless the closing is awaited before it."""
+        """Wait until the opening is durable.
+
+        Required before the first byte of a response, unless the closing is awaited.
+        """
         await self._opening.durable()
 
     def close(self, outcome: RequestOutcome, lease_id: str | None) -> tuple[int, Batch]:
-        """Record what the request used and how it ended.
+        """Record the usage and the outcome of the request.
 
         Args:
-            outcome: how it ended.
-            lease_id: the lease that its reservation stands on, if any.
+            outcome: the outcome.
+            lease_id: the lease of its reservation, if it has one.
 
         Returns:
-            What it costs in nano-units, and the batch whose acknowledgement makes both events durable.
+            The charge in nano-units, and the batch with which both events become durable.
         """
         account_id = self._dimensions.account_id
         dimensions = replace(self._dimensions, served_model=outcome.served_model[:MAX_MODEL_CHARS])
@@ -86,7 +89,7 @@ class RequestMeter:
                 account_id,
                 lambda stamp: self._used(stamp, now, dimensions, outcome, amount_nano=amount_nano, lease_id=lease_id),
             )
-        # The batch of the last event is enough: batches become durable one after another.
+        # The batch of the last event is enough, because batches become durable in order.
         return amount_nano, self._writer.record(
             Topic.REQUESTS, account_id, lambda stamp: self._closed(stamp, now, dimensions, outcome)
         )
@@ -128,7 +131,7 @@ class RequestMeter:
         latency_ms = self._context.elapsed_ms()
         first_token_ms = self._context.first_byte_ms
         if first_token_ms is None and outcome.outcome is Outcome.COMPLETED:
-            # A whole answer, whose first byte leaves with its last.
+            # A response that is sent as a whole: its first byte is sent with its last.
             first_token_ms = latency_ms
         return RequestClosed(
             stamp=stamp,
@@ -149,7 +152,7 @@ class RequestMeter:
 
 @lru_cache(maxsize=1024)
 def client_of(user_agent: bytes) -> str:
-    """The client library and its version: `openai-python/3.54.0`, `curl/8.5.0`."""
+    """Return the client library and its version: `openai-python/3.54.0`, `curl/8.5.0`."""
     text = user_agent.decode("latin-1")
     sdk = _SDK.match(text)
     if sdk is not None:

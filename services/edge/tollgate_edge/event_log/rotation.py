@@ -1,8 +1,8 @@
-"""A new boot every day, without a pause.
+"""Rotation of boots: a new boot every day, without a pause.
 
-Consumers can judge an event only while they remember its boot, for eight days; a boot that lived on would one day have
-all its events refused. So each day a successor connects, takes over, and the predecessor ends in good order: what it
-stamped is durable, and its last heartbeat says how much that was.
+Consumers reject events of boots that are older than eight days, so a boot must not live longer. Each day a successor
+connects and takes over. Its predecessor then makes its last events durable, and reports their number in its last
+heartbeat.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ BOOT_LIFETIME_S = 24 * 60 * 60.0
 
 
 class RotatingEventWriter:
-    """A `EventWriter` to those who record, whichever boot is the current one."""
+    """Records events with the `EventWriter` of the current boot."""
 
     def __init__(self, start: Callable[[], EventWriter], *, lifetime_s: float = BOOT_LIFETIME_S) -> None:
-        """Build it with its first boot; `run` makes it work.
+        """Build it with its first boot; `run` starts it.
 
         Args:
-            start: builds a writer with a boot of its own.
+            start: builds a writer with a new boot.
             lifetime_s: how long a boot may stamp events.
         """
         self._start = start
@@ -40,15 +40,15 @@ class RotatingEventWriter:
         return self._current.record(topic, account_id, build)
 
     async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
-        """Work until cancelled; then wait for `until_idle` and end the last boot in good order.
+        """Run until canceled. Then wait for `until_idle` and end the last boot.
 
         Raises:
-            whatever ends the current boot's writer.
+            Exception: any error of the current boot's writer.
         """
         is_ending = False
 
         async def until_unused() -> None:
-            # A boot that is replaced is used by nobody; the last one is used until the requests have ended.
+            # No request uses a replaced boot. The last boot is in use until the requests have ended.
             if is_ending:
                 await until_idle()
 
@@ -83,7 +83,7 @@ class RotatingEventWriter:
             await _end(following)
             return working
         self._current = successor
-        log.info("a new boot stamps events from here on")
+        log.info("events are stamped by a new boot from now on")
         await _end(working)
         return following
 

@@ -1,12 +1,12 @@
-"""The writer: stamps every event of this process, gathers events into flushes, and tells when each is durable.
+"""The writer stamps every event of this process, collects events into batches, and reports when each batch is durable.
 
-Guarantee: the events of this boot are numbered densely per topic and partition, in the order in which they are made
-durable. Crash window: between stamp and durability; the event is lost, but so is the answer that waited for it, and
+Guarantee: the events of a boot are numbered densely for each topic and partition, in the order in which they become
+durable. Crash window: between stamp and durability. The event is lost, but so is the response that waited for it, and
 its seq is never used again.
 
-One flush is on its way at a time. The next leaves when it is durable and somebody waits for one of the events that have
-gathered meanwhile, or `LINGER_S` after the first of them. A flush costs a produce request, however few events share it,
-so under load the next one gathers for a little longer.
+One batch is in flight at a time. The next one is sent once that is durable, and a request awaits one of its events or
+`LINGER_S` have passed since its first event. A batch costs one produce request, however few events it has, so under
+load the next batch lingers a little longer.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ log = logging.getLogger(__name__)
 
 TOPICS = (Topic.REQUESTS, Topic.USAGE)
 HEARTBEAT_S = 5.0
-# How long an event may wait for company that nobody waits for: an opening, while the provider works.
+# Maximum linger of a batch that no request is awaiting, such as an opening while the provider works.
 LINGER_S = 0.005
-# From one flush to the next, for each event of the first: with more than 4,000 events a second they gather as long as
-# they may; with fewer a flush follows as soon as the one before is durable.
+# Minimum time between two batches, for each event of the first one. Above 4,000 events a second, batches linger for the
+# maximum; below, a batch is sent as soon as the previous one is durable.
 GATHER_PER_EVENT_S, MAX_GATHER_S = 0.00025, 0.008
 CLOSE_TIMEOUT_S = 15.0
 
@@ -46,11 +46,11 @@ class Batch:
         self.entries.append(entry)
 
     async def due(self) -> None:
-        """Wait until it has to leave."""
+        """Wait until the batch must be sent."""
         await self._is_due.wait()
 
     async def durable(self) -> None:
-        """Wait until its events are durable; now it has to leave."""
+        """Send the batch as soon as possible, and wait until its events are durable."""
         self._is_due.set()
         await self._is_durable.wait()
 
@@ -60,17 +60,17 @@ class Batch:
 
 class EventWriter:
     def __init__(self, event_log: EventLog, *, boot_id: str, edge: str) -> None:
-        """Build it; `run` connects and makes it work.
+        """Build the writer; `run` connects and starts it.
 
         Args:
             event_log: where events become durable.
-            boot_id: drawn anew by each process; it names this process's count of events.
-            edge: the name of this edge in heartbeats.
+            boot_id: the boot whose events it numbers.
+            edge: name of this edge in heartbeats.
         """
         self._log = event_log
         self._boot_id = boot_id
         self._edge = edge
-        # Per topic and partition, the seq of the next event, and that after the last durable one.
+        # For each topic and partition: the seq of the next event, and the seq after the last durable event.
         self._next_seqs: dict[Topic, list[int]] = {}
         self._durable_seqs: dict[Topic, list[int]] = {}
         self._gathering = Batch()
@@ -81,16 +81,16 @@ class EventWriter:
         await self._is_connected.wait()
 
     def refusal(self) -> str | None:
-        """None while requests may be taken, otherwise why they could not be recorded."""
-        return self._log.refusal() if self._next_seqs else "it has not reached its event log yet"
+        """Return None while requests can be recorded, otherwise why they cannot."""
+        return self._log.refusal() if self._next_seqs else "Kafka has not been available yet"
 
     def record(self, topic: Topic, account_id: str, build: Callable[[Stamp], StampedEvent]) -> Batch:
-        """Stamp an event and have it leave soon, with the flush that is returned; at once if somebody waits for that.
+        """Stamp an event and return its batch. The batch is sent soon, or at once if a caller awaits it.
 
         Args:
             topic: one of `TOPICS`.
-            account_id: the message's key; it decides the partition.
-            build: makes the event with its stamp; if it raises, the seq is not used.
+            account_id: key of the message, which determines the partition.
+            build: builds the event with its stamp. If it raises, the seq is not used.
         """
         seqs = self._next_seqs[topic]
         partition = partition_for(account_id, len(seqs))
@@ -101,10 +101,10 @@ class EventWriter:
         return self._gathering
 
     async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
-        """Work until cancelled; then wait for `until_idle`, make the last events durable, and let go of everything.
+        """Run until canceled. Then wait for `until_idle`, make the last events durable, and close everything.
 
         Raises:
-            whatever ends a worker: this process can then no longer record.
+            Exception: any error of a worker, after which this process cannot record requests.
         """
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -153,12 +153,13 @@ class EventWriter:
         try:
             if self._next_seqs:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                    # The first stands behind every other event: when it is durable, so are they. The second says so.
+                    # The first heartbeat follows every other event, so all are durable with it. The second reports it.
                     await self._beat().durable()
                     await self._beat().durable()
         except TimeoutError:
             log.exception(
-                "the last events, %d or more, could neither be sent nor spooled", len(self._gathering.entries)
+                "at least %d events were lost: they could neither be sent nor spooled before the process ended",
+                len(self._gathering.entries),
             )
         finally:
             for task in tasks:

@@ -152,7 +152,8 @@ class ModelCalls:
         admitted.reservation = reservation
         attempts = Attempts(targets, self._router.routes.retries)
         upstream = request.to_provider(None if request.stream and grows else reservation.limit_tokens)
-        upstream = upstream._replace(max_output_tokens=model.max_output_tokens)
+        reasons = REASONING in model.capabilities
+        upstream = upstream._replace(max_output_tokens=model.max_output_tokens, reasons=reasons)
         admitted.start(
             request, upstream, attempts, RequestMeter(self._writer, context, tariff, dimensions, attempts=attempts)
         )

@@ -5,6 +5,7 @@ durable. However a request ends, it is closed: by an error, by the client's leav
 """
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 
@@ -103,7 +104,8 @@ async def _relay_events(
         chunk = await _read(upstream, stream)
         events = stream.finish() if chunk is None else stream.feed(chunk)
         usage = _usage(upstream, stream)
-        # No credit is needed for what ends the response. It ends once: a provider may state usage in each event.
+        # No credit is needed for what ends the response, unless it has text of its own. It ends once: a provider may
+        # state usage in each event.
         ends = not has_ended and usage.is_final and bool(stream.finish_reason)
         has_ended = has_ended or ends
         if events or stream.done:
@@ -111,8 +113,11 @@ async def _relay_events(
                 await admitted.meter.opened()
                 content_type = stream.content_type or upstream.content_type.encode("latin-1")
                 await context.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
-            if not reservation.take(events) and not ends:
-                await _extend(context, stream, usage, reservation, events)
+            stated_tokens = 0 if has_ended else stated_output(usage.stated)
+            is_covered = reservation.take(events, stated_tokens)
+            if not is_covered and not (ends and reservation.covers(stream.delivered_tokens())):
+                count = stream.delivered_tokens if has_ended else partial(_count, stream, usage)
+                await _extend(context, stream, reservation, events, count)
             await context.write(events)
 
 
@@ -132,11 +137,15 @@ async def _read(upstream: ResponseChunks, stream: ResponseStream) -> bytes | Non
 
 
 async def _extend(
-    context: RequestContext, stream: ResponseStream, usage: StreamUsage, reservation: OutputReservation, events: bytes
+    context: RequestContext,
+    stream: ResponseStream,
+    reservation: OutputReservation,
+    events: bytes,
+    count: Callable[[], int],
 ) -> None:
     """Reserve credit for the events, or end the response with those that are covered."""
     try:
-        await reservation.extend(partial(_count, stream, usage))
+        await reservation.extend(count)
     except ApiError as error:
         await context.write(reservation.covered_part(events) + stream.truncation_event(reservation.size.choices))
         raise CutOff(error) from error

@@ -1,4 +1,4 @@
-"""Any page in a browser may call the edge: docs/decisions/0024-allow-browser-requests-from-any-origin.md.
+"""CORS: any page in a browser may call the edge. See docs/decisions/0024-allow-browser-requests-from-any-origin.md.
 
 Source: fetch.spec.whatwg.org, "HTTP CORS protocol".
 """
@@ -17,12 +17,12 @@ _PREFLIGHT: tuple[Header, ...] = (
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is part of what customers call, and not an operator's."""
+    """Whether a path is for customers, not for operators."""
     return path.startswith("/v1/")
 
 
 async def answer_preflight(scope: Scope, send: Send) -> None:
-    """Allow whatever the browser asks to send; whether there is such a path, the call itself is told."""
+    """Allow all headers that the browser requests. The request itself fails if the path does not exist."""
     asked = next((value for name, value in scope["headers"] if name == b"access-control-request-headers"), None)
     headers = _PREFLIGHT if asked is None else (*_PREFLIGHT, (b"access-control-allow-headers", asked))
     start: Message = {"type": "http.response.start", "status": HTTPStatus.NO_CONTENT, "headers": headers}

@@ -1,4 +1,4 @@
-"""A multipart form, as far as the edge reads it: RFC 7578. Files are measured, and found in the body if needed."""
+"""Multipart forms (RFC 7578). The edge reads the fields and the sizes of files; it looks up a file if needed."""
 
 from typing import Any
 
@@ -9,19 +9,19 @@ from python_multipart.multipart import parse_options_header
 from tollgate_edge.http.errors import ApiError, invalid_parameter
 from tollgate_edge.http.json_members import folded
 
-# Fields are short words; what is larger is a file.
+# Maximum size of a field. Fields are short texts.
 _MAX_FIELD_BYTES = 64 << 10
 
 
 class Form:
-    """Fields by name, and how many bytes each file has."""
+    """The fields of a form by name, and the sizes of its files in bytes."""
 
     def __init__(self) -> None:
         self.file_sizes: dict[str, int] = {}
         self._fields: dict[str, bytes] = {}
 
     def field(self, name: str) -> str:
-        """The field's text, empty if it is not there."""
+        """Return the text of a field, empty if the form does not have it."""
         return self._fields.get(name, b"").decode(errors="replace").replace("\0", "")
 
     def add(self, name: str, data: bytes, *, is_file: bool) -> None:
@@ -34,7 +34,7 @@ class Form:
 
 
 class _Reader:
-    """The parser's callbacks: a part's header lines, then its bytes."""
+    """The callbacks of the parser: for the header lines of a part, then for its bytes."""
 
     def __init__(self, single: frozenset[str]) -> None:
         self.form = Form()
@@ -107,7 +107,7 @@ def parse_form(body: bytes, content_type: bytes, single: frozenset[str]) -> Form
 
 
 def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
-    """The same form with another text in one field, whose part is replaced; all else stays as it was."""
+    """Return the form with the text of one field replaced, and everything else unchanged."""
     _, options = parse_options_header(content_type.encode("latin-1"))
     delimiter = b"--" + options[b"boundary"]
     parts = body.split(delimiter)
@@ -129,13 +129,13 @@ def file_of(body: bytes, content_type: str, name: str) -> bytes:
 
 
 def _field_name(head: bytes) -> bytes | None:
-    """Which field a part with these header lines holds, with or without quotes; None for a file."""
+    """Return the name of the field in a part with these header lines, or None for a file."""
     name, is_file = _part_name(head)
     return None if is_file else name
 
 
 def _part_name(head: bytes) -> tuple[bytes | None, bool]:
-    """The name of a part with these header lines, and whether it is a file."""
+    """Return the name of a part with these header lines, and whether it is a file."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-disposition":
@@ -145,11 +145,11 @@ def _part_name(head: bytes) -> tuple[bytes | None, bool]:
 
 
 def without_boundary(body: bytes, content_type: bytes) -> bytes:
-    """A form as it would be with any boundary, for each sending has another; anything else as it is."""
+    """Return a form without its boundary, which differs in each attempt. Other bodies are unchanged."""
     kind, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     return body.replace(b"--" + boundary, b"--") if kind == b"multipart/form-data" and boundary else body
 
 
 def _not_a_form() -> ApiError:
-    return invalid_parameter(None, "a multipart/form-data body is expected")
+    return invalid_parameter(None, "expected a multipart/form-data body")

@@ -1,4 +1,4 @@
-"""A chat completion as it is asked for: only what the edge must know; all else passes through untouched."""
+"""JSON bodies of requests. The edge parses only the members that it needs, and forwards the rest unchanged."""
 
 import re
 from typing import Annotated, Any, Protocol, TypeVar
@@ -9,7 +9,7 @@ from tollgate_edge.http.costly_members import CostlyMembers
 from tollgate_edge.http.errors import ApiError, invalid_parameter, missing_parameter, not_json, unsupported_value
 from tollgate_edge.http.json_members import check_members
 
-# Long enough for any id, short enough that an event stays small: both come from the client.
+# Maximum lengths of texts from the client, so that events stay small.
 MAX_END_USER_CHARS = 256
 MAX_MODEL_CHARS = 256
 _ESCAPED_LETTER = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
@@ -17,7 +17,7 @@ _ESCAPED_LETTER = re.compile(rb"\\u00([2-7][0-9a-fA-F])")
 
 RequestT = TypeVar("RequestT")
 ValueT = TypeVar("ValueT")
-# Those that cost what the catalogue says, or less.
+# Service tiers whose price is that of the catalog, or less.
 _TIERS = frozenset({"auto", "default", "flex", "on_demand", "scale"})
 ModelName = Annotated[str, msgspec.Meta(max_length=MAX_MODEL_CHARS)]
 
@@ -46,7 +46,7 @@ def decode(decoder: msgspec.json.Decoder[RequestT], body: bytes) -> RequestT:
 
 
 def required(value: ValueT | None, param: str) -> ValueT:
-    """A field that must be there and not empty.
+    """Return a field that is required and must not be empty.
 
     Raises:
         ApiError: 400.
@@ -57,17 +57,17 @@ def required(value: ValueT | None, param: str) -> ValueT:
 
 
 def unescaped(body: bytes) -> bytes:
-    """The body with its letters as such: JSON may write any by its number, and a name is to be found however spelt."""
+    """Return the body with escaped ASCII characters decoded, so that a member name is found in any spelling."""
     return body if b"\\u00" not in body else _ESCAPED_LETTER.sub(lambda found: bytes.fromhex(found[1].decode()), body)
 
 
 def clean_user(user: str | None) -> str:
-    # PostgreSQL's texts cannot hold a NUL, and an event must be storable everywhere.
+    # PostgreSQL's text type cannot hold NUL.
     return (user or "").replace("\0", "")[:MAX_END_USER_CHARS]
 
 
 def check_limit(limit: int | None, param: str) -> None:
-    """Refuse a limit of an answer's tokens that is none at some providers: what is less than one bounds nothing.
+    """Reject a limit of output tokens below 1, which some providers ignore.
 
     Raises:
         ApiError: 400.
@@ -77,7 +77,7 @@ def check_limit(limit: int | None, param: str) -> None:
 
 
 def check_service_tier(tier: str | None) -> None:
-    """Refuse to be served sooner at a surcharge, which no usage tells.
+    """Reject service tiers with a surcharge, because the usage does not contain it.
 
     Raises:
         ApiError: 400.
@@ -87,7 +87,7 @@ def check_service_tier(tier: str | None) -> None:
 
 
 def replaced(body: bytes, **members: Any) -> bytes:
-    """The same JSON object with other members; all else stays as it was."""
+    """Return the JSON object with some members replaced, and the others unchanged."""
     known: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     return msgspec.json.encode(known | members)
 
@@ -115,13 +115,16 @@ class ChatRequest(CostlyMembers):
 
     @property
     def limit_tokens(self) -> int | None:
-        """The most tokens of each choice, if the client said so. Of two, a provider may know either."""
+        """The client's limit of tokens for each choice.
+
+        If it sent two, the larger one, because a provider may use either.
+        """
         given = [limit for limit in (self.max_tokens, self.max_completion_tokens) if limit is not None]
         return max(given, default=None)
 
     @property
     def includes_usage(self) -> bool:
-        """Whether the client itself asked for the usage of its stream."""
+        """Whether the client requested the usage of its stream."""
         return isinstance(self.stream_options, StreamOptions) and self.stream_options.include_usage is True
 
     @property
@@ -133,10 +136,10 @@ _decoder = msgspec.json.Decoder(ChatRequest)
 
 
 def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
-    """The model's name and the request.
+    """Return the model's name and the request.
 
     Raises:
-        ApiError: 400, with the parameter that is missing or wrong.
+        ApiError: 400 with the missing or invalid parameter.
     """
     chat = decode(_decoder, body)
     model = required(chat.model, "model")
@@ -152,7 +155,7 @@ def parse_chat(body: bytes) -> tuple[str, ChatRequest]:
 
 
 class StreamRequest(Protocol):
-    """A request whose stream may state its usage."""
+    """A request whose stream may contain its usage."""
 
     stream: bool | None
     stream_options: StreamOptions | msgspec.UnsetType | None
@@ -162,11 +165,11 @@ class StreamRequest(Protocol):
 
 
 def upstream_body(body: bytes, chat: StreamRequest) -> bytes:
-    """What the provider gets: the client's own bytes, with the usage asked for if it streams."""
+    """Return the body for the provider: the client's bytes, with usage requested if the response is a stream."""
     if not chat.stream or chat.includes_usage:
         return body
     if chat.stream_options is msgspec.UNSET:
-        # The body is an object and has members, so what stands before its last brace can be continued.
+        # The body is an object with members, so another member can be appended before its last brace.
         return body[: body.rindex(b"}")] + b',"stream_options":{"include_usage":true}}'
     members: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     options: dict[str, Any] = msgspec.json.decode(members["stream_options"]) or {}
@@ -175,16 +178,16 @@ def upstream_body(body: bytes, chat: StreamRequest) -> bytes:
 
 
 def limited_body(body: bytes, limit_tokens: int) -> bytes:
-    """An upstream body whose answer may have so many tokens a choice; the client itself set no limit."""
+    """Return an upstream body with a limit of tokens for each choice, for a client that set none."""
     members: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    # An explicit null would stand beside the limit.
+    # An explicit null would conflict with the limit.
     members.pop("max_tokens", None)
     return msgspec.json.encode(members | {"max_completion_tokens": limit_tokens})
 
 
 def wrong_member(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Which member of a JSON object is wrong, empty for the object itself, and why."""
-    # msgspec says: Expected `bool`, got `str` - at `$.stream`
+    """Return the invalid member of a JSON object, empty for the object itself, and the reason."""
+    # A message of msgspec: Expected `bool`, got `str` - at `$.stream`
     problem, _, location = str(error).partition(" - at ")
     return location.strip("`").removeprefix("$").removeprefix("."), problem[0].lower() + problem[1:]
 

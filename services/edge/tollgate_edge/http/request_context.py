@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, over ASGI: the hot path's whole web framework."""
+"""One HTTP request and its response over ASGI. The hot path uses no other web framework."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ JSON = b"application/json"
 _PLAIN = (b"", b"identity")
 ANTHROPICS_PATHS = "/v1/messages"
 CLIENT_LEFT = 499
-# Any page may read an answer and all of its headers: `*` is all of them, as no answer is to a request with cookies.
+# Any page may read a response and all its headers. `*` means all headers, because requests have no credentials.
 ANY_PAGE: tuple[Header, ...] = ((b"access-control-allow-origin", b"*"), (b"access-control-expose-headers", b"*"))
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
 
@@ -31,14 +31,14 @@ class RequestContext:
         self.scope = scope
         self.path: str = scope["path"]
         self.headers = _by_name(scope["headers"])
-        # Called when the answer begins, for what it tells of the caller's limits then.
+        # Called when the response starts, for the headers about the caller's limits.
         self.extra_headers: Callable[[], Sequence[Header]] = tuple
-        # What the client has been sent, if somebody wants to know.
+        # The body that was sent to the client, if it is captured.
         self.captured_body: list[bytes] | None = None
         self.content_type = b""
         self.error_format = OPENAI_ERROR_FORMAT
         self.started = False
-        # Until an answer begins: the client has left, as other proxies log it.
+        # Until the response starts: 499, by which other proxies log that the client has left.
         self.status = CLIENT_LEFT
         self.first_byte_ms: int | None = None
         self._arrived = time.perf_counter()
@@ -46,15 +46,15 @@ class RequestContext:
         self._send = send
 
     def elapsed_ms(self) -> int:
-        """Whole milliseconds since the request arrived."""
+        """Return the whole milliseconds since the request arrived."""
         return int((time.perf_counter() - self._arrived) * 1000)
 
     async def body(self, limit_bytes: int) -> bytes:
-        """The whole body.
+        """Read the whole body.
 
         Raises:
-            ApiError: 413, it is larger than `limit_bytes`; 415, it is compressed.
-            ClientGone: the client left before it had sent it.
+            ApiError: 413 if it is larger than `limit_bytes`; 415 if it is compressed.
+            ClientGone: the client left before the end of the body.
         """
         encoding = self.headers.get(b"content-encoding", b"")
         if encoding.lower() not in _PLAIN:
@@ -75,9 +75,9 @@ class RequestContext:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def has_client_left(self) -> bool:
-        """Whether the client has left by now. Only once the body has been read, and while nobody watches for it.
+        """Whether the client has left. Call it only after the body has been read, and without a running `ClientWatch`.
 
-        It looks whether the server would have to wait to tell of the client, which costs no task.
+        It needs no task: it starts the server's receive coroutine, which completes at once if the client has left.
         """
         receiving = self._receive()
         try:
@@ -89,7 +89,7 @@ class RequestContext:
         return False
 
     def watch_client(self) -> "ClientWatch":
-        """Begin to look out for the client's leaving. Only once the body has been read: both take from the client."""
+        """Start to watch whether the client leaves. Call it only after the body has been read, because both receive."""
         return ClientWatch(self._receive)
 
     async def start(self, status: int, content_type: bytes, headers: Sequence[Header] = ()) -> None:
@@ -121,20 +121,20 @@ class RequestContext:
         await self.end(body)
 
     async def fail(self, error: ApiError) -> None:
-        """Answer with an error; in a stream that has begun, as its last event."""
+        """Send an error response. In a stream that has started, send the error as its last event."""
         if not self.started:
             await self.answer(error.status, self.error_format.body(error), headers=error.headers)
         elif self.error_format.event is not None:
             await self.end(self.error_event(error))
-        # Otherwise the server closes the connection, as the body has not been ended.
+        # Otherwise the server closes the connection, because the body has no end.
 
     def error_event(self, error: ApiError) -> bytes:
-        """An error as the last event of a stream, if its API has such an event."""
+        """Render an error as the last event of a stream, if its API has such an event."""
         return self.error_format.event(error) if self.error_format.event is not None else b""
 
 
 def _by_name(lines: Sequence[Header]) -> dict[bytes, bytes]:
-    """Headers by their names. Several lines of one name are a list: RFC 9110, 5.3."""
+    """Return the headers by name. Several lines of one name form a list (RFC 9110, section 5.3)."""
     headers = dict(lines)
     if len(headers) < len(lines):
         headers = {name: b", ".join(value for other, value in lines if other == name) for name in headers}
@@ -142,17 +142,16 @@ def _by_name(lines: Sequence[Header]) -> dict[bytes, bytes]:
 
 
 def request_headers(path: str, request_id: str, elapsed_ms: int) -> tuple[Header, ...]:
-    """What every answer has, under the names that OpenAI's SDKs know, and where Anthropic's call, under theirs too."""
+    """Return the headers of every response: those of OpenAI's API, and on Anthropic's paths also those of its API."""
     told = request_id.encode()
     headers = (b"x-request-id", told), (b"openai-processing-ms", b"%d" % elapsed_ms)
     return (*headers, (b"request-id", told)) if path.startswith(ANTHROPICS_PATHS) else headers
 
 
 class ClientWatch:
-    """Knows whether the client has left. As a context it ends its block then, with `ClientGone`.
+    """Watches whether the client leaves. As a context manager, it then ends its block with `ClientGone`.
 
-    The block is cancelled from outside, as a timeout would do it, so that watching costs one task a request and nothing
-    a chunk.
+    It cancels the block from outside, as a timeout does. So it costs one task per request and nothing per chunk.
     """
 
     def __init__(self, receive: Receive) -> None:
@@ -180,6 +179,6 @@ class ClientWatch:
     ) -> None:
         guarded, self._guarded = self._guarded, None
         assert guarded is not None
-        # Another cancellation, of the server's shutdown, goes on its way.
+        # Any other cancellation, such as that of a shutdown, is passed on.
         if self.gone and guarded.uncancel() == 0 and kind is asyncio.CancelledError:
             raise ClientGone from error

@@ -1,12 +1,12 @@
-"""`Idempotency-Key`: the first request with a key is served and charged, the others get its answer.
+"""`Idempotency-Key`: the first request with a key is served and charged; the others get its response.
 
-Guarantee: of all requests with the same key of an account within a day, at most one is charged, whatever is killed: an
-answer is kept before it is charged, by whoever still holds the claim, and a claim passes to another only from an edge
-that was fenced before it kept one. Crash window: an edge that dies between the two has kept an answer that nobody pays.
-A stream whose client leaves before its first byte has no answer to repeat. Its prompt is charged as without a key, and
+Guarantee: at most one request with the same key of an account is charged within a day, whichever process is killed. The
+holder of the claim stores a response before charging it, and a claim passes on only from an edge that was fenced before
+it stored a response. Crash window: an edge that dies between the two has stored a response that is not charged.
+A stream whose client leaves before its first byte has no response to repeat. Its prompt is charged as without a key, and
 the next request with the key is a first one.
 
-Only a request with the header makes these calls. The reasons are in
+Only requests with the header make these calls. The reasons are in
 docs/decisions/0011-store-idempotent-responses-before-charging.md.
 """
 
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 
 HEADER = b"idempotency-key"
 MAX_KEY_BYTES = 255
-# Between two attempts of a call, and two looks at a claim that another request has.
+# Delays between two attempts of a call, and between two reads of a claim that another request holds.
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.1, 1.0
-# How long to try to keep an answer before it is given away uncharged.
+# How long to retry storing a response before it is sent without a charge.
 KEEP_TIMEOUT_S = 5.0
-# How long after it was given up a claim may still come through.
+# How long after its cancellation a claim may still be made.
 LATEST_CLAIM_S = 30.0
 _RETRY_AFTER = ((b"retry-after", b"5"),)
 
@@ -55,7 +55,7 @@ _keep_decoder = msgspec.json.Decoder(_KeepAnswer)
 
 
 class Claim:
-    """A request that serves its idempotency key; it must `release` in the end."""
+    """The claim of a request that serves its idempotency key. It must be released in the end."""
 
     def __init__(self, owner: "SharedClaims", client: LeaseClient, seal: Seal, context: RequestContext) -> None:
         self._owner = owner
@@ -70,9 +70,10 @@ class Claim:
         return any(self._context.captured_body or ())
 
     async def keep(self, rest: bytes) -> bool:
-        """Keep what the client has been sent, and `rest`, which it will be. False if it must not be charged.
+        """Store the response: what was sent to the client, and `rest`. Return False if it must not be charged.
 
-        Too large an answer is kept as that: it is charged, and a repeat is told so. An empty answer is not kept.
+        A response that is too large is stored without its body: it is charged, and a repetition is rejected. An empty
+        response is not stored.
         """
         context = self._context
         body: bytes | None = b"".join(context.captured_body or ()) + rest
@@ -92,13 +93,13 @@ class Claim:
                 timeout_s=KEEP_TIMEOUT_S,
             )
         except LeaseError as error:
-            log.error("an answer was not kept and is not charged: %s", error)  # noqa: TRY400 - it tells all
+            log.error("a response was not stored and is not charged: %s", error)  # noqa: TRY400 - no traceback needed
             return False
         self._is_charged = _keep_decoder.decode(found).kept
         return self._is_charged
 
     def release(self) -> None:
-        """If nothing was charged, the next request with this key is a first one."""
+        """Release the claim. If nothing was charged, the next request with this key counts as a first one."""
         if not self._is_charged:
             self._owner.release_soon(self._seal.claim_id, self._context.request_id)
 
@@ -107,26 +108,26 @@ class Claims(Protocol):
     async def take(
         self, context: RequestContext, account_id: str, api_key: bytes, body: bytes
     ) -> Claim | StoredResponse | None:
-        """The claim of a request that is to be served, or the answer of the first one; None without the header.
+        """Return the claim of a request to serve, or the stored response of the first one. None without the header.
 
         Raises:
-            ApiError: neither is to be had.
+            ApiError: the key is invalid or in use, or the balance service is unavailable.
         """
 
 
 class SharedClaims:
-    """Of all edges, at the balance service."""
+    """Claims at the balance service, which all edges share."""
 
     def __init__(
         self, client: LeaseClient, boot_id: Callable[[], str], *, wait_s: float, max_answer_bytes: int
     ) -> None:
-        """Build it.
+        """Build the claims.
 
         Args:
-            client: asks the balance service.
-            boot_id: of this edge's leases: when that is fenced, its claims are free.
-            wait_s: how long a request may wait for the first one's answer.
-            max_answer_bytes: what is larger is not kept.
+            client: client of the balance service.
+            boot_id: returns the boot of this edge's leases. Its claims are released when it is fenced.
+            wait_s: how long a request may wait for the first one's response.
+            max_answer_bytes: larger responses are stored without their body.
         """
         self._client = client
         self._boot_id = boot_id
@@ -135,8 +136,10 @@ class SharedClaims:
         self._releasing: set[asyncio.Task[None]] = set()
 
     def release_soon(self, claim_id: str, token: str) -> None:
-        """Free a claim, however long that takes: as long as this edge lives, nobody else could. A claim that has its
-        answer stays."""
+        """Release a claim in the background, with retries, because no other process can while this edge lives.
+
+        A claim with a stored response stays.
+        """
         self._begin(self._release(claim_id, token))
 
     def _begin(self, releasing: Coroutine[None, None, None]) -> None:
@@ -145,7 +148,7 @@ class SharedClaims:
         task.add_done_callback(self._releasing.discard)
 
     async def _release_twice(self, claim_id: str, token: str) -> None:
-        """Free a claim that was given up while it was on its way: it may come through after it has been freed."""
+        """Release a claim whose request was canceled in flight. It may be made after the first release."""
         await self._release(claim_id, token)
         await asyncio.sleep(LATEST_CLAIM_S)
         await self._release(claim_id, token)
@@ -160,7 +163,7 @@ class SharedClaims:
                 max_delay_s=_MAX_DELAY_S,
             )
         except LeaseError as error:
-            log.error("a claim is not released: %s", error)  # noqa: TRY400 - it tells all
+            log.error("the release of an idempotency key was rejected: %s", error)  # noqa: TRY400 - no traceback needed
 
     async def take(
         self, context: RequestContext, account_id: str, api_key: bytes, body: bytes
@@ -180,7 +183,7 @@ class SharedClaims:
             with client:
                 found = await self._ask(seal, content)
         except BaseException:
-            # Whether it was claimed in the last moment, or still will be, is not known.
+            # It is unknown whether the claim was made, or still will be.
             self._begin(self._release_twice(seal.claim_id, context.request_id))
             raise
         finally:
@@ -192,33 +195,33 @@ class SharedClaims:
         if answer is None:
             raise _mismatch()
         if answer.body is None:
-            raise _conflict(f"has had its answer, which was too large to be kept: request {answer.request_id}", ())
+            raise _conflict(f"belongs to request {answer.request_id}, whose response was too large to be stored", ())
         return answer
 
     async def _ask(self, seal: Seal, content: dict[str, str]) -> _ClaimAnswer:
-        """Ask until this request is the one that serves, or the answer is there."""
+        """Claim until this request holds the claim, or the response is stored."""
         deadline, delays = time.monotonic() + self._wait_s, backoff(_FIRST_DELAY_S, _MAX_DELAY_S)
         while True:
             try:
                 found = _claim_decoder.decode(await self._client.send("PUT", f"/idempotency/{seal.claim_id}", content))
             except LeaseError as error:
-                log.warning("an idempotency key cannot be claimed: %s", error)
+                log.warning("claiming an idempotency key failed: %s", error)
                 raise _unavailable() from error
             if found.state == "mismatch":
                 raise _mismatch()
             if found.state != "running":
                 return found
             if time.monotonic() > deadline:
-                raise _conflict("belongs to a request that is still under way", _RETRY_AFTER)
+                raise _conflict("belongs to a request that is still running", _RETRY_AFTER)
             await asyncio.sleep(next(delays))
 
 
 class NoClaims:
-    """Where there is no balance service nobody can keep what the header promises."""
+    """Reject the header without a balance service, which stores the responses."""
 
     async def take(self, context: RequestContext, account_id: str, api_key: bytes, body: bytes) -> None:  # noqa: ARG002 - see above
         if HEADER in context.headers:
-            message = "This gateway runs without a balance service and keeps no answers: leave the Idempotency-Key out."
+            message = "Idempotency-Key is not supported: this gateway runs without a balance service. Omit the header."
             raise ApiError(HTTPStatus.BAD_REQUEST, message, code="idempotency_unavailable")
 
 
@@ -235,7 +238,7 @@ def _mismatch() -> ApiError:
 
 
 def _conflict(what: str, headers: Sequence[Header]) -> ApiError:
-    # Without a time to come again at, a retry of the SDK's would meet the same.
+    # Without Retry-After, a retry of the SDK would fail in the same way.
     headers = headers or ((b"x-should-retry", b"false"),)
     message = f"This Idempotency-Key {what}."
     return ApiError(HTTPStatus.CONFLICT, message, code="idempotency_key_in_use", headers=headers)
@@ -244,7 +247,7 @@ def _conflict(what: str, headers: Sequence[Header]) -> ApiError:
 def _unavailable() -> ApiError:
     return ApiError(
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "This gateway cannot look up your Idempotency-Key now; it serves nothing twice.",
+        "Idempotency keys are unavailable, so requests with one are rejected. Retry in a moment.",
         error_type=SERVER_ERROR,
         code="idempotency_unavailable",
         headers=_RETRY_AFTER,

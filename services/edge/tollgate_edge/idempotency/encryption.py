@@ -1,8 +1,7 @@
-"""What leaves the edge of an answer that is kept: sealed, with a key that nobody but the client brings back.
+"""Encryption of stored responses, with a key that only the client can provide again.
 
-Prompts and answers are never stored in the clear. The sealing key comes from the API key's text, of which the system
-keeps only a hash, and the client's idempotency key, of which it keeps only another: who has the whole database can open
-nothing.
+Prompts and responses are never stored in plain text. The encryption key is derived from the API key and the client's
+idempotency key. The system stores only hashes of both, so nobody can decrypt a response with the database alone.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ _KEY_BYTES = 32
 
 
 class StoredResponse(msgspec.Struct, frozen=True):
-    """An answer as the client got it; `body` None if it was too large to keep."""
+    """A response as the client got it. `body` is None if it was too large to store."""
 
     status: int
     content_type: bytes
@@ -33,10 +32,10 @@ _decoder = msgspec.msgpack.Decoder(StoredResponse)
 
 
 class Seal:
-    """Of one idempotency key, used by one API key."""
+    """The cipher for one idempotency key and one API key."""
 
     def __init__(self, account_id: str, api_key: bytes, idempotency_key: bytes) -> None:
-        # Lengths keep apart what would read the same put together.
+        # The length separates the two parts, so that different pairs never give the same scope.
         scope = b"%d:%b%b" % (len(account_id), account_id.encode(), idempotency_key)
         self.claim_id = hashlib.sha256(scope).hexdigest()
         keys = HKDF(SHA256(), 2 * _KEY_BYTES, salt=None, info=b"tollgate idempotency " + scope).derive(api_key)
@@ -44,7 +43,7 @@ class Seal:
         self._naming = keys[_KEY_BYTES:]
 
     def fingerprint(self, path: str, body: bytes) -> str:
-        """Tells whether another request asks for the same, and without the keys nothing."""
+        """Return a keyed hash by which equal requests are detected. It reveals nothing without the keys."""
         return hmac.new(self._naming, path.encode() + b"\n" + body, hashlib.sha256).hexdigest()
 
     def close(self, answer: StoredResponse) -> bytes:
@@ -52,7 +51,7 @@ class Seal:
         return nonce + self._sealing.encrypt(nonce, _encode(answer), self.claim_id.encode())
 
     def open(self, sealed: bytes) -> StoredResponse | None:
-        """None if another API key sealed it."""
+        """Decrypt a stored response. Return None if it was encrypted with another API key."""
         try:
             plain = self._sealing.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], self.claim_id.encode())
         except InvalidTag:

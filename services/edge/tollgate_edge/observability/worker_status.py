@@ -1,6 +1,7 @@
-"""The workers of one edge, as one of them tells of itself and knows the others: by their sheets.
+"""The status of the workers of one edge, which they share through their segments.
 
-The system deals connections out, so whoever asks an edge how it is, asks any of its workers. Each answers for all.
+The kernel spreads connections over the workers, so a request for health or metrics reaches any of them. Each worker
+therefore reports for all.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from tollgate_edge.event_log import spool
 from tollgate_edge.observability.shared_counters import BEAT_MS, PID, STATE, CounterSegment, added_up
 
 BEAT_S = 1.0
-# One that has written nothing for so long does nothing else either: its event loop stands still.
+# A worker without a heartbeat for this long is blocked: its event loop does not run.
 SILENT_MS = 5_000
 
 _SPOOL_BYTES = "spool_bytes"
@@ -29,110 +30,110 @@ class State(IntEnum):
     # It does not listen yet.
     STARTING = 0
     SERVING = 1
-    # It gets connections, and refuses what comes on them.
+    # It accepts connections and rejects their requests.
     WAITING = 2
-    # It gets connections, and says nothing.
+    # It accepts connections and does not respond.
     SILENT = 3
 
 
 class WorkerGroup:
     def __init__(
         self,
-        sheets: Sequence[CounterSegment],
+        segments: Sequence[CounterSegment],
         own: CounterSegment,
         *,
         waiting_for: Callable[[], str | None],
         note_gauges: Callable[[], None],
     ) -> None:
-        """Build it; `run` tells the others of this worker.
+        """Build it; `run` publishes the heartbeats of this worker.
 
         Args:
-            sheets: of all workers, in the order of their numbers.
+            segments: of all workers, in the order of their numbers.
             own: this worker's.
             waiting_for: None while this worker can serve, otherwise why it cannot.
-            note_gauges: writes down what else may have changed.
+            note_gauges: writes gauges that change without a request.
         """
-        self._sheets = sheets
+        self._segments = segments
         self._own = own
         self._waiting_for = waiting_for
         self._note_gauges = note_gauges
-        self._spool_bytes = own.place(_SPOOL_BYTES)
-        own.cells[STATE] = State.STARTING
+        self._spool_bytes = own.offset(_SPOOL_BYTES)
+        own.slots[STATE] = State.STARTING
 
     async def run(self) -> None:
-        """Tell again and again, until this worker takes no more connections and is cancelled."""
+        """Publish heartbeats until canceled, when this worker accepts no more connections."""
         try:
             while True:
-                self.tell()
+                self.publish_heartbeat()
                 await asyncio.sleep(BEAT_S)
         finally:
-            self._own.cells[PID] = 0
+            self._own.slots[PID] = 0
 
-    def tell(self) -> None:
-        """Write down how this worker is."""
-        cells = self._own.cells
+    def publish_heartbeat(self) -> None:
+        """Write this worker's state and gauges to its segment."""
+        slots = self._own.slots
         self._note_gauges()
         if self._waiting_for() is None:
-            cells[STATE] = State.SERVING
-        elif cells[STATE] == State.SERVING:
-            cells[STATE] = State.WAITING
+            slots[STATE] = State.SERVING
+        elif slots[STATE] == State.SERVING:
+            slots[STATE] = State.WAITING
         (family,) = spool.BYTES.collect()
-        cells[self._spool_bytes] = int(family.samples[0].value)
-        cells[BEAT_MS] = _now_ms()
-        cells[PID] = os.getpid()
+        slots[self._spool_bytes] = int(family.samples[0].value)
+        slots[BEAT_MS] = _now_ms()
+        slots[PID] = os.getpid()
 
     def waiting_for(self) -> str | None:
-        """None while whoever gets a connection can serve, otherwise who cannot."""
+        """Return None while all workers that accept connections can serve, otherwise which worker cannot."""
         own = self._waiting_for()
         if own is not None:
             return own
         for number, state in enumerate(self.states(), start=1):
             if state is State.WAITING:
-                return f"worker {number}, which cannot serve now"
+                return f"worker {number}, which cannot serve requests"
             if state is State.SILENT:
-                return f"worker {number}, which does nothing any more"
+                return f"worker {number}, which sends no heartbeat"
         return None
 
     def states(self) -> list[State]:
-        return [_state(sheet) for sheet in self._sheets]
+        return [_state(segment) for segment in self._segments]
 
     def registry(self, *collectors: Collector) -> CollectorRegistry:
-        """What is told of all workers: by these collectors, and of their processes."""
+        """Return the registry for metrics of all workers: these collectors, and those of the processes."""
         registry = CollectorRegistry()
         for collector in (
             PLATFORM_COLLECTOR,
             *collectors,
-            _TeamCollector(self, self._sheets),
-            _Processes(self._sheets),
+            _WorkerGroupCollector(self, self._segments),
+            _Processes(self._segments),
         ):
             registry.register(collector)
         return registry
 
 
-def _state(sheet: CounterSegment) -> State:
-    if not sheet.cells[PID]:
+def _state(segment: CounterSegment) -> State:
+    if not segment.slots[PID]:
         return State.STARTING
-    if _now_ms() - sheet.cells[BEAT_MS] > SILENT_MS:
+    if _now_ms() - segment.slots[BEAT_MS] > SILENT_MS:
         return State.SILENT
-    return State(sheet.cells[STATE])
+    return State(segment.slots[STATE])
 
 
 def _now_ms() -> int:
     return time.monotonic_ns() // 1_000_000
 
 
-class _TeamCollector(Collector):
-    def __init__(self, worker_group: WorkerGroup, sheets: Sequence[CounterSegment]) -> None:
+class _WorkerGroupCollector(Collector):
+    def __init__(self, worker_group: WorkerGroup, segments: Sequence[CounterSegment]) -> None:
         self._worker_group = worker_group
-        self._sheets = sheets
+        self._segments = segments
 
     def collect(self) -> Iterator[Metric]:
-        self._worker_group.tell()
-        running = added_up(sheet for sheet in self._sheets if sheet.cells[PID])
+        self._worker_group.publish_heartbeat()
+        running = added_up(segment for segment in self._segments if segment.slots[PID])
         yield GaugeMetricFamily(spool.BYTES_NAME, spool.BYTES_TEXT, running[_SPOOL_BYTES,][0])
         workers = GaugeMetricFamily(
             "tollgate_edge_workers",
-            "Worker processes by what they do; waiting: refuses requests, silent: its event loop stands still.",
+            "Worker processes by state; waiting: rejects requests, silent: its event loop is blocked.",
             labels=("state",),
         )
         counts = Counter(self._worker_group.states())
@@ -142,18 +143,18 @@ class _TeamCollector(Collector):
 
 
 class _Processes(Collector):
-    """The client library's metrics of a process, of each worker that runs."""
+    """The client library's process metrics, for each running worker."""
 
-    def __init__(self, sheets: Sequence[CounterSegment]) -> None:
+    def __init__(self, segments: Sequence[CounterSegment]) -> None:
         self._of_workers = [
-            (str(number), sheet, ProcessCollector(pid=partial(sheet.cells.__getitem__, PID), registry=None))
-            for number, sheet in enumerate(sheets, start=1)
+            (str(number), segment, ProcessCollector(pid=partial(segment.slots.__getitem__, PID), registry=None))
+            for number, segment in enumerate(segments, start=1)
         ]
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
-        for worker, sheet, collector in self._of_workers:
-            for found in collector.collect() if sheet.cells[PID] else ():
+        for worker, segment, collector in self._of_workers:
+            for found in collector.collect() if segment.slots[PID] else ():
                 family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
                 family.samples += [sample._replace(labels={"worker": worker}) for sample in found.samples]
         yield from families.values()

@@ -42,7 +42,8 @@ class ProviderRequest(NamedTuple):
 
     `body` has the format of the operation and contains the provider's name of `model`. `headers` belong to the
     operation's protocol; a provider with another protocol drops them. `max_output_tokens` is the model's longest
-    response by the catalog, for protocols that require a limit; None if the catalog does not know it.
+    response by the catalog, for protocols that require a limit; None if the catalog does not know it. `reasons` is the
+    catalog's word on whether the model reasons: OpenAI serves those by another API.
     """
 
     operation: Operation
@@ -52,6 +53,7 @@ class ProviderRequest(NamedTuple):
     stream: bool = False
     headers: Headers = ()
     max_output_tokens: int | None = None
+    reasons: bool = False
 
     def with_model(self, model: str) -> "ProviderRequest":
         """Return the request for a provider that has another name for the model."""

@@ -6,15 +6,27 @@ problem is reported with its line and path.
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
+from tollgate_edge.providers.options import ProviderOptions
 from tollgate_edge.routing.document import Document, InvalidDocument, Problem
 from tollgate_edge.routing.document import Path as At
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+OptionText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 
 
@@ -57,11 +69,28 @@ class TimeoutConfig(ConfigModel):
     read_s: Annotated[float, Field(gt=0)] = 600
 
 
+def _as_text(value: Any) -> Any:
+    # YAML reads a version without quotation marks as a date.
+    return value.isoformat() if isinstance(value, date) else value
+
+
 class ProviderConfig(ConfigModel):
+    """`api_version` to `project` are options, which only some protocols have: see `ProviderOptions`."""
+
     protocol: str
     base_url: Url | None = None
-    keys: Annotated[tuple[KeyReference, ...], Field(min_length=1)]
+    keys: Annotated[tuple[KeyReference, ...], Field(min_length=1)] | None = None
     timeouts: TimeoutConfig = TimeoutConfig()
+    api_version: Annotated[OptionText, BeforeValidator(_as_text)] | None = None
+    tenant_id: OptionText | None = None
+    client_id: OptionText | None = None
+    authority: Url | None = None
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = None
+    project: OptionText | None = None
+
+    @property
+    def options(self) -> ProviderOptions:
+        return ProviderOptions(**{name: getattr(self, name) for name in ProviderOptions._fields})
 
 
 class TargetConfig(ConfigModel):
@@ -146,14 +175,38 @@ def _cross_check(config: GatewayConfig, protocols: Mapping[str, Any], problem: P
                 ("providers", name, "protocol"),
                 f"{provider.protocol!r} is not a supported protocol; expected one of: {known}",
             )
-        elif provider.base_url is None and protocols[provider.protocol].base_url is None:
-            yield problem(("providers", name), f"base_url is missing; protocol {provider.protocol} has no default")
-        for index, reference in enumerate(provider.keys):
-            try:
-                reference.read()
-            except ValueError as error:
-                yield problem(("providers", name, "keys", index), str(error))
+        else:
+            yield from _check_provider(name, provider, protocols[provider.protocol], problem)
     yield from _check_models(config, problem)
+
+
+def _check_provider(name: str, provider: ProviderConfig, protocol: Any, problem: ProblemAt) -> Iterable[Problem]:
+    at: At = ("providers", name)
+    if provider.base_url is None and protocol.base_url is None and protocol.regional_url is None:
+        yield problem(at, f"base_url is missing; protocol {provider.protocol} has no default")
+    yield from _check_options(at, provider, protocol, problem)
+    if provider.keys is None and not protocol.has_ambient_credentials:
+        yield problem((*at, "keys"), "is missing")
+    keys: list[str | None] = [None] if provider.keys is None and protocol.has_ambient_credentials else []
+    for index, reference in enumerate(provider.keys or ()):
+        try:
+            keys.append(reference.read().get_secret_value())
+        except ValueError as error:
+            yield problem((*at, "keys", index), str(error))
+    for index, key in enumerate(keys):
+        found = protocol.find_problem(key or "", provider.options) if protocol.find_problem is not None else None
+        if found is not None:
+            yield problem(at if key is None else (*at, "keys", index), found)
+
+
+def _check_options(at: At, provider: ProviderConfig, protocol: Any, problem: ProblemAt) -> Iterable[Problem]:
+    for option, value in provider.options._asdict().items():
+        if value is not None and option not in protocol.options:
+            yield problem((*at, option), f"protocol {provider.protocol} does not have this option")
+        elif value is None and option in protocol.required_options:
+            yield problem((*at, option), f"is missing; protocol {provider.protocol} requires it")
+    if (provider.tenant_id is None) != (provider.client_id is None):
+        yield problem(at, "tenant_id and client_id require each other")
 
 
 def _check_models(config: GatewayConfig, problem: ProblemAt) -> Iterable[Problem]:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from tollgate_edge.providers.base import Provider
 from tollgate_edge.providers.http_transport import Timeouts
+from tollgate_edge.providers.options import ProviderOptions
 from tollgate_edge.routing.config import GatewayConfig, read_config
 from tollgate_edge.routing.document import InvalidDocument
 from tollgate_edge.routing.routes import CircuitBreakers, Connection, Routes, Target, build_targets
@@ -28,14 +29,29 @@ WATCH_PERIOD_S = 1.0
 class ProviderFactory(Protocol):
     """Creates a provider client for a protocol."""
 
-    def __call__(self, base_url: str, api_key: str, timeouts: Timeouts) -> Provider: ...
+    def __call__(self, base_url: str, api_key: str, timeouts: Timeouts, options: ProviderOptions, /) -> Provider: ...
 
 
 class ProtocolSpec(NamedTuple):
-    """A protocol: how to create a provider, and the default URL; None if each provider must set one."""
+    """A protocol: how to create a provider, and what its configuration may contain."""
 
     create_provider: ProviderFactory
     base_url: str | None
+    """The default URL. If it is None and there is no regional URL, each provider must set one."""
+    regional_url: Callable[[str], str] | None = None
+    """Returns the default URL in a region."""
+    options: frozenset[str] = frozenset()
+    """The supported fields of `ProviderOptions`."""
+    required_options: frozenset[str] = frozenset()
+    has_ambient_credentials: bool = False
+    """Whether a provider without keys uses the credentials of the machine, such as an instance's role."""
+    find_problem: Callable[[str, ProviderOptions], str | None] | None = None
+    """Returns what is wrong with a key (empty without keys) and the options, or with the installed packages."""
+
+    def default_url(self, options: ProviderOptions) -> str | None:
+        if self.base_url is None and self.regional_url is not None and options.region is not None:
+            return self.regional_url(options.region)
+        return self.base_url
 
 
 class ProviderSource(NamedTuple):
@@ -46,6 +62,7 @@ class ProviderSource(NamedTuple):
     base_url: str | None
     keys: tuple[SecretStr, ...]
     timeouts: Timeouts
+    options: ProviderOptions = ProviderOptions()
 
 
 class RouteSource(NamedTuple):
@@ -150,12 +167,13 @@ class Router:
         existing: Mapping[tuple[object, ...], Connection],
     ) -> Connection:
         protocol = self._protocols[source.protocol]
-        base_url = source.base_url or protocol.base_url
+        base_url = source.base_url or protocol.default_url(source.options)
         assert base_url is not None, "validated by read_config"
-        identity = (source.name, number, source.protocol, base_url, key.get_secret_value(), source.timeouts)
+        secret = key.get_secret_value()
+        identity = (source.name, number, source.protocol, base_url, secret, source.timeouts, source.options)
         connection = existing.get(identity)
         if connection is None:
-            provider = protocol.create_provider(base_url, key.get_secret_value(), source.timeouts)
+            provider = protocol.create_provider(base_url, secret, source.timeouts, source.options)
             connection = Connection(source.name, number, provider)
         self._connections[identity] = connection
         return connection
@@ -174,8 +192,10 @@ def read_route_file(file: Path, protocols: Mapping[str, ProtocolSpec]) -> RouteS
             name,
             part.protocol,
             part.base_url,
-            tuple(reference.read() for reference in part.keys),
+            # Without keys there is one connection, with the credentials of the machine.
+            (SecretStr(""),) if part.keys is None else tuple(reference.read() for reference in part.keys),
             Timeouts(part.timeouts.connect_s, part.timeouts.read_s),
+            part.options,
         )
         for name, part in config.providers.items()
     )

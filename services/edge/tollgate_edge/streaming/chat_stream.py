@@ -5,6 +5,7 @@ depend on how the network split the stream.
 """
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -12,7 +13,7 @@ import msgspec
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.http.errors import ProviderFailed
 from tollgate_edge.http.request_context import EVENT_STREAM
-from tollgate_edge.streaming.delivered_text import DeliveredText
+from tollgate_edge.streaming.delivered_text import DeliveredText, has_texts
 from tollgate_edge.streaming.errors import (
     EVENT_TOO_LARGE,
     INCOMPLETE_RESPONSE,
@@ -32,6 +33,7 @@ _NO_USAGE = (b',"usage":null', b', "usage": null')
 
 
 class _Choice(msgspec.Struct):
+    index: Any = 0
     finish_reason: Any = None
     usage: msgspec.Raw = msgspec.Raw()
     """Moonshot's place for it."""
@@ -63,11 +65,14 @@ class ChatStream:
     last_event = DONE_EVENT
     content_type: bytes | None = EVENT_STREAM
 
-    def __init__(self, *, strips_usage: bool) -> None:
+    def __init__(
+        self, *, strips_usage: bool, to_failure: Callable[[bytes], ProviderFailed] = lambda _: _neutral_failure()
+    ) -> None:
         """Start a stream.
 
         Args:
             strips_usage: remove the usage, because the client did not ask for it.
+            to_failure: converts the data of an event that reports an error.
         """
         self.done = False
         self.failure: ProviderFailed | None = None
@@ -79,6 +84,8 @@ class ChatStream:
         self._created = 0
         self._delivered = DeliveredText()
         self._strips_usage = strips_usage
+        self._has_several_choices = False
+        self._to_failure = to_failure
         self._buffer = EventBuffer()
         # The first event is always parsed, because it names the model.
         self._is_first = True
@@ -153,12 +160,13 @@ class ChatStream:
             chunk = _decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._fail(NOT_JSON)
-        self._record(chunk)
+        self._record(chunk, data)
         if is_present(chunk.error):
-            return self._fail(PROVIDER_STREAM_ERROR)
+            self.failure = self._to_failure(data)
+            return b""
         return self._without_usage(event, data, chunk)
 
-    def _record(self, chunk: _Chunk) -> None:
+    def _record(self, chunk: _Chunk, data: bytes) -> None:
         self.served_model = _text(chunk.model) or self.served_model
         self._id = _text(chunk.id) or self._id
         if isinstance(chunk.created, int | float):
@@ -168,14 +176,20 @@ class ChatStream:
         for choice in chunk.choices or ():
             finish_reason = _text(choice.finish_reason) or finish_reason
             usages.append(choice.usage)
+            self._has_several_choices = self._has_several_choices or choice.index not in (0, None)
         if chunk.x_groq:
             usages.append(_groq_usage(chunk.x_groq))
         self.finish_reason = finish_reason or self.finish_reason
-        if chunk.choices and not finish_reason and not is_present(chunk.error):
+        has_text = chunk.choices and not is_present(chunk.error) and (not finish_reason or has_texts(data))
+        if has_text:
             self.usage.note_text()
         for usage in usages:
             if is_present(usage):
                 self.usage.add(parse_usage(usage))
+        if has_text and not finish_reason and self._has_several_choices:
+            # With `continuous_usage_stats`, vLLM states the usage of this choice alone:
+            # github.com/vllm-project/vllm, vllm/entrypoints/openai/chat_completion/serving.py
+            self.usage.note_text()
 
     def _without_usage(self, event: bytes, data: bytes, chunk: _Chunk) -> bytes:
         if not self._strips_usage or not is_present(chunk.usage):
@@ -223,3 +237,7 @@ def _groq_usage(member: msgspec.Raw) -> msgspec.Raw:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _neutral_failure() -> ProviderFailed:
+    return ProviderFailed(502, PROVIDER_STREAM_ERROR)

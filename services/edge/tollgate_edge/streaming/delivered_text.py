@@ -81,6 +81,11 @@ def count_response(body: bytes) -> int:
     return sum(count_text("".join(_texts_of(choice))) for choice in _choices(body))
 
 
+def has_texts(data: bytes) -> bool:
+    """Whether a chunk has any generated text."""
+    return any(text for choice in _choices(data) for text in _texts_of(choice))
+
+
 def decode_leniently(data: bytes) -> Any:
     """Decode JSON that may hold half of a surrogate pair; None if it is not JSON."""
     try:

@@ -131,10 +131,11 @@ def _parse_plain(raw: bytes | msgspec.Raw) -> StatedUsage | None:
 def parse_messages_usage(raw: bytes | Mapping[str, Any]) -> StatedUsage:
     """Read a usage of Anthropic's Messages. Its `input_tokens` excludes what was read from or written to a cache.
 
-    Returns `NOTHING_STATED` for anything but an object with counts.
+    Returns `NOTHING_STATED` for anything but an object with counts, and for an estimate that a translation has put
+    there for the client.
     """
     usage = _object(raw)
-    if not usage:
+    if not usage or usage.get("estimated"):
         return NOTHING_STATED
     top, written = _counts(usage), _counts(usage.get("cache_creation"))
     thinking = _counts(usage.get("output_tokens_details"))

@@ -14,7 +14,7 @@ import msgspec
 from bpe_openai import _bindings
 
 # Raised by counting if a value has an unexpected shape or nests too deep.
-UNCOUNTABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+UNCOUNTABLE = (msgspec.DecodeError, UnicodeError, RecursionError, AttributeError, KeyError, TypeError)
 
 _vocabulary = _bindings.tokenizer_for_encoding("o200k_base")
 _PER_MESSAGE = 3

@@ -1,12 +1,12 @@
-"""Several worker processes on one port, and who watches over them.
+"""The supervisor runs several worker processes on one port.
 
-Each worker is a whole edge: a boot id, a spool file and leases of its own, a listening socket of its own on the shared
-port (SO_REUSEPORT), so that the system spreads connections over them. A worker listens once it can serve. One that dies
-is started anew; its events are in its spool, which another one adopts, and its leases are fenced. One whose event loop
-stands still is killed: nobody's probe is sure to meet it. Ends the supervisor, by whatever, its workers notice that
-their pipe to it is closed, and end in good order.
+Each worker is a complete edge with its own boot id, spool file, leases and listening socket. The sockets share the port
+(SO_REUSEPORT), so the kernel spreads connections over the workers. A worker listens once it can serve. The supervisor
+restarts a worker that ends; another worker adopts its spool, and balance fences its leases. It kills a worker whose
+event loop is blocked, because a probe may not reach that worker. If the supervisor ends for any reason, the pipe to its
+workers closes, and they shut down in order.
 
-What a worker counts it writes on its sheet, of which the supervisor has the memory and every worker a view.
+Each worker writes its counters to its segment. The supervisor owns the memory, and every worker maps it.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from tollgate_edge.observability.shared_counters import BEAT_MS, PID, CounterSeg
 
 log = logging.getLogger(__name__)
 
-# In a worker's environment: the pipe that is open for as long as its supervisor lives; the sheets of all workers, as
-# open files, separated by commas; and which of them is its own, from 0.
+# The environment of a worker: the pipe that stays open while its supervisor lives; the file descriptors of all workers'
+# segments, separated by commas; and the number of its own segment, from 0.
 PIPE_VARIABLE = "TOLLGATE_WORKER_PIPE"
-SHEETS_VARIABLE = "TOLLGATE_WORKER_SHEETS"
+SEGMENTS_VARIABLE = "TOLLGATE_WORKER_SEGMENTS"
 NUMBER_VARIABLE = "TOLLGATE_WORKER_NUMBER"
 RESTART_DELAY_S = 1.0
-# One that ends sooner has not really worked, and after so many in a row none will.
+# A worker that ends sooner counts as a failure. After this many failures in a row, the supervisor stops.
 WORKED_S = 20.0
 MAX_FAILURES = 5
-# After the requests have drained, events and leases must become durable: the bounds of those together.
+# Timeout to make events durable and close leases, after the requests have ended.
 CLOSE_WITHIN_S = 30.0
 WATCH_S = 1.0
-# So often in a row a worker may have told nothing of itself. They are counted, and time is not: a machine that stands
-# still, or a supervisor, has not seen its workers stand still.
+# Checks in a row without a heartbeat, after which a worker is killed. Checks are counted instead of time, because a
+# paused machine or supervisor must not count as silence of the workers.
 MAX_SILENT = 30
 
 
@@ -44,36 +44,36 @@ def is_worker() -> bool:
 
 
 def end_with_supervisor() -> None:
-    """Have this worker ask itself to stop as soon as its supervisor is gone. Call it in the running loop."""
+    """Stop this worker once its supervisor has ended. Call it in the running loop."""
     pipe = int(os.environ[PIPE_VARIABLE])
     loop = asyncio.get_running_loop()
 
     def stop() -> None:
         loop.remove_reader(pipe)
-        log.warning("the supervisor is gone: stopping")
+        log.warning("the supervisor has ended; this worker stops")
         os.kill(os.getpid(), signal.SIGTERM)
 
     loop.add_reader(pipe, stop)
 
 
-def worker_sheets() -> tuple[list[CounterSegment], CounterSegment]:
-    """Of a worker: all sheets, and its own. Once: the files are closed."""
-    sheets = []
-    for descriptor in map(int, os.environ[SHEETS_VARIABLE].split(",")):
-        sheets.append(CounterSegment.shared(descriptor))
+def worker_segments() -> tuple[list[CounterSegment], CounterSegment]:
+    """Return all segments, and this worker's own. Call it once, because it closes the files."""
+    segments = []
+    for descriptor in map(int, os.environ[SEGMENTS_VARIABLE].split(",")):
+        segments.append(CounterSegment.shared(descriptor))
         os.close(descriptor)
-    return sheets, sheets[int(os.environ[NUMBER_VARIABLE])]
+    return segments, segments[int(os.environ[NUMBER_VARIABLE])]
 
 
 class Supervisor:
     def __init__(self, count: int, host: str, port: int, *, drain_s: float) -> None:
-        """Build it; `run` starts the workers.
+        """Build the supervisor; `run` starts the workers.
 
         Args:
-            count: of workers.
-            host: where they listen.
-            port: the same for all.
-            drain_s: how long a worker lets its requests go on after SIGTERM.
+            count: number of workers.
+            host: address to listen on.
+            port: the port, which all workers share.
+            drain_s: how long a worker lets running requests continue after SIGTERM.
         """
         self._count = count
         self._address = (host, port)
@@ -82,17 +82,17 @@ class Supervisor:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep the workers running until SIGTERM or SIGINT, then let them end.
+        """Keep the workers running until SIGTERM or SIGINT, then stop them.
 
         Raises:
-            SystemExit: no worker can start, or one had to be killed.
+            SystemExit: the port is not available, or workers end repeatedly.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         loop.add_signal_handler(signal.SIGHUP, lambda: self._signal_all(signal.SIGHUP))
-        with _reserved(*self._address), _lifeline() as pipe, _shared_sheets(self._count) as descriptors:
-            environment = {PIPE_VARIABLE: str(pipe), SHEETS_VARIABLE: ",".join(map(str, descriptors))}
+        with _reserved(*self._address), _lifeline() as pipe, _shared_segments(self._count) as descriptors:
+            environment = {PIPE_VARIABLE: str(pipe), SEGMENTS_VARIABLE: ",".join(map(str, descriptors))}
             files = [pipe, *descriptors]
             keepers = [
                 asyncio.create_task(
@@ -108,14 +108,14 @@ class Supervisor:
             await self._end_all()
             await asyncio.gather(*keepers)
         if has_failed:
-            sys.exit("edge: the workers do not stay alive; their log tells why")
+            sys.exit("edge: the workers end repeatedly; see their log")
 
-    async def _keep(self, sheet: CounterSegment, environment: Mapping[str, str], files: Sequence[int]) -> None:
-        """Have one worker run, always. Returns when all are to stop, or when it cannot."""
+    async def _keep(self, segment: CounterSegment, environment: Mapping[str, str], files: Sequence[int]) -> None:
+        """Keep one worker running. Return if all workers stop, or if this one ends repeatedly."""
         failures = 0
         while not self._stopping.is_set():
             started_s = asyncio.get_running_loop().time()
-            status = await self._run_one(sheet, environment, files)
+            status = await self._run_one(segment, environment, files)
             if self._stopping.is_set():
                 return
             lived_s = asyncio.get_running_loop().time() - started_s
@@ -127,30 +127,30 @@ class Supervisor:
                 async with asyncio.timeout(RESTART_DELAY_S):
                     await self._stopping.wait()
 
-    async def _run_one(self, sheet: CounterSegment, environment: Mapping[str, str], files: Sequence[int]) -> int:
+    async def _run_one(self, segment: CounterSegment, environment: Mapping[str, str], files: Sequence[int]) -> int:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tollgate_edge.main", env=os.environ | environment, pass_fds=files
         )
         self._running.add(process)
         if self._stopping.is_set():
-            # It came too late for the signal that all others got.
+            # It started after the signal was sent to the others.
             process.terminate()
-        watching = asyncio.create_task(self._kill_if_silent(process, sheet))
+        watching = asyncio.create_task(self._kill_if_silent(process, segment))
         try:
             return await process.wait()
         finally:
             watching.cancel()
             self._running.discard(process)
-            sheet.cells[PID] = 0
+            segment.slots[PID] = 0
 
-    async def _kill_if_silent(self, process: asyncio.subprocess.Process, sheet: CounterSegment) -> None:
+    async def _kill_if_silent(self, process: asyncio.subprocess.Process, segment: CounterSegment) -> None:
         silent, last = 0, 0
         while silent < MAX_SILENT:
             await asyncio.sleep(WATCH_S)
-            beat = sheet.cells[BEAT_MS]
-            silent = silent + 1 if sheet.cells[PID] and beat == last else 0
+            beat = segment.slots[BEAT_MS]
+            silent = silent + 1 if segment.slots[PID] and beat == last else 0
             last = beat
-        log.error("a worker stands still: killed")
+        log.error("killed a worker that sent no heartbeat for %.0f s", MAX_SILENT * WATCH_S)
         with suppress(ProcessLookupError):
             process.kill()
 
@@ -160,7 +160,7 @@ class Supervisor:
         if ending:
             _, late = await asyncio.wait(ending, timeout=self._stop_within_s)
             if late:
-                log.error("%d workers did not end in %.0f s: killed", len(late), self._stop_within_s)
+                log.error("killed %d workers that did not stop within %.0f s", len(late), self._stop_within_s)
                 self._signal_all(signal.SIGKILL)
 
     def _signal_all(self, number: signal.Signals) -> None:
@@ -170,7 +170,7 @@ class Supervisor:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on a port that other workers listen on too."""
+    """Bind a socket to a port that workers share."""
     address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     own = socket.socket(address[0], socket.SOCK_STREAM)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -185,7 +185,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _reserved(host: str, port: int) -> Iterator[None]:
-    """Hold the port, without listening: that it is another's is told once and at once, and it stays ours."""
+    """Bind the port without listening. A port in use is reported once, at the start, and the port stays reserved."""
     try:
         held = listen(host, port)
     except OSError as error:
@@ -195,8 +195,8 @@ def _reserved(host: str, port: int) -> Iterator[None]:
 
 
 @contextmanager
-def _shared_sheets(count: int) -> Iterator[list[int]]:
-    """Memory for so many sheets, as open files."""
+def _shared_segments(count: int) -> Iterator[list[int]]:
+    """Yield the file descriptors of new segments."""
     descriptors = [CounterSegment.share() for _ in range(count)]
     try:
         yield descriptors
@@ -207,7 +207,7 @@ def _shared_sheets(count: int) -> Iterator[list[int]]:
 
 @contextmanager
 def _lifeline() -> Iterator[int]:
-    """The reading end of a pipe whose writing end lives exactly as long as this process."""
+    """Yield the read end of a pipe whose write end closes when this process ends."""
     reading, writing = os.pipe()
     try:
         yield reading

@@ -1,9 +1,9 @@
-"""The balance service's lease calls over HTTP: docs/leases.md. One try each; `lease_desk` repeats.
+"""Client of the balance service's lease API (docs/leases.md). Each call is one attempt; `manager` retries.
 
 LeaseError
-├── NoAnswer    repeat the call unchanged: whether it had an effect is not known
-├── BootFenced  the boot was declared dead: its leases are lost
-└── NotAccepted the call will never do as it is
+├── NoAnswer     retry the call unchanged; whether it had an effect is unknown
+├── BootFenced   the boot is fenced, so its leases are lost
+└── NotAccepted  the call is invalid, so a retry cannot succeed
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from tollgate_common.lease_protocol import (
 )
 from tollgate_edge.credit.leases.state import Answer, Call, Grant, LeaseView
 
-# An answer takes milliseconds; who has none by then repeats, without harm.
+# A response takes milliseconds. A retry after the timeout is safe.
 TIMEOUT_S = 5.0
 CONNECTIONS = 32
 
@@ -57,7 +57,7 @@ class Renewal(NamedTuple):
     lease_s: float
     shrink: frozenset[str]
     orphans: tuple[str, ...]
-    # How many edge processes live, this one among them.
+    # Number of live edge processes, including this one.
     edges: int
 
 
@@ -69,24 +69,24 @@ class _Problem(msgspec.Struct):
 _renewal_decoder = msgspec.json.Decoder(BootRenewal)
 _answer_decoder = msgspec.json.Decoder(LeaseResponse)
 _problem_decoder = msgspec.json.Decoder(_Problem)
-# Before the boot's first renewal has arrived a call is early, not wrong; without the right secret nothing is decided.
+# Error codes to retry: the first renewal of the boot has not arrived yet, or the secret is being changed.
 _NOT_NOW = {"boot_not_found", "invalid_token"}
 
 
 class LeaseClient:
     def __init__(self, base_url: str, token: str, *, edge: str) -> None:
-        """Build the client; connections are made when they are needed.
+        """Build the client. It connects with the first call.
 
         Args:
-            base_url: of the balance service.
+            base_url: URL of the balance service.
             token: `TOLLGATE_INTERNAL_TOKEN`.
-            edge: this edge's name, for the operator.
+            edge: this edge's name, for operators.
         """
         self._edge = edge
         self._http = httpx.AsyncClient(
             base_url=f"{base_url.rstrip('/')}{PREFIX}",
             headers={"authorization": f"Bearer {token}"},
-            # A call waits for a connection as long as it must: it is not repeated for that.
+            # A call waits for a free connection without a timeout, because a retry would only wait too.
             timeout=httpx.Timeout(TIMEOUT_S, pool=None),
             limits=httpx.Limits(max_connections=CONNECTIONS),
             trust_env=False,
@@ -96,7 +96,7 @@ class LeaseClient:
         await self._http.aclose()
 
     async def renew(self, boot_id: str, leases: Sequence[str] | None) -> Renewal:
-        """Renew the boot; `leases` are all that it knows, None leaves them out.
+        """Renew the boot. `leases` are all leases that it knows; None omits them.
 
         Raises:
             NoAnswer, BootFenced, NotAccepted.
@@ -143,12 +143,12 @@ class LeaseClient:
             answer.account.posted_nano,
             (answer.retry_after_ms or 0) / 1000,
             answer.budget,
-            # Counted from before it was sent: the edge may think that a period ends a little early, never late.
+            # Measured from before the request, so that the edge ends a period a little early, never late.
             inf if ends_in_ms is None else sent_at_s + ends_in_ms / 1000,
         )
 
     async def send(self, method: str, path: str, body: msgspec.Struct | Mapping[str, Any]) -> bytes:
-        """Any call of the service's; its answer's body.
+        """Send a request to the balance service and return the body of the response.
 
         Raises:
             NoAnswer, BootFenced, NotAccepted.
@@ -158,7 +158,7 @@ class LeaseClient:
                 method, path, content=msgspec.json.encode(body), headers={"content-type": "application/json"}
             )
         except httpx.TransportError as error:
-            raise NoAnswer(f"no answer from the balance service: {error!r}") from error
+            raise NoAnswer(f"no response from the balance service: {error!r}") from error
         if response.is_success:
             return response.content
         problem = _problem(response)

@@ -1,12 +1,12 @@
-"""Keeps the leases of this edge: renews them, makes each wallet's calls, serves those who wait.
+"""The manager of this edge's leases: renews them, makes the calls of each payer, and serves waiting reservations.
 
-Guarantee: nothing new is started on a lease once its boot may have been declared dead, counted from before the last
-answered renewal was sent, on a clock that runs through suspend. Crash window: what leases of a killed edge hold stays
-held until the balance service has fenced its boot and consumed its usage.
+Guarantee: nothing new starts on a lease once its boot may be fenced. The manager measures this from before the last
+successful renewal, on a clock that also advances during suspend. Crash window: credit that the leases of a killed edge
+hold stays held until the balance service has fenced the boot and consumed its usage.
 
-The boot id of leases is one of their own, for events change theirs every day. It need not be the same: what a
-boot's leases hold is released once the ledger has consumed all usage that was in the log when it was fenced, whoever
-wrote it, and usage finds its hold by the lease id that it is stamped with.
+Leases have a boot id of their own, because that of events changes every day. The two need not be equal. Balance
+releases the holds of a boot once the ledger has consumed all usage that was in the log when the boot was fenced, from
+any writer. Usage carries its lease id, by which balance finds the hold.
 """
 
 import asyncio
@@ -27,48 +27,48 @@ from tollgate_edge.credit.leases.state import (
     Lease,
     Payer,
     PayerLease,
+    PendingReservation,
     Reservation,
     UpdateLease,
-    Want,
     closing,
 )
 from tollgate_edge.http.errors import BalanceUnavailable, BudgetExceeded, CreditHeld, CreditSpent
 
 log = logging.getLogger(__name__)
 
-# Renewals in the length of a lease, and the part of that length that is not counted on: clocks differ a little, and a
-# request that was just let in takes a moment to begin.
+# Renewals per lease duration; and the part of the duration that is not used, as a margin for clock skew and for the
+# time between admission and start of a request.
 RENEWALS_A_LEASE = 4
 MARGIN = 0.1
 NAME_LEASES_EVERY_S = 30.0
 TICK_S = 1.0
-# Between two tries of a call.
+# Delays between two attempts of a call.
 FIRST_DELAY_S, MAX_DELAY_S = 0.1, 2.0
-# Until the balance service counts as unreachable for a request that waits for its first answer.
+# Time without any response, after which the balance service counts as unavailable for a waiting request.
 UNANSWERED_S = 3.0
 CLOSE_TIMEOUT_S = 5.0
-# An orphan among older ones stays until its boot ends.
+# Orphans of older grants remain until the boot ends.
 MAX_REPEATED = 10_000
 
 
 class LeaseManager:
     def __init__(self, client: LeaseClient, *, credit_wait_s: float) -> None:
-        """Build it; `run` makes it work.
+        """Build the manager; `run` starts it.
 
         Args:
-            client: asks the balance service.
+            client: client of the balance service.
             credit_wait_s: how long a request may wait for credit that others hold.
         """
         self._client = client
-        # Until the balance service declares it dead.
+        # Replaced if the balance service fences it.
         self._boot_id = new_id()
         self._credit_wait_s = credit_wait_s
-        self._wallets: dict[Payer, PayerLease] = {}
+        self._payer_leases: dict[Payer, PayerLease] = {}
         self._of_account: defaultdict[str, set[PayerLease]] = defaultdict(set)
         self._changed: dict[Payer, asyncio.Event] = {}
-        # Leases of past periods of their budgets, until the requests on them have ended.
+        # Leases of past budget periods, until their requests have ended.
         self._ended: list[Lease] = []
-        # Grants that were sent more than once: an earlier sending may come through when a later one was refused.
+        # Grants that were sent more than once: an earlier attempt may succeed after a later one was rejected.
         self._sent_twice: dict[str, str] = {}
         self._group: asyncio.TaskGroup | None = None
         self._alive_until_s = 0.0
@@ -79,15 +79,18 @@ class LeaseManager:
 
     @property
     def boot_id(self) -> str:
-        """As the balance service knows this edge now."""
+        """The current boot of this edge at the balance service."""
         return self._boot_id
 
     def edges(self) -> int:
-        """How many edge processes lived at the last renewal: they share every key's limits."""
+        """Number of live edge processes at the last renewal. They share the limits of every key."""
         return self._edges
 
     def waiting_for(self) -> str | None:
-        """None once leases could be had; a balance service that goes away later does not make this edge unready."""
+        """None after the first renewal.
+
+        A balance service that becomes unavailable later does not make this edge unready.
+        """
         return None if self._has_renewed else "the balance service"
 
     def is_alive(self) -> bool:
@@ -96,106 +99,107 @@ class LeaseManager:
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def try_reserve(self, payer: Payer, nano: int) -> Reservation | None:
-        """The fast path: reserve from what is held already."""
-        wallet, now_s = self._wallets.get(payer), boot_clock_s()
-        return wallet.try_reserve(nano, now_s) if wallet is not None and now_s < self._alive_until_s else None
+        """Reserve from the current lease, without a call. This is the fast path."""
+        payer_lease, now_s = self._payer_leases.get(payer), boot_clock_s()
+        return payer_lease.try_reserve(nano, now_s) if payer_lease is not None and now_s < self._alive_until_s else None
 
     async def reserve(self, payer: Payer, least_nano: int, most_nano: int) -> Reservation:
-        """Reserve `most_nano` if that can be had, `least_nano` at least.
+        """Reserve at least `least_nano`, and preferably `most_nano`.
 
         Raises:
-            CreditSpent, CreditHeld: the account cannot pay it, or not as long as others hold its credit.
-            BudgetExceeded: a budget is spent.
-            BalanceUnavailable: nobody could be asked.
+            CreditSpent: the account does not have the credit.
+            CreditHeld: other requests hold the account's credit.
+            BudgetExceeded: a budget does not have the amount left.
+            BalanceUnavailable: the balance service did not respond.
         """
         return self.try_reserve(payer, most_nano) or await self._wait(payer, least_nano, most_nano, None)
 
     async def extend(self, reservation: Reservation, nano: int) -> None:
-        """Let the reservation grow.
+        """Extend a reservation.
 
         Raises:
-            as `reserve`.
+            CreditSpent, CreditHeld, BudgetExceeded, BalanceUnavailable: as `reserve`.
         """
         if not reservation.try_extend(nano):
             await self._wait(reservation.payer, nano, nano, reservation)
 
     async def _wait(self, payer: Payer, least_nano: int, most_nano: int, extended: Reservation | None) -> Reservation:
         decided = asyncio.Event()
-        want = Want(least_nano, most_nano, decided.set)
-        want.extended = extended
-        wallet = self._wallet(payer)
-        wallet.enqueue(want)
-        self._kick(wallet)
+        pending = PendingReservation(least_nano, most_nano, decided.set)
+        pending.extended = extended
+        payer_lease = self._payer_lease(payer)
+        payer_lease.enqueue(pending)
+        self._kick(payer_lease)
         try:
-            await self._until_decided(want, decided)
+            await self._until_decided(pending, decided)
         except BaseException:
-            # Decided in the very moment in which the request gave up: nobody will use it.
-            if want.reserved is not None and extended is None:
-                want.reserved.settle(0)
+            # Granted just as the request was canceled, so nothing will use it.
+            if pending.reserved is not None and extended is None:
+                pending.reserved.settle(0)
             raise
         finally:
-            wallet.withdraw(want)
-        if want.reserved is not None:
-            return want.reserved
-        if want.refusal is not None:
-            left_nano, budget = want.refusal
+            payer_lease.withdraw(pending)
+        if pending.reserved is not None:
+            return pending.reserved
+        if pending.refusal is not None:
+            left_nano, budget = pending.refusal
             raise CreditSpent(least_nano, left_nano) if budget is None else BudgetExceeded(least_nano, budget)
-        raise CreditHeld if want.is_heard else BalanceUnavailable()
+        raise CreditHeld if pending.is_heard else BalanceUnavailable()
 
-    async def _until_decided(self, want: Want, decided: asyncio.Event) -> None:
+    async def _until_decided(self, pending: PendingReservation, decided: asyncio.Event) -> None:
         first_s = min(UNANSWERED_S, self._credit_wait_s)
         with suppress(TimeoutError):
             async with asyncio.timeout(first_s):
                 await decided.wait()
-        if not want.is_decided and want.is_heard:
+        if not pending.is_decided and pending.is_heard:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._credit_wait_s - first_s):
                     await decided.wait()
 
-    def _wallet(self, payer: Payer) -> PayerLease:
-        wallet = self._wallets.get(payer)
-        if wallet is None:
-            wallet = self._wallets[payer] = PayerLease(payer, self._kick)
-            self._of_account[payer.account_id].add(wallet)
-        return wallet
+    def _payer_lease(self, payer: Payer) -> PayerLease:
+        payer_lease = self._payer_leases.get(payer)
+        if payer_lease is None:
+            payer_lease = self._payer_leases[payer] = PayerLease(payer, self._kick)
+            self._of_account[payer.account_id].add(payer_lease)
+        return payer_lease
 
-    # --- the calls of a wallet ----------------------------------------------------------------------------------------
+    # --- the calls of a payer ---------------------------------------------------------------------------------------
 
-    def _kick(self, wallet: PayerLease) -> None:
-        """Have somebody look at the wallet: its worker, or a new one."""
-        changed = self._changed.get(wallet.payer)
+    def _kick(self, payer_lease: PayerLease) -> None:
+        """Wake the payer's worker, or start one."""
+        changed = self._changed.get(payer_lease.payer)
         if changed is not None:
             changed.set()
         elif self._group is not None:
-            self._changed[wallet.payer] = asyncio.Event()
-            self._group.create_task(self._work(wallet))
+            self._changed[payer_lease.payer] = asyncio.Event()
+            self._group.create_task(self._work(payer_lease))
 
-    async def _work(self, wallet: PayerLease) -> None:
-        """Serve a wallet until nobody waits and nothing is to be given back."""
-        changed = self._changed[wallet.payer]
+    async def _work(self, payer_lease: PayerLease) -> None:
+        """Serve a payer until no reservation waits and no credit is to be returned."""
+        changed = self._changed[payer_lease.payer]
         try:
             while True:
                 changed.clear()
                 if self.is_alive():
-                    self._end_period(wallet)
-                    wallet.serve(boot_clock_s())
-                    call = wallet.next_call(boot_clock_s(), self._boot_id, new_id)
+                    self._end_period(payer_lease)
+                    payer_lease.serve(boot_clock_s())
+                    call = payer_lease.next_call(boot_clock_s(), self._boot_id, new_id)
                     if call is not None:
-                        await self._make(wallet, call)
+                        await self._make(payer_lease, call)
                         continue
-                if not wallet.waiting:
+                if not payer_lease.waiting:
                     return
-                await self._until_changed(wallet, changed)
+                await self._until_changed(payer_lease, changed)
         finally:
-            del self._changed[wallet.payer]
+            del self._changed[payer_lease.payer]
 
-    def _end_period(self, wallet: PayerLease) -> None:
-        ended = wallet.end_period(boot_clock_s())
+    def _end_period(self, payer_lease: PayerLease) -> None:
+        ended = payer_lease.end_period(boot_clock_s())
         if ended is not None:
             self._ended.append(ended)
 
     async def _close_ended(self) -> None:
-        """Close the leases of past periods that nobody uses any more. What goes wrong is tried again later."""
+        """Close the unused leases of past periods. A failed call is retried at the next tick."""
         for lease in tuple(self._ended):
             call = closing(lease)
             if call is None:
@@ -206,46 +210,46 @@ class LeaseManager:
                 if lease in self._ended:
                     self._ended.remove(lease)
 
-    async def _until_changed(self, wallet: PayerLease, changed: asyncio.Event) -> None:
-        """Until credit came free, somebody new waits, somebody may ask again, or the boot lives again."""
-        again_s = min(want.not_before_s for want in wallet.waiting) - boot_clock_s()
+    async def _until_changed(self, payer_lease: PayerLease, changed: asyncio.Event) -> None:
+        """Wait until credit is free, a reservation arrives or may retry, or the boot is renewed."""
+        again_s = min(pending.not_before_s for pending in payer_lease.waiting) - boot_clock_s()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(again_s, 0.0) if self.is_alive() else FIRST_DELAY_S):
                 await changed.wait()
 
-    async def _make(self, wallet: PayerLease, call: Call) -> None:
-        """Repeat a call until it is answered: only then is it known what the lease is."""
+    async def _make(self, payer_lease: PayerLease, call: Call) -> None:
+        """Retry a call until it has a response, because only then the state of the lease is known."""
         delays = backoff(FIRST_DELAY_S, MAX_DELAY_S)
         while True:
             try:
                 answer = await self._client.ask(call)
             except NoAnswer as error:
-                log.warning("a lease call is repeated: %s", error)
+                log.warning("a lease call failed and will be retried: %s", error)
                 self._note_repeated(call)
                 await asyncio.sleep(next(delays))
             except BootFenced:
-                wallet.fail()
+                payer_lease.fail()
                 self._rise_again(call.boot_id)
                 return
             except NotAccepted as error:
-                log.error("a lease is given up: %s", error)  # noqa: TRY400 - the text tells all
-                wallet.fail()
+                log.error("a lease call was rejected; its lease is dropped: %s", error)  # noqa: TRY400 - no traceback needed
+                payer_lease.fail()
                 await asyncio.sleep(next(delays))
                 return
             else:
-                wallet.take(answer, boot_clock_s())
+                payer_lease.take(answer, boot_clock_s())
                 if answer.outcome is LeaseOutcome.RETRY:
-                    self._shrink_others(wallet)
-                if wallet.lease is not None and wallet.lease.boot_id != self._boot_id:
-                    wallet.drop()
+                    self._shrink_others(payer_lease)
+                if payer_lease.lease is not None and payer_lease.lease.boot_id != self._boot_id:
+                    payer_lease.drop()
                 return
 
     def _shrink_others(self, short: PayerLease) -> None:
-        """Give back what is idle under other budgets of the account: a renewal would only tell to do so."""
-        for wallet in self._of_account[short.payer.account_id]:
-            if wallet is not short and wallet.lease is not None:
-                wallet.is_short = True
-                self._kick(wallet)
+        """Return idle credit under other budgets of the account now, before a renewal requests it."""
+        for payer_lease in self._of_account[short.payer.account_id]:
+            if payer_lease is not short and payer_lease.lease is not None:
+                payer_lease.is_short = True
+                self._kick(payer_lease)
 
     def _note_repeated(self, call: Call) -> None:
         if isinstance(call, Grant):
@@ -256,15 +260,15 @@ class LeaseManager:
     # --- the life of the boot -----------------------------------------------------------------------------------------
 
     async def run(self, until_idle: Callable[[], Awaitable[None]]) -> None:
-        """Work until cancelled; then wait for `until_idle` and give every unused lease back.
+        """Run until canceled. Then wait for `until_idle` and close every unused lease.
 
-        Leases that are still in use then are left to the balance service, which fences the boot.
+        The balance service ends leases that are still in use then, when it fences the boot.
         """
         try:
             async with asyncio.TaskGroup() as group:
                 self._group = group
-                for wallet in self._wallets.values():
-                    self._kick(wallet)
+                for payer_lease in self._payer_leases.values():
+                    self._kick(payer_lease)
                 group.create_task(self._tick_always())
                 await self._renew_always()
         finally:
@@ -273,11 +277,11 @@ class LeaseManager:
             with suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await asyncio.gather(
-                        self._close_ended(), *(self._close(wallet) for wallet in self._wallets.values())
+                        self._close_ended(), *(self._close(payer_lease) for payer_lease in self._payer_leases.values())
                     )
 
-    async def _close(self, wallet: PayerLease) -> None:
-        call = wallet.close()
+    async def _close(self, payer_lease: PayerLease) -> None:
+        call = payer_lease.close()
         while call is not None:
             try:
                 # Until CLOSE_TIMEOUT_S ends it.
@@ -290,9 +294,9 @@ class LeaseManager:
                 )
             except LeaseError:
                 return
-            # A call that was under way at the end may have moved the lease's rev.
-            wallet.take(answer, boot_clock_s())
-            call = wallet.close() if answer.outcome is LeaseOutcome.CONFLICT else None
+            # A call in flight at the end may have changed the revision of the lease.
+            payer_lease.take(answer, boot_clock_s())
+            call = payer_lease.close() if answer.outcome is LeaseOutcome.CONFLICT else None
 
     async def _renew_always(self) -> None:
         named_at_s, delays = -NAME_LEASES_EVERY_S, backoff(FIRST_DELAY_S, MAX_DELAY_S)
@@ -307,7 +311,7 @@ class LeaseManager:
                 self._rise_again(boot_id)
                 pause_s = 0.0
             except LeaseError as error:
-                log.warning("leases are not renewed: %s", error)
+                log.warning("the renewal of leases failed and will be retried: %s", error)
                 pause_s = next(delays)
             else:
                 named_at_s = sent_at_s if names_leases else named_at_s
@@ -322,12 +326,12 @@ class LeaseManager:
         self._alive_until_s = sent_at_s + renewal.lease_s * (1 - MARGIN)
         self._has_renewed = True
         self._edges = max(1, renewal.edges)
-        for wallet in self._wallets.values():
-            wallet.fade()
-            wallet.is_short = wallet.lease is not None and wallet.lease.lease_id in renewal.shrink
-            if wallet.waiting or wallet.is_short:
-                self._kick(wallet)
-        # Those that were granted after the names were gathered are no orphans.
+        for payer_lease in self._payer_leases.values():
+            payer_lease.fade()
+            payer_lease.is_short = payer_lease.lease is not None and payer_lease.lease.lease_id in renewal.shrink
+            if payer_lease.waiting or payer_lease.is_short:
+                self._kick(payer_lease)
+        # Leases that were granted after the names were collected are not orphans.
         known = set(self._lease_ids())
         for lease_id in renewal.orphans:
             account_id = self._sent_twice.get(lease_id)
@@ -335,43 +339,50 @@ class LeaseManager:
                 self._group.create_task(self._close_orphan(lease_id, account_id))
 
     async def _close_orphan(self, lease_id: str, account_id: str) -> None:
-        """A grant that came through when nobody waited for it any more. What goes wrong is told again when named."""
+        """Close a lease that was granted after its call was abandoned.
+
+        The next renewal reports it again if that fails.
+        """
         call = UpdateLease(lease_id, self._boot_id, account_id, 0, 0, close=True, rev=2)
         with suppress(LeaseError):
             await self._client.ask(call)
 
     def _lease_ids(self) -> list[str]:
-        ids = [wallet.lease.lease_id for wallet in self._wallets.values() if wallet.lease is not None]
+        ids = [
+            payer_lease.lease.lease_id for payer_lease in self._payer_leases.values() if payer_lease.lease is not None
+        ]
         ids += [lease.lease_id for lease in self._ended]
-        return ids + [wallet.call.lease_id for wallet in self._wallets.values() if wallet.call is not None]
+        return ids + [
+            payer_lease.call.lease_id for payer_lease in self._payer_leases.values() if payer_lease.call is not None
+        ]
 
     def _rise_again(self, boot_id: str) -> None:
-        """The balance service counts this boot as dead: go on under a new name, without the leases of the old one."""
+        """Continue with a new boot after the balance service has fenced this one. Its leases are lost."""
         if boot_id != self._boot_id:
             return
         self._boot_id = new_id()
         self._alive_until_s = 0.0
-        log.error("boot %s was fenced; its leases are dropped, boot %s goes on", boot_id, self._boot_id)
-        for wallet in self._wallets.values():
-            wallet.drop()
+        log.error("boot %s was fenced; its leases are dropped. The new boot is %s", boot_id, self._boot_id)
+        for payer_lease in self._payer_leases.values():
+            payer_lease.drop()
         self._ended.clear()
         self._renew_now.set()
 
     async def _tick_always(self) -> None:
-        """Worker: leases that nobody uses are given back, and wallets without a lease forgotten."""
+        """Worker: close unused leases, and remove payers without a lease."""
         while True:
             await asyncio.sleep(TICK_S)
             await self._close_ended()
-            for wallet in tuple(self._wallets.values()):
-                wallet.tick()
-                if wallet.lease is not None:
-                    self._kick(wallet)
-                elif wallet.is_empty and wallet.payer not in self._changed:
-                    self._forget(wallet)
+            for payer_lease in tuple(self._payer_leases.values()):
+                payer_lease.tick()
+                if payer_lease.lease is not None:
+                    self._kick(payer_lease)
+                elif payer_lease.is_empty and payer_lease.payer not in self._changed:
+                    self._forget(payer_lease)
 
-    def _forget(self, wallet: PayerLease) -> None:
-        account_id = wallet.payer.account_id
-        del self._wallets[wallet.payer]
-        self._of_account[account_id].discard(wallet)
+    def _forget(self, payer_lease: PayerLease) -> None:
+        account_id = payer_lease.payer.account_id
+        del self._payer_leases[payer_lease.payer]
+        self._of_account[account_id].discard(payer_lease)
         if not self._of_account[account_id]:
             del self._of_account[account_id]

@@ -1,9 +1,9 @@
-"""The edge's half of the credit leases: what is reserved, what is spent, and which call to make next.
+"""The edge's state of credit leases: reserved and spent amounts, and the next call to balance.
 
-Pure and synchronous; `lease_desk` makes the calls. docs/leases.md is the contract. For each `Payer`, an account and the
-budgets that bound it, there is one `PayerLease` with at most one lease and at most one call under way. Guarantee:
-`reserved + spent` of a lease exceeds what it authorises only by usage beyond reservations; its own limit is lowered
-before its shrink or close is asked for, and raised only by an answer.
+Pure and synchronous; `manager` makes the calls. docs/leases.md is the contract. Each `Payer`, an account with the
+budgets that apply to a key, has one `PayerLease` with at most one lease and at most one call in flight. Guarantee:
+`reserved + spent` of a lease exceeds its limit only by usage beyond reservations. The edge lowers its own limit before
+it requests a shrink or close, and raises it only after a response.
 """
 
 from collections.abc import Callable
@@ -13,21 +13,21 @@ from typing import NamedTuple
 from tollgate_common.events import Budget
 from tollgate_common.lease_protocol import BudgetView, LeaseOutcome
 
-# A wallet that nobody used for so many ticks of the manager gives its lease back.
+# Ticks of the manager without use, after which a lease is closed.
 IDLE_TICKS = 5
-# Who waits for other requests of this edge asks again after this, or is served when one of them ends.
+# Delay before a reservation that waits for other requests of this edge asks balance again.
 RETRY_AFTER_S = 0.25
 
 
 class Payer(NamedTuple):
-    """Whose credit pays, and which budgets bound how much of it."""
+    """An account, and the budgets that limit its spend."""
 
     account_id: str
     budgets: tuple[Budget, ...] = ()
 
 
 class Grant(NamedTuple):
-    """Asks for a new lease of `needed_nano` at least."""
+    """Request a new lease of at least `needed_nano`."""
 
     lease_id: str
     boot_id: str
@@ -38,7 +38,7 @@ class Grant(NamedTuple):
 
 
 class UpdateLease(NamedTuple):
-    """Sets what a lease authorises, an absolute amount: extends, shrinks or closes it."""
+    """Request another limit of a lease, an absolute amount, to extend, shrink or close it."""
 
     lease_id: str
     boot_id: str
@@ -53,7 +53,7 @@ Call = Grant | UpdateLease
 
 
 class LeaseView(NamedTuple):
-    """A lease as the balance service has it."""
+    """A lease in the balance service."""
 
     is_open: bool
     limit_nano: int
@@ -67,18 +67,18 @@ class Answer(NamedTuple):
     posted_nano: int
     retry_after_s: float
     budget: BudgetView | None = None
-    """The one that refuses."""
+    """The budget that rejects the call, if one does."""
     period_ends_s: float = inf
-    """On the edge's clock: when the first period ends that the lease was granted under."""
+    """End of the first budget period that the lease was granted under, on the edge's clock."""
 
     @property
     def most_nano(self) -> int:
-        """All that could ever be had, were nothing held."""
+        """The maximum that would be available without any hold."""
         return self.posted_nano if self.budget is None else self.budget.amount_nano - self.budget.spent_nano
 
 
 class Refusal(NamedTuple):
-    """`left_nano` is what was posted, or left of the budget that refuses."""
+    """A rejection. `left_nano` is the posted amount, or the remainder of the budget that rejects."""
 
     left_nano: int
     budget: BudgetView | None = None
@@ -90,16 +90,16 @@ class Lease:
         "is_dropped",
         "lease_id",
         "limit_nano",
+        "payer_lease",
         "period_ends_s",
         "reserved_nano",
         "rev",
         "spent_nano",
-        "wallet",
     )
 
     def __init__(
         self,
-        wallet: "PayerLease",
+        payer_lease: "PayerLease",
         lease_id: str,
         boot_id: str,
         limit_nano: int,
@@ -107,17 +107,17 @@ class Lease:
         *,
         period_ends_s: float = inf,
     ) -> None:
-        self.wallet = wallet
+        self.payer_lease = payer_lease
         self.lease_id = lease_id
         self.boot_id = boot_id
-        # What may be spent here: what is authorised, or less while a call to lower that is under way.
+        # The granted limit, or less while a call that lowers it is in flight.
         self.limit_nano = limit_nano
         self.rev = rev
         self.spent_nano = 0
         self.reserved_nano = 0
-        # From then on it counts in a budget's past period.
+        # After this, usage would count in a past period of a budget.
         self.period_ends_s = period_ends_s
-        # Its boot is dead for the balance service, or its period is over: nothing more is taken from it.
+        # Its boot is fenced, or its period has ended: it accepts no more reservations.
         self.is_dropped = False
 
     @property
@@ -126,12 +126,12 @@ class Lease:
 
     @property
     def free_nano(self) -> int:
-        """Below zero once usage went beyond its reservations."""
+        """The amount to reserve from. Negative if usage exceeded its reservations."""
         return self.limit_nano - self.spent_nano - self.reserved_nano
 
 
 class Reservation:
-    """A request's part of a lease. Without a lease it holds nothing: the operator lets such requests in."""
+    """A request's part of a lease. Without a lease it holds nothing, for requests that are admitted without credit."""
 
     __slots__ = ("is_settled", "lease", "nano", "payer")
 
@@ -146,7 +146,7 @@ class Reservation:
         return self.lease.lease_id if self.lease is not None else None
 
     def try_extend(self, nano: int) -> bool:
-        """Reserve `nano` more if that costs no call. A request under way goes before those that wait to begin."""
+        """Reserve `nano` more if that needs no call. A running request takes precedence over waiting ones."""
         assert not self.is_settled
         lease = self.lease
         if lease is not None:
@@ -157,20 +157,20 @@ class Reservation:
         return True
 
     def settle(self, actual_nano: int) -> None:
-        """The request has ended and cost this much: the rest is free again. Only the first call counts."""
+        """Record the cost of the request and free the rest. Only the first call has an effect."""
         if self.is_settled:
             return
         self.is_settled = True
         if self.lease is not None:
             self.lease.reserved_nano -= self.nano
             self.lease.spent_nano += actual_nano
-            self.lease.wallet.note_spent(actual_nano)
+            self.lease.payer_lease.note_spent(actual_nano)
 
 
-class Want:
-    """A reservation that must wait for the balance service: `least_nano` at least, `most_nano` if it can be had.
+class PendingReservation:
+    """A reservation that waits for the balance service: at least `least_nano`, preferably `most_nano`.
 
-    With an `extended` reservation it is the amount by which that one must grow.
+    With an `extended` reservation, these are the amounts to extend it by.
     """
 
     __slots__ = (
@@ -190,9 +190,9 @@ class Want:
         self.wake = wake
         self.extended: Reservation | None = None
         self.reserved: Reservation | None = None
-        # The balance service said that this is more than there is.
+        # Set if the balance service rejected the amount.
         self.refusal: Refusal | None = None
-        # Whether the balance service has answered since this waits.
+        # Whether the balance service has responded since the reservation waits.
         self.is_heard = False
         self.not_before_s = 0.0
 
@@ -201,22 +201,22 @@ class Want:
         return self.reserved is not None or self.refusal is not None
 
     def carried_nano(self, lease: Lease | None) -> int:
-        """What must be reserved anew because it stands on a lease that is gone."""
+        """The part of the extended reservation that is on another lease and must move to this one."""
         return self.extended.nano if self.extended is not None and self.extended.lease is not lease else 0
 
 
 class PayerLease:
-    """What one edge has of one payer's credit."""
+    """One payer's credit on this edge: a lease, and the reservations that wait for credit."""
 
     def __init__(self, payer: Payer, on_change: Callable[["PayerLease"], None]) -> None:
-        """Start empty; `on_change` is called when credit came free while somebody waits."""
+        """Start empty. `on_change` is called if credit becomes free while reservations wait."""
         self.payer = payer
         self.lease: Lease | None = None
-        self.waiting: list[Want] = []
-        # The account or a budget is short: the balance service wants back what is idle here.
+        self.waiting: list[PendingReservation] = []
+        # The account or a budget is short of credit, so idle credit must be returned.
         self.is_short = False
         self.call: Call | None = None
-        self._asked_for: Want | None = None
+        self._asked_for: PendingReservation | None = None
         self._burned_nano = 0
         self._idle_ticks = 0
         self._on_change = on_change
@@ -228,7 +228,7 @@ class PayerLease:
     # --- reserving and spending ---------------------------------------------------------------------------------------
 
     def try_reserve(self, nano: int, now_s: float) -> Reservation | None:
-        """Reserve if that costs no call and nobody waits for it longer."""
+        """Reserve if that needs no call and no other reservation waits."""
         lease = self.lease
         if lease is None or self.waiting or nano > lease.limit_nano - lease.spent_nano - lease.reserved_nano:
             return None
@@ -245,89 +245,98 @@ class PayerLease:
             self._on_change(self)
 
     def tick(self) -> None:
-        """Grow older; called about once a second."""
+        """Count idle time. Called about once a second."""
         self._idle_ticks += 1
 
     def fade(self) -> None:
-        """Called four times in the length of a lease: at a constant pace, `burned` is what is spent in that length."""
+        """Decay the recent spend.
+
+        Called four times per lease duration, so that it converges to the spend of one duration.
+        """
         self._burned_nano = self._burned_nano * 3 // 4
 
-    # --- those who wait -----------------------------------------------------------------------------------------------
+    # --- waiting reservations -----------------------------------------------------------------------------------------
 
-    def enqueue(self, want: Want) -> None:
-        """In order of coming, but a request under way goes before those that wait to begin: its end frees credit."""
+    def enqueue(self, pending: PendingReservation) -> None:
+        """Add a reservation in arrival order.
+
+        Extensions of running requests come first, because their end frees credit.
+        """
         place = len(self.waiting)
-        if want.extended is not None:
+        if pending.extended is not None:
             place = next((n for n, other in enumerate(self.waiting) if other.extended is None), place)
-        self.waiting.insert(place, want)
+        self.waiting.insert(place, pending)
         self._idle_ticks = 0
 
-    def withdraw(self, want: Want) -> None:
-        if want in self.waiting:
-            self.waiting.remove(want)
+    def withdraw(self, pending: PendingReservation) -> None:
+        if pending in self.waiting:
+            self.waiting.remove(pending)
 
     def serve(self, now_s: float) -> None:
-        """Give what is free to those who wait, in order; who was told to ask later may be overtaken."""
-        for want in tuple(self.waiting):
-            if self._give(want):
-                self.waiting.remove(want)
-                want.wake()
-            elif want.not_before_s <= now_s:
+        """Give free credit to waiting reservations, in order. One that must retry later may be overtaken."""
+        for pending in tuple(self.waiting):
+            if self._give(pending):
+                self.waiting.remove(pending)
+                pending.wake()
+            elif pending.not_before_s <= now_s:
                 return
 
-    def _give(self, want: Want) -> bool:
+    def _give(self, pending: PendingReservation) -> bool:
         lease = self.lease
         if lease is None:
             return False
-        carried_nano = want.carried_nano(lease)
+        carried_nano = pending.carried_nano(lease)
         free_nano = lease.free_nano - carried_nano
-        # Less than is liked only once the balance service was asked for more.
-        if free_nano < (want.least_nano if want.is_heard else want.most_nano):
+        # Give less than the preferred amount only after the balance service was asked for more.
+        if free_nano < (pending.least_nano if pending.is_heard else pending.most_nano):
             return False
-        nano = min(want.most_nano, free_nano)
+        nano = min(pending.most_nano, free_nano)
         lease.reserved_nano += carried_nano + nano
-        reservation = want.extended
+        reservation = pending.extended
         if reservation is None:
-            want.reserved = Reservation(self.payer, lease, nano)
+            pending.reserved = Reservation(self.payer, lease, nano)
             return True
         if carried_nano and reservation.lease is not None:
             reservation.lease.reserved_nano -= carried_nano
         reservation.lease = lease
         reservation.nano += nano
-        want.reserved = reservation
+        pending.reserved = reservation
         return True
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
     def next_call(self, now_s: float, boot_id: str, new_id: Callable[[], str]) -> Call | None:
-        """The call to make now, if any; `take` must be given its answer. Lowers the lease's own limit first."""
+        """Return the next call, if any; pass its response to `take`.
+
+        A call that lowers the limit lowers it here first.
+        """
         assert self.call is None
-        want = next((want for want in self.waiting if want.not_before_s <= now_s), None)
-        if want is not None:
-            self._asked_for = want
-            self.call = self._ask_for(want, boot_id, new_id)
+        pending = next((pending for pending in self.waiting if pending.not_before_s <= now_s), None)
+        if pending is not None:
+            self._asked_for = pending
+            self.call = self._ask_for(pending, boot_id, new_id)
         elif self.lease is not None:
-            # Also while all wait to ask again: two edges that each hold a part of what both need would starve both.
+            # Also while all reservations wait to retry: two edges that each hold a part of what both need would starve.
             self.call = self._give_back(self.lease)
         return self.call
 
     def close(self) -> Call | None:
-        """The call that ends an unused lease at once."""
+        """Return the call that closes an unused lease."""
         if self.lease is None or self.lease.reserved_nano:
             return None
         self.call = self._lower(self.lease, close=True)
         return self.call
 
-    def _ask_for(self, want: Want, boot_id: str, new_id: Callable[[], str]) -> Call:
+    def _ask_for(self, pending: PendingReservation, boot_id: str, new_id: Callable[[], str]) -> Call:
         lease = self.lease
-        least_nano = want.least_nano + want.carried_nano(lease)
-        # On a short account only what is needed: others need the rest.
+        least_nano = pending.least_nano + pending.carried_nano(lease)
+        # On a short account, request only the needed amount, because others need the rest.
         desired_nano = 0 if self.is_short else self._burned_nano
         wanted_nano = max(sum(one.most_nano + one.carried_nano(lease) for one in self.waiting), desired_nano)
         if lease is None:
             account_id, budgets = self.payer
             return Grant(new_id(), boot_id, account_id, least_nano, max(least_nano, wanted_nano), budgets)
-        # More than the limit in any case: an extension to what is there already would be answered without any.
+        # Always above the current limit: an extension to the current limit would grant nothing.
         limit_nano = max(lease.committed_nano + least_nano, lease.limit_nano + 1)
         wanted_nano = max(lease.committed_nano + wanted_nano, limit_nano)
         return self._update(lease, limit_nano, wanted_nano)
@@ -349,16 +358,16 @@ class PayerLease:
         )
 
     def take(self, answer: Answer, now_s: float) -> None:
-        """The answer to the call under way."""
+        """Apply the response to the call in flight."""
         call, self.call = self.call, None
         assert call is not None
-        want, self._asked_for = self._asked_for, None
+        pending, self._asked_for = self._asked_for, None
         for waiting in self.waiting:
-            waiting.is_heard = waiting.is_heard or waiting is want or answer.outcome is not LeaseOutcome.DONE
+            waiting.is_heard = waiting.is_heard or waiting is pending or answer.outcome is not LeaseOutcome.DONE
         if answer.outcome in (LeaseOutcome.DONE, LeaseOutcome.CONFLICT):
             self._adopt(call, answer)
-        elif want is not None:
-            self._refuse(want, answer, now_s)
+        elif pending is not None:
+            self._refuse(pending, answer, now_s)
 
     def _adopt(self, call: Call, answer: Answer) -> None:
         view, lease = answer.lease, self.lease
@@ -371,42 +380,44 @@ class PayerLease:
                 self, call.lease_id, call.boot_id, view.limit_nano, view.rev, period_ends_s=answer.period_ends_s
             )
 
-    def _refuse(self, refused: Want, answer: Answer, now_s: float) -> None:
-        """Who needs as much as the one who was refused need not ask."""
+    def _refuse(self, refused: PendingReservation, answer: Answer, now_s: float) -> None:
+        """Also reject every waiting reservation that needs at least as much as the rejected one."""
         self.is_short = self.is_short or answer.outcome is LeaseOutcome.RETRY
-        for want in tuple(self.waiting):
-            if want is not refused and want.least_nano < refused.least_nano:
+        for pending in tuple(self.waiting):
+            if pending is not refused and pending.least_nano < refused.least_nano:
                 continue
-            if self._give(want):
-                self.waiting.remove(want)
-                want.wake()
-            elif answer.outcome is LeaseOutcome.RETRY or self._is_held_here(want, answer):
-                want.not_before_s = now_s + (answer.retry_after_s or RETRY_AFTER_S)
+            if self._give(pending):
+                self.waiting.remove(pending)
+                pending.wake()
+            elif answer.outcome is LeaseOutcome.RETRY or self._is_held_here(pending, answer):
+                pending.not_before_s = now_s + (answer.retry_after_s or RETRY_AFTER_S)
             else:
-                want.refusal = Refusal(answer.most_nano, answer.budget)
-                self.waiting.remove(want)
-                want.wake()
+                pending.refusal = Refusal(answer.most_nano, answer.budget)
+                self.waiting.remove(pending)
+                pending.wake()
 
-    def _is_held_here(self, want: Want, answer: Answer) -> bool:
-        """Whether other requests of this edge hold what is missing. The balance service, which knows of no requests,
-        takes all that this lease holds for spent."""
+    def _is_held_here(self, pending: PendingReservation, answer: Answer) -> bool:
+        """Whether other requests of this edge hold the missing amount.
+
+        The balance service does not know of requests, and treats the whole limit of the lease as spent.
+        """
         lease, view = self.lease, answer.lease
         if lease is None or view is None:
             return False
-        own_nano = want.extended.nano if want.extended is not None else 0
-        others_nano = lease.reserved_nano - (own_nano - want.carried_nano(lease))
+        own_nano = pending.extended.nano if pending.extended is not None else 0
+        others_nano = lease.reserved_nano - (own_nano - pending.carried_nano(lease))
         left_nano = answer.most_nano - max(0, lease.spent_nano - view.settled_nano)
-        return others_nano > 0 and own_nano + want.least_nano <= left_nano
+        return others_nano > 0 and own_nano + pending.least_nano <= left_nano
 
     def fail(self) -> None:
-        """The call under way was not accepted: begin anew, without the lease that it was about."""
+        """Discard the call in flight and its lease, after the call was rejected as invalid."""
         self.call = self._asked_for = None
         self.drop()
 
     def end_period(self, now_s: float) -> Lease | None:
-        """The lease whose budgets' period is over, if it is; `closing` ends it when nobody uses it any more.
+        """Drop and return the lease if its budget period has ended. `closing` closes it once it is unused.
 
-        Requests under way end on it, unless they grow: then they move to a lease of the new period.
+        Running requests settle on it. If they extend their reservations, they move to a lease of the new period.
         """
         lease = self.lease
         if lease is None or self.call is not None or now_s < lease.period_ends_s:
@@ -415,15 +426,15 @@ class PayerLease:
         return lease
 
     def drop(self) -> None:
-        """Take nothing more from the lease. What is reserved on it moves when it grows."""
+        """Stop reserving from the lease. Its reservations move to another lease if they are extended."""
         if self.lease is not None:
             self.lease.is_dropped = True
             self.lease = None
 
 
 def closing(lease: Lease) -> UpdateLease | None:
-    """The call that closes a lease whose period is over, once nothing is reserved on it."""
+    """Return the call that closes a lease of a past period, once nothing is reserved on it."""
     if lease.reserved_nano:
         return None
-    account_id = lease.wallet.payer.account_id
+    account_id = lease.payer_lease.payer.account_id
     return UpdateLease(lease.lease_id, lease.boot_id, account_id, lease.spent_nano, 0, close=True, rev=lease.rev + 1)

@@ -1,7 +1,11 @@
 """Translation of Anthropic's Messages to OpenAI's chat completions.
 
-Sources: docs.anthropic.com/en/api/messages and platform.openai.com/docs/api-reference/chat. `top_k`, `thinking` and
-cache breakpoints are hints and dropped.
+`top_k`, `thinking` and cache breakpoints are hints and dropped. A thinking block's `signature` is the name of the field
+that the provider has for its reasoning, so that the history returns it in the same field.
+
+Sources: docs.anthropic.com/en/api/messages, platform.openai.com/docs/api-reference/chat,
+api-docs.deepseek.com/guides/thinking_mode, platform.moonshot.ai/docs/guide/use-kimi-k2-thinking-model,
+docs.vllm.ai/en/latest/features/reasoning_outputs and openrouter.ai/docs/use-cases/reasoning-tokens.
 """
 
 from typing import Any
@@ -9,44 +13,55 @@ from uuid import uuid4
 
 import msgspec
 
-from tollgate_edge.providers.translators.base import (
-    Json,
-    content_parts,
-    content_text,
-    named_event,
-    parse_arguments,
-    untranslatable,
+from tollgate_edge.providers.translators.base import Json, content_parts, content_text, named_event, untranslatable
+from tollgate_edge.providers.translators.messages_blocks import Block, MessageBlocks, is_object
+from tollgate_edge.providers.translators.messages_context import (
+    MessagesContext,
+    client_id,
+    document_text,
+    error_text,
+    new_id,
 )
-from tollgate_edge.streaming.errors import PROVIDER_STREAM_ERROR
+from tollgate_edge.providers.translators.tool_history import readable_arguments
 from tollgate_edge.streaming.stream_usage import StreamUsage
-from tollgate_edge.usage.merging import NOTHING_STATED
 from tollgate_edge.usage.parsers import parse_completion_usage
-from tollgate_edge.usage.rendering import as_messages_usage
+from tollgate_edge.usage.token_counting import count_text
 
-_TEXTS = {"text", "tool_reference"}
-_STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+_STOP_REASONS = {
+    "length": "max_tokens",
+    "max_tokens": "max_tokens",
+    # Mistral's name for the end of the context.
+    "model_length": "max_tokens",
+    "content_filter": "refusal",
+}
+# Each is one provider's name for the same reasoning. A provider that has several repeats it.
+_REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 
-def translate_request(messages: Json) -> Json:
-    """Translate a request. The model's name stays."""
-    system = content_text(messages.get("system"))
-    turns = [{"role": "system", "content": system}] if system else []
-    for message in messages["messages"]:
-        turns += _assistant(message) if message["role"] == "assistant" else _user(message)
+def translate_request(messages: Json, context: MessagesContext | None = None) -> Json:
+    """Translate a request. The model's name stays.
+
+    Args:
+        messages: the request.
+        context: the provider's limits. The response must be translated with the same one.
+    """
+    context = context or MessagesContext()
+    context.begin(messages)
     chat: Json = {
         "model": messages["model"],
-        "messages": turns,
-        "max_completion_tokens": messages["max_tokens"],
+        "messages": _turns(messages, context),
+        "max_completion_tokens": context.limit(messages["max_tokens"]),
     }
+    tools = [function_of(tool, context) for tool in messages.get("tools") or ()]
     choice = messages.get("tool_choice") or {}
     optional = {
-        "stop": messages.get("stop_sequences"),
+        "stop": (messages.get("stop_sequences") or [])[: context.dialect.max_stops],
         "temperature": messages.get("temperature"),
         "top_p": messages.get("top_p"),
-        "user": (messages.get("metadata") or {}).get("user_id"),
-        "tools": [_tool(tool) for tool in messages.get("tools") or ()],
-        "tool_choice": _tool_choice(choice),
-        "parallel_tool_calls": False if choice.get("disable_parallel_tool_use") else None,
+        "user": context.user(messages),
+        "tools": [{"type": "function", "function": tool} for tool in tools],
+        "tool_choice": _tool_choice(choice, context, tools),
+        "parallel_tool_calls": False if tools and choice.get("disable_parallel_tool_use") else None,
         "response_format": _response_format(messages),
         "stream": messages.get("stream"),
         "stream_options": {"include_usage": True} if messages.get("stream") else None,
@@ -54,78 +69,120 @@ def translate_request(messages: Json) -> Json:
     return chat | {name: value for name, value in optional.items() if value not in (None, [], {})}
 
 
-def _assistant(message: Json) -> list[Json]:
-    texts, calls = [], []
+def _turns(messages: Json, context: MessagesContext) -> list[Json]:
+    system = content_text(messages.get("system"))
+    turns: list[Json] = [{"role": "system", "content": system}] if system else []
+    # Instructions between tool calls and their results, which must follow one another.
+    waiting: list[Json] = []
+    for message in messages["messages"]:
+        match message["role"]:
+            case "assistant":
+                turns += waiting + _assistant(message, context)
+                waiting = []
+            case "system":
+                waiting.append({"role": "system", "content": content_text(message["content"])})
+                if not turns or not turns[-1].get("tool_calls"):
+                    turns += waiting
+                    waiting = []
+            case _:
+                results, own = _user(message, context)
+                turns += results + waiting + own
+                waiting = []
+    return turns + waiting
+
+
+def _assistant(message: Json, context: MessagesContext) -> list[Json]:
+    texts, calls, thoughts = [], [], []
+    field = _REASONING_FIELDS[0]
     for block in content_parts(message["content"]):
-        if block["type"] == "text":
-            texts.append(block["text"])
-        elif block["type"] == "tool_use":
-            function = {"name": block["name"], "arguments": msgspec.json.encode(block["input"]).decode()}
-            calls.append({"id": block["id"], "type": "function", "function": function})
+        if block["type"] == "tool_use":
+            arguments = msgspec.json.encode(block["input"]).decode()
+            function = {"name": context.provider_name(block["name"]), "arguments": arguments}
+            calls.append({"id": context.provider_id(block["id"]), "type": "function", "function": function})
+        elif block["type"] == "thinking":
+            thoughts.append(block["thinking"])
+            field = block["signature"] if block.get("signature") in _REASONING_FIELDS else field
+        elif block["type"] != "server_tool_use":
+            text = document_text(block)
+            texts += [] if text is None else [text]
     turn: Json = {"role": "assistant", "content": "".join(texts) if texts else None}
-    return [turn | {"tool_calls": calls} if calls else turn]
+    if calls:
+        turn["tool_calls"] = calls
+        if any(thoughts) and context.dialect.reads_reasoning:
+            # DeepSeek and Moonshot reject a call without the thoughts that led to it.
+            turn[field] = "".join(thoughts)
+    return [turn] if texts or calls else []
 
 
-def _user(message: Json) -> list[Json]:
-    """Translate a user turn. Tool results become separate messages before the user's own content.
+def _user(message: Json, context: MessagesContext) -> tuple[list[Json], list[Json]]:
+    """Translate a user turn to tool results, which come first, and the user's own content.
 
     Tool messages contain only text, so images in a tool result move to the start of the user's content.
     """
     results, parts = [], []
     for block in content_parts(message["content"]):
         if block["type"] == "tool_result":
-            parts_of_result = content_parts(block.get("content"))
-            # Chat completions cannot load tools later: the tool names that a search found become text.
-            texts = [
-                part.get("text") or part.get("tool_name") or "" for part in parts_of_result if part["type"] in _TEXTS
-            ]
-            results.append({"role": "tool", "tool_call_id": block["tool_use_id"], "content": "".join(texts)})
-            parts += [_part(part) for part in parts_of_result if part["type"] not in _TEXTS]
+            found = [(part, document_text(part)) for part in content_parts(block.get("content"))]
+            text = error_text(block, "".join(text for _, text in found if text is not None))
+            call_id = context.provider_id(block["tool_use_id"])
+            results.append({"role": "tool", "tool_call_id": call_id, "content": text})
+            parts += [_part(part) for part, text in found if text is None]
         else:
             parts.append(_part(block))
     if not parts:
-        return results
+        return results, []
     if all(part["type"] == "text" for part in parts):
-        return [*results, {"role": "user", "content": "".join(part["text"] for part in parts)}]
-    return [*results, {"role": "user", "content": parts}]
+        return results, [{"role": "user", "content": "".join(part["text"] for part in parts)}]
+    return results, [{"role": "user", "content": parts}]
 
 
 def _part(block: Json) -> Json:
+    text = document_text(block)
+    if text is not None:
+        return {"type": "text", "text": text}
     match block["type"]:
-        case "text":
-            return {"type": "text", "text": block["text"]}
-        case "image":
-            return {"type": "image_url", "image_url": {"url": _url(block["source"])}}
+        case "image" if block["source"]["type"] != "file":
+            return {"type": "image_url", "image_url": {"url": source_url(block["source"])}}
         case "document" if block["source"]["type"] == "base64":
-            return {"type": "file", "file": {"filename": "document.pdf", "file_data": _url(block["source"])}}
+            return {"type": "file", "file": {"filename": "document.pdf", "file_data": source_url(block["source"])}}
         case kind:
             raise untranslatable("messages", f"it does not support content of type '{kind}'")
 
 
-def _url(source: Json) -> str:
+def source_url(source: Json) -> str:
     if source["type"] == "url":
         return str(source["url"])
     return f"data:{source['media_type']};base64,{source['data']}"
 
 
-def _tool(tool: Json) -> Json:
+def function_of(tool: Json, context: MessagesContext) -> Json:
     if (tool.get("type") or "custom") != "custom":
         raise untranslatable("tools", f"it does not support tools of type '{tool['type']}'")
-    function = {"name": tool["name"], "description": tool.get("description"), "parameters": tool["input_schema"]}
-    return {"type": "function", "function": {name: value for name, value in function.items() if value is not None}}
+    function = {
+        "name": context.provider_name(tool["name"]),
+        "description": tool.get("description"),
+        "parameters": tool["input_schema"],
+    }
+    if context.dialect.has_responses and isinstance(tool["input_schema"], dict):
+        # OpenAI rejects an object schema without properties.
+        function["parameters"] = {"properties": {}} | tool["input_schema"]
+    return {name: value for name, value in function.items() if value is not None}
 
 
-def _tool_choice(choice: Json) -> Any:
-    match choice.get("type"):
-        case "any":
-            return "required"
-        case "none":
-            return "none"
-        case "tool":
-            return {"type": "function", "function": {"name": choice["name"]}}
-        case "auto":
-            return "auto"
-    return None
+def _tool_choice(choice: Json, context: MessagesContext, tools: list[Json]) -> Any:
+    kind = choice_kind(choice, tools)
+    return {"type": "function", "function": {"name": context.provider_name(choice["name"])}} if kind == "tool" else kind
+
+
+def choice_kind(choice: Json, tools: list[Json]) -> str | None:
+    """Return OpenAI's word for a choice of tools: `tool` for a named one, None if there is no choice.
+
+    OpenAI rejects a choice among no tools.
+    """
+    kind = choice.get("type")
+    if not tools:
+        return None
+    return "required" if kind == "any" else kind if kind in ("auto", "none", "tool") else None
 
 
 def _response_format(messages: Json) -> Json | None:
@@ -135,33 +192,86 @@ def _response_format(messages: Json) -> Json | None:
     return {"type": "json_schema", "json_schema": {"name": "answer", "schema": output_format["schema"]}}
 
 
-def stop_reason(finish_reason: str | None) -> str:
-    return _STOP_REASONS.get(finish_reason or "", "end_turn")
+def stop_reason(finish_reason: str | None, *, has_calls: bool = False) -> str:
+    """Translate a finish reason. OpenAI says `stop` after a call of a function that the request named."""
+    return _STOP_REASONS.get(finish_reason or "") or ("tool_use" if has_calls else "end_turn")
 
 
-def translate_response(completion: Json) -> Json:
+def translate_response(completion: Json, context: MessagesContext | None = None) -> Json:
     """Translate a complete response: the first of its choices."""
+    context = context or MessagesContext()
     choice = completion["choices"][0]
     message = choice["message"]
     content: list[Json] = []
-    if message.get("reasoning_content"):
-        content.append({"type": "thinking", "thinking": message["reasoning_content"], "signature": ""})
-    if message.get("content") or message.get("refusal"):
-        content.append({"type": "text", "text": message.get("content") or message["refusal"]})
-    for call in message.get("tool_calls") or ():
-        function = call["function"]
-        made = {"id": call["id"], "name": function["name"], "input": parse_arguments(function["arguments"])}
-        content.append({"type": "tool_use", **made})
-    reason = stop_reason(choice.get("finish_reason"))
-    usage = parse_completion_usage(completion)
-    stated = {} if usage == NOTHING_STATED else {"usage": as_messages_usage(usage)}
-    return _message(completion) | {"content": content, "stop_reason": reason, "stop_sequence": None} | stated
+    for kind, text, field in _texts(message):
+        block = {"type": kind, kind: text}
+        content.append(block | ({"signature": field} if kind == "thinking" else {}))
+    calls = _calls(message)
+    used_ids: set[str] = set()
+    for call in calls:
+        function = call.get("function") or {}
+        call_id = client_id(call.get("id"))
+        call_id = new_id() if call_id in used_ids else call_id
+        used_ids.add(call_id)
+        name = context.client_name(function.get("name") or "")
+        arguments = readable_arguments(_arguments_text(function))
+        content.append({"type": "tool_use", "id": call_id, "name": name, "input": arguments})
+    reason = stop_reason(choice.get("finish_reason"), has_calls=bool(calls))
+    usage = context.usage(parse_completion_usage(completion), sum(count_text(text_of_block(one)) for one in content))
+    return new_message(completion) | {"content": content, "stop_reason": reason, "usage": usage}
 
 
-def _message(completion: Json) -> Json:
-    model = completion.get("model") or ""
+def text_of_block(block: Json) -> str:
+    """Return a block's text, its thinking, or the name and the arguments of its call."""
+    if block["type"] == "tool_use":
+        arguments = msgspec.json.encode(block["input"]).decode() if block["input"] else ""
+        return f"{block['name']}{arguments}"
+    return str(block[block["type"]])
+
+
+def _texts(message: Json) -> list[tuple[str, str, str]]:
+    """Return the thoughts and texts of a message or a delta: their kind, their text and the field of thoughts."""
+    texts = []
+    for field in _REASONING_FIELDS:
+        thoughts = message.get(field)
+        if isinstance(thoughts, str) and thoughts:
+            texts.append(("thinking", thoughts, field))
+            break
+    content = message.get("content") or message.get("refusal")
+    if isinstance(content, list):
+        # Mistral's reasoning models.
+        for part in content:
+            if part.get("type") == "thinking":
+                thoughts = part["thinking"]
+                text = thoughts if isinstance(thoughts, str) else content_text(thoughts)
+                texts.append(("thinking", text, ""))
+            else:
+                texts.append(("text", part.get("text") or "", ""))
+    elif content:
+        texts.append(("text", content, ""))
+    return [found for found in texts if found[1]]
+
+
+def _calls(message: Json) -> list[Json]:
+    calls: list[Json] = list(message.get("tool_calls") or ())
+    if not calls and message.get("function_call"):
+        # The field that `tool_calls` replaced.
+        calls.append({"function": message["function_call"]})
+    return calls
+
+
+def _arguments_text(function: Json) -> str:
+    """Return the arguments as text. Some servers, such as older Ollama, send an object."""
+    arguments = function.get("arguments")
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return msgspec.json.encode(arguments).decode()
+
+
+def new_message(response: Json) -> Json:
+    model = response.get("model") or ""
     return {
-        "id": completion.get("id") or f"msg_{uuid4().hex}",
+        "id": response.get("id") or f"msg_{uuid4().hex}",
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -171,13 +281,25 @@ def _message(completion: Json) -> Json:
     }
 
 
+def start_event(response: Json) -> bytes:
+    message = new_message(response) | {"usage": {"input_tokens": 0, "output_tokens": 0}}
+    return named_event({"type": "message_start", "message": message})
+
+
+def end_events(reason: str, usage: Json) -> bytes:
+    delta = {"stop_reason": reason, "stop_sequence": None}
+    last = named_event({"type": "message_delta", "delta": delta, "usage": usage})
+    return last + named_event({"type": "message_stop"})
+
+
 class StreamTranslator:
     """The `EventTranslator` from chat completions to Messages. Texts and tool calls become consecutive blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: MessagesContext | None = None) -> None:
+        self._context = context or MessagesContext()
         self._is_started = False
-        self._blocks = 0
-        self._open = ""
+        self._blocks = MessageBlocks()
+        self._calls = _Calls()
         self._finish_reason = ""
         self.usage = StreamUsage()
         self._is_over = False
@@ -185,14 +307,11 @@ class StreamTranslator:
     def translate(self, event: Json) -> bytes:
         if event.get("error"):
             self._is_over = True
-            error = {"type": "api_error", "message": PROVIDER_STREAM_ERROR}
-            return named_event({"type": "error", "error": error})
+            return named_event({"type": "error", "error": event["error"]})
         events = b""
         if not self._is_started:
             self._is_started = True
-            usage_so_far = {"input_tokens": 0, "output_tokens": 0}
-            message = _message(event) | {"usage": usage_so_far}
-            events = named_event({"type": "message_start", "message": message})
+            events = start_event(event)
         for choice in (event.get("choices") or ())[:1]:
             events += self._choice(choice)
             self.usage.note_text()
@@ -203,49 +322,61 @@ class StreamTranslator:
         if self._is_over or not self._finish_reason:
             # The provider broke the stream. Without a last event it does not count as complete.
             return b""
-        delta = {"stop_reason": stop_reason(self._finish_reason), "stop_sequence": None}
-        stated = {} if self.usage.stated == NOTHING_STATED else {"usage": as_messages_usage(self.usage.stated)}
-        last = named_event({"type": "message_delta", "delta": delta} | stated)
-        return self._close_block() + last + named_event({"type": "message_stop"})
+        events = self._blocks.finish()
+        reason = stop_reason(self._finish_reason, has_calls=bool(self._calls.all))
+        return events + end_events(reason, self._context.usage(self.usage.stated, self._blocks.output_tokens()))
 
     def _choice(self, choice: Json) -> bytes:
         delta = choice.get("delta") or {}
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
         events = b""
-        if delta.get("reasoning_content"):
-            events += self._open_block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-            events += self._block_delta({"type": "thinking_delta", "thinking": delta["reasoning_content"]})
-        text = delta.get("content") or delta.get("refusal")
-        if text:
-            events += self._open_block("text", {"type": "text", "text": ""})
-            events += self._block_delta({"type": "text_delta", "text": text})
-        for call in delta.get("tool_calls") or ():
+        for kind, text, field in _texts(delta):
+            events += self._blocks.write(kind, text, field)
+        for call in _calls(delta):
             events += self._call(call)
         return events
 
     def _call(self, call: Json) -> bytes:
         function = call.get("function") or {}
-        events = b""
-        if call.get("id"):
-            block = {"type": "tool_use", "id": call["id"], "name": function["name"], "input": {}}
-            events = self._open_block(f"call {call['index']}", block)
-        if function.get("arguments"):
-            events += self._block_delta({"type": "input_json_delta", "partial_json": function["arguments"]})
-        return events
+        arguments = _arguments_text(function)
+        block = self._calls.find(call)
+        if block is None:
+            block = self._calls.begin(call, self._context.client_name(function.get("name") or ""))
+            return self._blocks.begin(block) + self._blocks.add(block, arguments)
+        return self._blocks.add(block, arguments) if arguments else b""
 
-    def _open_block(self, name: str, block: Json) -> bytes:
-        if self._open == name:
-            return b""
-        events = self._close_block()
-        self._open = name
-        return events + named_event({"type": "content_block_start", "index": self._blocks, "content_block": block})
 
-    def _close_block(self) -> bytes:
-        if not self._open:
-            return b""
-        self._open = ""
-        self._blocks += 1
-        return named_event({"type": "content_block_stop", "index": self._blocks - 1})
+class _Calls:
+    """The tool calls of a stream. Servers tell them apart by index, by id, by both or only by their order."""
 
-    def _block_delta(self, delta: Json) -> bytes:
-        return named_event({"type": "content_block_delta", "index": self._blocks, "delta": delta})
+    def __init__(self) -> None:
+        self.all: list[Block] = []
+        self._indexes: dict[int, Block] = {}
+        self._ids: dict[str, Block] = {}
+
+    def find(self, call: Json) -> Block | None:
+        """Return the call that a delta continues; None if it begins one."""
+        index, call_id = call.get("index"), call.get("id")
+        name = (call.get("function") or {}).get("name")
+        known = self._ids.get(call_id) if call_id else None
+        if known is not None and (index is None or self._indexes.get(index) is known):
+            return known
+        last = self.all[-1] if self.all else None
+        found = self._indexes.get(index) if index is not None else last
+        if found is None or not name:
+            # A delta without a name continues a call, even if its id is new.
+            return found or (last if not name else None)
+        # With a name, it begins a call unless it only repeats the name of one that is not complete.
+        begins = bool(call_id) or index is None or is_object(found.text)
+        return None if begins else found
+
+    def begin(self, call: Json, name: str) -> Block:
+        call_id = call.get("id")
+        own_id = new_id() if not call_id or call_id in self._ids else client_id(call_id)
+        block = Block(("call", len(self.all)), {"type": "tool_use", "id": own_id, "name": name, "input": {}})
+        self.all.append(block)
+        if call_id:
+            self._ids.setdefault(call_id, block)
+        if call.get("index") is not None:
+            self._indexes[call["index"]] = block
+        return block

@@ -15,12 +15,12 @@ from tollgate_edge.observability.worker_status import SILENT_MS, State, WorkerGr
 class Worker:
     """One of several, which is as `waits_for` says."""
 
-    def __init__(self, sheets: list[CounterSegment], number: int) -> None:
+    def __init__(self, segments: list[CounterSegment], number: int) -> None:
         self.waits_for: str | None = "Kafka"
-        self.sheet = sheets[number]
-        self.collector = EdgeCollector(EdgeCounts(self.sheet), tuple, sheets)
+        self.segment = segments[number]
+        self.collector = EdgeCollector(EdgeCounts(self.segment), tuple, segments)
         self.worker_group = WorkerGroup(
-            sheets, self.sheet, waiting_for=lambda: self.waits_for, note_gauges=self.collector.note_gauges
+            segments, self.segment, waiting_for=lambda: self.waits_for, note_gauges=self.collector.note_gauges
         )
 
     def registry(self) -> CollectorRegistry:
@@ -32,10 +32,10 @@ class Worker:
 
 @pytest.fixture
 def workers() -> list[Worker]:
-    sheets = [CounterSegment.own() for _ in range(3)]
-    for sheet in sheets:
-        sheet.cells[PID] = 0
-    return [Worker(sheets, number) for number in range(3)]
+    segments = [CounterSegment.own() for _ in range(3)]
+    for segment in segments:
+        segment.slots[PID] = 0
+    return [Worker(segments, number) for number in range(3)]
 
 
 def test_a_worker_that_starts_gets_no_connections_and_holds_nobody_up(workers: list[Worker]) -> None:
@@ -43,7 +43,7 @@ def test_a_worker_that_starts_gets_no_connections_and_holds_nobody_up(workers: l
     for worker in (first, second):
         worker.waits_for = None
     for worker in workers:
-        worker.worker_group.tell()
+        worker.worker_group.publish_heartbeat()
     assert first.worker_group.states() == [State.SERVING, State.SERVING, State.STARTING]
     assert first.worker_group.waiting_for() is None
     assert third.worker_group.waiting_for() == "Kafka"
@@ -57,9 +57,9 @@ def test_a_worker_that_starts_gets_no_connections_and_holds_nobody_up(workers: l
 def test_a_worker_that_refuses_is_seen_by_all(workers: list[Worker]) -> None:
     for waits_for in (None, "room in its spool"):
         workers[1].waits_for = waits_for
-        workers[1].worker_group.tell()
+        workers[1].worker_group.publish_heartbeat()
     workers[0].waits_for = None
-    assert workers[0].worker_group.waiting_for() == "worker 2, which cannot serve now"
+    assert workers[0].worker_group.waiting_for() == "worker 2, which cannot serve requests"
     assert workers[1].worker_group.waiting_for() == "room in its spool"
     assert workers[0].value("tollgate_edge_workers", state="waiting") == 1
 
@@ -67,14 +67,14 @@ def test_a_worker_that_refuses_is_seen_by_all(workers: list[Worker]) -> None:
 def test_a_worker_that_stands_still_is_seen_and_one_that_ended_is_not_one(workers: list[Worker]) -> None:
     workers[0].waits_for = workers[1].waits_for = None
     for worker in workers:
-        worker.worker_group.tell()
-    sheet = workers[1].sheet
-    sheet.cells[BEAT_MS] -= SILENT_MS + 1
-    assert workers[0].worker_group.waiting_for() == "worker 2, which does nothing any more"
+        worker.worker_group.publish_heartbeat()
+    segment = workers[1].segment
+    segment.slots[BEAT_MS] -= SILENT_MS + 1
+    assert workers[0].worker_group.waiting_for() == "worker 2, which sends no heartbeat"
     assert workers[0].value("tollgate_edge_workers", state="silent") == 1
-    sheet.cells[PID] = 0
+    segment.slots[PID] = 0
     assert workers[0].worker_group.waiting_for() is None
-    assert sheet.cells[STATE] == State.SERVING
+    assert segment.slots[STATE] == State.SERVING
 
 
 def test_processes_are_told_apart_and_spools_added_up(workers: list[Worker]) -> None:
@@ -82,11 +82,11 @@ def test_processes_are_told_apart_and_spools_added_up(workers: list[Worker]) -> 
     BYTES.inc(100)
     try:
         for worker in workers[:2]:
-            worker.worker_group.tell()
+            worker.worker_group.publish_heartbeat()
         # Here both are this process; one that has ended has no spool and no process.
         assert before is not None
         assert workers[0].value("tollgate_edge_spool_bytes") == 2 * (before + 100)
-        workers[1].sheet.cells[PID] = os.getppid()
+        workers[1].segment.slots[PID] = os.getppid()
         started = [workers[0].value("process_start_time_seconds", worker=str(number)) for number in (1, 2, 3)]
         assert started[2] is None
         assert started[0] != started[1]
@@ -97,7 +97,7 @@ def test_processes_are_told_apart_and_spools_added_up(workers: list[Worker]) -> 
 
 
 def test_everything_of_one_process_is_told_of_several(workers: list[Worker]) -> None:
-    workers[0].worker_group.tell()
+    workers[0].worker_group.publish_heartbeat()
     told = {family.name for family in workers[0].registry().collect()}
     alone = {family.name for family in REGISTRY.collect()}
     alone |= {family.name for family in workers[0].collector.collect()}
