@@ -3,8 +3,8 @@
 Guarantee: at most one request with the same key of an account is charged within a day, whichever process is killed. The
 holder of the claim stores a response before charging it, and a claim passes on only from an edge that was fenced before
 it stored a response. Crash window: an edge that dies between the two has stored a response that is not charged.
-A stream whose client leaves before its first byte has no response to repeat. Its prompt is charged as without a key, and
-the next request with the key is a first one.
+A stream whose client leaves before its first byte has no response to repeat. Its prompt is charged as without a key,
+and the next request with the key is a first one.
 
 Only requests with the header make these calls. The reasons are in
 docs/decisions/0011-store-idempotent-responses-before-charging.md.
