@@ -27,6 +27,8 @@ from tollgate_edge.usage.merging import stated_classes
 
 RECORDINGS = Path(__file__).parent / "recordings"
 JSON = b"application/json"
+# 16,000 bytes whose duration cannot be read.
+RESERVED_SECONDS = TokenCounts(audio_seconds=1 + 16_000 // 750)
 BY_UNIT = Prices(input=0, output=0, images=1, characters=1, audio_seconds=1, searches=1)
 BY_TOKEN = Prices(input=1, output=1)
 KEPT_LONG = {"type": "text", "text": "x", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "12h"}}
@@ -394,7 +396,7 @@ def test_audio_seconds_are_bounded_by_bytes() -> None:
             False,
         ),
         (BY_UNIT, {}, {"text": "a", "duration": 2.2}, TokenCounts(audio_seconds=3), False),
-        (BY_UNIT, {}, {"text": "a", "usage": {"type": "duration", "seconds": -1}}, TokenCounts(audio_seconds=2), True),
+        (BY_UNIT, {}, {"text": "a", "usage": {"type": "duration", "seconds": -1}}, RESERVED_SECONDS, True),
         (
             BY_TOKEN,
             {},
@@ -407,14 +409,14 @@ def test_audio_seconds_are_bounded_by_bytes() -> None:
         ),
         (BY_TOKEN, {}, {"text": "hello"}, TokenCounts(audio_input=20, output=1), True),
         (BY_UNIT, {"response_format": "srt"}, "1\n00:00:00,000 --> 00:01:02,500\nHi\n", None, True),
-        (BY_UNIT, {"response_format": "text"}, "Hi", TokenCounts(audio_seconds=2), True),
-        (BY_UNIT, {}, {"text": "a", "duration": -7.5}, TokenCounts(audio_seconds=2), True),
-        (BY_UNIT, {}, {"text": "a", "duration": 1e300}, TokenCounts(audio_seconds=2), True),
+        (BY_UNIT, {"response_format": "text"}, "Hi", RESERVED_SECONDS, True),
+        (BY_UNIT, {}, {"text": "a", "duration": -7.5}, RESERVED_SECONDS, True),
+        (BY_UNIT, {}, {"text": "a", "duration": 1e300}, RESERVED_SECONDS, True),
         (
             BY_UNIT,
             {"response_format": "srt"},
             f"1\n0:00:00,000 --> {'9' * 9}:00:01,000\nHi\n2\n0:00:00,000 --> {'9' * 5_000}:00:01,000\nHi\n",
-            TokenCounts(audio_seconds=2),
+            RESERVED_SECONDS,
             True,
         ),
     ],

@@ -1,5 +1,6 @@
 """`/v1/images/generations`: charged by the image, or by the token if the model has no price for images."""
 
+import re
 from typing import Any, ClassVar
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
+from tollgate_edge.http.errors import unsupported_value
 from tollgate_edge.http.json_body import ModelName, clean_user, decode, required
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
@@ -19,12 +21,46 @@ IMAGE_OUTPUT_TOKENS = 8_192
 _PARTIAL_IMAGES = 3
 
 
+# A price by the image is that of the model's default: OpenAI's of dall-e-3 is for standard quality at 1024x1024, and
+# others cost up to four times as much (platform.openai.com/docs/pricing).
+_PRICED_QUALITIES = (None, "auto", "standard", "low", "medium")
+_PRICED_PIXELS = 1_024 * 1_024
+_SIZE = re.compile(r"(\d{1,5})[xX*](\d{1,5})")
+
+
 class _Request(msgspec.Struct):
     model: ModelName | None = None
     prompt: str | None = None
     n: int | None = None
     stream: bool | None = None
     user: str | None = None
+    quality: Any = None
+    size: Any = None
+    width: Any = None
+    height: Any = None
+    resolution: Any = None
+    image_size: Any = None
+    num_images: Any = None
+    steps: Any = None
+
+    def check_priced_by_image(self) -> None:
+        """Reject what costs more than the image that has a price.
+
+        Raises:
+            ApiError: 400, with the name of the parameter.
+        """
+        if self.quality not in _PRICED_QUALITIES:
+            raise unsupported_value("quality", "this model has one price for each image, that of standard quality")
+        if self.size not in (None, "auto") and not _is_priced(self.size):
+            raise unsupported_value("size", "this model has one price for each image, of at most 1024x1024 pixels")
+        for name in ("width", "height", "resolution", "image_size", "num_images", "steps"):
+            if getattr(self, name) is not None:
+                raise unsupported_value(name, "use `size` and `n`; this model has one price for each image")
+
+
+def _is_priced(size: Any) -> bool:
+    found = _SIZE.fullmatch(size) if isinstance(size, str) else None
+    return found is not None and int(found[1]) * int(found[2]) <= _PRICED_PIXELS
 
 
 class _ResponseBody(msgspec.Struct):
@@ -49,9 +85,12 @@ class ImagesRequest(ModelRequest):
         self.upstream_body = body
         self._images = max(1, request.n or 1)
         self._by_image = False
+        self._request = request
 
     def required_prices(self, prices: Prices) -> tuple[str, ...]:
         self._by_image = prices.images is not None
+        if self._by_image and prices.image_output is None:
+            self._request.check_priced_by_image()
         return ("images",) if self._by_image else ("input", "image_output")
 
     def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the context does not bound images

@@ -13,17 +13,18 @@ from tollgate_common.rating import Prices, TokenCounts
 from tollgate_edge.credit.cost_bounds import Size
 from tollgate_edge.endpoints.base import Endpoint, ModelRequest, ParsedResponse, ResponseStream, unexpected_response
 from tollgate_edge.http.errors import invalid_parameter, missing_parameter
-from tollgate_edge.http.forms import Form, parse_form
+from tollgate_edge.http.forms import Form, file_of, parse_form
 from tollgate_edge.http.json_body import MAX_MODEL_CHARS, required
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.streaming.errors import MALFORMED_EVENT, PROVIDER_STREAM_ERROR
 from tollgate_edge.streaming.typed_stream import TypedEventStream
+from tollgate_edge.usage.audio_duration import audio_seconds
 from tollgate_edge.usage.parsers import is_present, parse_transcription_usage, seconds_of_audio
 from tollgate_edge.usage.token_counting import count_input, count_text
 
 # The smallest speech in any format that OpenAI accepts: Opus at 6 kbit/s. Recorded silence may be smaller.
 MIN_BYTES_PER_SECOND = 750
-# Assumed if the provider does not report the duration: MP3 at 64 kbit/s.
+# Assumed for a model without a price for seconds, if neither provider nor file states them: MP3 at 64 kbit/s.
 _USUAL_BYTES_PER_SECOND = 8_000
 # gpt-4o-transcribe reads 10 audio tokens per second and writes at most 4,096 text tokens.
 _TOKENS_PER_SECOND = 10
@@ -67,7 +68,7 @@ class TranscriptionRequest(ModelRequest):
         return ("audio_seconds",) if self._by_second else ("audio_input", "output")
 
     def size(self, context_tokens: int | None) -> Size:  # noqa: ARG002 - the length of the audio bounds it
-        seconds = 1 + self._file_bytes // MIN_BYTES_PER_SECOND
+        seconds = self._max_seconds()
         if self._by_second:
             return Size(0, 1, 0, 0, TokenCounts(audio_seconds=seconds))
         return Size(len(self._prompt) + seconds * _TOKENS_PER_SECOND, 1, _MAX_TEXT_TOKENS, _MAX_TEXT_TOKENS)
@@ -80,8 +81,10 @@ class TranscriptionRequest(ModelRequest):
             return ParsedResponse(counted)
         if self._by_second:
             stated = seconds_of_audio(response.duration or 0)
-            tokens = stated or seconds_of_audio(_last_cue_s(body)) or self.estimate(0)
-            return ParsedResponse(tokens, estimated=stated is None)
+            if stated is None and not self._seconds_of_file():
+                # Subtitles end with the last word, so they are the second choice.
+                return ParsedResponse(seconds_of_audio(_last_cue_s(body)) or self.estimate(0), estimated=True)
+            return ParsedResponse(stated or self.estimate(0), estimated=stated is None)
         text = response.text if response.text is not None else body.decode(errors="replace")
         return ParsedResponse(self.estimate(count_text(text)), estimated=True)
 
@@ -102,11 +105,19 @@ class TranscriptionRequest(ModelRequest):
 
     def estimate(self, output_tokens: int) -> TokenCounts:
         if self._by_second:
-            return TokenCounts(audio_seconds=-int(-self._usual_seconds() // 1))
+            return seconds_of_audio(self._seconds_of_file()) or TokenCounts(audio_seconds=self._max_seconds())
         return TokenCounts(input=count_input(self._prompt), audio_input=self.audio_tokens(), output=output_tokens)
 
+    def _seconds_of_file(self) -> float:
+        """Read the duration from the file, at most what was reserved; 0 if it is not readable."""
+        seconds = audio_seconds(file_of(self.upstream_body, self.content_type, "file"))
+        return min(seconds or 0, self._max_seconds())
+
+    def _max_seconds(self) -> int:
+        return 1 + self._file_bytes // MIN_BYTES_PER_SECOND
+
     def _usual_seconds(self) -> float:
-        return self._file_bytes / _USUAL_BYTES_PER_SECOND
+        return self._seconds_of_file() or self._file_bytes / _USUAL_BYTES_PER_SECOND
 
     @staticmethod
     def _decode(body: bytes) -> _ResponseBody:

@@ -7,6 +7,7 @@ so that no path, raised error or cancellation keeps credit, a claim or a place a
 
 from typing import Self
 
+from tollgate_common.events import Outcome
 from tollgate_edge.credit.reservation import OutputReservation
 from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.event_log.request_events import RequestMeter, RequestOutcome
@@ -58,15 +59,21 @@ class AdmittedRequest:
     async def close(self, outcome: RequestOutcome, rest: bytes) -> Batch:
         """Record how the request ended and settle what it cost. Only the first call may be made.
 
-        With an idempotency key, a response that is charged is stored first, and only what is stored is charged. Wait
-        for the batch before the response's last byte leaves. What was recorded is sent even if nobody waits for it.
+        With an idempotency key, a response that is charged is stored first, and only what is stored is charged. A
+        stream that its client left before it began has no response to repeat. It is charged as without the header,
+        because the provider has processed its prompt, and its claim is released.
+
+        Wait for the batch before the response's last byte leaves. What was recorded is sent even if nobody waits for
+        it.
 
         Args:
             outcome: how the request ended.
             rest: what the client has yet to be sent.
         """
-        if self.claim is not None and outcome.tokens is not None and not await self.claim.keep(rest):
-            outcome = not_stored(outcome)
+        if self.claim is not None and outcome.tokens is not None:
+            is_repeatable = outcome.outcome is not Outcome.CANCELLED or bool(rest) or self.claim.has_begun
+            if is_repeatable and not await self.claim.keep(rest):
+                outcome = not_stored(outcome)
         assert not self.is_closed
         self.is_closed = True
         self.is_usage_impossible = outcome.is_usage_impossible

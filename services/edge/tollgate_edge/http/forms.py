@@ -1,4 +1,4 @@
-"""Multipart forms (RFC 7578). The edge reads the fields, and only the sizes of files."""
+"""Multipart forms (RFC 7578). The edge reads the fields and the sizes of files; it looks up a file if needed."""
 
 from typing import Any
 
@@ -118,14 +118,30 @@ def with_field(body: bytes, content_type: str, name: str, value: str) -> bytes:
     return delimiter.join(parts)
 
 
+def file_of(body: bytes, content_type: str, name: str) -> bytes:
+    """Return the bytes of a file in a form; empty if there is none."""
+    _, options = parse_options_header(content_type.encode("latin-1"))
+    for part in body.split(b"--" + options[b"boundary"]):
+        head, blank, content = part.partition(b"\r\n\r\n")
+        if blank and _part_name(head) == (name.encode(), True):
+            return content.removesuffix(b"\r\n")
+    return b""
+
+
 def _field_name(head: bytes) -> bytes | None:
     """Return the name of the field in a part with these header lines, or None for a file."""
+    name, is_file = _part_name(head)
+    return None if is_file else name
+
+
+def _part_name(head: bytes) -> tuple[bytes | None, bool]:
+    """Return the name of a part with these header lines, and whether it is a file."""
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-disposition":
             _, options = parse_options_header(value.strip())
-            return None if b"filename" in options else options.get(b"name")
-    return None
+            return options.get(b"name"), b"filename" in options
+    return None, False
 
 
 def without_boundary(body: bytes, content_type: bytes) -> bytes:

@@ -3,6 +3,8 @@
 Guarantee: at most one request with the same key of an account is charged within a day, whichever process is killed. The
 holder of the claim stores a response before charging it, and a claim passes on only from an edge that was fenced before
 it stored a response. Crash window: an edge that dies between the two has stored a response that is not charged.
+A stream whose client leaves before its first byte has no response to repeat. Its prompt is charged as without a key,
+and the next request with the key is a first one.
 
 Only requests with the header make these calls. The reasons are in
 docs/decisions/0011-store-idempotent-responses-before-charging.md.
@@ -62,11 +64,16 @@ class Claim:
         self._context = context
         self._is_charged = False
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has been sent any of the response, so that there is something to repeat."""
+        return any(self._context.captured_body or ())
+
     async def keep(self, rest: bytes) -> bool:
         """Store the response: what was sent to the client, and `rest`. Return False if it must not be charged.
 
-        A response that is too large is stored without its body: it is charged, and a repetition is rejected. A response
-        that had not begun when the client left is not stored, and a repetition counts as a first request.
+        A response that is too large is stored without its body: it is charged, and a repetition is rejected. An empty
+        response is not stored.
         """
         context = self._context
         body: bytes | None = b"".join(context.captured_body or ()) + rest
