@@ -7,6 +7,11 @@ import pytest
 
 from edge.in_process import CENT, streamed
 from tollgate_common.events import Outcome
+from tollgate_common.rating import TokenCounts
+from tollgate_edge.endpoints import ENDPOINTS
+from tollgate_edge.http.errors import ProviderFailed
+from tollgate_edge.usage.merging import stated_classes
+from tollgate_edge.usage.parsers import parse_usage
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 DONE = b"data: [DONE]\n\n"
@@ -110,3 +115,50 @@ async def test_request_with_an_unexpected_member_is_charged(path: str, body: dic
     assert result.outcome.tokens is not None
     assert result.outcome.tokens.input > 0
     assert result.outcome.tokens.output > 0
+
+
+def typed(kind: str, **members: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind} | members)}\n\n".encode()
+
+
+ITEM = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": " word" * 50}]}
+ITEM_DONE = typed("response.output_item.done", item=ITEM)
+COMPLETED = typed("response.completed", response={"id": None, "status": None, "output": [ITEM]})
+
+
+@pytest.mark.parametrize("events", [[ITEM_DONE, COMPLETED], [COMPLETED], [DELTA * 50, ITEM_DONE, COMPLETED]])
+async def test_items_without_deltas_are_counted(events: list[bytes]) -> None:
+    body = json.dumps({"model": "m", "input": "hi", "stream": True}).encode()
+    result = await streamed(RESPONSES, body, events)
+    assert result.outcome.outcome is Outcome.COMPLETED
+    assert result.outcome.tokens is not None
+    assert (result.outcome.tokens.output, result.outcome.estimated) == (50, True)
+
+
+@pytest.mark.parametrize("rest", [[], [ProviderFailed(502, "broken")]], ids=["ended", "broken"])
+async def test_message_is_complete_if_it_breaks_within_its_last_event(rest: list[ProviderFailed]) -> None:
+    delta = typed("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 10, "output_tokens": 50})
+    cut = b'event: message_stop\ndata: {"type":"mess'
+    result = await streamed(MESSAGES, asked(max_tokens=500), [*[BLOCK] * 50, delta, cut, *rest])
+    assert result.outcome.outcome is Outcome.COMPLETED
+    assert result.received.endswith(b'data: {"type":"message_stop"}\n\n')
+
+
+def test_cache_beside_the_prompt_is_not_reasoning_beside_the_output() -> None:
+    stated = {
+        "prompt_tokens": 100,
+        "completion_tokens": 800,
+        "total_tokens": 5_900,
+        "prompt_tokens_details": {"cached_tokens": 5_000},
+        "completion_tokens_details": {"reasoning_tokens": 500},
+    }
+    expected = TokenCounts(input=100, cached_input=5_000, output=300, reasoning=500)
+    assert stated_classes(parse_usage(stated)) == expected
+
+
+def test_audio_is_not_kept() -> None:
+    body = b'{"model": "m", "input": "hi", "voice": "x", "stream_format": "sse"}'
+    stream = ENDPOINTS["/v1/audio/speech"].parse(body, {}).open_stream()
+    audio = typed("speech.audio.delta", audio="A" * 1_000)
+    assert stream.feed(audio) == audio
+    assert stream._texts == []  # type: ignore[attr-defined]

@@ -148,6 +148,13 @@ _STOP_EVENT = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 class MessagesStream(TypedEventStream):
     text_events: ClassVar = frozenset({b"content_block_delta"})
 
+    def finish(self) -> bytes:
+        if self.finish_reason and self.usage.is_final and not self.is_over:
+            # Nothing that matters is missing, even if the connection broke within the last event.
+            self.handle_end()
+            return b""
+        return super().finish()
+
     def handle_end(self) -> None:
         if self.finish_reason and self.usage.is_final:
             # Only the event that says so is missing.

@@ -27,6 +27,7 @@ from tollgate_edge.http.json_body import (
 )
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.providers.error_body import stream_failure
+from tollgate_edge.streaming.delivered_text import decode_leniently
 from tollgate_edge.streaming.errors import MALFORMED_EVENT
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
@@ -123,8 +124,8 @@ class _Reason(msgspec.Struct):
 
 
 class _Response(msgspec.Struct):
-    id: str = ""
-    status: str = ""
+    id: str | None = None
+    status: str | None = None
     model: str | None = None
     output: list[dict[str, Any]] | None = None
     usage: msgspec.Raw = msgspec.Raw()
@@ -133,7 +134,7 @@ class _Response(msgspec.Struct):
     @property
     def finish_reason(self) -> str:
         details = self.incomplete_details
-        return (details.reason if details else None) or self.status
+        return (details.reason if details else None) or self.status or ""
 
 
 class _Event(msgspec.Struct):
@@ -258,6 +259,8 @@ class ResponsesStream(TypedEventStream):
     def __init__(self) -> None:
         super().__init__()
         self._response = b"{}"
+        # Whole items, for a provider that sends no deltas.
+        self._items: list[bytes] = []
 
     def handle_event(self, event_type: str, data: bytes) -> bool:
         if event_type == "error":
@@ -266,6 +269,8 @@ class ResponsesStream(TypedEventStream):
         if event_type not in _RESPONSE_EVENTS:
             if event_type.endswith(".delta"):
                 self.add_text(data)
+            elif event_type == "response.output_item.done":
+                self._items.append(data)
             return False
         try:
             response = _event_decoder.decode(data).response or _Response()
@@ -282,7 +287,12 @@ class ResponsesStream(TypedEventStream):
             self._response = data
             return False
         self.finish_reason = response.finish_reason
+        if response.output and not self._items:
+            self._items.append(data)
         return True
+
+    def delivered_tokens(self) -> int:
+        return max(super().delivered_tokens(), count_input([_output_of(data) for data in self._items]))
 
     def delta_text(self, event: dict[str, Any]) -> str:
         delta = event.get("delta")
@@ -293,6 +303,15 @@ class ResponsesStream(TypedEventStream):
         response |= {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
         event = {"type": "response.incomplete", "response": response}
         return b"event: response.incomplete\ndata: " + msgspec.json.encode(event) + BLANK_LINE
+
+
+def _output_of(data: bytes) -> Any:
+    """Return the item of an event, or all items of its response; None if it cannot be parsed."""
+    event = decode_leniently(data)
+    if not isinstance(event, dict):
+        return None
+    response = event.get("response")
+    return response.get("output") if isinstance(response, dict) else event.get("item")
 
 
 def _error_event(error: ApiError) -> bytes:

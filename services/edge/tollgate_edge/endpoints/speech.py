@@ -99,6 +99,9 @@ class SpeechStream(TypedEventStream):
             return False
         return True
 
+    def add_text(self, data: bytes) -> None:
+        """Keep nothing: the audio is not text, and a response has megabytes of it."""
+
     def delta_text(self, event: dict[str, Any]) -> str:  # noqa: ARG002 - there is no text
         return ""
 

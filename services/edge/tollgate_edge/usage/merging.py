@@ -148,10 +148,11 @@ def with_totals(stated: StatedUsage) -> StatedUsage:
         return stated
     if beside > 0:
         cache = stated.cached + stated.cache_write
-        if not output or 0 < reasoning <= beside:
-            output += beside if not output else reasoning
-        elif beside == cache:
+        if output and beside == cache != reasoning:
+            # The sum leaves no doubt, even if there is reasoning too.
             prompt += beside
+        elif not output or 0 < reasoning <= beside:
+            output += beside if not output else reasoning
         else:
             # Thoughts that are counted only in the total, or as far as they are.
             output += beside
