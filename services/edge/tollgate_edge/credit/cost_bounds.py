@@ -179,7 +179,7 @@ def _has_unbounded_part(messages: Iterable[msgspec.Raw]) -> bool:
 def _is_bounded(part: dict[str, msgspec.Raw] | str) -> bool:
     if isinstance(part, str):
         return True
-    kind = bytes(part.get("type", b""))
+    kind = unescaped(bytes(part.get("type", b"")))
     if kind in _IMAGE_PARTS:
         return True
     if kind == b'"input_audio"':
