@@ -5,6 +5,7 @@ Images and documents are the exceptions: a few bytes may hold the largest image,
 and is bounded by the model's context alone. Every token is priced at the highest price of its kind.
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -158,6 +159,10 @@ def prompt_bound(body: bytes, context_tokens: int | None, *, images: int, has_do
     return context_tokens if has_document else min(prompt, context_tokens)
 
 
+# A content that is a list of parts, where names are in lower case and without escapes.
+_PARTS = re.compile(rb'content"\s*:\s*\[')
+
+
 def _has_unbounded_part(messages: Iterable[msgspec.Raw]) -> bool:
     """Whether any message has a part whose tokens its bytes do not bound, such as a video or an unknown kind."""
     for raw in messages:
@@ -192,6 +197,7 @@ def size_of(body: bytes, chat: ChatRequest, context_tokens: int | None) -> Size:
     names = unescaped(body).lower()
     # It appears twice in a part, as its type and as its member; a quote inside a text would be escaped.
     images = (names.count(b'"image_url"') + 1) // 2
-    is_unbounded = b'"file_data"' in names or _has_unbounded_part(chat.messages or ())
+    has_parts = _PARTS.search(names) is not None
+    is_unbounded = b'"file_data"' in names or (has_parts and _has_unbounded_part(chat.messages or ()))
     prompt = prompt_bound(body, context_tokens, images=images, has_document=is_unbounded)
     return Size(prompt, chat.choices, chat.limit_tokens, context_tokens or CONTEXT_TOKENS)

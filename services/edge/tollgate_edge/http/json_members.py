@@ -51,8 +51,8 @@ def folded(name: str) -> str:
 def _check(body: bytes, kind: type[msgspec.Struct], path: str) -> None:
     known = _known_members(kind)
     members = _decoder.decode(body)
-    for name in members:
-        if name not in known.names and folded(name) in known.names:
+    for name in members.keys() - known.names:
+        if folded(name) in known.names:
             raise invalid_parameter(path + name, f"expected the name in lower case, `{folded(name)}`")
     # A dict has each name once. If the object is no longer than these members need, no name stands twice.
     needed = len("".join(members)) + len(b"".join(members.values())) + _PUNCTUATION_BYTES * len(members) + 1
