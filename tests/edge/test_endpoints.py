@@ -485,6 +485,11 @@ def test_images_without_usage_are_charged_as_reserved() -> None:
     assert reading.tokens.image_output <= request.size(None).output_tokens
 
 
+def test_a_message_reserves_the_least_that_a_translation_asks_for() -> None:
+    assert parsed("/v1/messages", max_tokens=5, messages=[{}]).size(None).output_tokens == 16
+    assert parsed("/v1/messages", max_tokens=500, messages=[{}]).size(None).output_tokens == 500
+
+
 @untimed
 @given(cuts=st.lists(st.integers(0, 6_000), max_size=12))
 def test_responses_stream_is_independent_of_chunking(cuts: list[int]) -> None:

@@ -20,6 +20,8 @@ from tollgate_edge.usage.merging import NOTHING_STATED
 from tollgate_edge.usage.parsers import parse_messages_usage
 from tollgate_edge.usage.token_counting import count_text, count_turns
 
+# OpenAI's Responses API accepts no smaller limit, so a translated request may have a longer response than was asked for.
+MIN_RESPONSES_TOKENS = 16
 _STORED_REFERENCES = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
@@ -111,7 +113,8 @@ class MessagesRequest(ModelRequest):
         sources = names.count(b'"base64"') + (names.count(b'"url"') + 1) // 2
         has_document = sources > 0 and b'"document"' in names
         prompt = prompt_bound(self.upstream_body, context_tokens, images=sources, has_document=has_document)
-        return Size(prompt, 1, self._max_tokens, context_tokens or max(CONTEXT_TOKENS, self._max_tokens))
+        limit = max(self._max_tokens, MIN_RESPONSES_TOKENS)
+        return Size(prompt, 1, limit, context_tokens or max(CONTEXT_TOKENS, limit))
 
     def limited_body(self, limit_tokens: int) -> bytes:
         return replaced(self.upstream_body, max_tokens=limit_tokens)
