@@ -11,6 +11,7 @@ from tollgate_edge.providers.base import JSON, Operation, ProviderRequest, Provi
 from tollgate_edge.providers.messages_via_chat import MessagesViaChat
 from tollgate_edge.providers.translators import anthropic_to_openai, anthropic_to_responses
 from tollgate_edge.providers.translators.base import Json
+from tollgate_edge.providers.translators.foreign_thinking import without_foreign_thinking
 from tollgate_edge.providers.translators.messages_context import COMPATIBLE, OPENAI, Dialect, MessagesContext
 from tollgate_edge.usage.merging import NOTHING_STATED, stated_classes
 
@@ -714,3 +715,22 @@ def test_failed_responses_stream(error: Json) -> None:
 def test_broken_responses_stream_is_never_complete(keep: int) -> None:
     stream, _, _ = responses_stream(responses_events()[:keep])
     assert not stream.done
+
+
+@pytest.mark.parametrize("signature", ["openai_reasoning:rs_1:gAAAA", "reasoning_content", "reasoning"])
+def test_thinking_of_other_providers_is_not_sent_to_claude(signature: str) -> None:
+    thinking = {"type": "thinking", "thinking": "Boats.", "signature": signature}
+    own = thinking | {"signature": "EqMBCkYIBRgC"}
+    call = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}
+    asked = {"role": "user", "content": "What flows past the harbor?"}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": signature}]}
+    turns = [{"role": "assistant", "content": content} for content in ([thinking, own, call], [thinking])]
+    messages = [asked, *turns, result]
+    sent = json.loads(without_foreign_thinking(json.dumps({"model": "m", "messages": messages}).encode()))
+    assert [message["content"] for message in sent["messages"]] == [
+        messages[0]["content"],
+        [own, call],
+        messages[3]["content"],
+    ]
+    unsigned = json.dumps({"model": "m", "messages": [asked]}).encode()
+    assert without_foreign_thinking(unsigned) is unsigned

@@ -20,7 +20,7 @@ from tollgate_edge.usage.merging import NOTHING_STATED
 from tollgate_edge.usage.parsers import parse_messages_usage
 from tollgate_edge.usage.token_counting import count_text, count_turns
 
-# OpenAI's Responses API accepts no smaller limit, so a translated request may have a longer response than was asked for.
+# OpenAI's Responses API accepts no smaller limit, so a translated request may get a longer response.
 MIN_RESPONSES_TOKENS = 16
 _STORED_REFERENCES = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors

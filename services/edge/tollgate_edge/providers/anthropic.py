@@ -13,6 +13,7 @@ from tollgate_edge.providers.http_transport import ErrorResponse, Timeouts, Tran
 from tollgate_edge.providers.openai import is_operators, operator_error, refused_error
 from tollgate_edge.providers.translators import openai_to_anthropic
 from tollgate_edge.providers.translators.base import translate_request_body, translate_response_body, translate_stream
+from tollgate_edge.providers.translators.foreign_thinking import without_foreign_thinking
 
 # For translated requests and those without a version: it is the last one that accepts `temperature`.
 _VERSION = "2023-06-01"
@@ -40,9 +41,8 @@ class AnthropicProvider:
 
     async def complete(self, request: ProviderRequest) -> ProviderResponse:
         if request.operation is not Operation.CHAT:
-            return await self._transport.complete(
-                request.operation, request.body, request.content_type, request.headers
-            )
+            body = without_foreign_thinking(request.body)
+            return await self._transport.complete(request.operation, body, request.content_type, request.headers)
         body = _translated(request)
         response = await self._transport.complete(_PATH, body, request.content_type)
         return ProviderResponse(
@@ -51,7 +51,8 @@ class AnthropicProvider:
 
     def stream(self, request: ProviderRequest) -> AbstractAsyncContextManager[ResponseChunks]:
         if request.operation is Operation.MESSAGES:
-            return self._transport.stream(_PATH, request.body, request.content_type, request.headers)
+            body = without_foreign_thinking(request.body)
+            return self._transport.stream(_PATH, body, request.content_type, request.headers)
         body = _translated(request)
         return translate_stream(
             self._transport.stream(_PATH, body, request.content_type),

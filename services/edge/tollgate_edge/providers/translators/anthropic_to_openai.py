@@ -35,7 +35,7 @@ _STOP_REASONS = {
     "content_filter": "refusal",
 }
 # Each is one provider's name for the same reasoning. A provider that has several repeats it.
-_REASONING_FIELDS = ("reasoning_content", "reasoning")
+REASONING_FIELDS = ("reasoning_content", "reasoning")
 
 
 def translate_request(messages: Json, context: MessagesContext | None = None) -> Json:
@@ -93,7 +93,7 @@ def _turns(messages: Json, context: MessagesContext) -> list[Json]:
 
 def _assistant(message: Json, context: MessagesContext) -> list[Json]:
     texts, calls, thoughts = [], [], []
-    field = _REASONING_FIELDS[0]
+    field = REASONING_FIELDS[0]
     for block in content_parts(message["content"]):
         if block["type"] == "tool_use":
             arguments = msgspec.json.encode(block["input"]).decode()
@@ -101,7 +101,7 @@ def _assistant(message: Json, context: MessagesContext) -> list[Json]:
             calls.append({"id": context.provider_id(block["id"]), "type": "function", "function": function})
         elif block["type"] == "thinking":
             thoughts.append(block["thinking"])
-            field = block["signature"] if block.get("signature") in _REASONING_FIELDS else field
+            field = block["signature"] if block.get("signature") in REASONING_FIELDS else field
         elif block["type"] != "server_tool_use":
             text = document_text(block)
             texts += [] if text is None else [text]
@@ -232,7 +232,7 @@ def text_of_block(block: Json) -> str:
 def _texts(message: Json) -> list[tuple[str, str, str]]:
     """Return the thoughts and texts of a message or a delta: their kind, their text and the field of thoughts."""
     texts = []
-    for field in _REASONING_FIELDS:
+    for field in REASONING_FIELDS:
         thoughts = message.get(field)
         if isinstance(thoughts, str) and thoughts:
             texts.append(("thinking", thoughts, field))

@@ -42,7 +42,7 @@ from tollgate_edge.usage.token_counting import count_text
 # OpenAI rejects a smaller limit.
 _MIN_OUTPUT_TOKENS = 16
 _ENCRYPTED = "reasoning.encrypted_content"
-_SIGNATURE = "openai_reasoning:"
+SIGNATURE_PREFIX = "openai_reasoning:"
 # Models that do not return encrypted reasoning, although they may reason.
 _CHAT_MODEL = re.compile(r"-chat\b")
 # platform.openai.com/docs/guides/reasoning: since gpt-5.2.
@@ -146,16 +146,16 @@ def _assistant(message: Json, context: MessagesContext) -> list[Json]:
 def _reasoning_item(block: Json) -> list[Json]:
     """Return the encrypted item that a thinking block carries. Another provider's thinking is dropped."""
     signature = block.get("signature") or ""
-    if not signature.startswith(_SIGNATURE):
+    if not signature.startswith(SIGNATURE_PREFIX):
         return []
-    item_id, _, encrypted = signature.removeprefix(_SIGNATURE).partition(":")
+    item_id, _, encrypted = signature.removeprefix(SIGNATURE_PREFIX).partition(":")
     summary = [{"type": "summary_text", "text": block["thinking"]}] if block.get("thinking") else []
     return [{"type": "reasoning", "id": item_id, "summary": summary, "encrypted_content": encrypted}]
 
 
 def _signature(item: Json) -> str:
     encrypted = item.get("encrypted_content")
-    return f"{_SIGNATURE}{item.get('id') or ''}:{encrypted}" if encrypted else ""
+    return f"{SIGNATURE_PREFIX}{item.get('id') or ''}:{encrypted}" if encrypted else ""
 
 
 def _user(message: Json, context: MessagesContext) -> list[Json]:
