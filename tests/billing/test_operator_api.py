@@ -41,7 +41,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str, str]] = [
         422,
         "invalid_tiers",
         "tiers",
-        "bounds rise",
+        "expected ascending bounds",
     ),
     ("/v1/price-imports", {"providers": ["opnai"]}, 422, "unknown_provider", "providers", "did you mean openai"),
     ("/v1/models/describe", {"model": "gpt-4oo"}, 404, "unknown_model", "model", "did you mean gpt-4o"),

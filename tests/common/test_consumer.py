@@ -60,7 +60,7 @@ async def test_an_expelled_member_cannot_commit_to_a_group_that_nobody_is_in(
         await consumer._kafka._coordinator._maybe_leave_group()
         await successor_commits(brokers, group, topic, 7)
         sleeper.woke_up.set()
-        assert "commit refused" in await asyncio.wait_for(sleeper.outcome, PATIENCE_S)
+        assert "commit rejected" in await asyncio.wait_for(sleeper.outcome, PATIENCE_S)
         assert await committed(brokers, group, TopicPartition(topic, 0)) == 7
     finally:
         running.cancel()
