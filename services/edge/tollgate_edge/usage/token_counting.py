@@ -13,9 +13,12 @@ import msgspec
 # The package's public API rejects texts above a million characters and builds a list to count. Its core does neither.
 from bpe_openai import _bindings
 
+from tollgate_common.private_api import require
+
 # Raised by counting if a value has an unexpected shape or nests too deep.
 UNCOUNTABLE = (msgspec.DecodeError, UnicodeError, RecursionError, AttributeError, KeyError, TypeError)
 
+require(_bindings, "tokenizer_for_encoding")
 _vocabulary = _bindings.tokenizer_for_encoding("o200k_base")
 _PER_MESSAGE = 3
 _PER_NAME = 1
