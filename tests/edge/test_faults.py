@@ -72,7 +72,7 @@ ROWS = [
 ]
 
 
-EVENT_CODES = {"responses": "server_error", "chat-gemini": "internal"}
+EVENT_CODES = {"responses": "server_error", "chat-gemini": "internal", "messages-gemini": "internal"}
 
 
 class Result(NamedTuple):
