@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.recorded import RecordedChunks
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.endpoints.base import ResponseStream
@@ -138,20 +139,6 @@ def test_a_stream_has_one_meaning_in_every_dialect(name: str, dialect: Dialect, 
     assert received(sent) == events
 
 
-class Recorded:
-    content_type = "text/event-stream"
-    usage = None
-
-    def __init__(self, parts: list[bytes]) -> None:
-        self._parts = parts
-
-    async def read(self) -> bytes | None:
-        return self._parts.pop(0) if self._parts else None
-
-    async def read_to_end(self) -> None:
-        pass
-
-
 TRANSLATIONS: dict[str, tuple[Callable[[], EventTranslator], Callable[..., list[dict[str, Any]]], bool]] = {
     "anthropic": (openai_to_anthropic.StreamTranslator, messages_events, True),
     "gemini": (openai_to_gemini.StreamTranslator, gemini_events, False),
@@ -161,7 +148,7 @@ TRANSLATIONS: dict[str, tuple[Callable[[], EventTranslator], Callable[..., list[
 async def translate(name: str, dialect: Dialect, texts: tuple[str, ...], at: list[int]) -> str:
     """Return the text that a client of chat completions gets from another provider, and check that nothing is lost."""
     create, events_of, named = TRANSLATIONS[name]
-    chunks = TranslatedChunks(Recorded(parts_of(dialect.write(events_of(*texts), named=named), at)), create())
+    chunks = TranslatedChunks(RecordedChunks(parts_of(dialect.write(events_of(*texts), named=named), at)), create())
     stream = ChatStream(strips_usage=True)
     sent = b""
     while not stream.is_over:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.recorded import RecordedChunks
 from edge.untimed import untimed
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.endpoints.messages import MessagesRequest, MessagesStream
@@ -31,26 +32,15 @@ RECORDINGS = Path(__file__).parent / "recordings"
 CUTS = st.lists(st.integers(0, 5_000), max_size=12)
 
 
-class Recorded:
+def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     """A provider's bytes, cut somewhere."""
-
-    content_type = "text/event-stream"
-    usage = None
-
-    def __init__(self, data: bytes, cuts: list[int]) -> None:
-        bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-        self._chunks = [data[start:end] for start, end in pairwise(bounds)]
-
-    async def read(self) -> bytes | None:
-        return self._chunks.pop(0) if self._chunks else None
-
-    async def read_to_end(self) -> None:
-        pass
+    bounds = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[start:end] for start, end in pairwise(bounds)]
 
 
 def translated_recording(data: bytes, translator: EventTranslator, cuts: list[int]) -> bytes:
     async def read_all() -> bytes:
-        chunks = TranslatedChunks(Recorded(data, cuts), translator)
+        chunks = TranslatedChunks(RecordedChunks(cut(data, cuts)), translator)
         parts = []
         while (part := await chunks.read()) is not None:
             parts.append(part)

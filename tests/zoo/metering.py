@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from edge.recorded import RecordedChunks
 from tollgate_common.rating import TokenCounts
 from tollgate_edge.endpoints.base import ModelRequest
 from tollgate_edge.endpoints.chat import parse as parse_chat
@@ -78,7 +79,7 @@ def metered_stream(
             translators.append(openai_to_gemini.StreamTranslator())
         if wants_messages:
             translators.append(anthropic_to_openai.StreamTranslator())
-    return asyncio.run(_metered(_Upstream(_chunks(data, chunk_bytes)), translators, request, is_cut=is_cut))
+    return asyncio.run(_metered(RecordedChunks(_chunks(data, chunk_bytes)), translators, request, is_cut=is_cut))
 
 
 async def _metered(
@@ -98,17 +99,3 @@ async def _metered(
 
 def _chunks(data: bytes, chunk_bytes: int) -> Iterator[bytes]:
     return (data[start : start + chunk_bytes] for start in range(0, len(data), chunk_bytes))
-
-
-class _Upstream:
-    content_type = "text/event-stream"
-    usage = None
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-
-    async def read(self) -> bytes | None:
-        return next(self._chunks, None)
-
-    async def read_to_end(self) -> None:
-        pass
