@@ -15,7 +15,7 @@ from tollgate_edge.http.errors import OPENAI_ERROR_FORMAT, ErrorFormat, Provider
 from tollgate_edge.pricing.catalog import TEXT_CLASSES
 from tollgate_edge.providers.base import JSON, Headers, Operation, ProviderRequest
 from tollgate_edge.streaming.stream_usage import StreamUsage
-from tollgate_edge.usage.merging import SettledUsage, StatedUsage, settle
+from tollgate_edge.usage.merging import StatedUsage, settle
 from tollgate_edge.usage.token_counting import UNCOUNTABLE
 
 
@@ -119,9 +119,12 @@ class ModelRequest(ABC):
         """Return the usage to charge if the provider reports none and `output_tokens` were forwarded."""
         return TokenCounts(input=self.prompt_tokens(), output=output_tokens)
 
-    def settle(self, stated: StatedUsage, count_output: Callable[[], int]) -> SettledUsage:
-        """Return the usage to charge for a complete response."""
-        return settle(stated, count_output=count_output, estimate=self.estimate, is_final=True)
+    def settled_response(
+        self, stated: StatedUsage, count_output: Callable[[], int], *, finish_reason: str, served_model: str
+    ) -> ParsedResponse:
+        """Return a complete response with the usage to charge: what is stated, and a count of the rest."""
+        settled = settle(stated, count_output=count_output, estimate=self.estimate, is_final=True)
+        return ParsedResponse(settled.tokens, settled.is_estimated, finish_reason, served_model, settled.is_impossible)
 
     def limited_body(self, limit_tokens: int) -> bytes:
         """Return the upstream body with a limit of `limit_tokens` for each choice, where the client set none."""

@@ -6,8 +6,7 @@ import msgspec
 
 from tollgate_edge.endpoints.base import ModelRequest, ParsedResponse, unexpected_response
 from tollgate_edge.streaming.delivered_text import count_response
-from tollgate_edge.usage.merging import NOTHING_STATED, StatedUsage, merge
-from tollgate_edge.usage.parsers import parse_usage
+from tollgate_edge.usage.parsers import parse_usages
 
 
 class _Choice(msgspec.Struct):
@@ -40,20 +39,11 @@ def parse_choices_response(request: ModelRequest, body: bytes, expected: str) ->
         response = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise unexpected_response(expected) from error
-    settled = request.settle(_stated(response), lambda: count_response(body))
+    usages = [usage for usage in (response.usage, *(choice.usage for choice in response.choices)) if usage]
     reasons = [choice.finish_reason for choice in response.choices if isinstance(choice.finish_reason, str)]
-    return ParsedResponse(
-        settled.tokens,
-        estimated=settled.is_estimated,
+    return request.settled_response(
+        parse_usages(usages),
+        lambda: count_response(body),
         finish_reason=reasons[-1] if reasons else "",
         served_model=response.model if isinstance(response.model, str) else "",
-        is_usage_impossible=settled.is_impossible,
     )
-
-
-def _stated(response: _ResponseBody) -> StatedUsage:
-    stated = parse_usage(response.usage) if response.usage else NOTHING_STATED
-    for choice in response.choices:
-        if choice.usage:
-            stated = merge(stated, parse_usage(choice.usage))
-    return stated

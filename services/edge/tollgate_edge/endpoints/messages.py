@@ -13,15 +13,14 @@ from tollgate_edge.http.errors import ApiError, ErrorFormat, missing_parameter
 from tollgate_edge.http.json_body import ModelName, check_limit, clean_user, decode, replaced, required, unescaped
 from tollgate_edge.providers.base import Operation
 from tollgate_edge.providers.error_body import stream_failure
+from tollgate_edge.providers.translators.anthropic_to_responses import MIN_OUTPUT_TOKENS
 from tollgate_edge.streaming.errors import MALFORMED_EVENT
 from tollgate_edge.streaming.sse import BLANK_LINE
 from tollgate_edge.streaming.typed_stream import TypedEventStream
 from tollgate_edge.usage.merging import NOTHING_STATED
 from tollgate_edge.usage.parsers import parse_messages_usage
-from tollgate_edge.usage.token_counting import count_text, count_turns
+from tollgate_edge.usage.token_counting import count_messages_prompt, count_text
 
-# OpenAI's Responses API accepts no smaller limit, so a translated request may get a longer response.
-MIN_RESPONSES_TOKENS = 16
 _STORED_REFERENCES = ("container", "diagnostics", "thread")
 # docs.anthropic.com/en/api/errors
 _ERROR_TYPES = {
@@ -113,7 +112,8 @@ class MessagesRequest(ModelRequest):
         sources = names.count(b'"base64"') + (names.count(b'"url"') + 1) // 2
         has_document = sources > 0 and b'"document"' in names
         prompt = prompt_bound(self.upstream_body, context_tokens, images=sources, has_document=has_document)
-        limit = max(self._max_tokens, MIN_RESPONSES_TOKENS)
+        # A translated request may get a longer response than was asked for.
+        limit = max(self._max_tokens, MIN_OUTPUT_TOKENS)
         return Size(prompt, 1, limit, context_tokens or max(CONTEXT_TOKENS, limit))
 
     def limited_body(self, limit_tokens: int) -> bytes:
@@ -124,22 +124,15 @@ class MessagesRequest(ModelRequest):
             message = _message_decoder.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise unexpected_response("message") from error
-        settled = self.settle(
+        return self.settled_response(
             parse_messages_usage(message.usage) if message.usage else NOTHING_STATED,
             lambda: sum(count_text(_text_of_block(block)) for block in message.content),
-        )
-        return ParsedResponse(
-            settled.tokens,
-            estimated=settled.is_estimated,
             finish_reason=message.stop_reason or "",
             served_model=message.model or "",
-            is_usage_impossible=settled.is_impossible,
         )
 
     def count_prompt(self) -> int:
-        body = msgspec.json.decode(self.upstream_body)
-        schemas = (body.get("tools"), (body.get("output_config") or {}).get("format"))
-        return count_turns(body["messages"], body.get("system"), schemas=schemas)
+        return count_messages_prompt(msgspec.json.decode(self.upstream_body))
 
     def open_stream(self) -> ResponseStream:
         return MessagesStream()

@@ -186,15 +186,11 @@ class ResponsesRequest(ModelRequest):
         if response.output is None:
             raise unexpected_response("response")
         output = response.output
-        settled = self.settle(
-            parse_usage(response.usage) if response.usage else NOTHING_STATED, lambda: count_input(output)
-        )
-        return ParsedResponse(
-            settled.tokens,
-            estimated=settled.is_estimated,
+        return self.settled_response(
+            parse_usage(response.usage) if response.usage else NOTHING_STATED,
+            lambda: count_input(output),
             finish_reason=response.finish_reason,
             served_model=response.model or "",
-            is_usage_impossible=settled.is_impossible,
         )
 
     def count_prompt(self) -> int:

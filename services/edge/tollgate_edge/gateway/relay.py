@@ -18,7 +18,7 @@ from tollgate_edge.http.errors import ApiError, ClientGone, CutOff, ProviderErro
 from tollgate_edge.http.request_context import RequestContext
 from tollgate_edge.providers.base import ResponseChunks
 from tollgate_edge.streaming.stream_usage import StreamUsage
-from tollgate_edge.usage.merging import SettledUsage, stated_output
+from tollgate_edge.usage.merging import SettledUsage
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +113,7 @@ async def _relay_events(
                 await admitted.meter.opened()
                 content_type = stream.content_type or upstream.content_type.encode("latin-1")
                 await context.start(HTTPStatus.OK, content_type, _STREAM_HEADERS)
-            stated_tokens = 0 if has_ended else stated_output(usage.stated)
-            is_covered = reservation.take(events, stated_tokens)
+            is_covered = reservation.take(events, 0 if has_ended else usage.output)
             if not is_covered and not (ends and reservation.covers(stream.delivered_tokens())):
                 count = stream.delivered_tokens if has_ended else partial(_count, stream, usage)
                 await _extend(context, stream, reservation, events, count)
@@ -153,7 +152,7 @@ async def _extend(
 
 def _count(stream: ResponseStream, usage: StreamUsage) -> int:
     """Tokens generated so far: as many as were delivered, or more if the provider has stated so."""
-    return max(stated_output(usage.stated), stream.delivered_tokens())
+    return max(usage.output, stream.delivered_tokens())
 
 
 def _parsed(response: ParsedResponse) -> Delivery:

@@ -37,6 +37,7 @@ from tollgate_edge.providers.renewal import Issued, RenewedCredential
 from tollgate_edge.providers.translators import openai_to_bedrock
 from tollgate_edge.providers.translators.base import (
     SHAPE_ERRORS,
+    ConvertedChunks,
     Json,
     invalid_provider_response,
     named_event,
@@ -246,57 +247,36 @@ class ClaudeFrames:
         return b""
 
 
-class EventStreamChunks:
+class EventStreamChunks(ConvertedChunks):
     """The `ResponseChunks` of a stream of `application/vnd.amazon.eventstream`, as server-sent events."""
-
-    content_type = "text/event-stream; charset=utf-8"
 
     def __init__(self, upstream: ResponseChunks, frames: ConverseFrames | ClaudeFrames) -> None:
         from botocore.eventstream import EventStreamBuffer, ParserError
 
-        self._upstream = upstream
+        super().__init__(upstream)
         self._frames = frames
         self._buffer = EventStreamBuffer()
         self._parser_error: type[Exception] = ParserError
-        self._is_over = self._is_first_read = False
+        self._is_first_read = False
 
     @property
     def usage(self) -> StreamUsage | None:
         return self._frames.usage
 
-    async def read(self) -> bytes | None:
-        """As `ResponseChunks.read`.
+    def convert(self, chunk: bytes) -> bytes:
+        """As `ConvertedChunks.convert`.
 
         Raises:
             ProviderRefused: the stream begins with an exception, so that the response has its status.
         """
-        while not self._is_over:
-            try:
-                chunk = await self._upstream.read()
-            except ProviderError:
-                # With its finish and its usage the response is complete, whatever the connection does after them.
-                events = self._frames.finish() if self.usage is not None and self.usage.is_final else b""
-                if not events:
-                    raise
-                self._is_over = True
-                return events
-            if chunk is None:
-                self._is_over = True
-                return self._frames.finish()
-            events = self._decode(chunk)
-            if events:
-                return events
-        return None
-
-    async def read_to_end(self) -> None:
-        await self._upstream.read_to_end()
-
-    def _decode(self, chunk: bytes) -> bytes:
         try:
             self._buffer.add_data(chunk)
             return b"".join(self._translate(message.headers, message.payload) for message in self._buffer)
         except (self._parser_error, *SHAPE_ERRORS) as error:
             raise invalid_provider_response() from error
+
+    def finish(self) -> bytes:
+        return self._frames.finish()
 
     def _translate(self, headers: Json, payload: bytes) -> bytes:
         kind = headers[":message-type"]

@@ -71,6 +71,8 @@ def merge(known: StatedUsage, block: StatedUsage) -> StatedUsage:
     """
     if known is NOTHING_STATED:
         return block
+    if block is NOTHING_STATED:
+        return known
     return StatedUsage(*map(max, astuple(known), astuple(block)))
 
 
@@ -115,11 +117,6 @@ def stated_classes(stated: StatedUsage) -> TokenCounts | None:
     if stated.states_nothing:
         return None
     return _in_classes(with_totals(stated))[0]
-
-
-def stated_output(stated: StatedUsage) -> int:
-    """Return the output tokens that the provider has stated, reasoning included."""
-    return with_totals(stated).output
 
 
 def _estimated(

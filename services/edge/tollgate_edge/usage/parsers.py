@@ -4,7 +4,7 @@ The members of a usage differ by provider and by version: `docs/providers.md` sa
 where. A member with an unexpected type is not stated, and never hides the others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -99,7 +99,11 @@ def parse_completion_usage(completion: Mapping[str, Any]) -> StatedUsage:
     """
     choices = completion.get("choices")
     places = [completion, completion.get("x_groq"), *(choices if isinstance(choices, list) else ())]
-    usages = [place["usage"] for place in places if isinstance(place, dict) and isinstance(place.get("usage"), dict)]
+    return parse_usages([place.get("usage") or {} for place in places if isinstance(place, dict)])
+
+
+def parse_usages(usages: Iterable[bytes | Mapping[str, Any]]) -> StatedUsage:
+    """Read several usages of one response."""
     return reduce(merge, map(parse_usage, usages), NOTHING_STATED)
 
 

@@ -5,7 +5,7 @@ plus its role and text; a name costs one more; the response is primed with three
 published, so their JSON is counted. An image costs what gpt-4o charges for low detail or for four tiles.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -101,6 +101,12 @@ def count_turns(turns: Iterable[Any], *others: Any, schemas: Iterable[Any] = ())
             has_messages = True
             total += _PER_MESSAGE + _texts(turn.get("role"))
     return total + (_PRIMING if has_messages else 0)
+
+
+def count_messages_prompt(request: Mapping[str, Any]) -> int:
+    """Count the tokens of a decoded request of Anthropic's Messages."""
+    schemas = (request.get("tools"), (request.get("output_config") or {}).get("format"))
+    return count_turns(request.get("messages") or (), request.get("system"), schemas=schemas)
 
 
 def count_prompt(body: bytes) -> int:

@@ -42,10 +42,6 @@ class Counts:
         """Tokens of the prompt that were neither read from a cache nor written to one."""
         return self.prompt - self.cached - self.written
 
-    @property
-    def prompt_and_visible(self) -> int:
-        return self.prompt + self.visible
-
 
 @dataclass(frozen=True, slots=True)
 class Truth:

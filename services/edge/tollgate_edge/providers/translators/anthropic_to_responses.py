@@ -40,7 +40,7 @@ from tollgate_edge.usage.parsers import parse_usage
 from tollgate_edge.usage.token_counting import count_text
 
 # OpenAI rejects a smaller limit.
-_MIN_OUTPUT_TOKENS = 16
+MIN_OUTPUT_TOKENS = 16
 _ENCRYPTED = "reasoning.encrypted_content"
 SIGNATURE_PREFIX = "openai_reasoning:"
 # Models that do not return encrypted reasoning, although they may reason.
@@ -67,7 +67,7 @@ def translate_request(messages: Json, context: MessagesContext) -> Json:
     request: Json = {
         "model": messages["model"],
         "input": _items(messages, context),
-        "max_output_tokens": max(_MIN_OUTPUT_TOKENS, context.limit(messages["max_tokens"])),
+        "max_output_tokens": max(MIN_OUTPUT_TOKENS, context.limit(messages["max_tokens"])),
         "store": False,
         "include": [_ENCRYPTED],
     }

@@ -1,5 +1,6 @@
 """The parts that all translations between protocols share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
@@ -32,21 +33,31 @@ class EventTranslator(Protocol):
         """Return the events for the end of the provider's body."""
 
 
-class TranslatedChunks:
-    """The `ResponseChunks` of a provider's stream, translated to another protocol."""
+class ConvertedChunks(ABC):
+    """The `ResponseChunks` of a provider's stream that is converted to server-sent events."""
 
     content_type = "text/event-stream; charset=utf-8"
 
-    def __init__(self, upstream: ResponseChunks, translator: EventTranslator) -> None:
+    def __init__(self, upstream: ResponseChunks) -> None:
         self._upstream = upstream
-        self._translator = translator
-        self._buffer = EventBuffer()
         self._is_over = False
 
     @property
-    def usage(self) -> StreamUsage:
-        # Of two translators, the first has read the provider's own events.
-        return self._upstream.usage or self._translator.usage
+    @abstractmethod
+    def usage(self) -> StreamUsage | None:
+        """As `ResponseChunks.usage`."""
+
+    @abstractmethod
+    def convert(self, chunk: bytes) -> bytes:
+        """Return the events that these bytes complete, possibly none."""
+
+    @abstractmethod
+    def finish(self) -> bytes:
+        """Return the events that end a complete response."""
+
+    def convert_rest(self) -> bytes:
+        """Return the event that the body ended in the middle of."""
+        return b""
 
     async def read(self) -> bytes | None:
         while not self._is_over:
@@ -54,17 +65,15 @@ class TranslatedChunks:
                 chunk = await self._upstream.read()
             except ProviderError:
                 # With its finish and its usage the response is complete, whatever the connection does after them.
-                events = self._translator.finish() if self.usage.is_final else b""
+                events = self.finish() if self.usage is not None and self.usage.is_final else b""
                 if not events:
                     raise
                 self._is_over = True
                 return events
             if chunk is None:
                 self._is_over = True
-                return (
-                    self._translate_chunk(BLANK_LINE) if self._buffer.has_partial_event else b""
-                ) + self._translator.finish()
-            events = self._translate_chunk(chunk)
+                return self.convert_rest() + self.finish()
+            events = self.convert(chunk)
             if events:
                 return events
         return None
@@ -72,12 +81,32 @@ class TranslatedChunks:
     async def read_to_end(self) -> None:
         await self._upstream.read_to_end()
 
-    def _translate_chunk(self, chunk: bytes) -> bytes:
+
+class TranslatedChunks(ConvertedChunks):
+    """The `ResponseChunks` of a provider's stream, translated to another protocol."""
+
+    def __init__(self, upstream: ResponseChunks, translator: EventTranslator) -> None:
+        super().__init__(upstream)
+        self._translator = translator
+        self._buffer = EventBuffer()
+
+    @property
+    def usage(self) -> StreamUsage:
+        # Of two translators, the first has read the provider's own events.
+        return self._upstream.usage or self._translator.usage
+
+    def convert(self, chunk: bytes) -> bytes:
         try:
             block = self._buffer.feed(chunk)
         except EventTooLarge as error:
             raise invalid_provider_response() from error
         return b"".join(self._translate_event(event_data(event)) for event in block.split(BLANK_LINE)[:-1])
+
+    def convert_rest(self) -> bytes:
+        return self.convert(BLANK_LINE) if self._buffer.has_partial_event else b""
+
+    def finish(self) -> bytes:
+        return self._translator.finish()
 
     def _translate_event(self, data: bytes) -> bytes:
         if not data or data == b"[DONE]":
@@ -192,15 +221,6 @@ def content_parts(content: Any) -> list[Json]:
 
 def content_text(content: Any) -> str:
     return "".join(part.get("text") or part.get("refusal") or "" for part in content_parts(content))
-
-
-def parse_arguments(text: str) -> Json:
-    """Parse the arguments of a tool call, which OpenAI's protocol encodes as text."""
-    try:
-        arguments = _object_decoder.decode(text or "{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise untranslatable("messages", "the arguments of a tool call are not a JSON object") from error
-    return arguments
 
 
 def split_data_url(url: str) -> tuple[str, str] | None:

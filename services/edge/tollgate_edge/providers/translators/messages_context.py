@@ -18,7 +18,7 @@ from uuid import uuid4
 from tollgate_edge.providers.translators.base import Json, content_text
 from tollgate_edge.usage.merging import NOTHING_STATED, StatedUsage
 from tollgate_edge.usage.rendering import as_messages_usage
-from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_turns
+from tollgate_edge.usage.token_counting import UNCOUNTABLE, count_messages_prompt
 
 _MAX_NAME_CHARS = 64
 _MAX_USER_CHARS = 64
@@ -105,9 +105,8 @@ class MessagesContext:
         return self.estimated_usage(output_tokens) if stated == NOTHING_STATED else as_messages_usage(stated)
 
     def _count_prompt(self) -> int:
-        schemas = (self._request.get("tools"), (self._request.get("output_config") or {}).get("format"))
         try:
-            return count_turns(self._request.get("messages") or (), self._request.get("system"), schemas=schemas)
+            return count_messages_prompt(self._request)
         except UNCOUNTABLE:
             return 0
 
